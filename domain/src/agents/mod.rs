@@ -1,0 +1,3 @@
+//! Agents propose, people approve.
+
+pub mod proposal;

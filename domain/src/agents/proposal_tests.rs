@@ -1,0 +1,296 @@
+//! Decisions on proposals, as sentences.
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::ActorKind;
+use crate::testing::{AGENT, PERSON, When, given, noon};
+
+fn actions() -> Vec<Action> {
+    vec![Action::ReviseNote {
+        note_id: Uuid::from_u128(9),
+        base_version: 1,
+        title: Some("Tea".into()),
+        body: None,
+    }]
+}
+
+fn draft() -> Draft {
+    Draft {
+        workspace_id: Uuid::from_u128(7),
+        actions: actions(),
+        rationale: "the title is missing".into(),
+        confidence: Some(0.9),
+        model: None,
+        run_id: None,
+        expires_at: Some(noon() + TimeDelta::hours(1)),
+    }
+}
+
+fn submitted_by(proposer: Actor) -> ProposalEvent {
+    ProposalEvent::Submitted {
+        draft: draft(),
+        proposer,
+        actions_hash: actions_hash(&actions()),
+    }
+}
+
+fn approved() -> ProposalEvent {
+    ProposalEvent::Approved {
+        actions_hash: actions_hash(&actions()),
+        comment: None,
+        edited_actions: None,
+    }
+}
+
+fn approve() -> ProposalCommand {
+    ProposalCommand::Approve {
+        actions_hash: actions_hash(&actions()),
+        comment: None,
+        edited_actions: None,
+    }
+}
+
+fn reject() -> ProposalCommand {
+    ProposalCommand::Reject {
+        reason: "not now".into(),
+    }
+}
+
+fn submit_with(change: impl FnOnce(&mut Draft)) -> When<Proposal> {
+    let mut draft = draft();
+    change(&mut draft);
+    given::<Proposal>([]).when_by(AGENT, ProposalCommand::Submit(draft))
+}
+
+#[test]
+fn an_agent_submits_it() {
+    submit_with(|_| {}).then([submitted_by(AGENT)]);
+}
+
+#[test]
+fn every_field_at_fault_is_named() {
+    submit_with(|draft| {
+        draft.actions.clear();
+        draft.rationale.clear();
+        draft.confidence = Some(1.5);
+        draft.model = Some(String::new());
+        draft.expires_at = Some(noon());
+    })
+    .then_invalid(&[
+        "/actions",
+        "/rationale",
+        "/confidence",
+        "/model",
+        "/expires_at",
+    ]);
+}
+
+#[test]
+fn its_actions_are_checked_like_the_commands_they_become() {
+    submit_with(|draft| {
+        draft.actions = vec![
+            Action::CreateNote {
+                title: "x".repeat(501),
+                body: String::new(),
+                tags: BTreeSet::new(),
+            },
+            Action::ReviseNote {
+                note_id: Uuid::nil(),
+                base_version: 0,
+                title: None,
+                body: None,
+            },
+            Action::TagNote {
+                note_id: Uuid::nil(),
+                add: BTreeSet::new(),
+                remove: BTreeSet::new(),
+            },
+        ];
+    })
+    .then_invalid(&[
+        "/actions/0/title",
+        "/actions/1/base_version",
+        "/actions/1",
+        "/actions/2",
+    ]);
+}
+
+#[test]
+fn a_confidence_that_is_not_a_number_is_refused() {
+    submit_with(|draft| draft.confidence = Some(f64::NAN)).then_invalid(&["/confidence"]);
+}
+
+#[test]
+fn a_person_approves_what_they_have_read() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(PERSON, approve())
+        .then([approved()]);
+}
+
+#[test]
+fn an_agent_cannot_approve_its_own_proposal() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(AGENT, approve())
+        .then_refused(ProposalRefusal::SelfApproval);
+}
+
+#[test]
+fn another_key_of_the_same_actor_is_still_the_same_actor() {
+    let alias = Actor {
+        kind: ActorKind::Person,
+        id: AGENT.id,
+    };
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(alias, approve())
+        .then_refused(ProposalRefusal::SelfApproval);
+}
+
+#[test]
+fn an_approval_of_other_actions_is_refused() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when(ProposalCommand::Approve {
+            actions_hash: "stale".into(),
+            comment: None,
+            edited_actions: None,
+        })
+        .then_refused(ProposalRefusal::HashMismatch);
+}
+
+#[test]
+fn an_approver_may_edit_but_not_empty_it() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when(ProposalCommand::Approve {
+            actions_hash: actions_hash(&actions()),
+            comment: None,
+            edited_actions: Some(vec![]),
+        })
+        .then_invalid(&["/edited_actions"]);
+}
+
+#[test]
+fn the_edited_actions_are_those_that_take_effect() {
+    let edited = vec![Action::ArchiveNote {
+        note_id: Uuid::from_u128(9),
+    }];
+    let state: Proposal = crate::fold([
+        submitted_by(AGENT),
+        ProposalEvent::Approved {
+            actions_hash: actions_hash(&actions()),
+            comment: None,
+            edited_actions: Some(edited.clone()),
+        },
+    ]);
+    assert_eq!(state.submission().unwrap().effective_actions(), edited);
+}
+
+#[test]
+fn nobody_approves_after_the_deadline() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_at(noon() + TimeDelta::hours(1), PERSON, approve())
+        .then_refused(ProposalRefusal::Expired);
+}
+
+#[test]
+fn it_expires_at_its_deadline_and_not_before() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(Actor::SYSTEM, ProposalCommand::Expire)
+        .then_nothing();
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_at(
+            noon() + TimeDelta::hours(1),
+            Actor::SYSTEM,
+            ProposalCommand::Expire,
+        )
+        .then([ProposalEvent::Expired {}]);
+}
+
+#[test]
+fn expiry_that_comes_after_the_decision_changes_nothing() {
+    given::<Proposal>([submitted_by(AGENT), ProposalEvent::Withdrawn {}])
+        .when_at(
+            noon() + TimeDelta::hours(1),
+            Actor::SYSTEM,
+            ProposalCommand::Expire,
+        )
+        .then_nothing();
+}
+
+#[test]
+fn it_is_rejected_with_a_reason() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when(reject())
+        .then([ProposalEvent::Rejected {
+            reason: "not now".into(),
+        }]);
+    given::<Proposal>([submitted_by(AGENT)])
+        .when(ProposalCommand::Reject {
+            reason: String::new(),
+        })
+        .then_invalid(&["/reason"]);
+}
+
+#[test]
+fn only_its_proposer_withdraws_it() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(AGENT, ProposalCommand::Withdraw)
+        .then([ProposalEvent::Withdrawn {}]);
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(PERSON, ProposalCommand::Withdraw)
+        .then_refused(ProposalRefusal::NotProposer);
+}
+
+#[test]
+fn it_is_decided_once() {
+    for (decided, status) in [
+        (ProposalEvent::Applied { notes: vec![] }, "applied"),
+        (ProposalEvent::Failed { conflicts: vec![] }, "failed"),
+        (
+            ProposalEvent::Rejected {
+                reason: "no".into(),
+            },
+            "rejected",
+        ),
+        (ProposalEvent::Withdrawn {}, "withdrawn"),
+        (ProposalEvent::Expired {}, "expired"),
+    ] {
+        for command in [approve(), reject(), ProposalCommand::Withdraw] {
+            given::<Proposal>([submitted_by(AGENT), decided.clone()])
+                .when(command)
+                .then_refused(ProposalRefusal::NotPending(status));
+        }
+    }
+}
+
+#[test]
+fn only_an_approved_one_is_completed_or_failed() {
+    let complete = || ProposalCommand::Complete { notes: vec![] };
+    given::<Proposal>([submitted_by(AGENT), approved()])
+        .when(complete())
+        .then([ProposalEvent::Applied { notes: vec![] }]);
+    given::<Proposal>([submitted_by(AGENT), approved()])
+        .when(ProposalCommand::Fail { conflicts: vec![] })
+        .then([ProposalEvent::Failed { conflicts: vec![] }]);
+    given::<Proposal>([submitted_by(AGENT)])
+        .when(complete())
+        .then_refused(ProposalRefusal::NotPending("pending"));
+}
+
+#[test]
+fn one_that_was_never_submitted_is_not_found() {
+    given::<Proposal>([])
+        .when(approve())
+        .then_refused(ProposalRefusal::NotFound);
+}
+
+#[test]
+fn the_hash_does_not_depend_on_the_order_of_keys_or_tags() {
+    let parse = |text: &str| serde_json::from_str::<Vec<Action>>(text).unwrap();
+    let one = parse(
+        r#"[{"type":"note.tag","note_id":"00000000-0000-0000-0000-000000000001","add":["b","a"]}]"#,
+    );
+    let other = parse(
+        r#"[{"add":["a","b"],"remove":[],"note_id":"00000000-0000-0000-0000-000000000001","type":"note.tag"}]"#,
+    );
+    assert_eq!(actions_hash(&one), actions_hash(&other));
+}

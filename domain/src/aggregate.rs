@@ -1,0 +1,61 @@
+//! The shape of every decision: a state folded from events, and a pure function from a command to new events.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::knowledge::workspace::Permission;
+use crate::{Actor, EventContract, Refusal};
+
+/// A consistency boundary: one stream, its state, and the rules for adding to it.
+pub trait Aggregate: Default + Clone + Send + Sync + 'static {
+    /// First part of the stream's name: `note` in `note-0192…`.
+    const CATEGORY: &'static str;
+    /// Commands need the scope `<CONTEXT>:write`, queries `<CONTEXT>:read`.
+    const CONTEXT: &'static str;
+    /// Its `AsRef<str>` is the command's name in metadata and metrics: `note.revise`.
+    type Command: AsRef<str> + Clone + Send + Sync;
+    type Event: EventContract;
+    type Refusal: Refusal;
+
+    /// The state after one more event. Total: it never panics and never refuses.
+    #[must_use]
+    fn evolve(self, event: &Self::Event) -> Self;
+
+    /// The events that follow from a command, or why it is refused. No event: nothing changes.
+    fn decide(
+        &self,
+        command: Self::Command,
+        at: &Moment,
+    ) -> Result<Vec<Self::Event>, Self::Refusal>;
+
+    /// What the actor needs, besides the scope, to issue the command on the stream `id`.
+    fn standing(&self, _id: Uuid, _command: &Self::Command, _at: &Moment) -> Standing {
+        Standing::Product
+    }
+}
+
+/// When and by whom a command is decided. The clock is an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    pub now: DateTime<Utc>,
+    pub actor: Actor,
+}
+
+/// What an actor must be, to issue a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Any key of the product.
+    Product,
+    /// A member of the workspace whose role grants the permission.
+    Member {
+        workspace_id: Uuid,
+        permission: Permission,
+    },
+}
+
+/// The state after all the events of a stream.
+pub fn fold<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> A {
+    events
+        .into_iter()
+        .fold(A::default(), |state, event| state.evolve(&event))
+}

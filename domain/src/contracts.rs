@@ -1,0 +1,46 @@
+//! The registry of every event contract: one line per aggregate.
+
+use serde_json::Value;
+
+use crate::{Aggregate, ContractError, EventContract, agents, delivery, identity, knowledge};
+
+/// What is known of an aggregate's events without knowing its type.
+pub struct Contract {
+    pub category: &'static str,
+    pub context: &'static str,
+    /// Type names with their current versions.
+    pub types: &'static [(&'static str, u16)],
+    /// Reads a payload of any version, folds it into a fresh state, and writes it again as the current version would.
+    pub lift: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
+}
+
+impl Contract {
+    const fn of<A: Aggregate>() -> Self {
+        Self {
+            category: A::CATEGORY,
+            context: A::CONTEXT,
+            types: A::Event::TYPES,
+            lift: lift::<A>,
+        }
+    }
+}
+
+fn lift<A: Aggregate>(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError> {
+    let event = A::Event::decode(event_type, version, data)?;
+    let _ = A::default().evolve(&event);
+    Ok(serde_json::to_value(&event).unwrap_or_default())
+}
+
+/// Every contract of this build.
+#[must_use]
+pub fn contracts() -> Vec<Contract> {
+    vec![
+        Contract::of::<identity::product::Product>(),
+        Contract::of::<identity::api_key::ApiKey>(),
+        Contract::of::<knowledge::workspace::Workspace>(),
+        Contract::of::<knowledge::note::Note>(),
+        Contract::of::<agents::proposal::Proposal>(),
+        Contract::of::<delivery::webhook::Webhook>(),
+        Contract::of::<delivery::webhook_delivery::Delivery>(),
+    ]
+}

@@ -1,0 +1,4 @@
+//! Events that leave the house.
+
+pub mod webhook;
+pub mod webhook_delivery;

@@ -1,0 +1,506 @@
+//! A webhook endpoint: where events go, which ones, and whether it still answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::{Aggregate, Class, Moment, Refusal, Violations, events};
+
+/// An endpoint that has only failed for this long is disabled.
+pub const MAX_FAILING: TimeDelta = TimeDelta::days(5);
+/// An endpoint that lost this many deliveries in a row is disabled.
+pub const MAX_EXHAUSTED: u32 = 10;
+/// How long the previous secret goes on signing after a rotation, if not said otherwise.
+pub const SECRET_OVERLAP: TimeDelta = TimeDelta::hours(24);
+
+/// Why an endpoint gets no more deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisableReason {
+    /// Somebody said so.
+    Requested,
+    /// It answered 410 Gone.
+    Gone,
+    /// Nothing but failure for [`MAX_FAILING`].
+    Failing,
+    /// [`MAX_EXHAUSTED`] deliveries in a row ran out of retries.
+    Exhausted,
+}
+
+events! {
+    /// Everything that happens to a webhook endpoint. Its secret is derived, never recorded.
+    pub enum WebhookEvent {
+        Created("webhook.created", 1) {
+            url: String,
+            /// Event types, `*` standing for any rest: `proposal.*`.
+            events: BTreeSet<String>,
+            #[serde(default)]
+            description: String,
+            #[serde(default)]
+            headers: BTreeMap<String, String>,
+            /// Deliveries per second; none: no limit.
+            #[serde(default)]
+            rate_limit: Option<u32>,
+        },
+        /// Fields that are absent stay as they were; a rate limit of 0 lifts it.
+        Updated("webhook.updated", 1) {
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            url: Option<String>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            events: Option<BTreeSet<String>>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            description: Option<String>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            headers: Option<BTreeMap<String, String>>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            rate_limit: Option<u32>,
+        },
+        SecretRotated("webhook.secret_rotated", 1) { previous_valid_until: DateTime<Utc> },
+        /// The first failure after a success.
+        EndpointFailing("webhook.endpoint_failing", 1) { since: DateTime<Utc> },
+        /// The first success after a failure.
+        EndpointRecovered("webhook.endpoint_recovered", 1) {},
+        EndpointDisabled("webhook.endpoint_disabled", 1) { reason: DisableReason },
+        EndpointEnabled("webhook.endpoint_enabled", 1) {},
+        /// A delivery failed for the last time.
+        DeliveryExhausted("webhook.delivery_exhausted", 1) { delivery_id: Uuid },
+        ExampleRequested("webhook.example_requested", 1) { event_type: String },
+        /// Everything after `from_position` up to `to_position` is to be delivered again.
+        ReplayRequested("webhook.replay_requested", 1) { from_position: i64, to_position: i64 },
+        Deleted("webhook.deleted", 1) {},
+    }
+}
+
+/// What can be set on an endpoint.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    pub url: Option<String>,
+    pub events: Option<BTreeSet<String>>,
+    pub description: Option<String>,
+    pub headers: Option<BTreeMap<String, String>>,
+    pub rate_limit: Option<u32>,
+}
+
+/// How an attempt ended, as far as the endpoint's health is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    /// To be retried.
+    Failed,
+    /// Not to be retried.
+    Exhausted {
+        delivery_id: Uuid,
+    },
+    /// 410.
+    Gone,
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "webhook.", serialize_all = "snake_case")]
+pub enum WebhookCommand {
+    Create(Changes),
+    Update(Changes),
+    RotateSecret {
+        overlap: TimeDelta,
+    },
+    Enable,
+    Disable,
+    SendExample {
+        event_type: String,
+    },
+    Replay {
+        from_position: i64,
+        to_position: i64,
+    },
+    Delete,
+    NoteOutcome(Outcome),
+}
+
+/// Why a command on a webhook endpoint is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "webhook_", serialize_all = "snake_case")]
+pub enum WebhookRefusal {
+    /// It was never created, or it is deleted.
+    #[error("there is no such webhook endpoint")]
+    NotFound,
+    /// The id is taken.
+    #[error("a webhook endpoint with this id exists already")]
+    Exists,
+    /// Nothing is sent to a disabled endpoint.
+    #[error("the webhook endpoint is disabled; enable it first")]
+    Disabled,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for WebhookRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists => Class::Conflict,
+            Self::Disabled => Class::Rule,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Webhook {
+    #[default]
+    Absent,
+    Active(Endpoint),
+    Deleted,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    pub url: String,
+    pub events: BTreeSet<String>,
+    pub description: String,
+    pub headers: BTreeMap<String, String>,
+    pub rate_limit: Option<u32>,
+    pub disabled: Option<DisableReason>,
+    pub failing: Option<Failing>,
+    /// How often the secret was rotated.
+    pub generation: u32,
+    pub previous_secret_valid_until: Option<DateTime<Utc>>,
+}
+
+/// A streak of nothing but failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    pub since: DateTime<Utc>,
+    pub exhausted: u32,
+}
+
+impl Webhook {
+    #[must_use]
+    pub const fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::Absent | Self::Deleted => None,
+            Self::Active(endpoint) => Some(endpoint),
+        }
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Endpoint)) -> Self {
+        if let Self::Active(endpoint) = &mut self {
+            change(endpoint);
+        }
+        self
+    }
+}
+
+/// Whether a subscription's pattern covers an event type: the type itself, or `*` for any rest.
+#[must_use]
+pub fn covers(pattern: &str, event_type: &str) -> bool {
+    pattern.strip_suffix('*').map_or_else(
+        || pattern == event_type,
+        |prefix| event_type.starts_with(prefix),
+    )
+}
+
+impl Aggregate for Webhook {
+    const CATEGORY: &'static str = "webhook";
+    const CONTEXT: &'static str = "webhooks";
+    type Command = WebhookCommand;
+    type Event = WebhookEvent;
+    type Refusal = WebhookRefusal;
+
+    fn evolve(self, event: &WebhookEvent) -> Self {
+        match event {
+            WebhookEvent::Created {
+                url,
+                events,
+                description,
+                headers,
+                rate_limit,
+            } => Self::Active(Endpoint {
+                url: url.clone(),
+                events: events.clone(),
+                description: description.clone(),
+                headers: headers.clone(),
+                rate_limit: rate_limit.filter(|limit| *limit > 0),
+                disabled: None,
+                failing: None,
+                generation: 0,
+                previous_secret_valid_until: None,
+            }),
+            WebhookEvent::Updated {
+                url,
+                events,
+                description,
+                headers,
+                rate_limit,
+            } => self.change(|endpoint| {
+                replace(&mut endpoint.url, url);
+                replace(&mut endpoint.events, events);
+                replace(&mut endpoint.description, description);
+                replace(&mut endpoint.headers, headers);
+                if let Some(limit) = rate_limit {
+                    endpoint.rate_limit = (*limit > 0).then_some(*limit);
+                }
+            }),
+            WebhookEvent::SecretRotated {
+                previous_valid_until,
+            } => self.change(|endpoint| {
+                endpoint.generation += 1;
+                endpoint.previous_secret_valid_until = Some(*previous_valid_until);
+            }),
+            WebhookEvent::EndpointFailing { since } => self.change(|endpoint| {
+                endpoint.failing = Some(Failing {
+                    since: *since,
+                    exhausted: 0,
+                });
+            }),
+            WebhookEvent::DeliveryExhausted { .. } => self.change(|endpoint| {
+                if let Some(failing) = &mut endpoint.failing {
+                    failing.exhausted += 1;
+                }
+            }),
+            WebhookEvent::EndpointRecovered {} => self.change(|endpoint| endpoint.failing = None),
+            WebhookEvent::EndpointDisabled { reason } => {
+                self.change(|endpoint| endpoint.disabled = Some(*reason))
+            }
+            WebhookEvent::EndpointEnabled {} => self.change(|endpoint| {
+                endpoint.disabled = None;
+                endpoint.failing = None;
+            }),
+            WebhookEvent::ExampleRequested { .. } | WebhookEvent::ReplayRequested { .. } => self,
+            WebhookEvent::Deleted {} => Self::Deleted,
+        }
+    }
+
+    fn decide(
+        &self,
+        command: WebhookCommand,
+        at: &Moment,
+    ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
+        match (self, command) {
+            (Self::Absent, WebhookCommand::Create(changes)) => create(changes),
+            (_, WebhookCommand::Create(_)) => Err(WebhookRefusal::Exists),
+            // An attempt that was under way when its endpoint was deleted.
+            (Self::Deleted, WebhookCommand::NoteOutcome(_)) => Ok(vec![]),
+            (Self::Absent | Self::Deleted, _) => Err(WebhookRefusal::NotFound),
+            (Self::Active(endpoint), command) => endpoint.decide(command, at),
+        }
+    }
+}
+
+impl Endpoint {
+    fn decide(
+        &self,
+        command: WebhookCommand,
+        at: &Moment,
+    ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
+        Ok(match command {
+            WebhookCommand::Create(_) => return Err(WebhookRefusal::Exists),
+            WebhookCommand::Update(changes) => self.update(changes)?,
+            WebhookCommand::RotateSecret { overlap } => {
+                let mut violations = Violations::default();
+                violations.require(
+                    (TimeDelta::zero()..=TimeDelta::days(30)).contains(&overlap),
+                    "/overlap_seconds",
+                    "must be 0 to 2592000 (thirty days)",
+                );
+                violations.into_result()?;
+                vec![WebhookEvent::SecretRotated {
+                    previous_valid_until: at.now + overlap,
+                }]
+            }
+            WebhookCommand::Enable if self.disabled.is_none() => vec![],
+            WebhookCommand::Enable => vec![WebhookEvent::EndpointEnabled {}],
+            WebhookCommand::Disable if self.disabled.is_some() => vec![],
+            WebhookCommand::Disable => vec![WebhookEvent::EndpointDisabled {
+                reason: DisableReason::Requested,
+            }],
+            WebhookCommand::SendExample { .. } | WebhookCommand::Replay { .. }
+                if self.disabled.is_some() =>
+            {
+                return Err(WebhookRefusal::Disabled);
+            }
+            WebhookCommand::SendExample { event_type } => {
+                vec![WebhookEvent::ExampleRequested { event_type }]
+            }
+            WebhookCommand::Replay {
+                from_position,
+                to_position,
+            } => {
+                let mut violations = Violations::default();
+                violations.require(from_position >= 0, "/from_position", "must be at least 0");
+                violations.into_result()?;
+                vec![WebhookEvent::ReplayRequested {
+                    from_position,
+                    to_position,
+                }]
+            }
+            WebhookCommand::Delete => vec![WebhookEvent::Deleted {}],
+            WebhookCommand::NoteOutcome(outcome) => self.note(outcome, at.now),
+        })
+    }
+
+    fn update(&self, changes: Changes) -> Result<Vec<WebhookEvent>, Violations> {
+        check(&changes)?;
+        let url = changes.url.filter(|url| *url != self.url);
+        let events = changes.events.filter(|events| *events != self.events);
+        let description = changes.description.filter(|text| *text != self.description);
+        let headers = changes.headers.filter(|headers| *headers != self.headers);
+        let rate_limit = changes
+            .rate_limit
+            .filter(|limit| *limit != self.rate_limit.unwrap_or_default());
+        let same = url.is_none()
+            && events.is_none()
+            && description.is_none()
+            && headers.is_none()
+            && rate_limit.is_none();
+        Ok(if same {
+            vec![]
+        } else {
+            vec![WebhookEvent::Updated {
+                url,
+                events,
+                description,
+                headers,
+                rate_limit,
+            }]
+        })
+    }
+
+    /// Only what changes the endpoint's health is an event of the endpoint; every attempt is one of its delivery.
+    fn note(&self, outcome: Outcome, now: DateTime<Utc>) -> Vec<WebhookEvent> {
+        let mut events = Vec::new();
+        if outcome == Outcome::Succeeded {
+            events.extend(self.failing.map(|_| WebhookEvent::EndpointRecovered {}));
+            return events;
+        }
+        let failing = self.failing.unwrap_or_else(|| {
+            events.push(WebhookEvent::EndpointFailing { since: now });
+            Failing {
+                since: now,
+                exhausted: 0,
+            }
+        });
+        let mut exhausted = failing.exhausted;
+        if let Outcome::Exhausted { delivery_id } = outcome {
+            events.push(WebhookEvent::DeliveryExhausted { delivery_id });
+            exhausted += 1;
+        }
+        let reason = if outcome == Outcome::Gone {
+            Some(DisableReason::Gone)
+        } else if exhausted >= MAX_EXHAUSTED {
+            Some(DisableReason::Exhausted)
+        } else if now - failing.since >= MAX_FAILING {
+            Some(DisableReason::Failing)
+        } else {
+            None
+        };
+        if self.disabled.is_none() {
+            events.extend(reason.map(|reason| WebhookEvent::EndpointDisabled { reason }));
+        }
+        events
+    }
+}
+
+fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
+    check(&changes)?;
+    Ok(vec![WebhookEvent::Created {
+        url: changes.url.unwrap_or_default(),
+        events: changes.events.unwrap_or_default(),
+        description: changes.description.unwrap_or_default(),
+        headers: changes.headers.unwrap_or_default(),
+        rate_limit: changes.rate_limit,
+    }])
+}
+
+fn replace<T: Clone>(field: &mut T, value: &Option<T>) {
+    if let Some(value) = value {
+        field.clone_from(value);
+    }
+}
+
+fn check(changes: &Changes) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    if let Some(url) = &changes.url {
+        let rest = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"));
+        violations.require(
+            url.len() <= 2000
+                && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')),
+            "/url",
+            "must be an http or https URL of at most 2000 characters",
+        );
+    }
+    if let Some(events) = &changes.events {
+        violations.require(
+            (1..=100).contains(&events.len()),
+            "/events",
+            "must be 1 to 100 event types or patterns such as proposal.*",
+        );
+        for pattern in events {
+            violations.require(
+                is_pattern(pattern),
+                "/events",
+                format!("must be event types such as note.created, or patterns that end in *; {pattern:?} is not"),
+            );
+        }
+    }
+    if let Some(description) = &changes.description {
+        violations.require_length(description, 0, 1000, "/description");
+    }
+    if let Some(headers) = &changes.headers {
+        violations.require(
+            headers.len() <= 32,
+            "/headers",
+            "must be at most 32 headers",
+        );
+        for (name, value) in headers {
+            violations.require(
+                is_header(name, value),
+                format!("/headers/{}", name.replace('~', "~0").replace('/', "~1")),
+                "must be a header of printable ASCII that Daybook does not set itself",
+            );
+        }
+    }
+    violations.require(
+        changes.rate_limit.is_none_or(|limit| limit <= 10_000),
+        "/rate_limit",
+        "must be at most 10000 deliveries per second; 0 means no limit",
+    );
+    violations.into_result()
+}
+
+fn is_pattern(pattern: &str) -> bool {
+    let stem = pattern.strip_suffix('*').unwrap_or(pattern);
+    pattern == "*"
+        || (pattern.len() <= 100
+            && !stem.is_empty()
+            && stem
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_')))
+}
+
+fn is_header(name: &str, value: &str) -> bool {
+    const OURS: [&str; 6] = [
+        "host",
+        "content-type",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "user-agent",
+    ];
+    let lower = name.to_ascii_lowercase();
+    (1..=100).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && value.len() <= 1000
+        && value.bytes().all(|b| (0x20..0x7f).contains(&b))
+        && !lower.starts_with("webhook-")
+        && !OURS.contains(&lower.as_str())
+}
+
+#[cfg(test)]
+#[path = "webhook_tests.rs"]
+mod tests;

@@ -1,0 +1,215 @@
+//! Decisions on webhook endpoints, as sentences.
+
+use super::*;
+use crate::testing::{PERSON, given, noon};
+
+fn changes() -> Changes {
+    Changes {
+        url: Some("https://example.com/hook".into()),
+        events: Some(BTreeSet::from(["proposal.*".into()])),
+        ..Changes::default()
+    }
+}
+
+fn created() -> WebhookEvent {
+    WebhookEvent::Created {
+        url: "https://example.com/hook".into(),
+        events: BTreeSet::from(["proposal.*".into()]),
+        description: String::new(),
+        headers: BTreeMap::new(),
+        rate_limit: None,
+    }
+}
+
+fn failing() -> WebhookEvent {
+    WebhookEvent::EndpointFailing { since: noon() }
+}
+
+fn exhausted() -> WebhookEvent {
+    WebhookEvent::DeliveryExhausted {
+        delivery_id: Uuid::nil(),
+    }
+}
+
+fn disabled(reason: DisableReason) -> WebhookEvent {
+    WebhookEvent::EndpointDisabled { reason }
+}
+
+fn outcome(outcome: Outcome) -> WebhookCommand {
+    WebhookCommand::NoteOutcome(outcome)
+}
+
+const EXHAUSTED: Outcome = Outcome::Exhausted {
+    delivery_id: Uuid::nil(),
+};
+
+#[test]
+fn it_is_created_enabled() {
+    given::<Webhook>([])
+        .when(WebhookCommand::Create(changes()))
+        .then([created()]);
+}
+
+#[test]
+fn every_field_at_fault_is_named() {
+    given::<Webhook>([])
+        .when(WebhookCommand::Create(Changes {
+            url: Some("ftp://example.com".into()),
+            events: Some(BTreeSet::from(["Note Created".into()])),
+            description: Some("x".repeat(1001)),
+            headers: Some(BTreeMap::from([("webhook-id".into(), "1".into())])),
+            rate_limit: Some(10_001),
+        }))
+        .then_invalid(&[
+            "/url",
+            "/events",
+            "/description",
+            "/headers/webhook-id",
+            "/rate_limit",
+        ]);
+}
+
+#[test]
+fn an_update_records_only_what_changes() {
+    given::<Webhook>([created()])
+        .when(WebhookCommand::Update(Changes {
+            description: Some("to the chat".into()),
+            ..changes()
+        }))
+        .then([WebhookEvent::Updated {
+            url: None,
+            events: None,
+            description: Some("to the chat".into()),
+            headers: None,
+            rate_limit: None,
+        }]);
+    given::<Webhook>([created()])
+        .when(WebhookCommand::Update(changes()))
+        .then_nothing();
+}
+
+#[test]
+fn a_rotated_secret_signs_a_little_longer() {
+    given::<Webhook>([created()])
+        .when(WebhookCommand::RotateSecret {
+            overlap: SECRET_OVERLAP,
+        })
+        .then([WebhookEvent::SecretRotated {
+            previous_valid_until: noon() + SECRET_OVERLAP,
+        }]);
+    given::<Webhook>([created()])
+        .when(WebhookCommand::RotateSecret {
+            overlap: TimeDelta::days(31),
+        })
+        .then_invalid(&["/overlap_seconds"]);
+}
+
+#[test]
+fn the_first_failure_and_the_first_success_after_it_are_events() {
+    given::<Webhook>([created()])
+        .when(outcome(Outcome::Failed))
+        .then([failing()]);
+    given::<Webhook>([created(), failing()])
+        .when(outcome(Outcome::Failed))
+        .then_nothing();
+    given::<Webhook>([created(), failing()])
+        .when(outcome(Outcome::Succeeded))
+        .then([WebhookEvent::EndpointRecovered {}]);
+    given::<Webhook>([created()])
+        .when(outcome(Outcome::Succeeded))
+        .then_nothing();
+}
+
+#[test]
+fn five_days_of_nothing_but_failure_disable_it() {
+    let after = |delta: TimeDelta| {
+        given::<Webhook>([created(), failing()]).when_at(
+            noon() + delta,
+            PERSON,
+            outcome(Outcome::Failed),
+        )
+    };
+    after(MAX_FAILING - TimeDelta::seconds(1)).then_nothing();
+    after(MAX_FAILING).then([disabled(DisableReason::Failing)]);
+}
+
+#[test]
+fn ten_exhausted_deliveries_in_a_row_disable_it() {
+    let with = |lost: usize| {
+        let mut events = vec![created(), failing()];
+        events.extend(std::iter::repeat_n(exhausted(), lost));
+        given::<Webhook>(events).when(outcome(EXHAUSTED))
+    };
+    with(8).then([exhausted()]);
+    with(9).then([exhausted(), disabled(DisableReason::Exhausted)]);
+}
+
+#[test]
+fn a_success_ends_the_row() {
+    let mut events = vec![created(), failing()];
+    events.extend(std::iter::repeat_n(exhausted(), 9));
+    events.extend([WebhookEvent::EndpointRecovered {}, failing()]);
+    given::<Webhook>(events)
+        .when(outcome(EXHAUSTED))
+        .then([exhausted()]);
+}
+
+#[test]
+fn gone_disables_it_at_once() {
+    given::<Webhook>([created()])
+        .when(outcome(Outcome::Gone))
+        .then([failing(), disabled(DisableReason::Gone)]);
+}
+
+#[test]
+fn it_is_disabled_and_enabled_once() {
+    let off = disabled(DisableReason::Requested);
+    given::<Webhook>([created()])
+        .when(WebhookCommand::Disable)
+        .then([off.clone()]);
+    given::<Webhook>([created(), off.clone()])
+        .when(WebhookCommand::Disable)
+        .then_nothing();
+    given::<Webhook>([created(), off])
+        .when(WebhookCommand::Enable)
+        .then([WebhookEvent::EndpointEnabled {}]);
+    given::<Webhook>([created()])
+        .when(WebhookCommand::Enable)
+        .then_nothing();
+}
+
+#[test]
+fn nothing_is_sent_to_a_disabled_one() {
+    for command in [
+        WebhookCommand::SendExample {
+            event_type: "note.created".into(),
+        },
+        WebhookCommand::Replay {
+            from_position: 0,
+            to_position: 9,
+        },
+    ] {
+        given::<Webhook>([created(), disabled(DisableReason::Gone)])
+            .when(command)
+            .then_refused(WebhookRefusal::Disabled);
+    }
+}
+
+#[test]
+fn a_deleted_one_is_not_found_but_its_last_attempt_may_still_end() {
+    given::<Webhook>([created(), WebhookEvent::Deleted {}])
+        .when(WebhookCommand::Enable)
+        .then_refused(WebhookRefusal::NotFound);
+    given::<Webhook>([created(), WebhookEvent::Deleted {}])
+        .when(outcome(Outcome::Failed))
+        .then_nothing();
+}
+
+#[test]
+fn a_pattern_covers_types_that_start_like_it() {
+    assert!(covers("*", "note.created"));
+    assert!(covers("note.*", "note.created"));
+    assert!(covers("note.created", "note.created"));
+    assert!(!covers("note.*", "notebook.created"));
+    assert!(!covers("note.created", "note.created_again"));
+}

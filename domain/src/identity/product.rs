@@ -1,0 +1,115 @@
+//! A product: the tenant to which streams, keys and workspaces belong.
+
+use uuid::Uuid;
+
+use crate::{Aggregate, Class, Moment, Refusal, Violations, events};
+
+/// The operator's own product. Its keys make other products and read them all.
+pub const OPERATOR: Uuid = Uuid::nil();
+
+events! {
+    /// Everything that happens to a product.
+    pub enum ProductEvent {
+        Created("product.created", 1) { name: String },
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "product.", serialize_all = "snake_case")]
+pub enum ProductCommand {
+    Create { name: String },
+}
+
+/// Why a command on a product is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "product_", serialize_all = "snake_case")]
+pub enum ProductRefusal {
+    /// It was never created.
+    #[error("there is no such product")]
+    NotFound,
+    /// The id is taken.
+    #[error("a product with this id exists already")]
+    Exists,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for ProductRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists => Class::Conflict,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Product {
+    #[default]
+    Absent,
+    Active {
+        name: String,
+    },
+}
+
+impl Aggregate for Product {
+    const CATEGORY: &'static str = "product";
+    const CONTEXT: &'static str = "products";
+    type Command = ProductCommand;
+    type Event = ProductEvent;
+    type Refusal = ProductRefusal;
+
+    fn evolve(self, event: &ProductEvent) -> Self {
+        match event {
+            ProductEvent::Created { name } => Self::Active { name: name.clone() },
+        }
+    }
+
+    fn decide(
+        &self,
+        command: ProductCommand,
+        _at: &Moment,
+    ) -> Result<Vec<ProductEvent>, ProductRefusal> {
+        match (self, command) {
+            (Self::Absent, ProductCommand::Create { name }) => {
+                let mut violations = Violations::default();
+                violations.require_length(&name, 1, 200, "/name");
+                violations.into_result()?;
+                Ok(vec![ProductEvent::Created { name }])
+            }
+            (Self::Active { .. }, ProductCommand::Create { .. }) => Err(ProductRefusal::Exists),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    fn create(name: &str) -> ProductCommand {
+        ProductCommand::Create { name: name.into() }
+    }
+
+    #[test]
+    fn it_is_created_once() {
+        let created = ProductEvent::Created {
+            name: "Notes".into(),
+        };
+        given::<Product>([])
+            .when(create("Notes"))
+            .then([created.clone()]);
+        given::<Product>([created])
+            .when(create("Notes"))
+            .then_refused(ProductRefusal::Exists);
+    }
+
+    #[test]
+    fn it_needs_a_name() {
+        given::<Product>([])
+            .when(create(""))
+            .then_invalid(&["/name"]);
+    }
+}

@@ -1,0 +1,434 @@
+//! A workspace: notes live in it, and its members' roles say who may do what there.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
+
+/// What a member may do in a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, and the workspace itself.
+    Owner,
+    /// Reads, writes, proposes and approves.
+    Editor,
+    /// Reads.
+    Viewer,
+    /// Reads and proposes; never writes.
+    Agent,
+}
+
+/// What a command or query needs from a member's role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+pub enum Permission {
+    Read,
+    Propose,
+    Write,
+    Manage,
+}
+
+impl Role {
+    #[must_use]
+    pub const fn grants(self, permission: Permission) -> bool {
+        match permission {
+            Permission::Read => true,
+            Permission::Propose => !matches!(self, Self::Viewer),
+            Permission::Write => matches!(self, Self::Owner | Self::Editor),
+            Permission::Manage => matches!(self, Self::Owner),
+        }
+    }
+}
+
+events! {
+    /// Everything that happens to a workspace.
+    pub enum WorkspaceEvent {
+        /// Opened; its creator is its first owner.
+        Created("workspace.created", 1) { name: String, owner: Uuid },
+        Renamed("workspace.renamed", 1) { name: String },
+        /// Closed for good: readable, no longer writable.
+        Archived("workspace.archived", 1) {},
+        /// A member joined, or got another role.
+        MemberSet("workspace.member_set", 1) { actor_id: Uuid, role: Role },
+        MemberRemoved("workspace.member_removed", 1) { actor_id: Uuid },
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "workspace.", serialize_all = "snake_case")]
+pub enum WorkspaceCommand {
+    Create { name: String },
+    Rename { name: String },
+    Archive,
+    SetMember { actor_id: Uuid, role: Role },
+    RemoveMember { actor_id: Uuid },
+}
+
+/// Why a command on a workspace, or on what lives in it, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "workspace_", serialize_all = "snake_case")]
+pub enum WorkspaceRefusal {
+    /// It was never created, or the actor is not a member.
+    #[error("there is no such workspace, or you are not a member of it")]
+    NotFound,
+    /// The id is taken.
+    #[error("a workspace with this id exists already")]
+    Exists,
+    /// The member's role does not grant the permission.
+    #[error(
+        "this needs the permission to {0} in the workspace; ask an owner for a role that has it"
+    )]
+    RoleInsufficient(Permission),
+    /// The workspace is closed.
+    #[error("the workspace is archived and can no longer be changed")]
+    Archived,
+    /// A workspace always has an owner.
+    #[error("the last owner cannot leave or step down; make another member owner first")]
+    LastOwner,
+    /// The actor to remove is not there.
+    #[error("this actor is not a member of the workspace")]
+    MemberNotFound,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for WorkspaceRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound | Self::MemberNotFound => Class::Absent,
+            Self::Exists => Class::Conflict,
+            Self::RoleInsufficient(_) => Class::Forbidden,
+            Self::Archived | Self::LastOwner => Class::Rule,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Workspace {
+    #[default]
+    Absent,
+    Active(Details),
+    Archived(Details),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Details {
+    pub name: String,
+    pub members: BTreeMap<Uuid, Role>,
+}
+
+impl Workspace {
+    #[must_use]
+    pub const fn details(&self) -> Option<&Details> {
+        match self {
+            Self::Absent => None,
+            Self::Active(details) | Self::Archived(details) => Some(details),
+        }
+    }
+
+    /// Whether the actor may do this here. Strangers learn nothing, not even that the workspace exists.
+    pub fn permit(&self, actor: &Actor, permission: Permission) -> Result<(), WorkspaceRefusal> {
+        let role = self
+            .details()
+            .and_then(|details| details.members.get(&actor.id))
+            .ok_or(WorkspaceRefusal::NotFound)?;
+        if !role.grants(permission) {
+            return Err(WorkspaceRefusal::RoleInsufficient(permission));
+        }
+        match (self, permission) {
+            (Self::Archived(_), Permission::Propose | Permission::Write) => {
+                Err(WorkspaceRefusal::Archived)
+            }
+            (Self::Archived(_), Permission::Read | Permission::Manage)
+            | (Self::Absent | Self::Active(_), _) => Ok(()),
+        }
+    }
+
+    fn change(self, change: impl FnOnce(&mut Details)) -> Self {
+        match self {
+            Self::Absent => Self::Absent,
+            Self::Active(mut details) => {
+                change(&mut details);
+                Self::Active(details)
+            }
+            Self::Archived(mut details) => {
+                change(&mut details);
+                Self::Archived(details)
+            }
+        }
+    }
+}
+
+impl Details {
+    fn decide(&self, command: WorkspaceCommand) -> Result<Vec<WorkspaceEvent>, WorkspaceRefusal> {
+        match command {
+            WorkspaceCommand::Create { .. } => Err(WorkspaceRefusal::Exists),
+            WorkspaceCommand::Rename { name } if name == self.name => Ok(vec![]),
+            WorkspaceCommand::Rename { name } => Ok(vec![WorkspaceEvent::Renamed {
+                name: valid_name(&name)?,
+            }]),
+            WorkspaceCommand::Archive => Ok(vec![WorkspaceEvent::Archived {}]),
+            WorkspaceCommand::SetMember { actor_id, role }
+                if self.members.get(&actor_id) == Some(&role) =>
+            {
+                Ok(vec![])
+            }
+            WorkspaceCommand::RemoveMember { actor_id }
+                if !self.members.contains_key(&actor_id) =>
+            {
+                Err(WorkspaceRefusal::MemberNotFound)
+            }
+            WorkspaceCommand::SetMember { actor_id, .. }
+            | WorkspaceCommand::RemoveMember { actor_id }
+                if self.is_last_owner(actor_id) =>
+            {
+                Err(WorkspaceRefusal::LastOwner)
+            }
+            WorkspaceCommand::SetMember { actor_id, role } => {
+                Ok(vec![WorkspaceEvent::MemberSet { actor_id, role }])
+            }
+            WorkspaceCommand::RemoveMember { actor_id } => {
+                Ok(vec![WorkspaceEvent::MemberRemoved { actor_id }])
+            }
+        }
+    }
+
+    fn is_last_owner(&self, actor_id: Uuid) -> bool {
+        let mut owners = self
+            .members
+            .iter()
+            .filter(|(_, role)| **role == Role::Owner);
+        owners.next().is_some_and(|(id, _)| *id == actor_id) && owners.next().is_none()
+    }
+}
+
+impl Aggregate for Workspace {
+    const CATEGORY: &'static str = "workspace";
+    const CONTEXT: &'static str = "workspaces";
+    type Command = WorkspaceCommand;
+    type Event = WorkspaceEvent;
+    type Refusal = WorkspaceRefusal;
+
+    fn evolve(self, event: &WorkspaceEvent) -> Self {
+        match event {
+            WorkspaceEvent::Created { name, owner } => Self::Active(Details {
+                name: name.clone(),
+                members: BTreeMap::from([(*owner, Role::Owner)]),
+            }),
+            WorkspaceEvent::Renamed { name } => {
+                self.change(|details| details.name.clone_from(name))
+            }
+            WorkspaceEvent::Archived {} => match self {
+                Self::Active(details) | Self::Archived(details) => Self::Archived(details),
+                Self::Absent => Self::Absent,
+            },
+            WorkspaceEvent::MemberSet { actor_id, role } => self.change(|details| {
+                details.members.insert(*actor_id, *role);
+            }),
+            WorkspaceEvent::MemberRemoved { actor_id } => self.change(|details| {
+                details.members.remove(actor_id);
+            }),
+        }
+    }
+
+    fn decide(
+        &self,
+        command: WorkspaceCommand,
+        at: &Moment,
+    ) -> Result<Vec<WorkspaceEvent>, WorkspaceRefusal> {
+        let details = match (self, &command) {
+            (Self::Absent, WorkspaceCommand::Create { name }) => {
+                return Ok(vec![WorkspaceEvent::Created {
+                    name: valid_name(name)?,
+                    owner: at.actor.id,
+                }]);
+            }
+            (Self::Active(_) | Self::Archived(_), WorkspaceCommand::Create { .. }) => {
+                return Err(WorkspaceRefusal::Exists);
+            }
+            (Self::Absent, _) => return Err(WorkspaceRefusal::NotFound),
+            (Self::Archived(_), WorkspaceCommand::Archive) => return Ok(vec![]),
+            (Self::Archived(_), _) => return Err(WorkspaceRefusal::Archived),
+            (Self::Active(details), _) => details,
+        };
+        details.decide(command)
+    }
+
+    /// Owners manage the workspace; every member may leave it.
+    fn standing(&self, id: Uuid, command: &WorkspaceCommand, at: &Moment) -> Standing {
+        let permission = match command {
+            WorkspaceCommand::Create { .. } => return Standing::Product,
+            WorkspaceCommand::RemoveMember { actor_id } if *actor_id == at.actor.id => {
+                Permission::Read
+            }
+            WorkspaceCommand::Rename { .. }
+            | WorkspaceCommand::Archive
+            | WorkspaceCommand::SetMember { .. }
+            | WorkspaceCommand::RemoveMember { .. } => Permission::Manage,
+        };
+        Standing::Member {
+            workspace_id: id,
+            permission,
+        }
+    }
+}
+
+fn valid_name(name: &str) -> Result<String, Violations> {
+    let mut violations = Violations::default();
+    violations.require_length(name, 1, 200, "/name");
+    violations.into_result()?;
+    Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AGENT, PERSON, given};
+
+    fn created() -> WorkspaceEvent {
+        WorkspaceEvent::Created {
+            name: "Research".into(),
+            owner: PERSON.id,
+        }
+    }
+
+    fn member(role: Role) -> WorkspaceEvent {
+        WorkspaceEvent::MemberSet {
+            actor_id: AGENT.id,
+            role,
+        }
+    }
+
+    fn create(name: &str) -> WorkspaceCommand {
+        WorkspaceCommand::Create { name: name.into() }
+    }
+
+    fn rename(name: &str) -> WorkspaceCommand {
+        WorkspaceCommand::Rename { name: name.into() }
+    }
+
+    fn remove(actor: Actor) -> WorkspaceCommand {
+        WorkspaceCommand::RemoveMember { actor_id: actor.id }
+    }
+
+    #[test]
+    fn its_creator_is_its_first_owner() {
+        given::<Workspace>([])
+            .when(create("Research"))
+            .then([created()]);
+    }
+
+    #[test]
+    fn an_id_is_used_once() {
+        given::<Workspace>([created()])
+            .when(create("Again"))
+            .then_refused(WorkspaceRefusal::Exists);
+    }
+
+    #[test]
+    fn it_needs_a_name() {
+        given::<Workspace>([])
+            .when(create(""))
+            .then_invalid(&["/name"]);
+        given::<Workspace>([created()])
+            .when(rename(&"x".repeat(201)))
+            .then_invalid(&["/name"]);
+    }
+
+    #[test]
+    fn it_can_be_renamed() {
+        given::<Workspace>([created()])
+            .when(rename("Lab"))
+            .then([WorkspaceEvent::Renamed { name: "Lab".into() }]);
+    }
+
+    #[test]
+    fn what_is_already_so_needs_no_event() {
+        given::<Workspace>([created()])
+            .when(rename("Research"))
+            .then_nothing();
+        given::<Workspace>([created(), WorkspaceEvent::Archived {}])
+            .when(WorkspaceCommand::Archive)
+            .then_nothing();
+        given::<Workspace>([created(), member(Role::Agent)])
+            .when(WorkspaceCommand::SetMember {
+                actor_id: AGENT.id,
+                role: Role::Agent,
+            })
+            .then_nothing();
+    }
+
+    #[test]
+    fn an_archived_one_can_no_longer_be_changed() {
+        given::<Workspace>([created(), WorkspaceEvent::Archived {}])
+            .when(rename("Lab"))
+            .then_refused(WorkspaceRefusal::Archived);
+    }
+
+    #[test]
+    fn one_that_was_never_created_is_not_found() {
+        given::<Workspace>([])
+            .when(rename("Lab"))
+            .then_refused(WorkspaceRefusal::NotFound);
+    }
+
+    #[test]
+    fn the_last_owner_cannot_leave_or_step_down() {
+        given::<Workspace>([created(), member(Role::Editor)])
+            .when(remove(PERSON))
+            .then_refused(WorkspaceRefusal::LastOwner);
+        given::<Workspace>([created()])
+            .when(WorkspaceCommand::SetMember {
+                actor_id: PERSON.id,
+                role: Role::Viewer,
+            })
+            .then_refused(WorkspaceRefusal::LastOwner);
+    }
+
+    #[test]
+    fn one_of_two_owners_can_leave() {
+        given::<Workspace>([created(), member(Role::Owner)])
+            .when(remove(PERSON))
+            .then([WorkspaceEvent::MemberRemoved {
+                actor_id: PERSON.id,
+            }]);
+    }
+
+    #[test]
+    fn only_a_member_can_be_removed() {
+        given::<Workspace>([created()])
+            .when(remove(AGENT))
+            .then_refused(WorkspaceRefusal::MemberNotFound);
+    }
+
+    #[test]
+    fn roles_grant_what_their_names_say() {
+        use Permission::{Manage, Propose, Read, Write};
+        let granted =
+            |role: Role| [Read, Propose, Write, Manage].map(|permission| role.grants(permission));
+        assert_eq!(granted(Role::Owner), [true, true, true, true]);
+        assert_eq!(granted(Role::Editor), [true, true, true, false]);
+        assert_eq!(granted(Role::Agent), [true, true, false, false]);
+        assert_eq!(granted(Role::Viewer), [true, false, false, false]);
+    }
+
+    #[test]
+    fn strangers_learn_nothing_and_an_archived_one_is_only_read() {
+        let open: Workspace = crate::fold([created()]);
+        assert_eq!(
+            open.permit(&AGENT, Permission::Read),
+            Err(WorkspaceRefusal::NotFound)
+        );
+        let closed: Workspace = crate::fold([created(), WorkspaceEvent::Archived {}]);
+        assert_eq!(closed.permit(&PERSON, Permission::Read), Ok(()));
+        assert_eq!(
+            closed.permit(&PERSON, Permission::Write),
+            Err(WorkspaceRefusal::Archived)
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! What can happen, and what follows from it: events, states, decisions. Pure: no I/O, no clock, no randomness.
+
+mod actor;
+mod aggregate;
+mod contract;
+mod contracts;
+mod refusal;
+mod stream;
+#[cfg(test)]
+mod testing;
+
+pub mod agents;
+pub mod delivery;
+pub mod identity;
+pub mod knowledge;
+
+pub use actor::{Actor, ActorKind};
+pub use aggregate::{Aggregate, Moment, Standing, fold};
+pub use contract::{ContractError, EventContract, Lift, parse as parse_payload};
+pub use contracts::{Contract, contracts};
+pub use refusal::{Class, Refusal, Violation, Violations};
+pub use stream::{StreamId, StreamIdError};
