@@ -1,0 +1,220 @@
+//! What goes into the log and what comes out of it.
+
+use chrono::{DateTime, Utc};
+use domain::{Actor, ContractError, EventContract, StreamId};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// Place of an event in the log: 1, 2, 3, … without gaps, in the order of commits. 0 is before the first.
+pub type Position = i64;
+
+/// What a stream's version must be for an append to succeed. Versions count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever it is.
+    Any,
+    /// The stream has no event yet.
+    NoStream,
+    /// The stream has at least one event.
+    Existing,
+    /// The stream's last event has this version.
+    Exact(i64),
+}
+
+impl Expected {
+    /// Whether a stream at `version` (0: no event) meets it.
+    #[must_use]
+    pub const fn holds(self, version: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => version == 0,
+            Self::Existing => version > 0,
+            Self::Exact(expected) => version == expected,
+        }
+    }
+}
+
+/// Who caused an event, and by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    pub actor: Actor,
+    /// Whose idea it was, where that is another actor: the agent whose proposal a person approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<Actor>,
+    /// Name of the command: `note.revise`.
+    pub command: String,
+    /// The idempotency key under which the command came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_key: Option<String>,
+    /// Why, in the actor's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// W3C trace context of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+/// An event to be appended.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub stream: StreamId,
+    /// Appending the same id twice changes nothing.
+    pub event_id: Uuid,
+    pub event_type: String,
+    pub contract_version: u16,
+    /// JSON, kept byte for byte.
+    pub data: String,
+    pub metadata: Metadata,
+    pub correlation_id: Uuid,
+    pub causation_id: Option<Uuid>,
+}
+
+/// A command's idempotency key, claimed in the append transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptKey {
+    /// SHA-256 over product, actor and the client's key.
+    pub key: [u8; 32],
+    /// SHA-256 over what the command said.
+    pub fingerprint: [u8; 32],
+    /// The stream that the answer is read from.
+    pub stream: StreamId,
+}
+
+/// The stored outcome of a command that had an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub fingerprint: Vec<u8>,
+    pub position: Position,
+    pub stream: StreamId,
+    pub version: i64,
+    pub event_ids: Vec<Uuid>,
+}
+
+/// Events that become part of the log together, or not at all.
+#[derive(Debug, Clone)]
+pub struct Append {
+    pub product_id: Uuid,
+    /// Streams whose versions must hold; a stream without an event here is only guarded.
+    pub expectations: Vec<(StreamId, Expected)>,
+    pub events: Vec<NewEvent>,
+    pub receipt: Option<ReceiptKey>,
+}
+
+/// Where an append put its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Position of the last event; the head of the log where there was none to append.
+    pub position: Position,
+    /// Position and version of each event, in the order of the append.
+    pub placed: Vec<(Position, i64)>,
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// An event as the log has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    pub position: Position,
+    pub product_id: Uuid,
+    pub stream: StreamId,
+    pub version: i64,
+    pub event_id: Uuid,
+    pub event_type: String,
+    pub contract_version: u16,
+    pub data: String,
+    pub metadata: Metadata,
+    pub correlation_id: Uuid,
+    pub causation_id: Option<Uuid>,
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl Recorded {
+    /// The payload, lifted to the current contract.
+    pub fn decode<E: EventContract>(&self) -> Result<E, ContractError> {
+        E::decode(&self.event_type, self.contract_version, &self.data)
+    }
+}
+
+/// The envelope on the wire: the same for every reader of the log.
+impl Serialize for Recorded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct WireMetadata<'a> {
+            #[serde(flatten)]
+            metadata: &'a Metadata,
+            correlation_id: Uuid,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            causation_id: Option<Uuid>,
+        }
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            position: Position,
+            event_id: Uuid,
+            #[serde(rename = "type")]
+            event_type: &'a str,
+            contract_version: u16,
+            product_id: Uuid,
+            stream: &'a StreamId,
+            version: i64,
+            recorded_at: DateTime<Utc>,
+            data: &'a RawValue,
+            metadata: WireMetadata<'a>,
+        }
+        Envelope {
+            position: self.position,
+            event_id: self.event_id,
+            event_type: &self.event_type,
+            contract_version: self.contract_version,
+            product_id: self.product_id,
+            stream: &self.stream,
+            version: self.version,
+            recorded_at: self.recorded_at,
+            data: serde_json::from_str(&self.data).map_err(S::Error::custom)?,
+            metadata: WireMetadata {
+                metadata: &self.metadata,
+                correlation_id: self.correlation_id,
+                causation_id: self.causation_id,
+            },
+        }
+        .serialize(serializer)
+    }
+}
+
+/// Which events a reader of the whole log wants. Empty lists and `None` mean all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub products: Vec<Uuid>,
+    pub categories: Vec<String>,
+    /// Full type names, or prefixes that end in `*`.
+    pub types: Vec<String>,
+    pub stream: Option<StreamId>,
+    pub actor_id: Option<Uuid>,
+    pub correlation_id: Option<Uuid>,
+    pub since: Option<DateTime<Utc>>,
+    /// Exclusive.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    /// Events of these categories only.
+    pub fn categories(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            categories: names.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A stretch of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    pub events: Vec<Recorded>,
+    /// Everything up to here was looked at: read on after it.
+    pub scanned_to: Position,
+}

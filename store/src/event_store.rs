@@ -1,0 +1,86 @@
+//! What every backend of the log offers. `tests/contract` holds each of them to it.
+
+use async_trait::async_trait;
+use domain::StreamId;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{Append, Appended, Expected, Filter, Page, Position, Receipt, Recorded};
+
+/// Why an append did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// A stream is not at the version that the append was decided on. Read it again and decide again.
+    #[error("{stream} is at version {actual}, not {expected:?}")]
+    Conflict {
+        stream: StreamId,
+        expected: Expected,
+        /// 0: the stream has no event.
+        actual: i64,
+    },
+    /// The idempotency key was used before; nothing was appended now.
+    #[error("the idempotency key was used before")]
+    Repeated(Box<Receipt>),
+    /// The events themselves cannot be stored.
+    #[error("the log does not take these events: {0}")]
+    Rejected(String),
+    /// The log could not be reached, or gave up; the events are not in it.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+}
+
+/// Why a read did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The log could not be reached; try again.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+    /// An event is not as the log wrote it.
+    #[error("event at position {position} is damaged: {detail}")]
+    Damaged { position: Position, detail: String },
+}
+
+/// Which end of a stream to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Versions after the given one, ascending.
+    Forwards,
+    /// Versions before the given one, descending; 0 starts at the end.
+    Backwards,
+}
+
+/// An append-only log of events in streams.
+///
+/// Whoever has seen position N never later sees a new event at or below N.
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// Appends all the events or none. Repeating an append whose event ids are all in the log returns where they are.
+    async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+
+    /// At most `limit` events of a stream, starting beyond version `from`.
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        from: i64,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError>;
+
+    /// At most `limit` events after a position that the filter lets through. Looks at a bounded stretch of the
+    /// log: an empty page whose `scanned_to` is below the head is not the end.
+    async fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Page, ReadError>;
+
+    /// One event by its id.
+    async fn find(&self, event_id: Uuid) -> Result<Option<Recorded>, ReadError>;
+
+    /// What was answered under an idempotency key.
+    async fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>, ReadError>;
+
+    /// The last position this node knows of; wakes its watchers within milliseconds of an append by any node.
+    fn head(&self) -> watch::Receiver<Position>;
+}

@@ -1,0 +1,16 @@
+//! The log: append, read, subscribe.
+
+mod event;
+mod event_store;
+mod postgres;
+
+mod subscription;
+
+pub use event::{
+    Append, Appended, Expected, Filter, Metadata, NewEvent, Page, Position, Receipt, ReceiptKey,
+    Recorded,
+};
+pub use event_store::{AppendError, Direction, EventStore, ReadError};
+pub use postgres::{Database, OpenError, PostgresStore};
+
+pub use subscription::subscribe;

@@ -1,0 +1,156 @@
+//! Connections to the database: the pool, single connections, migrations.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
+};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::{AsyncMessage, Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+mod migrations {
+    refinery::embed_migrations!("../schema/log");
+}
+
+/// Guards migrations against another node that starts at the same moment.
+const MIGRATION_LOCK: i64 = 0x6461_7962_6f6f_6b01;
+
+/// Connections that one node uses for reading and posting, besides its few dedicated ones.
+const POOL_SIZE: usize = 24;
+
+/// Every session works as the role that cannot change the log, and finds read models without naming their schema.
+const SESSION: &str = "set role daybook_app; set search_path = read";
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It does not answer, or refuses the connection.
+    #[error("cannot connect to PostgreSQL: {}", detail(.0))]
+    Connect(#[from] tokio_postgres::Error),
+    /// The pool cannot give a connection.
+    #[error("cannot connect to PostgreSQL: {0}")]
+    Pool(#[from] PoolError),
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(#[from] refinery::Error),
+    /// The pool's settings contradict each other.
+    #[error("cannot build the connection pool: {0}")]
+    Build(#[from] deadpool_postgres::BuildError),
+}
+
+/// A driver error with what PostgreSQL itself said.
+pub fn detail(error: &tokio_postgres::Error) -> String {
+    error
+        .as_db_error()
+        .map_or_else(|| with_sources(error), ToString::to_string)
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// A PostgreSQL database and a pool of connections to it.
+#[derive(Clone)]
+pub struct Database {
+    config: Config,
+    tls: MakeRustlsConnect,
+    pub pool: Pool,
+}
+
+/// A connection's other half: polls for what the server sends, until it ends.
+pub type Messages =
+    futures::stream::BoxStream<'static, Result<AsyncMessage, tokio_postgres::Error>>;
+
+impl Database {
+    /// Connects, and brings the schema up to date.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let tls = tls();
+        let manager = Manager::from_config(
+            config.clone(),
+            tls.clone(),
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .wait_timeout(Some(Duration::from_secs(10)))
+            .create_timeout(Some(Duration::from_secs(10)))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move {
+                    client
+                        .batch_execute(SESSION)
+                        .await
+                        .map_err(HookError::Backend)
+                })
+            }))
+            .build()?;
+        let database = Self { config, tls, pool };
+        database.migrate().await?;
+        Ok(database)
+    }
+
+    async fn migrate(&self) -> Result<(), OpenError> {
+        let (mut client, connection) = self.config.connect(self.tls.clone()).await?;
+        let connection = tokio::spawn(connection);
+        client
+            .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
+            .await?;
+        let report = migrations::migrations::runner()
+            .run_async(&mut client)
+            .await?;
+        for migration in report.applied_migrations() {
+            tracing::info!(%migration, "database migrated");
+        }
+        drop(client);
+        connection.abort();
+        Ok(())
+    }
+
+    /// A connection outside the pool, for whoever holds a lock or listens. Ends when its client is dropped.
+    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        tokio::spawn(connection);
+        client.batch_execute(SESSION).await?;
+        Ok(client)
+    }
+
+    /// A connection whose notifications the caller wants. Its messages must be polled for the client to work.
+    pub async fn connect_listening(&self) -> Result<(Client, Messages), tokio_postgres::Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        Ok((client, messages(connection)))
+    }
+}
+
+fn messages<S, T>(mut connection: tokio_postgres::Connection<S, T>) -> Messages
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Box::pin(futures::stream::poll_fn(move |context| {
+        connection.poll_message(context)
+    }))
+}
+
+/// TLS with the machine's own root certificates; unused on a Unix socket.
+fn tls() -> MakeRustlsConnect {
+    MakeRustlsConnect::with_native_certs().map_or_else(
+        |_| {
+            MakeRustlsConnect::new(
+                ClientConfig::builder()
+                    .with_root_certificates(RootCertStore::empty())
+                    .with_no_client_auth(),
+            )
+        },
+        |(tls, _)| tls,
+    )
+}

@@ -1,0 +1,93 @@
+//! Wakes this node when another appends, and the others when this one does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio_postgres::{AsyncMessage, Client};
+
+use super::database::{Database, Messages, detail};
+use crate::Position;
+
+const CHANNEL: &str = "daybook_log";
+
+/// How often the head is read without having been woken, in case a notification was lost with its connection.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Follows the head of the log for as long as anyone watches it.
+pub async fn run(database: Database, head: Arc<watch::Sender<Position>>) {
+    while !head.is_closed() {
+        let outcome = match database.connect_listening().await {
+            Ok((client, messages)) => follow(&client, messages, &head).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(
+                error = detail(&error),
+                "lost the connection that listens to the log"
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn follow(
+    client: &Client,
+    mut messages: Messages,
+    head: &watch::Sender<Position>,
+) -> Result<(), tokio_postgres::Error> {
+    let receive = async {
+        while let Some(message) = messages.next().await {
+            if let AsyncMessage::Notification(notification) = message?
+                && let Ok(position) = notification.payload().parse()
+            {
+                advance(head, position);
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        outcome = receive => outcome,
+        outcome = announce(client, head) => outcome,
+    }
+}
+
+/// Tells the other nodes how far the log has come; many appends make one notification.
+async fn announce(
+    client: &Client,
+    head: &watch::Sender<Position>,
+) -> Result<(), tokio_postgres::Error> {
+    client.batch_execute(&format!("listen {CHANNEL}")).await?;
+    let mut watcher = head.subscribe();
+    let mut announced = *watcher.borrow_and_update();
+    loop {
+        let changed = tokio::time::timeout(POLL, watcher.changed()).await;
+        let position = *watcher.borrow_and_update();
+        if position > announced {
+            client
+                .execute(
+                    "select pg_notify($1, $2)",
+                    &[&CHANNEL, &position.to_string()],
+                )
+                .await?;
+            announced = position;
+        } else if changed.is_err() {
+            let row = client
+                .query_one("select position from log.head", &[])
+                .await?;
+            advance(head, row.get(0));
+        }
+    }
+}
+
+/// The head only ever moves on.
+pub fn advance(head: &watch::Sender<Position>, position: Position) {
+    head.send_if_modified(|current| {
+        let further = position > *current;
+        if further {
+            *current = position;
+        }
+        further
+    });
+}

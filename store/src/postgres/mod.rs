@@ -1,0 +1,94 @@
+//! The log on PostgreSQL.
+
+mod database;
+mod insert;
+mod listener;
+mod read;
+mod rows;
+mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::StreamId;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+
+pub use database::{Database, OpenError};
+
+use crate::{
+    Append, AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError,
+    Receipt, Recorded,
+};
+use writer::{Pending, Writer};
+
+/// Appends that wait for the writer before callers have to wait to hand theirs over.
+const QUEUE: usize = 4096;
+
+/// The log on PostgreSQL: one writer per node that commits in groups, a pool that reads, a listener that wakes.
+pub struct PostgresStore {
+    database: Database,
+    appends: mpsc::Sender<Pending>,
+    head: Arc<watch::Sender<Position>>,
+}
+
+impl PostgresStore {
+    /// Opens the log of a migrated database.
+    pub async fn open(database: Database) -> Result<Arc<Self>, OpenError> {
+        let head = Arc::new(watch::Sender::new(read::head(&database).await?));
+        let (appends, queue) = mpsc::channel(QUEUE);
+        let writer = Writer::connect(database.clone(), Arc::clone(&head)).await?;
+        tokio::spawn(writer.run(queue));
+        tokio::spawn(listener::run(database.clone(), Arc::clone(&head)));
+        Ok(Arc::new(Self {
+            database,
+            appends,
+            head,
+        }))
+    }
+}
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || AppendError::Unavailable("the writer has stopped".into());
+        self.appends
+            .send(Pending { append, reply })
+            .await
+            .map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        from: i64,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, ReadError> {
+        read::stream(&self.database, stream, from, direction, limit).await
+    }
+
+    async fn read_all(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Page, ReadError> {
+        let head = *self.head.borrow();
+        read::all(&self.database, after, head, filter, limit).await
+    }
+
+    async fn find(&self, event_id: Uuid) -> Result<Option<Recorded>, ReadError> {
+        read::find(&self.database, event_id).await
+    }
+
+    async fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>, ReadError> {
+        read::receipt(&self.database, key).await
+    }
+
+    fn head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+}

@@ -1,0 +1,183 @@
+//! Reading the log.
+
+use std::fmt::Write as _;
+
+use domain::StreamId;
+use futures::TryStreamExt;
+use postgres_types::{BorrowToSql, ToSql};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::database::{Database, detail};
+use super::rows::{self, EVENT_COLUMNS, RECEIPT_COLUMNS};
+use crate::{Direction, Filter, OpenError, Page, Position, ReadError, Receipt, Recorded};
+
+/// Positions that one filtered read looks at, however few events match: it stays short on any log.
+const SCAN: i64 = 50_000;
+
+pub async fn head(database: &Database) -> Result<Position, OpenError> {
+    let client = database.pool.get().await?;
+    let row = client
+        .query_one("select position from log.head", &[])
+        .await?;
+    Ok(row.get(0))
+}
+
+pub async fn stream(
+    database: &Database,
+    stream: &StreamId,
+    from: i64,
+    direction: Direction,
+    limit: usize,
+) -> Result<Vec<Recorded>, ReadError> {
+    let (from, beyond) = match direction {
+        Direction::Forwards => (from, "version > $3 order by version"),
+        Direction::Backwards if from == 0 => (i64::MAX, "version < $3 order by version desc"),
+        Direction::Backwards => (from, "version < $3 order by version desc"),
+    };
+    let sql = format!(
+        "select {EVENT_COLUMNS} from log.events where stream_id = $1 and category = $2 and {beyond} limit $4"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let params: [&(dyn ToSql + Sync); 4] = [&stream.id, &stream.category, &from, &limit];
+    events(database, &sql, &params).await
+}
+
+pub async fn all(
+    database: &Database,
+    after: Position,
+    head: Position,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Page, ReadError> {
+    let indexed = filter.stream.is_some() || filter.correlation_id.is_some();
+    // Without a filter every position matches; with an index the database finds them without looking at each.
+    let to = if indexed || filter.is_empty() {
+        head
+    } else {
+        head.min(after.saturating_add(SCAN))
+    };
+    let mut query = Query::new(after, to);
+    query.restrict(filter);
+    let (sql, params) = query.finish(limit);
+    let events = events(database, &sql, &params).await?;
+    let scanned_to = match events.last() {
+        Some(last) if events.len() == limit => last.position,
+        Some(_) | None => to.max(after),
+    };
+    Ok(Page { events, scanned_to })
+}
+
+/// A select over `log.events` whose conditions depend on the filter. Its text is one of a few, so that it stays prepared.
+struct Query {
+    sql: String,
+    params: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Query {
+    fn new(after: Position, to: Position) -> Self {
+        Self {
+            sql: format!(
+                "select {EVENT_COLUMNS} from log.events where position > $1 and position <= $2"
+            ),
+            params: vec![Box::new(after), Box::new(to)],
+        }
+    }
+
+    /// Adds a condition; `?` stands for the value.
+    fn and(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static) {
+        self.params.push(Box::new(value));
+        let placeholder = format!("${}", self.params.len());
+        let _ = write!(self.sql, " and {}", condition.replace('?', &placeholder));
+    }
+
+    fn restrict(&mut self, filter: &Filter) {
+        if !filter.products.is_empty() {
+            self.and("product_id = any(?)", filter.products.clone());
+        }
+        if !filter.categories.is_empty() {
+            self.and("category = any(?)", filter.categories.clone());
+        }
+        if !filter.types.is_empty() {
+            let patterns: Vec<_> = filter.types.iter().map(|name| like(name)).collect();
+            self.and("type like any(?)", patterns);
+        }
+        if let Some(stream) = &filter.stream {
+            self.and("stream_id = ?", stream.id);
+            self.and("category = ?", stream.category.clone());
+        }
+        if let Some(actor_id) = filter.actor_id {
+            self.and("metadata -> 'actor' ->> 'id' = ?", actor_id.to_string());
+        }
+        if let Some(correlation_id) = filter.correlation_id {
+            self.and("correlation_id = ?", correlation_id);
+        }
+        if let Some(since) = filter.since {
+            self.and("recorded_at >= ?", since);
+        }
+        if let Some(until) = filter.until {
+            self.and("recorded_at < ?", until);
+        }
+    }
+
+    fn finish(mut self, limit: usize) -> (String, Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.params
+            .push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
+        let _ = write!(self.sql, " order by position limit ${}", self.params.len());
+        (self.sql, self.params)
+    }
+}
+
+/// A type name, or a prefix that ends in `*`, as a LIKE pattern.
+fn like(name: &str) -> String {
+    let (stem, rest) = name
+        .strip_suffix('*')
+        .map_or((name, ""), |stem| (stem, "%"));
+    let escaped = stem
+        .replace('\\', "\\\\")
+        .replace('_', "\\_")
+        .replace('%', "\\%");
+    escaped + rest
+}
+
+pub async fn find(database: &Database, event_id: Uuid) -> Result<Option<Recorded>, ReadError> {
+    let sql = format!("select {EVENT_COLUMNS} from log.events where event_id = $1");
+    Ok(events(database, &sql, &[&event_id]).await?.pop())
+}
+
+pub async fn receipt(database: &Database, key: &[u8; 32]) -> Result<Option<Receipt>, ReadError> {
+    let sql = format!("select {RECEIPT_COLUMNS} from log.receipts where key = $1");
+    let rows = rows(database, &sql, &[&key.as_slice()]).await?;
+    Ok(rows.first().map(rows::receipt))
+}
+
+async fn events<P: BorrowToSql>(
+    database: &Database,
+    sql: &str,
+    params: &[P],
+) -> Result<Vec<Recorded>, ReadError> {
+    rows(database, sql, params)
+        .await?
+        .iter()
+        .map(rows::recorded)
+        .collect()
+}
+
+async fn rows<P: BorrowToSql>(
+    database: &Database,
+    sql: &str,
+    params: &[P],
+) -> Result<Vec<Row>, ReadError> {
+    let client = database
+        .pool
+        .get()
+        .await
+        .map_err(|error| ReadError::Unavailable(error.to_string()))?;
+    let unavailable = |error| ReadError::Unavailable(detail(&error));
+    let statement = client.prepare_cached(sql).await.map_err(unavailable)?;
+    let rows = client
+        .query_raw(&statement, params.iter().map(BorrowToSql::borrow_to_sql))
+        .await
+        .map_err(unavailable)?;
+    rows.try_collect().await.map_err(unavailable)
+}

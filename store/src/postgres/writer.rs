@@ -1,0 +1,383 @@
+//! Group commit: appends that wait together are committed together, in one transaction that holds the log's lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use domain::StreamId;
+use futures::future::try_join3;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Statement};
+use uuid::Uuid;
+
+use super::database::{Database, OpenError, detail};
+use super::insert;
+use super::listener::advance;
+use super::rows::{self, RECEIPT_COLUMNS};
+use crate::{Append, AppendError, Appended, Position, Receipt};
+
+/// Events in one transaction, beyond which the next append waits for the next batch.
+const MAX_EVENTS: usize = 4096;
+/// Payload bytes in one transaction, likewise.
+const MAX_BYTES: usize = 8 << 20;
+/// How long appends wait for a lost connection to come back.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An append and the caller that waits for it.
+pub struct Pending {
+    pub append: Append,
+    pub reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+type Verdict = Result<Appended, AppendError>;
+
+pub struct Writer {
+    database: Database,
+    session: Session,
+    head: Arc<watch::Sender<Position>>,
+}
+
+/// A connection with the writer's statements prepared on it.
+struct Session {
+    client: Client,
+    lock: Statement,
+    versions: Statement,
+    receipts: Statement,
+    existing: Statement,
+    insert: insert::Statements,
+}
+
+const LOCK: &str =
+    "select position, greatest(clock_timestamp(), recorded_at) from log.head for update";
+
+const VERSIONS: &str = "
+select coalesce((
+    select version from log.events e
+    where e.stream_id = wanted.stream_id and e.category = wanted.category
+    order by version desc limit 1
+), 0)
+from unnest($1::text[], $2::uuid[]) with ordinality as wanted(category, stream_id, place)
+order by place";
+
+const EXISTING: &str =
+    "select event_id, position, version, recorded_at from log.events where event_id = any($1)";
+
+impl Session {
+    async fn open(database: &Database) -> Result<Self, tokio_postgres::Error> {
+        let client = database.connect().await?;
+        let receipts = format!("select {RECEIPT_COLUMNS} from log.receipts where key = any($1)");
+        Ok(Self {
+            lock: client.prepare(LOCK).await?,
+            versions: client.prepare(VERSIONS).await?,
+            receipts: client.prepare(&receipts).await?,
+            existing: client.prepare(EXISTING).await?,
+            insert: insert::Statements::prepare(&client).await?,
+            client,
+        })
+    }
+}
+
+/// What the database says of the streams and keys of a batch, while the batch holds the lock.
+struct Ground {
+    position: Position,
+    recorded_at: DateTime<Utc>,
+    versions: HashMap<StreamId, i64>,
+    receipts: HashMap<Vec<u8>, Receipt>,
+}
+
+impl Writer {
+    pub async fn connect(
+        database: Database,
+        head: Arc<watch::Sender<Position>>,
+    ) -> Result<Self, OpenError> {
+        Ok(Self {
+            session: Session::open(&database).await?,
+            database,
+            head,
+        })
+    }
+
+    /// Commits batches until every sender is gone.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Pending>) {
+        while let Some(first) = queue.recv().await {
+            let batch = gather(first, &mut queue);
+            let started = Instant::now();
+            let events: usize = batch.iter().map(|p| p.append.events.len()).sum();
+            self.commit(batch).await;
+            metrics::histogram!("daybook_append_seconds").record(started.elapsed());
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a batch has at most thousands of events"
+            )]
+            metrics::histogram!("daybook_append_batch_events").record(events as f64);
+        }
+    }
+
+    async fn commit(&mut self, batch: Vec<Pending>) {
+        let (appends, replies): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|p| (p.append, p.reply)).unzip();
+        let verdicts = self.commit_or_retry(&appends).await;
+        for (reply, verdict) in replies.into_iter().zip(verdicts) {
+            // A caller that went away does not mind.
+            let _ = reply.send(verdict);
+        }
+    }
+
+    /// Tries until the database gives an answer. A connection that broke at the commit leaves it open whether
+    /// the batch is in the log; its event ids tell.
+    async fn commit_or_retry(&mut self, appends: &[Append]) -> Vec<Verdict> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let error = match self.try_commit(appends).await {
+                Ok(verdicts) => return self.recognise(appends, verdicts).await,
+                Err(error) => error,
+            };
+            if error.as_db_error().is_some() && !self.session.client.is_closed() {
+                return self.commit_one_by_one(appends, &error).await;
+            }
+            tracing::warn!(error = detail(&error), "lost the connection that appends");
+            if Instant::now() > deadline {
+                let unavailable = || Err(AppendError::Unavailable(detail(&error)));
+                return appends.iter().map(|_| unavailable()).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if let Ok(session) = Session::open(&self.database).await {
+                self.session = session;
+            }
+        }
+    }
+
+    /// A batch that the database refuses is taken apart, so that only the append at fault fails.
+    async fn commit_one_by_one(
+        &mut self,
+        appends: &[Append],
+        error: &tokio_postgres::Error,
+    ) -> Vec<Verdict> {
+        if let [append] = appends {
+            return vec![self.explain(append, error).await];
+        }
+        let mut verdicts = Vec::with_capacity(appends.len());
+        for append in appends {
+            verdicts.extend(Box::pin(self.commit_or_retry(std::slice::from_ref(append))).await);
+        }
+        verdicts
+    }
+
+    async fn explain(&self, append: &Append, error: &tokio_postgres::Error) -> Verdict {
+        match self.placed_before(append).await {
+            Ok(Some(appended)) => Ok(appended),
+            Ok(None) if is_fault_of_the_events(error) => Err(AppendError::Rejected(detail(error))),
+            Ok(None) => Err(AppendError::Unavailable(detail(error))),
+            Err(error) => Err(AppendError::Unavailable(detail(&error))),
+        }
+    }
+
+    /// A conflict of an append with its own earlier self is no conflict.
+    async fn recognise(&self, appends: &[Append], mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        for (append, verdict) in appends.iter().zip(&mut verdicts) {
+            if matches!(verdict, Err(AppendError::Conflict { .. }))
+                && let Ok(Some(appended)) = self.placed_before(append).await
+            {
+                *verdict = Ok(appended);
+            }
+        }
+        verdicts
+    }
+
+    /// Where the events of an append are, if all of them are in the log.
+    async fn placed_before(
+        &self,
+        append: &Append,
+    ) -> Result<Option<Appended>, tokio_postgres::Error> {
+        let ids: Vec<Uuid> = append.events.iter().map(|event| event.event_id).collect();
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let rows = self
+            .session
+            .client
+            .query(&self.session.existing, &[&ids])
+            .await?;
+        let found: HashMap<Uuid, (Position, i64, DateTime<Utc>)> = rows
+            .iter()
+            .map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3))))
+            .collect();
+        Ok(ids
+            .iter()
+            .map(|id| found.get(id).copied())
+            .collect::<Option<Vec<_>>>()
+            .and_then(|places| {
+                let &(position, _, recorded_at) = places.last()?;
+                Some(Appended {
+                    position,
+                    placed: places.iter().map(|place| (place.0, place.1)).collect(),
+                    recorded_at,
+                })
+            }))
+    }
+
+    /// One transaction: lock, look, decide which appends hold, insert those, commit.
+    async fn try_commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+        let outcome = self.transact(appends).await;
+        if outcome.is_err() && !self.session.client.is_closed() {
+            self.session.client.batch_execute("rollback").await?;
+        }
+        outcome
+    }
+
+    async fn transact(&self, appends: &[Append]) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+        let mut ground = self.lock_and_look(appends).await?;
+        let before = ground.position;
+        let mut rows = insert::Rows::new(ground.recorded_at);
+        let verdicts: Vec<_> = appends
+            .iter()
+            .map(|append| ground.place(append, &mut rows))
+            .collect();
+        rows.write(&self.session.client, &self.session.insert, ground.position)
+            .await?;
+        if ground.position > before {
+            advance(&self.head, ground.position);
+        }
+        Ok(verdicts)
+    }
+
+    /// The statements are pipelined, and each sees what was committed before the lock was got.
+    async fn lock_and_look(&self, appends: &[Append]) -> Result<Ground, tokio_postgres::Error> {
+        let session = &self.session;
+        let (categories, ids, keys) = wanted(appends);
+        let begin = session.client.batch_execute("begin");
+        let lock = session.client.query_one(&session.lock, &[]);
+        let look = async {
+            let versions: [&(dyn postgres_types::ToSql + Sync); 2] = [&categories, &ids];
+            let keys: [&(dyn postgres_types::ToSql + Sync); 1] = [&keys];
+            futures::try_join!(session.client.query(&session.versions, &versions), async {
+                if appends.iter().any(|append| append.receipt.is_some()) {
+                    session.client.query(&session.receipts, &keys).await
+                } else {
+                    Ok(vec![])
+                }
+            })
+        };
+        let ((), head, (versions, receipts)) = try_join3(begin, lock, look).await?;
+        Ok(Ground {
+            position: head.get(0),
+            recorded_at: head.get(1),
+            versions: categories
+                .into_iter()
+                .zip(ids)
+                .map(|(category, id)| StreamId::new(category, id))
+                .zip(versions.iter().map(|row| row.get(0)))
+                .collect(),
+            receipts: receipts
+                .iter()
+                .map(|row| (row.get(0), rows::receipt(row)))
+                .collect(),
+        })
+    }
+}
+
+/// The streams and keys that a batch touches.
+fn wanted(appends: &[Append]) -> (Vec<&str>, Vec<Uuid>, Vec<&[u8]>) {
+    let mut streams: Vec<&StreamId> = appends
+        .iter()
+        .flat_map(|append| {
+            append
+                .expectations
+                .iter()
+                .map(|(stream, _)| stream)
+                .chain(append.events.iter().map(|event| &event.stream))
+        })
+        .collect();
+    streams.sort_unstable();
+    streams.dedup();
+    (
+        streams.iter().map(|s| s.category.as_str()).collect(),
+        streams.iter().map(|s| s.id).collect(),
+        appends
+            .iter()
+            .filter_map(|append| append.receipt.as_ref())
+            .map(|receipt| receipt.key.as_slice())
+            .collect(),
+    )
+}
+
+impl Ground {
+    /// Decides one append on what the appends before it left, and takes its rows if it holds.
+    fn place<'a>(&mut self, append: &'a Append, rows: &mut insert::Rows<'a>) -> Verdict {
+        if let Some(receipt) = append
+            .receipt
+            .as_ref()
+            .and_then(|wanted| self.receipts.get(wanted.key.as_slice()))
+        {
+            return Err(AppendError::Repeated(Box::new(receipt.clone())));
+        }
+        for (stream, expected) in &append.expectations {
+            let actual = self.version(stream);
+            if !expected.holds(actual) {
+                return Err(AppendError::Conflict {
+                    stream: stream.clone(),
+                    expected: *expected,
+                    actual,
+                });
+            }
+        }
+        let mut placed = Vec::with_capacity(append.events.len());
+        for event in &append.events {
+            self.position += 1;
+            let version = self.version(&event.stream) + 1;
+            self.versions.insert(event.stream.clone(), version);
+            rows.add_event(append.product_id, event, self.position, version);
+            placed.push((self.position, version));
+        }
+        if let Some(key) = &append.receipt {
+            let receipt = Receipt {
+                fingerprint: key.fingerprint.to_vec(),
+                position: self.position,
+                stream: key.stream.clone(),
+                version: self.version(&key.stream),
+                event_ids: append.events.iter().map(|event| event.event_id).collect(),
+            };
+            rows.add_receipt(&key.key, receipt.clone());
+            self.receipts.insert(key.key.to_vec(), receipt);
+        }
+        Ok(Appended {
+            position: self.position,
+            placed,
+            recorded_at: rows.recorded_at,
+        })
+    }
+
+    fn version(&self, stream: &StreamId) -> i64 {
+        self.versions.get(stream).copied().unwrap_or_default()
+    }
+}
+
+/// Everything that waits, as far as it fits into one transaction.
+fn gather(first: Pending, queue: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
+    let mut batch = vec![first];
+    let (mut events, mut bytes) = size(&batch[0].append);
+    while events < MAX_EVENTS && bytes < MAX_BYTES {
+        let Ok(next) = queue.try_recv() else { break };
+        let more = size(&next.append);
+        events += more.0;
+        bytes += more.1;
+        batch.push(next);
+    }
+    batch
+}
+
+fn size(append: &Append) -> (usize, usize) {
+    let bytes = append.events.iter().map(|event| event.data.len()).sum();
+    (append.events.len(), bytes)
+}
+
+/// Errors that come back however often the same events are tried.
+fn is_fault_of_the_events(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::UNIQUE_VIOLATION
+            || code.code().starts_with("22")
+            || code.code().starts_with("54")
+    })
+}
