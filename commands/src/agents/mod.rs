@@ -1,0 +1,3 @@
+//! Decisions on proposals, which reach into other streams.
+
+pub mod proposal;

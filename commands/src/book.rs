@@ -1,0 +1,332 @@
+//! One command at work: the streams it has read, and the events it would append, all or none.
+
+use std::any::Any;
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::knowledge::workspace::{Permission, Workspace};
+use domain::{Aggregate, EventContract, Moment, Standing, StreamId};
+use serde::Serialize;
+use store::{Append, Appended, Expected, Metadata, NewEvent, Position, ReceiptKey};
+use uuid::Uuid;
+
+use crate::{CommandError, Loaded, Loader, Request};
+
+/// An event that a dry run would append.
+#[derive(Debug, Clone, Serialize)]
+pub struct Planned {
+    pub stream: StreamId,
+    pub version: i64,
+    #[serde(rename = "type")]
+    pub event_type: String,
+    pub data: serde_json::Value,
+}
+
+/// What a command has read and what it wants to write.
+///
+/// Every stream that was read is guarded: if one has moved on by the time of the append, the command runs again.
+pub struct Book<'a> {
+    loader: &'a Loader,
+    request: &'a Request,
+    /// Read from the log, not from what this node remembers.
+    fresh: bool,
+    moment: Moment,
+    entries: HashMap<StreamId, Box<dyn Entry>>,
+    staged: Vec<NewEvent>,
+    command: String,
+    causation_id: Option<Uuid>,
+    on_behalf_of: Option<domain::Actor>,
+    reason: Option<String>,
+    remembered: bool,
+}
+
+/// A stream that was read, and its state with the staged events folded in.
+struct Page<A> {
+    base_version: i64,
+    /// Before anything was staged, to go back to.
+    base: Loaded<A>,
+    current: Loaded<A>,
+}
+
+/// A [`Page`] of any aggregate.
+trait Entry: Any + Send {
+    fn base_version(&self) -> i64;
+    fn discard(&mut self);
+    fn keep(self: Box<Self>, loader: &Loader, sealed: &Sealed);
+}
+
+/// Where the append put the last event of a stream.
+struct Sealed {
+    product_id: Uuid,
+    actor: domain::Actor,
+    version: i64,
+    position: Position,
+    at: DateTime<Utc>,
+}
+
+impl<A: Aggregate> Entry for Page<A> {
+    fn base_version(&self) -> i64 {
+        self.base_version
+    }
+
+    fn discard(&mut self) {
+        self.current = self.base.clone();
+    }
+
+    fn keep(mut self: Box<Self>, loader: &Loader, sealed: &Sealed) {
+        self.current.note(
+            sealed.product_id,
+            sealed.actor,
+            sealed.version,
+            sealed.position,
+            sealed.at,
+        );
+        loader.keep(self.current);
+    }
+}
+
+impl<'a> Book<'a> {
+    pub(crate) fn open(
+        loader: &'a Loader,
+        request: &'a Request,
+        command: &str,
+        fresh: bool,
+    ) -> Self {
+        Self {
+            loader,
+            request,
+            fresh,
+            moment: Moment {
+                now: Utc::now(),
+                actor: request.actor,
+            },
+            entries: HashMap::new(),
+            staged: Vec::new(),
+            command: command.to_owned(),
+            causation_id: request.causation_id,
+            on_behalf_of: None,
+            reason: request.reason.clone(),
+            remembered: false,
+        }
+    }
+
+    /// The request that the command came with.
+    #[must_use]
+    pub const fn request(&self) -> &Request {
+        self.request
+    }
+
+    /// The state of a stream, this command's own events included. Another product's stream is absent.
+    pub async fn load<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
+        Ok(&self.page::<A>(id).await?.current)
+    }
+
+    /// The version that a stream had before this command.
+    pub async fn base_version<A: Aggregate>(&mut self, id: Uuid) -> Result<i64, CommandError> {
+        Ok(self.page::<A>(id).await?.base_version)
+    }
+
+    async fn page<A: Aggregate>(&mut self, id: Uuid) -> Result<&mut Page<A>, CommandError> {
+        let stream = StreamId::of::<A>(id);
+        if !self.entries.contains_key(&stream) {
+            let loaded = self.read::<A>(id).await?.seen_by(self.request.product_id);
+            let page = Page {
+                base_version: loaded.version,
+                base: loaded.clone(),
+                current: loaded,
+            };
+            self.entries.insert(stream.clone(), Box::new(page));
+        }
+        self.entries
+            .get_mut(&stream)
+            .and_then(|entry| (entry.as_mut() as &mut dyn Any).downcast_mut())
+            .ok_or_else(|| CommandError::Damaged(format!("{stream} is not a {}", A::CATEGORY)))
+    }
+
+    async fn read<A: Aggregate>(&mut self, id: Uuid) -> Result<Loaded<A>, CommandError> {
+        if !self.fresh
+            && let Some(kept) = self.loader.kept(id)
+        {
+            self.remembered = true;
+            return Ok(kept);
+        }
+        self.loader.latest(id).await
+    }
+
+    /// Decides a command on a stream and stages what follows; returns the ids of the new events.
+    pub async fn decide<A: Aggregate>(
+        &mut self,
+        id: Uuid,
+        command: A::Command,
+    ) -> Result<Vec<Uuid>, CommandError> {
+        let moment = self.moment;
+        let loaded = self.load::<A>(id).await?;
+        if let Standing::Member {
+            workspace_id,
+            permission,
+        } = loaded.state.standing(id, &command, &moment)
+        {
+            self.permit(workspace_id, permission).await?;
+        }
+        let page = self.page::<A>(id).await?;
+        let events = page
+            .current
+            .state
+            .decide(command, &moment)
+            .map_err(CommandError::refused)?;
+        let stream = StreamId::of::<A>(id);
+        let mut ids = Vec::with_capacity(events.len());
+        for event in events {
+            let data = serde_json::to_string(&event)?;
+            let page = self.page::<A>(id).await?;
+            page.current.state = std::mem::take(&mut page.current.state).evolve(&event);
+            page.current.version += 1;
+            page.current.bytes += data.len() as u64;
+            ids.push(self.stage(stream.clone(), event.event_type(), event.version(), data));
+        }
+        Ok(ids)
+    }
+
+    /// Refuses unless the actor's role in the workspace grants the permission.
+    pub async fn permit(
+        &mut self,
+        workspace_id: Uuid,
+        permission: Permission,
+    ) -> Result<(), CommandError> {
+        let actor = self.moment.actor;
+        self.load::<Workspace>(workspace_id)
+            .await?
+            .state
+            .permit(&actor, permission)
+            .map_err(CommandError::refused)
+    }
+
+    fn stage(
+        &mut self,
+        stream: StreamId,
+        event_type: &str,
+        contract_version: u16,
+        data: String,
+    ) -> Uuid {
+        let event_id = Uuid::now_v7();
+        self.staged.push(NewEvent {
+            stream,
+            event_id,
+            event_type: event_type.to_owned(),
+            contract_version,
+            data,
+            metadata: Metadata {
+                actor: self.request.actor,
+                on_behalf_of: self.on_behalf_of,
+                command: self.command.clone(),
+                command_key: self.request.idempotency.as_ref().map(|i| i.key.clone()),
+                reason: self.reason.clone(),
+                traceparent: self.request.traceparent.clone(),
+            },
+            correlation_id: self.request.correlation_id,
+            causation_id: self.causation_id,
+        });
+        event_id
+    }
+
+    /// What is staged from here on was caused by an event of this command, in another actor's interest.
+    pub fn caused_by(
+        &mut self,
+        event_id: Option<Uuid>,
+        on_behalf_of: domain::Actor,
+        reason: String,
+    ) {
+        self.causation_id = event_id.or(self.request.causation_id);
+        self.on_behalf_of = Some(on_behalf_of);
+        self.reason = Some(reason);
+    }
+
+    /// Forgets what was staged since the book held `kept` events; the streams that lose events go back to their base.
+    pub fn discard(&mut self, kept: usize) {
+        for event in self.staged.drain(kept..) {
+            if let Some(entry) = self.entries.get_mut(&event.stream) {
+                entry.discard();
+            }
+        }
+    }
+
+    /// How many events are staged.
+    #[must_use]
+    pub const fn staged(&self) -> usize {
+        self.staged.len()
+    }
+
+    /// Whether any state came from this node's memory, and may be behind the log.
+    pub(crate) const fn remembered(&self) -> bool {
+        self.remembered
+    }
+
+    /// Version of a stream before this command, if it was read.
+    pub(crate) fn base_version_of(&self, stream: &StreamId) -> Option<i64> {
+        self.entries.get(stream).map(|entry| entry.base_version())
+    }
+
+    /// Version of a stream after this command.
+    pub(crate) fn version_of(&self, stream: &StreamId) -> i64 {
+        let staged = self.staged.iter().filter(|e| e.stream == *stream).count();
+        self.base_version_of(stream).unwrap_or_default() + i64::try_from(staged).unwrap_or_default()
+    }
+
+    pub(crate) fn planned(&self) -> Vec<Planned> {
+        let mut next: HashMap<&StreamId, i64> = HashMap::new();
+        self.staged
+            .iter()
+            .map(|event| {
+                let version = next
+                    .entry(&event.stream)
+                    .or_insert_with(|| self.base_version_of(&event.stream).unwrap_or_default());
+                *version += 1;
+                Planned {
+                    stream: event.stream.clone(),
+                    version: *version,
+                    event_type: event.event_type.clone(),
+                    data: serde_json::from_str(&event.data).unwrap_or_default(),
+                }
+            })
+            .collect()
+    }
+
+    pub(crate) fn append(&self, receipt: Option<ReceiptKey>) -> Append {
+        Append {
+            product_id: self.request.product_id,
+            expectations: self
+                .entries
+                .iter()
+                .map(|(stream, entry)| {
+                    let expected = match entry.base_version() {
+                        0 => Expected::NoStream,
+                        version => Expected::Exact(version),
+                    };
+                    (stream.clone(), expected)
+                })
+                .collect(),
+            events: self.staged.clone(),
+            receipt,
+        }
+    }
+
+    /// Remembers the states that the append made.
+    pub(crate) fn keep(mut self, appended: &Appended) {
+        let mut last: HashMap<StreamId, (Position, i64)> = HashMap::new();
+        for (event, placed) in self.staged.drain(..).zip(&appended.placed) {
+            last.insert(event.stream, *placed);
+        }
+        for (stream, (position, version)) in last {
+            if let Some(entry) = self.entries.remove(&stream) {
+                let sealed = Sealed {
+                    product_id: self.request.product_id,
+                    actor: self.request.actor,
+                    version,
+                    position,
+                    at: appended.recorded_at,
+                };
+                entry.keep(self.loader, &sealed);
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Decisions on deliveries, which also concern their endpoint.
+
+pub mod webhook;

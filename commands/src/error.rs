@@ -1,0 +1,83 @@
+//! Why a command had no effect.
+
+use domain::{ContractError, Refusal};
+use store::{AppendError, ReadError};
+
+/// Why a command had no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The key that was used lacks the scope.
+    #[error("this needs the scope {0}; use a key that has it")]
+    ScopeMissing(String),
+    /// The decision said no.
+    #[error("{0}")]
+    Refused(Box<dyn Refusal>),
+    /// The stream is no longer at the version that the caller saw.
+    #[error("version {wanted} was expected, but it is at {actual}; read it again")]
+    PreconditionFailed { wanted: i64, actual: i64 },
+    /// The idempotency key belongs to another command.
+    #[error("this idempotency key was used for a different request; use a new key")]
+    KeyReused,
+    /// The first command with this key is still running.
+    #[error("a request with this idempotency key is still in progress; retry a little later")]
+    InProgress,
+    /// Others kept changing the same streams.
+    #[error("too many concurrent changes to {0}; retry")]
+    Contention(String),
+    /// The events cannot be stored.
+    #[error("the command cannot be recorded: {0}")]
+    Rejected(String),
+    /// The log cannot be reached.
+    #[error("the log is not available: {0}")]
+    Unavailable(String),
+    /// A recorded event cannot be read.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// A recorded event is damaged.
+    #[error("{0}")]
+    Damaged(String),
+    /// An event could not be written as JSON.
+    #[error("cannot write the event: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+impl CommandError {
+    /// The decision said no.
+    pub fn refused(refusal: impl Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+
+    /// Label for the metrics.
+    pub(crate) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::ScopeMissing(_) => "forbidden",
+            Self::Refused(_) | Self::Rejected(_) => "refused",
+            Self::PreconditionFailed { .. }
+            | Self::KeyReused
+            | Self::InProgress
+            | Self::Contention(_) => "conflict",
+            Self::Unavailable(_) => "unavailable",
+            Self::Contract(_) | Self::Damaged(_) | Self::Encode(_) => "error",
+        }
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(detail) => Self::Unavailable(detail),
+            damaged @ ReadError::Damaged { .. } => Self::Damaged(damaged.to_string()),
+        }
+    }
+}
+
+impl From<AppendError> for CommandError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Conflict { stream, .. } => Self::Contention(stream.to_string()),
+            AppendError::Repeated(_) => Self::KeyReused,
+            AppendError::Rejected(detail) => Self::Rejected(detail),
+            AppendError::Unavailable(detail) => Self::Unavailable(detail),
+        }
+    }
+}

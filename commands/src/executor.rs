@@ -1,0 +1,268 @@
+//! From a command to its events: scope, idempotency, decision, append, and again if others were faster.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use domain::identity::scope;
+use domain::{Aggregate, StreamId};
+use store::{AppendError, EventStore, Position, Receipt, ReceiptKey};
+use uuid::Uuid;
+
+use crate::{Book, CommandError, Loader, Planned, Request};
+
+/// How often a command is decided again because others changed its streams meanwhile.
+const ATTEMPTS: u32 = 32;
+
+/// A command that can be run: it reads streams and stages events, and may be run again from the start.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// `note.revise`: for metadata, logs and metrics.
+    fn name(&self) -> String;
+    /// The context whose `write` scope it needs.
+    fn context(&self) -> &'static str;
+    /// The stream that the answer is read from, and that `If-Match` speaks of.
+    fn stream(&self) -> StreamId;
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError>;
+}
+
+/// A command on one aggregate: all that a plain context needs.
+pub struct On<A: Aggregate> {
+    pub id: Uuid,
+    pub command: A::Command,
+}
+
+#[async_trait]
+impl<A: Aggregate> Handler for On<A> {
+    fn name(&self) -> String {
+        self.command.as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        A::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<A>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        book.decide::<A>(self.id, self.command.clone()).await?;
+        Ok(())
+    }
+}
+
+/// What a command came to.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// The stream that the answer is read from: of the first time, where this is a repetition.
+    pub stream: StreamId,
+    /// Of the last event; of the log's end where none was needed.
+    pub position: Position,
+    /// Version of the command's stream.
+    pub version: i64,
+    /// The same command had been done before; this is its answer.
+    pub replayed: bool,
+    /// What a dry run would have appended.
+    pub planned: Option<Vec<Planned>>,
+}
+
+impl Done {
+    const fn at(stream: StreamId, position: Position, version: i64) -> Self {
+        Self {
+            stream,
+            position,
+            version,
+            replayed: false,
+            planned: None,
+        }
+    }
+}
+
+/// Runs commands.
+pub struct Executor {
+    store: Arc<dyn EventStore>,
+    loader: Loader,
+    in_progress: Mutex<HashSet<[u8; 32]>>,
+}
+
+impl Executor {
+    pub fn new(store: Arc<dyn EventStore>) -> Self {
+        Self {
+            loader: Loader::new(Arc::clone(&store)),
+            store,
+            in_progress: Mutex::default(),
+        }
+    }
+
+    /// Where states are loaded from.
+    pub const fn loader(&self) -> &Loader {
+        &self.loader
+    }
+
+    /// Runs a command to its end: its events are in the log, or nothing happened.
+    #[tracing::instrument(skip_all, fields(command = handler.name(), correlation_id = %request.correlation_id))]
+    pub async fn execute(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+    ) -> Result<Done, CommandError> {
+        let result = self.authorise_and_run(request, handler).await;
+        let outcome = match &result {
+            Ok(done) if done.planned.is_some() => "dry_run",
+            Ok(done) if done.replayed => "replayed",
+            Ok(_) => "ok",
+            Err(error) => error.outcome(),
+        };
+        metrics::counter!("daybook_commands_total", "command" => handler.name(), "outcome" => outcome)
+            .increment(1);
+        tracing::debug!(outcome, "command");
+        result
+    }
+
+    async fn authorise_and_run(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+    ) -> Result<Done, CommandError> {
+        let needed = format!("{}:write", handler.context());
+        if !scope::grants(&request.scopes, &needed) {
+            return Err(CommandError::ScopeMissing(needed));
+        }
+        let receipt = request.idempotency.as_ref().map(|idempotency| ReceiptKey {
+            key: idempotency.storage_key(request.product_id, request.actor),
+            fingerprint: idempotency.fingerprint,
+            stream: handler.stream(),
+        });
+        if request.dry_run {
+            return self.run(request, handler, None).await;
+        }
+        let Some(receipt) = receipt else {
+            return self.run(request, handler, None).await;
+        };
+        let _turn = Turn::take(&self.in_progress, receipt.key)?;
+        match self.run(request, handler, Some(&receipt)).await {
+            // What refuses a repetition may be the effect of the first time.
+            Err(error @ (CommandError::Refused(_) | CommandError::PreconditionFailed { .. })) => {
+                match self.store.receipt(&receipt.key).await? {
+                    Some(stored) => answer(&stored, &receipt),
+                    None => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+        receipt: Option<&ReceiptKey>,
+    ) -> Result<Done, CommandError> {
+        let name = handler.name();
+        // A preview answers from the log, never from memory.
+        let mut fresh = request.dry_run;
+        for _ in 0..ATTEMPTS {
+            let mut book = Book::open(&self.loader, request, &name, fresh);
+            let decided = match handler.handle(&mut book).await {
+                Ok(()) => precondition(request, handler, &book),
+                Err(error) => Err(error),
+            };
+            // Only the log itself can say no, or that there is nothing to do.
+            if book.remembered() && (decided.is_err() || book.staged() == 0) {
+                fresh = true;
+                continue;
+            }
+            decided?;
+            match self.conclude(request, handler, book, receipt).await {
+                Err(AppendError::Conflict { .. }) => fresh = true,
+                Err(AppendError::Repeated(stored)) => {
+                    return receipt
+                        .map_or(Err(CommandError::KeyReused), |key| answer(&stored, key));
+                }
+                Err(error) => return Err(error.into()),
+                Ok(done) => return Ok(done),
+            }
+        }
+        Err(CommandError::Contention(handler.stream().to_string()))
+    }
+
+    async fn conclude(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+        book: Book<'_>,
+        receipt: Option<&ReceiptKey>,
+    ) -> Result<Done, AppendError> {
+        let stream = handler.stream();
+        let version = book.version_of(&stream);
+        let head = *self.store.head().borrow();
+        if request.dry_run {
+            return Ok(Done {
+                planned: Some(book.planned()),
+                ..Done::at(stream, head, version)
+            });
+        }
+        if book.staged() == 0 && receipt.is_none() {
+            return Ok(Done::at(stream, head, version));
+        }
+        let appended = self.store.append(book.append(receipt.cloned())).await?;
+        book.keep(&appended);
+        Ok(Done::at(stream, appended.position, version))
+    }
+}
+
+fn precondition(
+    request: &Request,
+    handler: &dyn Handler,
+    book: &Book<'_>,
+) -> Result<(), CommandError> {
+    let actual = book.base_version_of(&handler.stream()).unwrap_or_default();
+    match request.if_match {
+        Some(wanted) if wanted != actual => {
+            Err(CommandError::PreconditionFailed { wanted, actual })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The first answer, if the repetition says the same.
+fn answer(stored: &Receipt, wanted: &ReceiptKey) -> Result<Done, CommandError> {
+    if stored.fingerprint == wanted.fingerprint {
+        Ok(Done {
+            replayed: true,
+            ..Done::at(stored.stream.clone(), stored.position, stored.version)
+        })
+    } else {
+        Err(CommandError::KeyReused)
+    }
+}
+
+/// The right to run a command under a key, given back at the end.
+struct Turn<'a> {
+    in_progress: &'a Mutex<HashSet<[u8; 32]>>,
+    key: [u8; 32],
+}
+
+impl<'a> Turn<'a> {
+    fn take(
+        in_progress: &'a Mutex<HashSet<[u8; 32]>>,
+        key: [u8; 32],
+    ) -> Result<Self, CommandError> {
+        let mut keys = in_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if keys.insert(key) {
+            Ok(Self { in_progress, key })
+        } else {
+            Err(CommandError::InProgress)
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.in_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
+    }
+}

@@ -1,0 +1,3 @@
+//! Decisions on keys, which need secrets.
+
+pub mod api_key;

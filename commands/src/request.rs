@@ -1,0 +1,70 @@
+//! What surrounds a command: who sends it, for which product, under which conditions.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use domain::Actor;
+use domain::identity::scope;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// The caller's promise that a repetition is a repetition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: String,
+    /// SHA-256 over everything that the command says.
+    pub fingerprint: [u8; 32],
+}
+
+/// Everything about a command but the command.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub actor: Actor,
+    /// The product in whose streams it acts.
+    pub product_id: Uuid,
+    pub scopes: Arc<BTreeSet<String>>,
+    pub correlation_id: Uuid,
+    pub causation_id: Option<Uuid>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+    /// Why, in the actor's words.
+    pub reason: Option<String>,
+    pub idempotency: Option<Idempotency>,
+    /// The version that the caller last saw of the command's stream.
+    pub if_match: Option<i64>,
+    /// Only say what would be appended.
+    pub dry_run: bool,
+}
+
+impl Request {
+    /// Daybook itself, reacting to an event under a key that is the same however often it reacts.
+    #[must_use]
+    pub fn reaction(product_id: Uuid, correlation_id: Uuid, cause: Uuid, key: String) -> Self {
+        let fingerprint = Sha256::digest(&key).into();
+        Self {
+            actor: Actor::SYSTEM,
+            product_id,
+            scopes: Arc::new(BTreeSet::from([scope::ALL.to_owned()])),
+            correlation_id,
+            causation_id: Some(cause),
+            traceparent: None,
+            reason: None,
+            idempotency: Some(Idempotency { key, fingerprint }),
+            if_match: None,
+            dry_run: false,
+        }
+    }
+}
+
+impl Idempotency {
+    /// Keys of different products or actors never meet.
+    #[must_use]
+    pub fn storage_key(&self, product_id: Uuid, actor: Actor) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(product_id)
+            .chain_update(actor.id)
+            .chain_update(&self.key)
+            .finalize()
+            .into()
+    }
+}

@@ -1,0 +1,112 @@
+//! How far a consumer has come.
+
+use serde::Serialize;
+use store::Position;
+use tokio_postgres::GenericClient;
+
+/// A row of `log.checkpoints`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checkpoint {
+    pub name: String,
+    pub position: Position,
+    /// What the read model was built by; empty for a reaction.
+    pub built_by: String,
+    /// Why it stopped, if it did.
+    pub stopped: Option<String>,
+}
+
+const COLUMNS: &str = "name, position, built_by, stopped";
+
+fn from_row(row: &tokio_postgres::Row) -> Checkpoint {
+    Checkpoint {
+        name: row.get(0),
+        position: row.get(1),
+        built_by: row.get(2),
+        stopped: row.get(3),
+    }
+}
+
+pub async fn read(
+    client: &impl GenericClient,
+    name: &str,
+) -> Result<Option<Checkpoint>, tokio_postgres::Error> {
+    let sql = format!("select {COLUMNS} from log.checkpoints where name = $1");
+    Ok(client
+        .query_opt(&sql, &[&name])
+        .await?
+        .as_ref()
+        .map(from_row))
+}
+
+/// Every checkpoint there is.
+pub async fn read_all(
+    client: &impl GenericClient,
+) -> Result<Vec<Checkpoint>, tokio_postgres::Error> {
+    let sql = format!("select {COLUMNS} from log.checkpoints order by name");
+    Ok(client
+        .query(&sql, &[])
+        .await?
+        .iter()
+        .map(from_row)
+        .collect())
+}
+
+/// Reads a checkpoint and keeps everybody else from moving it until the transaction ends.
+pub async fn lock(
+    client: &impl GenericClient,
+    name: &str,
+) -> Result<Option<Checkpoint>, tokio_postgres::Error> {
+    let sql = format!("select {COLUMNS} from log.checkpoints where name = $1 for update");
+    Ok(client
+        .query_opt(&sql, &[&name])
+        .await?
+        .as_ref()
+        .map(from_row))
+}
+
+pub async fn create(
+    client: &impl GenericClient,
+    name: &str,
+    position: Position,
+    built_by: &str,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "insert into log.checkpoints (name, position, built_by) values ($1, $2, $3)
+             on conflict (name) do update set position = $2, built_by = $3, stopped = null, updated_at = now()",
+            &[&name, &position, &built_by],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Moves a checkpoint on; false if somebody else moved it meanwhile.
+pub async fn advance(
+    client: &impl GenericClient,
+    name: &str,
+    from: Position,
+    to: Position,
+) -> Result<bool, tokio_postgres::Error> {
+    let moved = client
+        .execute(
+            "update log.checkpoints set position = $3, stopped = null, updated_at = now()
+             where name = $1 and position = $2",
+            &[&name, &from, &to],
+        )
+        .await?;
+    Ok(moved == 1)
+}
+
+pub async fn stop(
+    client: &impl GenericClient,
+    name: &str,
+    reason: &str,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .execute(
+            "update log.checkpoints set stopped = $2, updated_at = now() where name = $1",
+            &[&name, &reason],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Whoever reads the log from a checkpoint and keeps something up to date by it.
+
+use async_trait::async_trait;
+use domain::ContractError;
+use store::{Position, Recorded};
+use tokio_postgres::Transaction;
+
+/// Why a stretch of the log could not be consumed.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// An event does not fit its contract, or the consumer cannot make sense of it.
+    #[error("event at position {position}: {reason}")]
+    Event { position: Position, reason: String },
+    /// The database refused, or was lost.
+    #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    Database(#[from] tokio_postgres::Error),
+    /// Something outside could not be reached; the same events are tried again.
+    #[error("{0}")]
+    Retry(String),
+}
+
+impl PostError {
+    /// The contract of an event is broken.
+    #[must_use]
+    pub fn contract(event: &Recorded, error: &ContractError) -> Self {
+        Self::Event {
+            position: event.position,
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Reads the log in order, exactly once: what it writes and how far it has come are committed together.
+#[async_trait]
+pub trait Consumer: Send + Sync + 'static {
+    /// Name of its checkpoint.
+    fn name(&self) -> &'static str;
+
+    /// The categories it reads; none: all.
+    fn categories(&self) -> &'static [&'static str];
+
+    /// Where it starts when it runs for the first time.
+    fn starts_at_head(&self) -> bool {
+        false
+    }
+
+    /// The table definitions of a read model; nothing for a reaction.
+    fn ddl(&self) -> &'static str {
+        ""
+    }
+
+    /// What the read model was built by; another value means that it must be rebuilt.
+    fn built_by(&self) -> String {
+        String::new()
+    }
+
+    /// Takes in a batch. Whatever it does inside the transaction is undone if this fails.
+    async fn post(&self, tx: &Transaction<'_>, events: &[Recorded]) -> Result<(), PostError>;
+}

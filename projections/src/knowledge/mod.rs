@@ -1,0 +1,4 @@
+//! What people write down, and where.
+
+pub mod note;
+pub mod workspace;

@@ -1,0 +1,19 @@
+//! The registry of read models: one line each.
+
+use std::sync::Arc;
+
+use crate::{Consumer, Fold, agents, delivery, identity, knowledge};
+
+/// Every read model of this build.
+#[must_use]
+pub fn models() -> Vec<Arc<dyn Consumer>> {
+    vec![
+        Arc::new(Fold::<identity::product::Products>::default()),
+        Arc::new(Fold::<identity::api_key::ApiKeys>::default()),
+        Arc::new(Fold::<knowledge::workspace::Workspaces>::default()),
+        Arc::new(Fold::<knowledge::note::Notes>::default()),
+        Arc::new(Fold::<agents::proposal::Proposals>::default()),
+        Arc::new(Fold::<delivery::webhook::Webhooks>::default()),
+        Arc::new(Fold::<delivery::webhook_delivery::Deliveries>::default()),
+    ]
+}

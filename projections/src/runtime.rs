@@ -1,0 +1,175 @@
+//! The consumers of a node, how far each has come, and waiting for them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use store::{Database, EventStore, Position};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::runner::Runner;
+use crate::{Consumer, checkpoint};
+
+/// How long a read waits for its read model.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a waiting read looks at the checkpoint itself, in case another node runs the projection.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The read model has not come as far as the read asks; try again a little later.
+#[derive(Debug, thiserror::Error)]
+#[error("the read model {name} is at position {position}, not yet at {wanted}")]
+pub struct TooFarBehind {
+    pub name: &'static str,
+    pub position: Position,
+    pub wanted: Position,
+}
+
+/// A consumer as this node sees it.
+pub(crate) struct Reader {
+    pub consumer: Arc<dyn Consumer>,
+    position: watch::Sender<Position>,
+    stopped: Mutex<Option<String>>,
+}
+
+impl Reader {
+    fn new(consumer: Arc<dyn Consumer>) -> Self {
+        Self {
+            consumer,
+            position: watch::Sender::new(-1),
+            stopped: Mutex::default(),
+        }
+    }
+
+    pub fn advance(&self, position: Position) {
+        self.position.send_if_modified(|current| {
+            let further = position > *current;
+            if further {
+                *current = position;
+            }
+            further
+        });
+    }
+
+    pub fn stop(&self, reason: Option<String>) {
+        let name = self.consumer.name();
+        metrics::gauge!("daybook_projection_stopped", "projection" => name)
+            .set(f64::from(u8::from(reason.is_some())));
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+/// How a consumer is doing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Health {
+    pub name: &'static str,
+    /// -1: not known yet.
+    pub position: Position,
+    /// Why it stopped, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
+/// What queries ask before they read.
+#[derive(Clone)]
+pub struct Readers {
+    database: Database,
+    readers: Arc<Vec<Arc<Reader>>>,
+}
+
+impl Readers {
+    /// Waits until a read model has taken in everything up to a position; returns how far it is.
+    pub async fn wait(&self, name: &str, wanted: Position) -> Result<Position, TooFarBehind> {
+        let Some(reader) = self.readers.iter().find(|r| r.consumer.name() == name) else {
+            return Ok(wanted);
+        };
+        let mut position = reader.position.subscribe();
+        let reached = async {
+            loop {
+                let known = *position.borrow_and_update();
+                if known >= wanted {
+                    return known;
+                }
+                let moved = tokio::time::timeout(LOOK, position.changed()).await;
+                if moved.is_err() {
+                    self.look(reader).await;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .map_err(|_| TooFarBehind {
+                name: reader.consumer.name(),
+                position: *reader.position.borrow(),
+                wanted,
+            })
+    }
+
+    async fn look(&self, reader: &Reader) {
+        if let Ok(client) = self.database.pool.get().await
+            && let Ok(Some(checkpoint)) = checkpoint::read(&**client, reader.consumer.name()).await
+        {
+            reader.advance(checkpoint.position);
+        }
+    }
+
+    /// How every consumer is doing.
+    #[must_use]
+    pub fn health(&self) -> Vec<Health> {
+        self.readers
+            .iter()
+            .map(|reader| Health {
+                name: reader.consumer.name(),
+                position: *reader.position.borrow(),
+                stopped: reader
+                    .stopped
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone(),
+            })
+            .collect()
+    }
+}
+
+/// Runs the consumers of a node.
+pub struct Runtime {
+    database: Database,
+    store: Arc<dyn EventStore>,
+    readers: Readers,
+}
+
+impl Runtime {
+    pub fn new(
+        database: Database,
+        store: Arc<dyn EventStore>,
+        consumers: Vec<Arc<dyn Consumer>>,
+    ) -> Self {
+        let readers = consumers.into_iter().map(Reader::new).map(Arc::new);
+        Self {
+            readers: Readers {
+                database: database.clone(),
+                readers: Arc::new(readers.collect()),
+            },
+            database,
+            store,
+        }
+    }
+
+    pub fn readers(&self) -> Readers {
+        self.readers.clone()
+    }
+
+    /// Starts a runner for each; they end at shutdown, after the batch under way.
+    pub fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        for reader in self.readers.readers.iter() {
+            let runner = Runner {
+                database: self.database.clone(),
+                store: Arc::clone(&self.store),
+                reader: Arc::clone(reader),
+                shutdown: shutdown.clone(),
+            };
+            tasks.spawn(runner.run());
+        }
+    }
+}

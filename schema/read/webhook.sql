@@ -1,0 +1,22 @@
+create table webhooks (
+    id                          uuid        primary key,
+    product_id                  uuid        not null,
+    url                         text        not null,
+    events                      text[]      not null,
+    description                 text        not null,
+    headers                     jsonb       not null,
+    rate_limit                  integer,
+    status                      text        not null,
+    disabled_reason             text,
+    disabled_position           bigint,
+    failing_since               timestamptz,
+    generation                  integer     not null,
+    previous_secret_valid_until timestamptz,
+    version                     bigint      not null,
+    created_at                  timestamptz not null,
+    created_position            bigint      not null,
+    updated_at                  timestamptz not null,
+    created_by                  uuid        not null,
+    position                    bigint      not null
+);
+create index on webhooks (product_id, id);

@@ -1,0 +1,18 @@
+create table webhook_deliveries (
+    id              uuid        primary key,
+    product_id      uuid        not null,
+    webhook_id      uuid        not null,
+    event_id        uuid        not null,
+    event_type      text        not null,
+    status          text        not null,
+    attempts        integer     not null,
+    last_status     integer,
+    last_error      text,
+    last_response   text        not null,
+    duration_ms     bigint      not null,
+    last_attempt_at timestamptz not null,
+    next_attempt_at timestamptz,
+    created_at      timestamptz not null,
+    position        bigint      not null
+);
+create index on webhook_deliveries (webhook_id, position);
