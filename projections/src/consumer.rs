@@ -56,4 +56,7 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Takes in a batch. Whatever it does inside the transaction is undone if this fails.
     async fn post(&self, tx: &Transaction<'_>, events: &[Recorded]) -> Result<(), PostError>;
+
+    /// Called once what was posted is committed.
+    fn posted(&self) {}
 }

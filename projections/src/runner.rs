@@ -157,6 +157,7 @@ impl Runner {
             }
             Err(error) => Err(error),
             Ok(()) => {
+                consumer.posted();
                 self.reader.advance(page.scanned_to);
                 if let Some(last) = page.events.last() {
                     self.measure(page.scanned_to, *self.store.head().borrow(), Some(last));

@@ -30,7 +30,8 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             next_attempt_at: Option<DateTime<Utc>>,
         },
-        ResendRequested("webhook.delivery_resend_requested", 1) {},
+        /// Somebody wants the same event sent once more.
+        ResendRequested("webhook.delivery_resend_requested", 1) { webhook_id: Uuid, event_id: Uuid },
     }
 }
 
@@ -141,7 +142,7 @@ impl Aggregate for Delivery {
                     (false, None) => Self::Exhausted(progress),
                 }
             }
-            DeliveryEvent::ResendRequested {} => self,
+            DeliveryEvent::ResendRequested { .. } => self,
         }
     }
 
@@ -155,8 +156,11 @@ impl Aggregate for Delivery {
             DeliveryCommand::Resend => match self {
                 Self::New => Err(DeliveryRefusal::NotFound),
                 Self::Retrying(_) => Err(DeliveryRefusal::Pending),
-                Self::Succeeded(_) | Self::Exhausted(_) => {
-                    Ok(vec![DeliveryEvent::ResendRequested {}])
+                Self::Succeeded(progress) | Self::Exhausted(progress) => {
+                    Ok(vec![DeliveryEvent::ResendRequested {
+                        webhook_id: progress.webhook_id,
+                        event_id: progress.event_id,
+                    }])
                 }
             },
         }
@@ -276,7 +280,10 @@ mod tests {
         ] {
             given::<Delivery>([ended])
                 .when(DeliveryCommand::Resend)
-                .then([DeliveryEvent::ResendRequested {}]);
+                .then([DeliveryEvent::ResendRequested {
+                    webhook_id: Uuid::from_u128(1),
+                    event_id: Uuid::from_u128(2),
+                }]);
         }
     }
 }

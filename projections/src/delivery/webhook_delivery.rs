@@ -79,7 +79,7 @@ impl ReadModel for Deliveries {
                 created_at: row.map_or(event.recorded_at, |row| row.created_at),
                 position: event.position,
             }),
-            DeliveryEvent::ResendRequested {} => row,
+            DeliveryEvent::ResendRequested { .. } => row,
         })
     }
 }

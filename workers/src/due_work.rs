@@ -1,0 +1,261 @@
+//! Work that falls due: one table, claimed item by item, leased, retried, parked.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::PoolError;
+use serde::Serialize;
+use serde_json::Value;
+use store::Database;
+use tokio_postgres::types::{Json, ToSql, Type};
+use tokio_postgres::{GenericClient, Row};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long a claimed item belongs to its worker. A worker that dies loses it after this.
+const LEASE_SECONDS: f64 = 60.0;
+/// Items that a claim looks at, to find some of every lane.
+const LOOK: i64 = 1_000;
+/// How often the depth is measured.
+const MEASURE: Duration = Duration::from_secs(5);
+
+/// An item to be scheduled. Its id is derived from its cause, so that scheduling it twice changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewItem {
+    pub id: Uuid,
+    pub kind: &'static str,
+    /// Items of one lane share a limit.
+    pub lane: String,
+    pub product_id: Uuid,
+    pub payload: Value,
+    pub run_at: DateTime<Utc>,
+}
+
+/// A scheduled item.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Item {
+    pub id: Uuid,
+    pub kind: String,
+    pub lane: String,
+    pub product_id: Uuid,
+    pub payload: Value,
+    pub run_at: DateTime<Utc>,
+    /// Failures so far.
+    pub attempts: u32,
+    pub leased_until: Option<DateTime<Utc>>,
+    /// Given up; redrive it once its cause is mended.
+    pub parked: bool,
+    pub last_error: Option<String>,
+}
+
+const COLUMNS: &str = "w.id, w.kind, w.lane, w.product_id, w.payload, w.run_at, w.attempts, w.leased_until, w.parked, w.last_error";
+
+fn from_row(row: &Row) -> Item {
+    let Json(payload) = row.get(4);
+    let attempts: i32 = row.get(6);
+    Item {
+        id: row.get(0),
+        kind: row.get(1),
+        lane: row.get(2),
+        product_id: row.get(3),
+        payload,
+        run_at: row.get(5),
+        attempts: attempts.unsigned_abs(),
+        leased_until: row.get(7),
+        parked: row.get(8),
+        last_error: row.get(9),
+    }
+}
+
+pub async fn schedule(
+    client: &impl GenericClient,
+    items: &[NewItem],
+) -> Result<(), tokio_postgres::Error> {
+    const SCHEDULE: &str = "
+        insert into log.due_work (id, kind, lane, product_id, payload, run_at)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::json[], $6::timestamptz[])
+        on conflict (id) do nothing";
+    if items.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = items.iter().map(|item| item.id).collect();
+    let kinds: Vec<&str> = items.iter().map(|item| item.kind).collect();
+    let lanes: Vec<&str> = items.iter().map(|item| item.lane.as_str()).collect();
+    let products: Vec<Uuid> = items.iter().map(|item| item.product_id).collect();
+    let payloads: Vec<Json<&Value>> = items.iter().map(|item| Json(&item.payload)).collect();
+    let times: Vec<DateTime<Utc>> = items.iter().map(|item| item.run_at).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 6] = [
+        (&ids, Type::UUID_ARRAY),
+        (&kinds, Type::TEXT_ARRAY),
+        (&lanes, Type::TEXT_ARRAY),
+        (&products, Type::UUID_ARRAY),
+        (&payloads, Type::JSON_ARRAY),
+        (&times, Type::TIMESTAMPTZ_ARRAY),
+    ];
+    client.query_typed(SCHEDULE, &params).await?;
+    Ok(())
+}
+
+/// Items of a lane that were parked are due again.
+pub async fn unpark_lane(
+    client: &impl GenericClient,
+    lane: &str,
+) -> Result<(), tokio_postgres::Error> {
+    const UNPARK: &str = "
+        update log.due_work set parked = false, run_at = now(), attempts = 0, leased_until = null
+        where lane = $1 and parked";
+    client.query_typed(UNPARK, &[(&lane, Type::TEXT)]).await?;
+    Ok(())
+}
+
+/// Nothing of a lane is to be done any more.
+pub async fn clear_lane(
+    client: &impl GenericClient,
+    lane: &str,
+) -> Result<(), tokio_postgres::Error> {
+    const CLEAR: &str = "delete from log.due_work where lane = $1";
+    client.query_typed(CLEAR, &[(&lane, Type::TEXT)]).await?;
+    Ok(())
+}
+
+/// Leases up to `limit` items that are due, at most `per_lane` of each lane, none of the busy lanes.
+pub async fn claim(
+    database: &Database,
+    kind: &str,
+    busy: &[String],
+    per_lane: i64,
+    limit: i64,
+) -> Result<Vec<Item>, Error> {
+    const CLAIM: &str = "
+        with ready as (
+            select id, lane, run_at from log.due_work
+            where kind = $1 and not parked and run_at <= now()
+                and (leased_until is null or leased_until < now()) and lane <> all($2)
+            order by run_at limit $3
+        ), fair as (
+            select id, row_number() over (partition by lane order by run_at, id) as place from ready
+        ), chosen as (
+            select w.id from log.due_work w join fair on fair.id = w.id
+            where fair.place <= $4 and not w.parked and w.run_at <= now()
+                and (w.leased_until is null or w.leased_until < now())
+            order by w.run_at limit $5
+            for update of w skip locked
+        )
+        update log.due_work w set leased_until = now() + make_interval(secs => $6)
+        from chosen where w.id = chosen.id
+        returning ";
+    let client = database.pool.get().await?;
+    let statement = client.prepare_cached(&format!("{CLAIM}{COLUMNS}")).await?;
+    let rows = client
+        .query(
+            &statement,
+            &[&kind, &busy, &LOOK, &per_lane, &limit, &LEASE_SECONDS],
+        )
+        .await?;
+    Ok(rows.iter().map(from_row).collect())
+}
+
+/// The item is done.
+pub async fn complete(database: &Database, id: Uuid) -> Result<(), Error> {
+    const COMPLETE: &str = "delete from log.due_work where id = $1";
+    execute(database, COMPLETE, &[&id]).await
+}
+
+/// The item is to be run again; its failures so far go with it.
+pub async fn reschedule(database: &Database, item: &Item) -> Result<(), Error> {
+    const RESCHEDULE: &str = "
+        update log.due_work set run_at = $2, attempts = $3, payload = $4, parked = $5, last_error = $6, leased_until = null
+        where id = $1";
+    let attempts = i32::try_from(item.attempts).unwrap_or(i32::MAX);
+    execute(
+        database,
+        RESCHEDULE,
+        &[
+            &item.id,
+            &item.run_at,
+            &attempts,
+            &Json(&item.payload),
+            &item.parked,
+            &item.last_error,
+        ],
+    )
+    .await
+}
+
+/// Items by due time; only the parked ones if asked.
+pub async fn list(database: &Database, parked_only: bool, limit: i64) -> Result<Vec<Item>, Error> {
+    let sql = format!(
+        "select {COLUMNS} from log.due_work w where parked or not $1 order by run_at, id limit $2"
+    );
+    let client = database.pool.get().await?;
+    let rows = client.query(&sql, &[&parked_only, &limit]).await?;
+    Ok(rows.iter().map(from_row).collect())
+}
+
+/// Makes parked items due again: one, or all of them. Returns how many.
+pub async fn redrive(database: &Database, id: Option<Uuid>) -> Result<u64, Error> {
+    const REDRIVE: &str = "
+        update log.due_work set parked = false, attempts = 0, run_at = now(), leased_until = null
+        where parked and ($1::uuid is null or id = $1)";
+    let client = database.pool.get().await?;
+    Ok(client.execute(REDRIVE, &[&id]).await?)
+}
+
+async fn execute(
+    database: &Database,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<(), Error> {
+    let client = database.pool.get().await?;
+    let statement = client.prepare_cached(sql).await?;
+    client.execute(&statement, params).await?;
+    Ok(())
+}
+
+/// Why the table of due work could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection is to be had.
+    #[error("the database is not available: {0}")]
+    Pool(#[from] PoolError),
+    /// The database refused.
+    #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    Database(#[from] tokio_postgres::Error),
+}
+
+/// Keeps the depth gauge up to date.
+pub async fn measure(database: Database, shutdown: CancellationToken) {
+    let mut seen: Vec<(String, String)> = Vec::new();
+    while !shutdown.is_cancelled() {
+        match depth(&database).await {
+            Ok(depths) => {
+                for (kind, state) in seen.drain(..) {
+                    metrics::gauge!("daybook_due_work", "kind" => kind, "state" => state).set(0.0);
+                }
+                for (kind, state, count) in depths {
+                    #[expect(clippy::cast_precision_loss, reason = "a metric")]
+                    metrics::gauge!("daybook_due_work", "kind" => kind.clone(), "state" => state.clone())
+                        .set(count as f64);
+                    seen.push((kind, state));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot measure the due work"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(MEASURE) => {}
+        }
+    }
+}
+
+async fn depth(database: &Database) -> Result<Vec<(String, String, i64)>, Error> {
+    const DEPTH: &str = "
+        select kind, case when parked then 'parked' when leased_until > now() then 'leased' else 'scheduled' end, count(*)
+        from log.due_work group by 1, 2";
+    let client = database.pool.get().await?;
+    let rows = client.query(DEPTH, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2)))
+        .collect())
+}

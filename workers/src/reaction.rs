@@ -1,0 +1,73 @@
+//! A reaction: events come in, due work comes out, exactly once.
+
+use async_trait::async_trait;
+use projections::{Consumer, PostError};
+use store::Recorded;
+use tokio_postgres::Transaction;
+
+use crate::NewItem;
+use crate::dispatcher::Wakers;
+use crate::due_work;
+
+/// What follows from events.
+#[derive(Debug, Default, PartialEq)]
+pub struct Consequences {
+    pub schedule: Vec<NewItem>,
+    /// Lanes whose parked items are due again.
+    pub unpark: Vec<String>,
+    /// Lanes of which nothing is to be done any more.
+    pub clear: Vec<String>,
+}
+
+/// Reads the log from a checkpoint of its own. The work it schedules is committed with the checkpoint.
+#[async_trait]
+pub trait Reaction: Send + Sync + 'static {
+    /// Name of its checkpoint.
+    const NAME: &'static str;
+    /// The categories it reads; none: all.
+    const CATEGORIES: &'static [&'static str];
+
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError>;
+}
+
+/// Runs a [`Reaction`].
+pub struct Reacting<R> {
+    reaction: R,
+    wakers: Wakers,
+}
+
+impl<R> Reacting<R> {
+    pub fn new(reaction: R, wakers: &Wakers) -> Self {
+        Self {
+            reaction,
+            wakers: wakers.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl<R: Reaction> Consumer for Reacting<R> {
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn categories(&self) -> &'static [&'static str] {
+        R::CATEGORIES
+    }
+
+    async fn post(&self, tx: &Transaction<'_>, events: &[Recorded]) -> Result<(), PostError> {
+        let consequences = self.reaction.react(events).await?;
+        due_work::schedule(tx, &consequences.schedule).await?;
+        for lane in &consequences.unpark {
+            due_work::unpark_lane(tx, lane).await?;
+        }
+        for lane in &consequences.clear {
+            due_work::clear_lane(tx, lane).await?;
+        }
+        Ok(())
+    }
+
+    fn posted(&self) {
+        self.wakers.wake();
+    }
+}

@@ -1,0 +1,207 @@
+//! Gets a delivery to its endpoint, and records what came of it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use commands::Request;
+use commands::delivery::webhook::RecordAttempt;
+use domain::delivery::webhook::{Endpoint, Webhook};
+use domain::delivery::webhook_delivery::{Attempt, Delivery};
+use serde_json::json;
+use store::Recorded;
+use uuid::Uuid;
+
+use super::payload::{DELIVER, Payload};
+use super::sender::{Answer, Sender, Signed};
+use super::{Settings, body, sign};
+use crate::Office;
+use crate::dispatcher::{Outcome, Work};
+use crate::due_work::Item;
+
+/// Sends what is due to an endpoint.
+pub struct Deliver {
+    office: Office,
+    settings: Settings,
+    sender: Sender,
+    /// When each endpoint with a rate limit is free again.
+    free_at: Mutex<HashMap<Uuid, DateTime<Utc>>>,
+}
+
+impl Deliver {
+    pub fn new(office: Office, settings: Settings) -> Self {
+        Self {
+            sender: Sender::new(settings.allow_private),
+            office,
+            settings,
+            free_at: Mutex::default(),
+        }
+    }
+
+    async fn deliver(&self, item: &Item, payload: Payload) -> Result<Outcome, String> {
+        let loader = self.office.executor.loader();
+        let webhook = loader
+            .latest::<Webhook>(payload.webhook_id)
+            .await
+            .map_err(|error| error.to_string())?;
+        let Some(endpoint) = webhook.state.endpoint() else {
+            return Ok(Outcome::Done);
+        };
+        if endpoint.disabled.is_some() {
+            return Ok(Outcome::Park("the endpoint is disabled".into()));
+        }
+        if let Some(at) = self.turn(&payload, endpoint) {
+            return Ok(Outcome::Again {
+                at,
+                payload: json!(Payload {
+                    paced: true,
+                    ..payload
+                }),
+            });
+        }
+        let found = self.office.store.find(payload.event_id).await;
+        let Some(event) = found.map_err(|error| error.to_string())? else {
+            return Ok(Outcome::Park("its event is not in the log".into()));
+        };
+        let answer = self.send(&payload, endpoint, &event).await?;
+        self.record(item, payload, &event, answer).await
+    }
+
+    /// Under a rate limit every delivery is given the next free moment; when that is later, it waits for it.
+    fn turn(&self, payload: &Payload, endpoint: &Endpoint) -> Option<DateTime<Utc>> {
+        let limit = endpoint.rate_limit.filter(|_| !payload.paced)?;
+        let now = Utc::now();
+        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = free_at.entry(payload.webhook_id).or_insert(now);
+        let at = (*slot).max(now);
+        *slot = at + TimeDelta::microseconds(1_000_000 / i64::from(limit.max(1)));
+        (at > now).then_some(at)
+    }
+
+    async fn send(
+        &self,
+        payload: &Payload,
+        endpoint: &Endpoint,
+        event: &Recorded,
+    ) -> Result<Answer, String> {
+        let body = body::of(event).map_err(|error| error.to_string())?;
+        let id = format!("msg_{}", event.event_id);
+        let timestamp = Utc::now();
+        let signed = Signed {
+            signature: sign(
+                &self.keys(payload.webhook_id, endpoint, timestamp),
+                &id,
+                timestamp,
+                &body,
+            ),
+            id: &id,
+            timestamp,
+            body,
+        };
+        Ok(self.sender.send(endpoint, signed).await)
+    }
+
+    /// The secret in force, and the one before while their overlap lasts.
+    fn keys(&self, id: Uuid, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<[u8; 32]> {
+        let secrets = &self.settings.secrets;
+        let mut keys = vec![secrets.webhook_key(id, endpoint.generation)];
+        if endpoint
+            .previous_secret_valid_until
+            .is_some_and(|end| now < end)
+        {
+            keys.push(secrets.webhook_key(id, endpoint.generation - 1));
+        }
+        keys
+    }
+
+    async fn record(
+        &self,
+        item: &Item,
+        payload: Payload,
+        event: &Recorded,
+        answer: Answer,
+    ) -> Result<Outcome, String> {
+        let succeeded = answer
+            .status
+            .is_some_and(|status| (200..300).contains(&status));
+        let outcome = if succeeded { "succeeded" } else { "failed" };
+        metrics::counter!("daybook_webhook_attempts_total", "outcome" => outcome).increment(1);
+        metrics::histogram!("daybook_webhook_attempt_seconds").record(answer.duration);
+        let attempt = Attempt {
+            webhook_id: payload.webhook_id,
+            event_id: event.event_id,
+            event_type: payload
+                .example
+                .clone()
+                .unwrap_or_else(|| event.event_type.clone()),
+            succeeded,
+            status: answer.status,
+            error: answer.error,
+            duration_ms: u64::try_from(answer.duration.as_millis()).unwrap_or(u64::MAX),
+            response: answer.response,
+            backoff: self.settings.schedule.jittered(rand::random),
+            retry_after: answer.retry_after,
+        };
+        let id = payload.delivery_id;
+        let request = Request {
+            // An attempt is a fact: the same one is never recorded twice, because it is never made twice.
+            idempotency: None,
+            ..Request::reaction(
+                item.product_id,
+                event.correlation_id,
+                event.event_id,
+                String::new(),
+            )
+        };
+        let command = RecordAttempt {
+            delivery_id: id,
+            attempt,
+        };
+        let executor = &self.office.executor;
+        executor
+            .execute(&request, &command)
+            .await
+            .map_err(|error| error.to_string())?;
+        let delivery = executor
+            .loader()
+            .latest::<Delivery>(id)
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(match delivery.state {
+            Delivery::Retrying(progress) => Outcome::Again {
+                at: progress.next_attempt_at.unwrap_or_else(Utc::now),
+                payload: json!(Payload {
+                    paced: false,
+                    ..payload
+                }),
+            },
+            Delivery::New | Delivery::Succeeded(_) | Delivery::Exhausted(_) => Outcome::Done,
+        })
+    }
+}
+
+#[async_trait]
+impl Work for Deliver {
+    fn kind(&self) -> &'static str {
+        DELIVER
+    }
+
+    fn concurrency(&self) -> usize {
+        256
+    }
+
+    fn per_lane(&self) -> usize {
+        32
+    }
+
+    async fn run(&self, item: &Item) -> Outcome {
+        match serde_json::from_value(item.payload.clone()) {
+            Ok(payload) => self
+                .deliver(item, payload)
+                .await
+                .unwrap_or_else(Outcome::Failed),
+            Err(error) => Outcome::Park(error.to_string()),
+        }
+    }
+}

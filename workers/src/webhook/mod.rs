@@ -1,0 +1,30 @@
+//! Webhooks: which deliveries follow from an event, and getting each one there.
+
+mod address;
+mod body;
+mod deliver;
+mod fanout;
+mod payload;
+mod replay;
+mod requests;
+mod schedule;
+mod sender;
+mod signature;
+
+pub use deliver::Deliver;
+pub use fanout::Fanout;
+pub use replay::Replay;
+pub use requests::Requests;
+pub use schedule::{Schedule, ScheduleError};
+pub use signature::sign;
+
+use commands::Secrets;
+
+/// How webhooks are sent.
+#[derive(Clone)]
+pub struct Settings {
+    pub secrets: Secrets,
+    pub schedule: Schedule,
+    /// Whether private and loopback addresses may be called.
+    pub allow_private: bool,
+}

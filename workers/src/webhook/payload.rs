@@ -1,0 +1,85 @@
+//! What a scheduled delivery needs to know.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::Recorded;
+use uuid::{Builder, Uuid};
+
+use crate::NewItem;
+
+pub const DELIVER: &str = "webhook.deliver";
+pub const REPLAY: &str = "webhook.replay";
+
+/// Asks for an example; what is delivered of it is the example.
+pub const EXAMPLE: &str = "webhook.example_requested";
+
+/// Events about deliveries are never delivered: each would cause the next. Nor is the wish for an example, but to
+/// the endpoint that it names.
+pub fn is_delivered(event_type: &str) -> bool {
+    !event_type.starts_with("webhook.delivery_") && event_type != EXAMPLE
+}
+
+/// One event on its way to one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    pub webhook_id: Uuid,
+    pub delivery_id: Uuid,
+    pub event_id: Uuid,
+    /// Whether its turn under the endpoint's rate limit has come.
+    #[serde(default)]
+    pub paced: bool,
+}
+
+/// A delivery's id: the same however often it is scheduled, and ordered by the time of the event.
+pub fn delivery_id(webhook_id: Uuid, event_id: Uuid, replay: Option<Uuid>) -> Uuid {
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(webhook_id)
+        .chain_update(event_id)
+        .chain_update(replay.unwrap_or_default())
+        .finalize()
+        .into();
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest[..10]);
+    let time = event_id.as_u128() >> 80;
+    Builder::from_unix_timestamp_millis(u64::try_from(time).unwrap_or_default(), &random)
+        .into_uuid()
+}
+
+/// The delivery of an event to an endpoint, due now.
+pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> NewItem {
+    let payload = Payload {
+        webhook_id,
+        delivery_id: delivery_id(webhook_id, event.event_id, replay),
+        event_id: event.event_id,
+        paced: false,
+    };
+    item(event, &payload)
+}
+
+/// A delivery to be made because of an event.
+pub fn item(cause: &Recorded, payload: &Payload) -> NewItem {
+    NewItem {
+        id: payload.delivery_id,
+        kind: DELIVER,
+        lane: payload.webhook_id.to_string(),
+        product_id: cause.product_id,
+        payload: serde_json::json!(payload),
+        run_at: cause.recorded_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_has_one_id_and_a_replay_another() {
+        let (webhook, event) = (Uuid::from_u128(1), Uuid::now_v7());
+        let id = delivery_id(webhook, event, None);
+        assert_eq!(id, delivery_id(webhook, event, None));
+        assert_ne!(id, delivery_id(webhook, event, Some(Uuid::from_u128(2))));
+        assert_ne!(id, delivery_id(Uuid::from_u128(3), event, None));
+        assert_eq!(id.get_version_num(), 7);
+        assert_eq!(id.as_u128() >> 80, event.as_u128() >> 80);
+    }
+}

@@ -1,0 +1,93 @@
+//! What people ask of webhooks: examples, replays, resends, and what enabling or deleting an endpoint means.
+
+use async_trait::async_trait;
+use domain::delivery::webhook::{Webhook, WebhookEvent};
+use domain::delivery::webhook_delivery::{Delivery, DeliveryEvent};
+use domain::{Aggregate, ContractError};
+use projections::PostError;
+use serde_json::json;
+use store::Recorded;
+
+use super::payload::{Payload, REPLAY, delivery, item};
+use super::replay::Progress;
+use crate::NewItem;
+use crate::reaction::{Consequences, Reaction};
+
+/// Turns requests into work.
+pub struct Requests;
+
+#[async_trait]
+impl Reaction for Requests {
+    const NAME: &'static str = "webhook_requests";
+    const CATEGORIES: &'static [&'static str] = &[Webhook::CATEGORY, Delivery::CATEGORY];
+
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+        let mut consequences = Consequences::default();
+        for event in events {
+            if event.stream.category == Webhook::CATEGORY {
+                endpoint(event, &mut consequences)
+            } else {
+                resend(event, &mut consequences)
+            }
+            .map_err(|error| PostError::contract(event, &error))?;
+        }
+        Ok(consequences)
+    }
+}
+
+fn endpoint(event: &Recorded, consequences: &mut Consequences) -> Result<(), ContractError> {
+    let webhook_id = event.stream.id;
+    match event.decode::<WebhookEvent>()? {
+        WebhookEvent::ExampleRequested { .. } => {
+            consequences
+                .schedule
+                .push(delivery(event, webhook_id, None));
+        }
+        WebhookEvent::ReplayRequested {
+            from_position,
+            to_position,
+        } => {
+            let progress = Progress {
+                webhook_id,
+                replay: event.event_id,
+                after: from_position,
+                to: to_position,
+            };
+            consequences.schedule.push(NewItem {
+                id: event.event_id,
+                kind: REPLAY,
+                lane: webhook_id.to_string(),
+                product_id: event.product_id,
+                payload: json!(progress),
+                run_at: event.recorded_at,
+            });
+        }
+        WebhookEvent::EndpointEnabled {} => consequences.unpark.push(webhook_id.to_string()),
+        WebhookEvent::Deleted {} => consequences.clear.push(webhook_id.to_string()),
+        WebhookEvent::Created { .. }
+        | WebhookEvent::Updated { .. }
+        | WebhookEvent::SecretRotated { .. }
+        | WebhookEvent::EndpointFailing { .. }
+        | WebhookEvent::EndpointRecovered {}
+        | WebhookEvent::EndpointDisabled { .. }
+        | WebhookEvent::DeliveryExhausted { .. } => {}
+    }
+    Ok(())
+}
+
+fn resend(event: &Recorded, consequences: &mut Consequences) -> Result<(), ContractError> {
+    if let DeliveryEvent::ResendRequested {
+        webhook_id,
+        event_id,
+    } = event.decode()?
+    {
+        let payload = Payload {
+            webhook_id,
+            delivery_id: event.stream.id,
+            event_id,
+            paced: false,
+        };
+        consequences.schedule.push(item(event, &payload));
+    }
+    Ok(())
+}

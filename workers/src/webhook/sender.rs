@@ -1,0 +1,210 @@
+//! One HTTP request to a receiver that nobody here trusts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::delivery::webhook::Endpoint;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+
+use super::address::is_public;
+
+/// For the whole request, connection and answer included.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of the answer that are kept; the rest is not read.
+const KEPT: usize = 1024;
+/// The furthest that a receiver can put off its next attempt.
+const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
+
+/// What came of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// None: there was no answer.
+    pub status: Option<u16>,
+    pub error: Option<String>,
+    pub response: String,
+    pub duration: Duration,
+    pub retry_after: Option<DateTime<Utc>>,
+}
+
+/// The headers that Standard Webhooks adds.
+pub struct Signed<'a> {
+    pub id: &'a str,
+    pub timestamp: DateTime<Utc>,
+    pub signature: String,
+    pub body: String,
+}
+
+pub struct Sender {
+    client: Client,
+    allow_private: bool,
+}
+
+impl Sender {
+    pub fn new(allow_private: bool) -> Self {
+        let client = Client::builder()
+            .user_agent(concat!("Daybook-Webhooks/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .redirect(Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(Resolver { allow_private }))
+            .build();
+        Self {
+            // Only a broken TLS set-up can fail here; the default client then says so at its first request.
+            client: client.unwrap_or_default(),
+            allow_private,
+        }
+    }
+
+    pub async fn send(&self, endpoint: &Endpoint, signed: Signed<'_>) -> Answer {
+        let started = Instant::now();
+        let mut answer = match self.request(endpoint, signed).await {
+            Ok(response) => read(response).await,
+            Err(error) => Answer {
+                error: Some(error),
+                ..Answer::default()
+            },
+        };
+        answer.duration = started.elapsed();
+        answer
+    }
+
+    async fn request(&self, endpoint: &Endpoint, signed: Signed<'_>) -> Result<Response, String> {
+        let url: Url = endpoint.url.parse().map_err(|e| format!("the URL: {e}"))?;
+        self.check_literal(&url)?;
+        let mut request = self.client.post(url);
+        for (name, value) in &endpoint.headers {
+            request = request.header(name, value);
+        }
+        request
+            .header("content-type", "application/json")
+            .header("webhook-id", signed.id)
+            .header(
+                "webhook-timestamp",
+                signed.timestamp.timestamp().to_string(),
+            )
+            .header("webhook-signature", signed.signature)
+            .body(signed.body)
+            .send()
+            .await
+            .map_err(|error| describe(&error))
+    }
+
+    /// An address in the URL itself is never resolved, so it is looked at here.
+    fn check_literal(&self, url: &Url) -> Result<(), String> {
+        let literal: Option<IpAddr> = url
+            .host_str()
+            .and_then(|host| host.trim_matches(['[', ']']).parse().ok());
+        match literal {
+            Some(address) if !self.allow_private && !is_public(address) => Err(refusal(address)),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn refusal(address: IpAddr) -> String {
+    format!(
+        "{address} is not a public address; DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true allows private ones"
+    )
+}
+
+/// The error with its causes: reqwest's own text stops at "error sending request".
+fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", TIMEOUT.as_secs());
+    }
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+async fn read(mut response: Response) -> Answer {
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| retry_at(text, Utc::now()));
+    let mut kept = Vec::new();
+    let mut error = None;
+    while kept.len() < KEPT {
+        match response.chunk().await {
+            Ok(Some(chunk)) => kept.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(failure) => {
+                error = Some(describe(&failure));
+                break;
+            }
+        }
+    }
+    kept.truncate(KEPT);
+    Answer {
+        status: Some(status.as_u16()),
+        // The status has arrived: what was cut off behind it does not undo the receiver's word.
+        error: error.filter(|_| !status.is_success()),
+        response: String::from_utf8_lossy(&kept).into_owned(),
+        duration: Duration::ZERO,
+        retry_after,
+    }
+}
+
+/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or an HTTP date.
+fn retry_at(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let wanted = match text.trim().parse::<i64>() {
+        Ok(seconds) => now.checked_add_signed(TimeDelta::try_seconds(seconds)?)?,
+        Err(_) => DateTime::parse_from_rfc2822(text.trim()).ok()?.to_utc(),
+    };
+    Some(wanted.min(now + MAX_RETRY_AFTER))
+}
+
+/// Resolves names to addresses that may be called; what connects later is exactly what was looked at.
+struct Resolver {
+    allow_private: bool,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<SocketAddr> = found
+                .iter()
+                .copied()
+                .filter(|address| allow_private || is_public(address.ip()))
+                .collect();
+            match (allowed.is_empty(), found.first()) {
+                (true, Some(address)) => Err(refusal(address.ip()).into()),
+                (true, None) => Err("the name has no address".into()),
+                (false, _) => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_a_day() {
+        let now = DateTime::from_timestamp(1_767_355_200, 0).unwrap();
+        let at = |text| retry_at(text, now);
+        assert_eq!(at("120"), Some(now + TimeDelta::seconds(120)));
+        assert_eq!(
+            at("Fri, 02 Jan 2026 12:01:00 GMT"),
+            Some(now + TimeDelta::minutes(1))
+        );
+        assert_eq!(at("999999999"), Some(now + MAX_RETRY_AFTER));
+        assert_eq!(at("soon"), None);
+        assert_eq!(at("99999999999999999999"), None);
+    }
+}
