@@ -29,6 +29,13 @@ create table log.due_work (
 create index due_work_due on log.due_work (kind, run_at) where not parked;
 create index due_work_lane on log.due_work (kind, lane);
 
+-- What all nodes of a database must agree on.
+create table log.settings (
+    name  text primary key,
+    value text not null
+);
+
+grant select, insert on log.settings to daybook_app;
 grant select, insert, update, delete on log.checkpoints, log.due_work to daybook_app;
 grant usage, create on schema read to daybook_app;
 do $$

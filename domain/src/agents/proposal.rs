@@ -15,7 +15,7 @@ use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, Violations, even
 pub const MAX_ACTIONS: usize = 100;
 
 /// One change that a proposal would make.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type")]
 pub enum Action {
     #[serde(rename = "note.create")]
@@ -99,7 +99,7 @@ pub fn actions_hash(actions: &[Action]) -> String {
 }
 
 /// A note that stood in the way of an approved proposal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Conflict {
     /// Index of the action.
     pub action: usize,
@@ -110,7 +110,7 @@ pub struct Conflict {
 }
 
 /// A note as an applied proposal left it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Applied {
     pub note_id: Uuid,
     pub version: i64,

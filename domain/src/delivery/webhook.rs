@@ -15,7 +15,9 @@ pub const MAX_EXHAUSTED: u32 = 10;
 pub const SECRET_OVERLAP: TimeDelta = TimeDelta::hours(24);
 
 /// Why an endpoint gets no more deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DisableReason {
     /// Somebody said so.

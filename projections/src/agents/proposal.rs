@@ -5,12 +5,14 @@ use domain::agents::proposal::{Action, Applied, Conflict, ProposalEvent};
 use domain::{Actor, ContractError};
 use serde::{Deserialize, Serialize};
 use store::{Database, Position, Recorded};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::query::{row, rows};
 use crate::{Cursor, List, QueryError, ReadModel, Viewer};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Proposal)]
 pub struct ProposalRow {
     pub id: Uuid,
     pub product_id: Uuid,

@@ -5,12 +5,14 @@ use domain::ContractError;
 use domain::delivery::webhook_delivery::DeliveryEvent;
 use serde::{Deserialize, Serialize};
 use store::{Database, Position, Recorded};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::query::{row, rows};
 use crate::{Cursor, List, QueryError, ReadModel, Viewer};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Delivery)]
 pub struct DeliveryRow {
     pub id: Uuid,
     pub product_id: Uuid,

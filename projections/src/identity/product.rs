@@ -5,12 +5,14 @@ use domain::ContractError;
 use domain::identity::product::ProductEvent;
 use serde::{Deserialize, Serialize};
 use store::{Database, Position, Recorded};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::query::{row, rows};
 use crate::{Cursor, List, QueryError, ReadModel, Viewer};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Product)]
 pub struct ProductRow {
     pub id: Uuid,
     pub name: String,

@@ -7,12 +7,14 @@ use domain::ContractError;
 use domain::knowledge::workspace::{Role, WorkspaceEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Position, Recorded};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::query::{row, rows};
 use crate::{Cursor, List, QueryError, ReadModel, Viewer};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Workspace)]
 pub struct WorkspaceRow {
     pub id: Uuid,
     pub product_id: Uuid,

@@ -131,10 +131,7 @@ impl Deliver {
         let attempt = Attempt {
             webhook_id: payload.webhook_id,
             event_id: event.event_id,
-            event_type: payload
-                .example
-                .clone()
-                .unwrap_or_else(|| event.event_type.clone()),
+            event_type: event.event_type.clone(),
             succeeded,
             status: answer.status,
             error: answer.error,
