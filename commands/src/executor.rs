@@ -130,7 +130,7 @@ impl Executor {
             return Err(CommandError::ScopeMissing(needed));
         }
         let receipt = request.idempotency.as_ref().map(|idempotency| ReceiptKey {
-            key: idempotency.storage_key(request.product_id, request.actor),
+            key: idempotency.storage_key(request.actor),
             fingerprint: idempotency.fingerprint,
             stream: handler.stream(),
         });

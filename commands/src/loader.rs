@@ -24,7 +24,10 @@ pub struct Facts {
     pub product_id: Uuid,
     pub created_at: DateTime<Utc>,
     pub created_by: Actor,
+    /// Of the first event.
+    pub created_position: Position,
     pub updated_at: DateTime<Utc>,
+    pub updated_by: Actor,
     /// Of the last event.
     pub position: Position,
 }
@@ -78,10 +81,13 @@ impl<A: Aggregate> Loaded<A> {
             product_id,
             created_at: at,
             created_by: actor,
+            created_position: position,
             updated_at: at,
+            updated_by: actor,
             position,
         });
         facts.updated_at = at;
+        facts.updated_by = actor;
         facts.position = position;
     }
 

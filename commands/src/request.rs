@@ -12,6 +12,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     pub key: String,
+    /// The product of the caller's own key: callers of different products never meet.
+    pub tenant: Uuid,
     /// SHA-256 over everything that the command says.
     pub fingerprint: [u8; 32],
 }
@@ -49,7 +51,11 @@ impl Request {
             causation_id: Some(cause),
             traceparent: None,
             reason: None,
-            idempotency: Some(Idempotency { key, fingerprint }),
+            idempotency: Some(Idempotency {
+                key,
+                tenant: product_id,
+                fingerprint,
+            }),
             if_match: None,
             dry_run: false,
         }
@@ -57,11 +63,11 @@ impl Request {
 }
 
 impl Idempotency {
-    /// Keys of different products or actors never meet.
+    /// Under which the receipt is stored.
     #[must_use]
-    pub fn storage_key(&self, product_id: Uuid, actor: Actor) -> [u8; 32] {
+    pub fn storage_key(&self, actor: Actor) -> [u8; 32] {
         Sha256::new()
-            .chain_update(product_id)
+            .chain_update(self.tenant)
             .chain_update(actor.id)
             .chain_update(&self.key)
             .finalize()

@@ -1,8 +1,10 @@
 //! How far a consumer has come.
 
 use serde::Serialize;
-use store::Position;
+use store::{Database, Position};
 use tokio_postgres::GenericClient;
+
+use crate::QueryError;
 
 /// A row of `log.checkpoints`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,16 +41,11 @@ pub async fn read(
 }
 
 /// Every checkpoint there is.
-pub async fn read_all(
-    client: &impl GenericClient,
-) -> Result<Vec<Checkpoint>, tokio_postgres::Error> {
+pub async fn all(database: &Database) -> Result<Vec<Checkpoint>, QueryError> {
+    let client = database.pool.get().await?;
     let sql = format!("select {COLUMNS} from log.checkpoints order by name");
-    Ok(client
-        .query(&sql, &[])
-        .await?
-        .iter()
-        .map(from_row)
-        .collect())
+    let rows = client.query(&sql, &[]).await?;
+    Ok(rows.iter().map(from_row).collect())
 }
 
 /// Reads a checkpoint and keeps everybody else from moving it until the transaction ends.

@@ -14,7 +14,7 @@ pub mod delivery;
 pub mod identity;
 pub mod knowledge;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, all as checkpoints};
 pub use consumer::{Consumer, PostError};
 pub use models::models;
 pub use query::{Cursor, List, QueryError, Viewer};

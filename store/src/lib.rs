@@ -3,7 +3,7 @@
 mod event;
 mod event_store;
 mod postgres;
-
+mod private_postgres;
 mod subscription;
 
 pub use event::{
@@ -12,5 +12,5 @@ pub use event::{
 };
 pub use event_store::{AppendError, Direction, EventStore, ReadError};
 pub use postgres::{Database, OpenError, PostgresStore};
-
+pub use private_postgres::{PrivatePostgres, PrivatePostgresError};
 pub use subscription::subscribe;

@@ -1,0 +1,3 @@
+//! What agents propose.
+
+pub mod proposal;

@@ -1,0 +1,89 @@
+//! What every handler has at hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use commands::{Executor, Secrets};
+use metrics_exporter_prometheus::PrometheusHandle;
+use projections::Readers;
+use store::{Database, EventStore, Position};
+use tokio_util::sync::CancellationToken;
+
+use crate::keyring::Keyring;
+use crate::problem::Problem;
+use crate::query::Read;
+
+/// Bounds on what a client can ask of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// From the request's head to the head of the answer.
+    pub timeout: Duration,
+}
+
+/// Shared by all handlers of a node.
+#[derive(Clone)]
+pub struct App {
+    pub database: Database,
+    pub store: Arc<dyn EventStore>,
+    pub executor: Arc<Executor>,
+    /// Of the read models.
+    pub readers: Readers,
+    /// Of the reactions.
+    pub reactions: Readers,
+    pub secrets: Secrets,
+    pub metrics: PrometheusHandle,
+    pub limits: Limits,
+    /// Ends streams when the server stops.
+    pub shutdown: CancellationToken,
+    pub(crate) keyring: Arc<Keyring>,
+}
+
+impl App {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a node, wired once")]
+    pub fn new(
+        database: Database,
+        store: Arc<dyn EventStore>,
+        executor: Arc<Executor>,
+        readers: Readers,
+        reactions: Readers,
+        secrets: Secrets,
+        metrics: PrometheusHandle,
+        limits: Limits,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            keyring: Keyring::start(database.clone(), Arc::clone(&store), readers.clone()),
+            database,
+            store,
+            executor,
+            readers,
+            reactions,
+            secrets,
+            metrics,
+            limits,
+            shutdown,
+        }
+    }
+
+    /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.
+    pub(crate) async fn ready(
+        &self,
+        read: &Read,
+        scope: &str,
+        models: &[&str],
+    ) -> Result<Position, Problem> {
+        read.caller.require(scope)?;
+        let mut reached = Position::MAX;
+        for model in models {
+            reached = reached.min(self.readers.wait(model, read.min_position).await?);
+        }
+        Ok(reached)
+    }
+
+    /// The last position that this node knows of.
+    pub(crate) fn head(&self) -> Position {
+        *self.store.head().borrow()
+    }
+}

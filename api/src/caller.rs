@@ -1,0 +1,72 @@
+//! Who calls: the bearer of an API key.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use domain::Actor;
+use domain::identity::product::OPERATOR;
+use domain::identity::scope;
+use projections::Viewer;
+use uuid::Uuid;
+
+use crate::App;
+use crate::problem::Problem;
+
+/// The actor behind the key of a request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub actor: Actor,
+    pub product_id: Uuid,
+    pub scopes: Arc<BTreeSet<String>>,
+}
+
+impl Caller {
+    pub fn is_operator(&self) -> bool {
+        self.product_id == OPERATOR
+    }
+
+    pub fn require(&self, wanted: &str) -> Result<(), Problem> {
+        if scope::grants(&self.scopes, wanted) {
+            Ok(())
+        } else {
+            Err(Problem::scope_missing(wanted))
+        }
+    }
+
+    /// The operator sees every product, everybody else their own.
+    pub fn viewer(&self) -> Viewer {
+        Viewer {
+            product_id: (!self.is_operator()).then_some(self.product_id),
+            actor_id: self.actor.id,
+        }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let token = parts
+            .headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .ok_or_else(|| {
+                Problem::unauthorized("send an API key as `Authorization: Bearer dbk_…`")
+            })?;
+        let key = app.keyring.authenticate(token).await?;
+        Ok(Self {
+            actor: Actor {
+                kind: key.actor_kind,
+                id: key.actor_id,
+            },
+            product_id: key.product_id,
+            scopes: Arc::new(key.scopes),
+        })
+    }
+}

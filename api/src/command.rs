@@ -1,0 +1,236 @@
+//! From an HTTP request to a command's request: caller, conditions, trace, body.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
+use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
+use commands::{Idempotency, Request};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::App;
+use crate::body;
+use crate::caller::Caller;
+use crate::middleware::Correlation;
+use crate::problem::Problem;
+
+/// A command with its body, ready to be run.
+pub struct Command<T> {
+    pub caller: Caller,
+    pub request: Request,
+    pub body: T,
+}
+
+/// The body of a command that says everything by its path.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+impl<T: DeserializeOwned + ToSchema> FromRequest<App> for Command<T> {
+    type Rejection = Problem;
+
+    async fn from_request(http: HttpRequest, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = http.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, app).await?;
+        let bytes = Bytes::from_request(HttpRequest::from_parts(parts.clone(), body), app)
+            .await
+            .map_err(|rejection| {
+                Problem::new(rejection.status(), "body_unreadable", rejection.body_text())
+            })?;
+        let query = parts.uri.query().unwrap_or_default();
+        let fingerprint = Sha256::new()
+            .chain_update(parts.method.as_str())
+            .chain_update([0])
+            .chain_update(parts.uri.path())
+            .chain_update([0])
+            .chain_update(query)
+            .chain_update([0])
+            .chain_update(&bytes)
+            .finalize()
+            .into();
+        let correlation_id = parts
+            .extensions
+            .get::<Correlation>()
+            .map_or_else(Uuid::now_v7, |correlation| correlation.0);
+        let request = Request {
+            actor: caller.actor,
+            product_id: caller.product_id,
+            scopes: caller.scopes.clone(),
+            correlation_id,
+            causation_id: causation(&parts.headers)?,
+            traceparent: traceparent(&parts.headers),
+            reason: None,
+            idempotency: idempotency_key(&parts.headers)?.map(|key| Idempotency {
+                key,
+                tenant: caller.product_id,
+                fingerprint,
+            }),
+            if_match: if_match(&parts.headers)?,
+            dry_run: dry_run(query)?,
+        };
+        Ok(Self {
+            body: body::parse(&parts.headers, &bytes)?,
+            caller,
+            request,
+        })
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    headers
+        .get(name)
+        .map(|value| {
+            value
+                .to_str()
+                .map_err(|_| malformed_header(name, "must be printable ASCII"))
+        })
+        .transpose()
+}
+
+fn malformed_header(name: &str, detail: &str) -> Problem {
+    Problem::malformed("malformed_header", format!("{name} {detail}"))
+}
+
+/// The IETF draft's quoted string (RFC 9651, section 3.3.3), or the bare key that most clients send.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    const NAME: &str = "Idempotency-Key";
+    let Some(text) = text(headers, NAME)?.map(str::trim) else {
+        return Ok(None);
+    };
+    let key = match text.strip_prefix('"') {
+        Some(quoted) => quoted
+            .strip_suffix('"')
+            .ok_or_else(|| malformed_header(NAME, "has an opening quote but no closing one"))?
+            .replace("\\\"", "\"")
+            .replace("\\\\", "\\"),
+        None => text.to_owned(),
+    };
+    if (1..=255).contains(&key.len()) {
+        Ok(Some(key))
+    } else {
+        Err(malformed_header(NAME, "must be 1 to 255 characters"))
+    }
+}
+
+/// The version in an entity tag; `*` is met by whatever there is.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(text) = text(headers, IF_MATCH.as_str())?.map(str::trim) else {
+        return Ok(None);
+    };
+    if text == "*" {
+        return Ok(None);
+    }
+    let tag = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    tag.parse().map(Some).map_err(|_| {
+        malformed_header(
+            "If-Match",
+            "must be the ETag of an earlier answer, such as \"3\"",
+        )
+    })
+}
+
+fn causation(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+    const NAME: &str = "Daybook-Causation-Id";
+    text(headers, NAME)?
+        .map(|text| {
+            Uuid::try_parse(text).map_err(|_| malformed_header(NAME, "must be the id of an event"))
+        })
+        .transpose()
+}
+
+/// W3C trace context, version 00. As the specification demands, one that is not valid is not carried on.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let fields: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = fields.iter().map(|field| field.len()).collect();
+    let hex = |field: &&str| {
+        field
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let zero = |field: &str| field.bytes().all(|b| b == b'0');
+    let valid = lengths == [2, 32, 16, 2]
+        && fields.iter().all(hex)
+        && fields[0] != "ff"
+        && !zero(fields[1])
+        && !zero(fields[2]);
+    valid.then(|| text.to_owned())
+}
+
+fn dry_run(query: &str) -> Result<bool, Problem> {
+    let asked = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('=').or(Some((pair, "true"))))
+        .find(|(name, _)| *name == "dry_run")
+        .map(|(_, value)| value);
+    match asked {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Problem::malformed(
+            "malformed_query",
+            "dry_run must be true or false",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            axum::http::HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        )])
+    }
+
+    #[test]
+    fn an_idempotency_key_may_be_quoted_or_bare() {
+        let key = |value| {
+            idempotency_key(&headers("idempotency-key", value))
+                .ok()
+                .flatten()
+        };
+        assert_eq!(key("abc"), Some("abc".into()));
+        assert_eq!(key("\"abc\""), Some("abc".into()));
+        assert_eq!(key(r#""a\"b\\c""#), Some(r#"a"b\c"#.into()));
+        for bad in ["", "\"\"", "\"abc", &"x".repeat(256)] {
+            assert!(
+                idempotency_key(&headers("idempotency-key", bad)).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn if_match_takes_strong_and_weak_tags() {
+        let version = |value| if_match(&headers("if-match", value)).ok();
+        assert_eq!(version("\"3\""), Some(Some(3)));
+        assert_eq!(version("W/\"3\""), Some(Some(3)));
+        assert_eq!(version("3"), Some(Some(3)));
+        assert_eq!(version("*"), Some(None));
+        assert_eq!(version("\"abc\""), None);
+    }
+
+    #[test]
+    fn only_a_valid_traceparent_is_carried_on() {
+        let carried = |value| traceparent(&headers("traceparent", value)).is_some();
+        assert!(carried(
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        ));
+        for bad in [
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "nonsense",
+        ] {
+            assert!(!carried(bad), "{bad}");
+        }
+    }
+}

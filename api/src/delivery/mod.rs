@@ -1,0 +1,4 @@
+//! What leaves the house.
+
+pub mod webhook;
+pub mod webhook_delivery;

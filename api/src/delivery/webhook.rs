@@ -1,0 +1,322 @@
+//! Webhook endpoints.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::TimeDelta;
+use commands::{Loaded, On};
+use domain::delivery::webhook::{Changes, SECRET_OVERLAP, Webhook, WebhookCommand};
+use projections::delivery::webhook::{self, WebhookRow};
+use projections::{Cursor, List};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer::{self, Found};
+use crate::command::{Command, Nothing};
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, update, delete))
+        .routes(routes!(rotate_secret))
+        .routes(routes!(enable))
+        .routes(routes!(disable))
+        .routes(routes!(send_example))
+        .routes(routes!(replay))
+}
+
+/// An endpoint to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewWebhook {
+    /// http or https; private and loopback addresses are refused when it is called.
+    url: String,
+    /// Event types, or patterns such as `proposal.*`.
+    #[schema(min_items = 1, max_items = 100)]
+    events: BTreeSet<String>,
+    #[schema(max_length = 1000)]
+    description: Option<String>,
+    /// Sent along with every delivery.
+    headers: Option<BTreeMap<String, String>>,
+    /// Deliveries per second; 0 or nothing: no limit.
+    #[schema(maximum = 10_000)]
+    rate_limit: Option<u32>,
+}
+
+/// What is to change about an endpoint.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WebhookChanges {
+    url: Option<String>,
+    #[schema(min_items = 1, max_items = 100)]
+    events: Option<BTreeSet<String>>,
+    #[schema(max_length = 1000)]
+    description: Option<String>,
+    headers: Option<BTreeMap<String, String>>,
+    #[schema(maximum = 10_000)]
+    rate_limit: Option<u32>,
+}
+
+/// How a secret is to be rotated.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SecretRotation {
+    /// How long deliveries are signed with the old secret too; a day if not given.
+    #[schema(minimum = 0, maximum = 2_592_000)]
+    overlap_seconds: Option<i64>,
+}
+
+/// Which example.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ExampleOf {
+    /// One of the endpoint's own types, if not given.
+    #[schema(max_length = 100)]
+    event_type: Option<String>,
+}
+
+/// Which history.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReplayFrom {
+    /// Everything after it is delivered again; 0 is the whole history.
+    #[schema(minimum = 0)]
+    from_position: i64,
+}
+
+/// An endpoint with its secret, in the answer that makes it.
+#[derive(Serialize, ToSchema)]
+struct WebhookWithSecret {
+    #[serde(flatten)]
+    webhook: WebhookRow,
+    /// Verifies deliveries; shown once.
+    secret: String,
+}
+
+fn resource(loaded: &Loaded<Webhook>) -> Option<WebhookRow> {
+    let facts = loaded.facts.as_ref()?;
+    let endpoint = loaded.state.endpoint()?.clone();
+    let status = if endpoint.disabled.is_some() {
+        "disabled"
+    } else {
+        "enabled"
+    };
+    Some(WebhookRow {
+        id: loaded.id,
+        product_id: facts.product_id,
+        url: endpoint.url,
+        events: endpoint.events,
+        description: endpoint.description,
+        headers: endpoint.headers,
+        rate_limit: endpoint.rate_limit,
+        status: status.into(),
+        disabled_reason: endpoint.disabled,
+        disabled_position: endpoint.disabled.map(|_| facts.position),
+        failing_since: endpoint.failing.map(|failing| failing.since),
+        generation: endpoint.generation,
+        previous_secret_valid_until: endpoint.previous_secret_valid_until,
+        version: loaded.version,
+        created_at: facts.created_at,
+        created_position: facts.created_position,
+        updated_at: facts.updated_at,
+        created_by: facts.created_by.id,
+        position: facts.position,
+    })
+}
+
+impl App {
+    fn with_secret(&self, loaded: &Loaded<Webhook>) -> Option<WebhookWithSecret> {
+        let generation = loaded.state.endpoint()?.generation;
+        Some(WebhookWithSecret {
+            webhook: resource(loaded)?,
+            secret: self.secrets.webhook(loaded.id, generation),
+        })
+    }
+}
+
+const fn on(id: Uuid, command: WebhookCommand) -> On<Webhook> {
+    On { id, command }
+}
+
+/// Makes an endpoint, and shows its secret once.
+#[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhook,
+    responses((status = 201, body = WebhookWithSecret)), security(("api_key" = ["webhooks:write"])))]
+async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<Response, Problem> {
+    let new = command.body;
+    let changes = Changes {
+        url: Some(new.url),
+        events: Some(new.events),
+        description: new.description,
+        headers: new.headers,
+        rate_limit: new.rate_limit,
+    };
+    let create = on(Uuid::now_v7(), WebhookCommand::Create(changes));
+    app.run(&command.request, &create, StatusCode::CREATED, |loaded| {
+        app.with_secret(loaded)
+    })
+    .await
+}
+
+/// Changes an endpoint.
+#[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
+    request_body = WebhookChanges, responses((status = 200, body = WebhookRow)),
+    security(("api_key" = ["webhooks:write"])))]
+async fn update(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<WebhookChanges>,
+) -> Result<Response, Problem> {
+    let asked = command.body;
+    let changes = Changes {
+        url: asked.url,
+        events: asked.events,
+        description: asked.description,
+        headers: asked.headers,
+        rate_limit: asked.rate_limit,
+    };
+    let update = on(id, WebhookCommand::Update(changes));
+    app.run(&command.request, &update, StatusCode::OK, resource)
+        .await
+}
+
+/// Deletes an endpoint; nothing more is sent to it.
+#[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
+    responses((status = 204)), security(("api_key" = ["webhooks:write"])))]
+async fn delete(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let delete = on(id, WebhookCommand::Delete);
+    app.run(&command.request, &delete, StatusCode::OK, resource)
+        .await
+}
+
+/// Gives an endpoint a new secret, and shows it once. Deliveries carry both signatures for a while.
+#[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = Uuid, Path)),
+    request_body = Option<SecretRotation>, responses((status = 200, body = WebhookWithSecret)),
+    security(("api_key" = ["webhooks:write"])))]
+async fn rotate_secret(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<SecretRotation>,
+) -> Result<Response, Problem> {
+    let overlap = command
+        .body
+        .overlap_seconds
+        .map_or(SECRET_OVERLAP, |seconds| {
+            TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)
+        });
+    let rotate = on(id, WebhookCommand::RotateSecret { overlap });
+    app.run(&command.request, &rotate, StatusCode::OK, |loaded| {
+        app.with_secret(loaded)
+    })
+    .await
+}
+
+/// Lets deliveries go to an endpoint again, those that waited included.
+#[utoipa::path(post, path = "/webhooks/{id}/enable", tag = "webhooks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = WebhookRow)), security(("api_key" = ["webhooks:write"])))]
+async fn enable(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let enable = on(id, WebhookCommand::Enable);
+    app.run(&command.request, &enable, StatusCode::OK, resource)
+        .await
+}
+
+/// Keeps deliveries back from an endpoint.
+#[utoipa::path(post, path = "/webhooks/{id}/disable", tag = "webhooks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = WebhookRow)), security(("api_key" = ["webhooks:write"])))]
+async fn disable(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let disable = on(id, WebhookCommand::Disable);
+    app.run(&command.request, &disable, StatusCode::OK, resource)
+        .await
+}
+
+/// Sends an example, to see whether the endpoint answers.
+#[utoipa::path(post, path = "/webhooks/{id}/send-example", tag = "webhooks", params(("id" = Uuid, Path)),
+    request_body = Option<ExampleOf>, responses((status = 202, body = WebhookRow)),
+    security(("api_key" = ["webhooks:write"])))]
+async fn send_example(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<ExampleOf>,
+) -> Result<Response, Problem> {
+    let event_type = command
+        .body
+        .event_type
+        .unwrap_or_else(|| "example.sent".into());
+    let send = on(id, WebhookCommand::SendExample { event_type });
+    app.run(&command.request, &send, StatusCode::ACCEPTED, resource)
+        .await
+}
+
+/// Delivers history again, or for the first time to a new endpoint.
+#[utoipa::path(post, path = "/webhooks/{id}/replay", tag = "webhooks", params(("id" = Uuid, Path)),
+    request_body = ReplayFrom, responses((status = 202, body = WebhookRow)),
+    security(("api_key" = ["webhooks:write"])))]
+async fn replay(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<ReplayFrom>,
+) -> Result<Response, Problem> {
+    let replay = WebhookCommand::Replay {
+        from_position: command.body.from_position,
+        to_position: app.head(),
+    };
+    app.run(
+        &command.request,
+        &on(id, replay),
+        StatusCode::ACCEPTED,
+        resource,
+    )
+    .await
+}
+
+/// One endpoint, without its secret.
+#[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = WebhookRow)), security(("api_key" = ["webhooks:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+) -> Result<Found<WebhookRow>, Problem> {
+    let position = app.ready(&read, "webhooks:read", &["webhook"]).await?;
+    let row = webhook::get(&app.database, read.caller.viewer(), id)
+        .await?
+        .ok_or_else(|| Problem::not_found("webhook endpoint"))?;
+    Ok(Found {
+        version: row.version,
+        resource: row,
+        position,
+    })
+}
+
+/// The endpoints of the caller's product, newest first.
+#[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(Page),
+    responses((status = 200, body = List<WebhookRow>)), security(("api_key" = ["webhooks:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let position = app.ready(&read, "webhooks:read", &["webhook"]).await?;
+    let cursor = Cursor::try_from(page)?;
+    let found = webhook::list(&app.database, read.caller.viewer(), cursor).await?;
+    Ok(answer::list(found, position))
+}

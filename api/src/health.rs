@@ -1,0 +1,95 @@
+//! Whether the server lives, whether it can work, and what it measures.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(live))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
+}
+
+/// What `/health/live` answers.
+#[derive(Serialize, ToSchema)]
+struct Live {
+    status: &'static str,
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/health/live", tag = "operations", responses((status = 200, body = Live)))]
+async fn live() -> Json<Live> {
+    Json(Live { status: "live" })
+}
+
+/// What `/health/ready` answers.
+#[derive(Serialize, ToSchema)]
+struct Ready {
+    /// `ready` or `not_ready`.
+    status: &'static str,
+    /// What is not ready, and why.
+    not_ready: Vec<String>,
+    /// The last position of the log.
+    position: i64,
+    /// How far each consumer of the log is.
+    #[schema(value_type = Vec<Object>)]
+    consumers: Vec<projections::Health>,
+}
+
+/// Whether the server can do its work; what it cannot is named.
+#[utoipa::path(get, path = "/health/ready", tag = "operations", responses(
+    (status = 200, body = Ready), (status = 503, body = Ready)))]
+async fn ready(State(app): State<App>) -> Response {
+    let mut not_ready = Vec::new();
+    if let Err(error) = ping(&app).await {
+        not_ready.push(format!("database: {error}"));
+    }
+    if app.shutdown.is_cancelled() {
+        not_ready.push("server: shutting down".to_owned());
+    }
+    let mut consumers = app.readers.health();
+    consumers.extend(app.reactions.health());
+    for consumer in &consumers {
+        if let Some(reason) = &consumer.stopped {
+            not_ready.push(format!("projection {}: stopped by {reason}", consumer.name));
+        } else if consumer.position < 0 {
+            not_ready.push(format!("projection {}: starting", consumer.name));
+        }
+    }
+    let (code, status) = if not_ready.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    };
+    let answer = Ready {
+        status,
+        not_ready,
+        position: app.head(),
+        consumers,
+    };
+    (code, Json(answer)).into_response()
+}
+
+async fn ping(app: &App) -> Result<(), String> {
+    let client = app.database.pool.get().await.map_err(|e| e.to_string())?;
+    client
+        .simple_query("select 1")
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+/// Measurements in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, body = String, content_type = "text/plain")))]
+async fn metrics(State(app): State<App>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    (headers, app.metrics.render()).into_response()
+}

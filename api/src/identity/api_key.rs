@@ -1,0 +1,266 @@
+//! API keys: shown once when issued or rotated, known by their hash ever after.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, TimeDelta, Utc};
+use commands::identity::api_key::{Issue, Rotate};
+use commands::{Loaded, On};
+use domain::identity::api_key::{ApiKey, ApiKeyCommand};
+use domain::{Actor, ActorKind};
+use projections::identity::api_key::{self, ApiKeyRow};
+use projections::{Cursor, List};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer::{self, Found};
+use crate::command::{Command, Nothing};
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read};
+
+/// How long a rotated key goes on working, if not said otherwise: a day.
+const OVERLAP_SECONDS: i64 = 86_400;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(issue, list))
+        .routes(routes!(get, revoke))
+        .routes(routes!(rotate))
+}
+
+/// A key to be issued.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewApiKey {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// For which product; only the operator names another than their own.
+    product_id: Option<Uuid>,
+    actor: NewActor,
+    /// `<context>:read`, `<context>:write`, or `*`.
+    #[schema(min_items = 1)]
+    scopes: BTreeSet<String>,
+}
+
+/// Who will hold the key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewActor {
+    kind: ActorKind,
+    /// A new actor, if not given.
+    id: Option<Uuid>,
+}
+
+/// How a key is to be rotated.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    /// How long the old key goes on working; a day if not given.
+    #[schema(minimum = 0, maximum = 2_592_000)]
+    overlap_seconds: Option<i64>,
+}
+
+/// An API key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+struct ApiKeyView {
+    id: Uuid,
+    name: String,
+    product_id: Uuid,
+    actor: Actor,
+    scopes: BTreeSet<String>,
+    /// `active` or `revoked`.
+    status: String,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    created_by: Uuid,
+    /// The key itself: only in the answer that issues or rotates it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+impl From<ApiKeyRow> for ApiKeyView {
+    fn from(row: ApiKeyRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            product_id: row.product_id,
+            actor: Actor {
+                kind: row.actor_kind,
+                id: row.actor_id,
+            },
+            scopes: row.scopes,
+            status: row.status,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            created_by: row.created_by,
+            key: None,
+        }
+    }
+}
+
+fn resource(key: &Loaded<ApiKey>) -> Option<ApiKeyView> {
+    let facts = key.facts.as_ref()?;
+    let grant = key.state.grant()?;
+    let status = match key.state {
+        ApiKey::Absent => return None,
+        ApiKey::Active(_) => "active",
+        ApiKey::Revoked(_) => "revoked",
+    };
+    Some(ApiKeyView {
+        id: key.id,
+        name: grant.name.clone(),
+        product_id: facts.product_id,
+        actor: grant.actor,
+        scopes: grant.scopes.clone(),
+        status: status.into(),
+        version: key.version,
+        created_at: facts.created_at,
+        updated_at: facts.updated_at,
+        created_by: facts.created_by.id,
+        key: None,
+    })
+}
+
+impl App {
+    /// The resource with the key itself, derived again however often the request is repeated.
+    fn revealed(&self, key: &Loaded<ApiKey>) -> Option<ApiKeyView> {
+        let generation = key.state.grant()?.generation;
+        Some(ApiKeyView {
+            key: Some(self.secrets.api_key(key.id, generation)),
+            ..resource(key)?
+        })
+    }
+
+    /// The product of a key that the operator wants to change.
+    async fn reach(&self, command: &mut Command<impl Sized>, id: Uuid) -> Result<(), Problem> {
+        if command.caller.is_operator() {
+            let key = self.executor.loader().latest::<ApiKey>(id).await?;
+            if let Some(facts) = key.facts {
+                command.request.product_id = facts.product_id;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Issues a key, never with more than the issuer's own scopes.
+#[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = NewApiKey,
+    responses((status = 201, body = ApiKeyView)), security(("api_key" = ["api_keys:write"])))]
+async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Response, Problem> {
+    let caller = command.caller;
+    caller.require("api_keys:write")?;
+    let mut request = command.request;
+    if let Some(product_id) = command.body.product_id {
+        if product_id != caller.product_id && !caller.is_operator() {
+            return Err(Problem::not_found("product"));
+        }
+        request.product_id = product_id;
+    }
+    let issue = Issue {
+        id: Uuid::now_v7(),
+        name: command.body.name,
+        actor: Actor {
+            kind: command.body.actor.kind,
+            id: command.body.actor.id.unwrap_or_else(Uuid::now_v7),
+        },
+        scopes: command.body.scopes,
+        issuer_scopes: caller.scopes.as_ref().clone(),
+        secrets: app.secrets.clone(),
+    };
+    app.run(&request, &issue, StatusCode::CREATED, |key| {
+        app.revealed(key)
+    })
+    .await
+}
+
+/// Replaces a key by a new one; the old one works a little longer.
+#[utoipa::path(post, path = "/api-keys/{id}/rotate", tag = "api-keys", params(("id" = Uuid, Path)),
+    request_body = Option<Rotation>, responses((status = 200, body = ApiKeyView)),
+    security(("api_key" = ["api_keys:write"])))]
+async fn rotate(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    mut command: Command<Rotation>,
+) -> Result<Response, Problem> {
+    app.reach(&mut command, id).await?;
+    let seconds = command.body.overlap_seconds.unwrap_or(OVERLAP_SECONDS);
+    let rotate = Rotate {
+        id,
+        overlap: TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX),
+        issuer_scopes: command.caller.scopes.as_ref().clone(),
+        secrets: app.secrets.clone(),
+    };
+    let response = app
+        .run(&command.request, &rotate, StatusCode::OK, |key| {
+            app.revealed(key)
+        })
+        .await?;
+    app.keyring.changed_at(app.head());
+    Ok(response)
+}
+
+/// Revokes a key: it stops working at once.
+#[utoipa::path(delete, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)),
+    responses((status = 200, body = ApiKeyView)), security(("api_key" = ["api_keys:write"])))]
+async fn revoke(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    mut command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    app.reach(&mut command, id).await?;
+    let revoke = On::<ApiKey> {
+        id,
+        command: ApiKeyCommand::Revoke,
+    };
+    let response = app
+        .run(&command.request, &revoke, StatusCode::OK, resource)
+        .await?;
+    app.keyring.changed_at(app.head());
+    Ok(response)
+}
+
+/// One key, without the key itself.
+#[utoipa::path(get, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)),
+    responses((status = 200, body = ApiKeyView)), security(("api_key" = ["api_keys:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+) -> Result<Found<ApiKeyView>, Problem> {
+    let position = app.ready(&read, "api_keys:read", &["api_key"]).await?;
+    let row = api_key::get(&app.database, read.caller.viewer(), id)
+        .await?
+        .ok_or_else(|| Problem::not_found("API key"))?;
+    Ok(Found {
+        version: row.version,
+        resource: row.into(),
+        position,
+    })
+}
+
+/// The keys of the caller's product; every key for the operator.
+#[utoipa::path(get, path = "/api-keys", tag = "api-keys", params(Page),
+    responses((status = 200, body = List<ApiKeyView>)), security(("api_key" = ["api_keys:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let position = app.ready(&read, "api_keys:read", &["api_key"]).await?;
+    let cursor = Cursor::try_from(page)?;
+    let found = api_key::list(&app.database, read.caller.viewer(), cursor).await?;
+    let shown = List {
+        items: found.items.into_iter().map(ApiKeyView::from).collect(),
+        next_cursor: found.next_cursor,
+    };
+    Ok(answer::list(shown, position))
+}

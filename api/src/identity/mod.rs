@@ -1,0 +1,4 @@
+//! Who may call.
+
+pub mod api_key;
+pub mod product;

@@ -1,0 +1,105 @@
+//! Products: the operator makes them.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use commands::{Loaded, On};
+use domain::identity::product::{Product, ProductCommand};
+use projections::identity::product::{self, ProductRow};
+use projections::{Cursor, List};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer::{self, Found};
+use crate::command::Command;
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get))
+}
+
+/// A product to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewProduct {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+}
+
+fn resource(product: &Loaded<Product>) -> Option<ProductRow> {
+    let facts = product.facts.as_ref()?;
+    match &product.state {
+        Product::Absent => None,
+        Product::Active { name } => Some(ProductRow {
+            id: product.id,
+            name: name.clone(),
+            version: product.version,
+            created_at: facts.created_at,
+            position: facts.position,
+        }),
+    }
+}
+
+/// Makes a product. Only the operator can.
+#[utoipa::path(post, path = "/products", tag = "products", request_body = NewProduct,
+    responses((status = 201, body = ProductRow)), security(("api_key" = ["products:write"])))]
+async fn create(State(app): State<App>, command: Command<NewProduct>) -> Result<Response, Problem> {
+    command.caller.require("products:write")?;
+    if !command.caller.is_operator() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_only",
+            "only the operator makes products; use the operator's key",
+        ));
+    }
+    let id = Uuid::now_v7();
+    let mut request = command.request;
+    request.product_id = id;
+    let name = command.body.name;
+    let create = On::<Product> {
+        id,
+        command: ProductCommand::Create { name },
+    };
+    app.run(&request, &create, StatusCode::CREATED, resource)
+        .await
+}
+
+/// One product.
+#[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path)),
+    responses((status = 200, body = ProductRow)), security(("api_key" = ["products:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+) -> Result<Found<ProductRow>, Problem> {
+    let position = app.ready(&read, "products:read", &["product"]).await?;
+    let row = product::get(&app.database, read.caller.viewer(), id)
+        .await?
+        .ok_or_else(|| Problem::not_found("product"))?;
+    Ok(Found {
+        version: row.version,
+        resource: row,
+        position,
+    })
+}
+
+/// The caller's own product; every product for the operator.
+#[utoipa::path(get, path = "/products", tag = "products", params(Page),
+    responses((status = 200, body = List<ProductRow>)), security(("api_key" = ["products:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let position = app.ready(&read, "products:read", &["product"]).await?;
+    let cursor = Cursor::try_from(page)?;
+    let found = product::list(&app.database, read.caller.viewer(), cursor).await?;
+    Ok(answer::list(found, position))
+}

@@ -1,0 +1,118 @@
+//! API keys as they are presented: looked up once, kept until anything happens to any key.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, Utc};
+use commands::{check_api_key, sha256_hex};
+use domain::Aggregate;
+use domain::identity::api_key::ApiKey;
+use futures::StreamExt;
+use projections::Readers;
+use projections::identity::api_key::{self, ApiKeyRow};
+use quick_cache::sync::Cache;
+use store::{Database, EventStore, Filter, Position, subscribe};
+
+use crate::problem::Problem;
+
+/// Keys that are kept.
+const KEPT: usize = 10_000;
+
+/// A key as it was found.
+struct Found {
+    row: ApiKeyRow,
+    /// The read model had seen everything up to here.
+    as_of: Position,
+}
+
+pub struct Keyring {
+    database: Database,
+    store: Arc<dyn EventStore>,
+    readers: Readers,
+    kept: Cache<String, Arc<Found>>,
+    /// The last event of any key: what was found before it must be looked up again.
+    changed: AtomicI64,
+}
+
+impl Keyring {
+    pub fn start(database: Database, store: Arc<dyn EventStore>, readers: Readers) -> Arc<Self> {
+        let head = *store.head().borrow();
+        let keyring = Arc::new(Self {
+            database,
+            readers,
+            kept: Cache::new(KEPT),
+            changed: AtomicI64::new(head),
+            store,
+        });
+        tokio::spawn(follow(
+            Arc::downgrade(&keyring),
+            Arc::clone(&keyring.store),
+            head,
+        ));
+        keyring
+    }
+
+    /// Nothing that was found before this position counts any more.
+    pub fn changed_at(&self, position: Position) {
+        self.changed.fetch_max(position, Ordering::AcqRel);
+    }
+
+    /// The key behind a token, if it works now.
+    pub async fn authenticate(&self, token: &str) -> Result<ApiKeyRow, Problem> {
+        check_api_key(token).map_err(|error| Problem::unauthorized(error.to_string()))?;
+        let sha256 = sha256_hex(token);
+        let found = match self.kept.get(&sha256) {
+            Some(found) if found.as_of >= self.changed.load(Ordering::Acquire) => found,
+            Some(_) | None => self.look_up(&sha256).await?,
+        };
+        if works(&found.row, &sha256, Utc::now()) {
+            Ok(found.row.clone())
+        } else {
+            Err(Problem::unauthorized(
+                "the API key is revoked or was replaced; use its successor or ask for a new one",
+            ))
+        }
+    }
+
+    async fn look_up(&self, sha256: &str) -> Result<Arc<Found>, Problem> {
+        let changed = self.changed.load(Ordering::Acquire);
+        let mut as_of = self.readers.wait("api_key", changed).await?;
+        let mut row = api_key::by_hash(&self.database, sha256).await?;
+        if row.is_none() {
+            // Issued a moment ago, perhaps by another node.
+            let head = *self.store.head().borrow();
+            as_of = self.readers.wait("api_key", head).await?;
+            row = api_key::by_hash(&self.database, sha256).await?;
+        }
+        let row = row.ok_or_else(|| Problem::unauthorized("there is no such API key"))?;
+        let found = Arc::new(Found { row, as_of });
+        self.kept.insert(sha256.to_owned(), Arc::clone(&found));
+        Ok(found)
+    }
+}
+
+fn works(row: &ApiKeyRow, sha256: &str, now: DateTime<Utc>) -> bool {
+    let current = row.sha256 == sha256;
+    let overlapping = row.previous_valid_until.is_some_and(|end| now < end);
+    row.status == "active" && (current || overlapping)
+}
+
+/// Notices what other nodes do to keys.
+async fn follow(
+    keyring: std::sync::Weak<Keyring>,
+    store: Arc<dyn EventStore>,
+    mut after: Position,
+) {
+    while keyring.strong_count() > 0 {
+        let filter = Filter::categories([ApiKey::CATEGORY]);
+        let mut events = std::pin::pin!(subscribe(Arc::clone(&store), after, filter));
+        while let Some(Ok(event)) = events.next().await {
+            let Some(keyring) = keyring.upgrade() else {
+                return;
+            };
+            after = event.position;
+            keyring.changed_at(after);
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+}

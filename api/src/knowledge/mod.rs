@@ -1,0 +1,5 @@
+//! What people write down, and where.
+
+pub mod note;
+mod note_history;
+pub mod workspace;

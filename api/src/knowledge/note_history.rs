@@ -1,0 +1,184 @@
+//! The past of a note: any version, and what changed from one to the next.
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use domain::knowledge::note::{Note, NoteEvent};
+use domain::{Actor, Aggregate};
+use projections::knowledge::note::NoteRow;
+use serde::{Deserialize, Serialize};
+use similar::TextDiff;
+use store::{Position, Recorded};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::note::{resource, visible};
+use crate::App;
+use crate::answer;
+use crate::problem::Problem;
+use crate::query::{self, Params, Path, Read, invalid_parameter};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(history))
+}
+
+/// When.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AsOf {
+    /// A position of the log, or a time (RFC 3339): the note as it was right then.
+    as_of: Option<String>,
+}
+
+pub enum When {
+    Position(Position),
+    Time(DateTime<Utc>),
+}
+
+impl AsOf {
+    pub fn moment(&self) -> Result<Option<When>, Problem> {
+        let Some(text) = &self.as_of else {
+            return Ok(None);
+        };
+        // In a query string a bare `+` means a blank.
+        let time = || DateTime::parse_from_rfc3339(&text.replace(' ', "+"));
+        text.parse()
+            .map(When::Position)
+            .or_else(|_| time().map(|time| When::Time(time.to_utc())))
+            .map(Some)
+            .map_err(|_| invalid_parameter("as_of", "must be a position or an RFC 3339 time"))
+    }
+}
+
+/// The note as it was. Positions and times only ever grow, so its past is a prefix of its stream.
+pub async fn at(app: &App, id: Uuid, when: When) -> Result<NoteRow, Problem> {
+    let note = app
+        .executor
+        .loader()
+        .as_of::<Note>(id, |event| match when {
+            When::Position(position) => event.position <= position,
+            When::Time(time) => event.recorded_at <= time,
+        })
+        .await?;
+    resource(&note).ok_or_else(|| Problem::not_found("note at that time"))
+}
+
+/// Which part of a history.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Part {
+    /// `next_cursor` of the page before.
+    cursor: Option<i64>,
+    /// Versions on the page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// What happened to a note, newest first.
+#[derive(Serialize, ToSchema)]
+struct History {
+    items: Vec<Version>,
+    next_cursor: Option<i64>,
+}
+
+/// One version of a note.
+#[derive(Serialize, ToSchema)]
+struct Version {
+    version: i64,
+    r#type: String,
+    event_id: Uuid,
+    position: Position,
+    recorded_at: DateTime<Utc>,
+    /// Who did it.
+    actor: Actor,
+    /// Whose proposal it was, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<Actor>,
+    command: String,
+    /// Why, as far as anybody said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causation_id: Option<Uuid>,
+    correlation_id: Uuid,
+    /// Unified diff from the version before; empty where only the status changed.
+    diff: String,
+}
+
+/// Every version of a note: who, why, and a unified diff.
+#[utoipa::path(get, path = "/notes/{id}/history", tag = "notes", params(("id" = Uuid, Path), Part),
+    responses((status = 200, body = History)), security(("api_key" = ["notes:read"])))]
+async fn history(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+    Params(part): Params<Part>,
+) -> Result<Response, Problem> {
+    let (_, position) = visible(&app, &read, id).await?;
+    let limit = query::limit(part.limit, 50, 200)?;
+    let before = part.cursor.unwrap_or(i64::MAX);
+    let events = app.executor.loader().history::<Note>(id).await?;
+    let shown: Vec<&Recorded> = events
+        .iter()
+        .filter(|event| event.version < before)
+        .collect();
+    let first = shown.len().saturating_sub(limit);
+    let mut state = Note::default();
+    let mut items = Vec::new();
+    for (index, event) in shown.into_iter().enumerate() {
+        let change = event
+            .decode::<NoteEvent>()
+            .map_err(|error| Problem::internal(&error))?;
+        let text = render(&state);
+        state = state.evolve(&change);
+        if index >= first {
+            items.push(version(event, &text, &render(&state)));
+        }
+    }
+    items.reverse();
+    let page = History {
+        next_cursor: items.last().map(|last| last.version).filter(|_| first > 0),
+        items,
+    };
+    Ok(answer::list(page, position))
+}
+
+/// A note as text, so that a diff shows all of it.
+fn render(note: &Note) -> String {
+    note.content().map_or_else(String::new, |content| {
+        let tags: Vec<&str> = content.tags.iter().map(String::as_str).collect();
+        format!(
+            "title: {}\ntags: {}\n\n{}",
+            content.title,
+            tags.join(", "),
+            content.body
+        )
+    })
+}
+
+fn version(event: &Recorded, before: &str, after: &str) -> Version {
+    let diff = TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .header(
+            &format!("version {}", event.version - 1),
+            &format!("version {}", event.version),
+        )
+        .to_string();
+    Version {
+        version: event.version,
+        r#type: event.event_type.clone(),
+        event_id: event.event_id,
+        position: event.position,
+        recorded_at: event.recorded_at,
+        actor: event.metadata.actor,
+        on_behalf_of: event.metadata.on_behalf_of,
+        command: event.metadata.command.clone(),
+        reason: event.metadata.reason.clone(),
+        causation_id: event.causation_id,
+        correlation_id: event.correlation_id,
+        diff,
+    }
+}

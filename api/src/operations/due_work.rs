@@ -1,0 +1,88 @@
+//! Work that falls due: what waits, and what was given up.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+use workers::{Item, list as due, redrive as drive};
+
+use crate::App;
+use crate::caller::Caller;
+use crate::problem::Problem;
+use crate::query::{self, Params, Path};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(redrive))
+}
+
+/// Which items.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Only those that were given up.
+    parked: Option<bool>,
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// Items of due work.
+#[derive(Serialize, ToSchema)]
+struct DueWork {
+    #[schema(value_type = Vec<Object>)]
+    items: Vec<Item>,
+}
+
+fn operator(caller: &Caller, scope: &str) -> Result<(), Problem> {
+    caller.require(scope)?;
+    if caller.is_operator() {
+        Ok(())
+    } else {
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "operator_only",
+            "only the operator sees the work of the whole server; use the operator's key",
+        ))
+    }
+}
+
+/// What is due, by the time it is due. Only the operator can ask.
+#[utoipa::path(get, path = "/due-work", tag = "operations", params(Which),
+    responses((status = 200, body = DueWork)), security(("api_key" = ["due_work:read"])))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Params(which): Params<Which>,
+) -> Result<Json<DueWork>, Problem> {
+    operator(&caller, "due_work:read")?;
+    let limit = query::limit(which.limit, 50, 200)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let items = due(&app.database, which.parked.unwrap_or(false), limit)
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    Ok(Json(DueWork { items }))
+}
+
+/// Makes an item that was given up due again. Only the operator can.
+#[utoipa::path(post, path = "/due-work/{id}/redrive", tag = "operations", params(("id" = Uuid, Path)),
+    responses((status = 204)), security(("api_key" = ["due_work:write"])))]
+async fn redrive(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    operator(&caller, "due_work:write")?;
+    let driven = drive(&app.database, Some(id))
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    if driven == 0 {
+        return Err(Problem::not_found("parked item"));
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

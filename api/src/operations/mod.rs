@@ -1,0 +1,4 @@
+//! The log and the work behind it.
+
+pub mod due_work;
+pub mod event;

@@ -1,0 +1,225 @@
+//! Errors on the wire: problem details (RFC 9457) with a stable code.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use commands::CommandError;
+use domain::{Class, Refusal, Violation};
+use projections::{QueryError, TooFarBehind};
+use serde::Serialize;
+use store::ReadError;
+use utoipa::ToSchema;
+
+/// An error on its way to the client.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: String,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after_seconds: Option<u32>,
+}
+
+/// An error, as every operation of the API answers it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDetails {
+    /// `urn:daybook:problem:` and the code.
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    /// Stable; match on this.
+    code: String,
+    /// What is wrong here, and what to do about it.
+    detail: String,
+    /// Every field at fault, where the request is malformed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+/// A field at fault.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON pointer into the body (RFC 6901), or the name of a parameter.
+    pub pointer: String,
+    pub detail: String,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.to_owned(),
+            detail: detail.into(),
+            errors: vec![],
+            retry_after_seconds: None,
+        }
+    }
+
+    pub fn malformed(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// The request breaks rules that hold whatever the state; each is named.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = errors
+            .iter()
+            .map(|error| format!("{}: {}", error.pointer, error.detail))
+            .collect::<Vec<_>>()
+            .join("; ");
+        Self {
+            errors,
+            ..Self::malformed("validation_failed", detail)
+        }
+    }
+
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    pub fn scope_missing(scope: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "scope_missing",
+            format!("this needs the scope {scope}; use a key that has it"),
+        )
+    }
+
+    /// Absent, or another tenant's: the answer is the same.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there is no such {what}"),
+        )
+    }
+
+    fn unavailable(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    }
+
+    /// A fault of Daybook's own. What went wrong is for the log, not for the client.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "internal error");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "something went wrong; the server's log says what",
+        )
+    }
+
+    fn refused(refusal: &dyn Refusal) -> Self {
+        let status = match refusal.class() {
+            Class::Absent => StatusCode::NOT_FOUND,
+            Class::Forbidden => StatusCode::FORBIDDEN,
+            Class::Conflict => StatusCode::CONFLICT,
+            Class::Rule => StatusCode::UNPROCESSABLE_ENTITY,
+            Class::Invalid(violations) => {
+                return Self::invalid(violations.0.iter().cloned().map(FieldError::from).collect());
+            }
+        };
+        Self::new(status, refusal.as_ref(), refusal.to_string())
+    }
+}
+
+impl From<Violation> for FieldError {
+    fn from(violation: Violation) -> Self {
+        Self {
+            pointer: violation.pointer,
+            detail: violation.detail,
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CommandError::ScopeMissing(scope) => Self::scope_missing(&scope),
+            CommandError::Refused(refusal) => Self::refused(refusal.as_ref()),
+            CommandError::PreconditionFailed { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", detail)
+            }
+            CommandError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                detail,
+            ),
+            CommandError::InProgress => Self {
+                retry_after_seconds: Some(1),
+                ..Self::new(StatusCode::CONFLICT, "idempotency_key_in_progress", detail)
+            },
+            CommandError::Contention(_) => Self {
+                retry_after_seconds: Some(1),
+                ..Self::new(StatusCode::CONFLICT, "contention", detail)
+            },
+            CommandError::Rejected(_) => Self::malformed("not_recordable", detail),
+            CommandError::Unavailable(_) => Self::unavailable(detail),
+            CommandError::Contract(_) | CommandError::Damaged(_) | CommandError::Encode(_) => {
+                Self::internal(&detail)
+            }
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Pool(_) => Self::unavailable(error.to_string()),
+            QueryError::Database(_) | QueryError::Shape(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(_) => Self::unavailable(error.to_string()),
+            ReadError::Damaged { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<TooFarBehind> for Problem {
+    fn from(error: TooFarBehind) -> Self {
+        Self {
+            code: "read_model_behind".into(),
+            ..Self::unavailable(error.to_string())
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self {
+            status,
+            code,
+            detail,
+            errors,
+            retry_after_seconds,
+        } = self;
+        let details = ProblemDetails {
+            r#type: format!("urn:daybook:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail,
+            errors,
+        };
+        let mut response = (status, Json(details)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,128 @@
+//! What reads share: the caller, the position they wait for, parameters, pages.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use projections::Cursor;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use store::Position;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::App;
+use crate::caller::Caller;
+use crate::problem::{FieldError, Problem};
+
+/// Longest page of a list.
+const MAX_LIMIT: usize = 200;
+
+/// A query: who asks, and how far the read models must be.
+pub struct Read {
+    pub caller: Caller,
+    /// -1: as they are.
+    pub min_position: Position,
+}
+
+impl FromRequestParts<App> for Read {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let min_position = match parts.headers.get("daybook-min-position") {
+            None => -1,
+            Some(value) => value
+                .to_str()
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .filter(|position| *position >= 0)
+                .ok_or_else(|| {
+                    Problem::malformed(
+                        "malformed_header",
+                        "Daybook-Min-Position must be a position, such as the Daybook-Position of an earlier answer",
+                    )
+                })?,
+        };
+        Ok(Self {
+            caller,
+            min_position,
+        })
+    }
+}
+
+/// Parameters in the path; what does not parse is a problem.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        axum::extract::Path::from_request_parts(parts, app)
+            .await
+            .map(|axum::extract::Path(value)| Self(value))
+            .map_err(|rejection| Problem::malformed("malformed_path", rejection.body_text()))
+    }
+}
+
+/// Parameters in the query string; what does not parse is a problem.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(value)| Self(value))
+            .map_err(|rejection| Problem::malformed("malformed_query", rejection.body_text()))
+    }
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+    /// `next_cursor` of the page before.
+    pub cursor: Option<Uuid>,
+    /// Items on the page: 1 to 200; 50 if not given.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<usize>,
+}
+
+impl TryFrom<Page> for Cursor {
+    type Error = Problem;
+
+    fn try_from(page: Page) -> Result<Self, Problem> {
+        Ok(Self {
+            before: page.cursor,
+            limit: limit(page.limit, 50, MAX_LIMIT)?,
+        })
+    }
+}
+
+/// A page length within its bounds.
+pub fn limit(asked: Option<usize>, default: usize, max: usize) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(default);
+    if (1..=max).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(invalid_parameter("limit", format!("must be 1 to {max}")))
+    }
+}
+
+/// A query parameter that is not as it must be.
+pub fn invalid_parameter(name: &str, detail: impl Into<String>) -> Problem {
+    Problem::invalid(vec![FieldError {
+        pointer: name.to_owned(),
+        detail: detail.into(),
+    }])
+}
+
+/// One of a few words.
+pub fn one_of(name: &str, asked: Option<&str>, words: &[&str]) -> Result<(), Problem> {
+    match asked {
+        Some(word) if !words.contains(&word) => Err(invalid_parameter(
+            name,
+            format!("must be one of {}", words.join(", ")),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! The command line.
+
+mod health;
+mod operator_key;
+mod projections;
+mod replay;
+mod work;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, LogFormat, Overrides};
+use crate::{serve, telemetry};
+
+/// The event-sourced backend that AI-native products build on.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the data is: the same for every subcommand. `DATABASE_URL` goes before `--data-dir`.
+#[derive(Args)]
+struct Settings {
+    /// Directory of the private PostgreSQL and the secret key [default: data]
+    #[arg(long, global = true)]
+    data_dir: Option<PathBuf>,
+    /// Configuration file [default: daybook.toml, if there is one]
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    /// How log lines look [default: human]
+    #[arg(long, global = true)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        /// Address and port [default: 127.0.0.1:8080]
+        #[arg(long)]
+        listen: Option<String>,
+    },
+    /// Print the log, one event a line
+    Replay(replay::Replay),
+    /// Look after the read models
+    #[command(subcommand)]
+    Projections(projections::Projections),
+    /// Look after due work
+    #[command(subcommand)]
+    Work(work::Work),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Issue another API key for the operator, and print it
+    OperatorKey,
+    /// Ask a running server whether it is ready
+    Health(health::Health),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Name everything that is wrong with the configuration
+    Check,
+}
+
+/// Runs what the command line says.
+pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
+    let mut overrides = Overrides {
+        config: cli.settings.config,
+        data_dir: cli.settings.data_dir,
+        log_format: cli.settings.log_format,
+        listen: None,
+    };
+    if let Command::Health(health) = cli.command {
+        return health.run().await;
+    }
+    if let Command::Serve { listen } = &cli.command {
+        overrides.listen.clone_from(listen);
+    }
+    let mut config = Config::load(overrides)?;
+    if !matches!(cli.command, Command::Serve { .. }) && std::env::var_os("DAYBOOK_LOG").is_none() {
+        config.log = "warn".into();
+    }
+    telemetry::log(&config);
+    match cli.command {
+        Command::Serve { .. } => Ok(serve::run(config).await?),
+        Command::Replay(replay) => replay.run(&config).await,
+        Command::Projections(projections) => projections.run(&config).await,
+        Command::Work(work) => work.run(&config).await,
+        Command::Config(ConfigCommand::Check) => {
+            println!("the configuration is fine");
+            Ok(())
+        }
+        Command::OperatorKey => operator_key::run(&config).await,
+        Command::Health(_) => Ok(()),
+    }
+}

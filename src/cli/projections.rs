@@ -1,0 +1,107 @@
+//! `daybook projections`: how far they are, rebuilding them, comparing them with what a rebuild gives.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use projections::{Consumer, Report, checkpoints, models, rebuild};
+use store::EventStore;
+
+use crate::config::Config;
+use crate::node::Node;
+
+#[derive(Subcommand)]
+pub enum Projections {
+    /// Show every projection and reaction, and how far it is
+    List,
+    /// Build a read model anew beside the live one, compare the two, and swap them
+    Rebuild {
+        /// One of those that `list` shows, or `all`
+        name: String,
+    },
+    /// Build a read model anew, compare it with the live one, and throw it away
+    Diff {
+        /// One of those that `list` shows, or `all`
+        name: String,
+    },
+}
+
+impl Projections {
+    pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
+        let node = Node::open(config).await?;
+        let outcome = match self {
+            Self::List => list(&node).await,
+            Self::Rebuild { name } => run(&node, &name, true).await,
+            Self::Diff { name } => run(&node, &name, false).await,
+        };
+        node.close().await?;
+        outcome
+    }
+}
+
+async fn list(node: &Node) -> Result<(), Box<dyn Error>> {
+    let head = *node.store.head().borrow();
+    println!("{:<20} {:>12} {:>8}  STATE", "NAME", "POSITION", "LAG");
+    for checkpoint in checkpoints(&node.database).await? {
+        let current = models()
+            .iter()
+            .find(|model| model.name() == checkpoint.name)
+            .map(|model| model.built_by());
+        let state = match (&checkpoint.stopped, current) {
+            (Some(reason), _) => format!("stopped: {reason}"),
+            (None, Some(current)) if current != checkpoint.built_by => {
+                "built by another version; the server will rebuild it".into()
+            }
+            (None, Some(_)) => "read model".into(),
+            (None, None) => "reaction".into(),
+        };
+        let (name, position) = (&checkpoint.name, checkpoint.position);
+        println!("{name:<20} {position:>12} {:>8}  {state}", head - position);
+    }
+    Ok(())
+}
+
+async fn run(node: &Node, name: &str, swap: bool) -> Result<(), Box<dyn Error>> {
+    let chosen: Vec<Arc<dyn Consumer>> = models()
+        .into_iter()
+        .filter(|model| name == "all" || model.name() == name)
+        .collect();
+    if chosen.is_empty() {
+        let known: Vec<_> = models().iter().map(|model| model.name()).collect();
+        return Err(format!(
+            "there is no read model {name}; there are {}",
+            known.join(", ")
+        )
+        .into());
+    }
+    let store: Arc<dyn EventStore> = node.store.clone();
+    let mut differences = 0;
+    for model in chosen {
+        let report = rebuild(&node.database, &store, model.as_ref(), swap).await?;
+        show(&report);
+        differences += report.differences;
+    }
+    if differences > 0 && !swap {
+        return Err(format!("{differences} row(s) differ").into());
+    }
+    Ok(())
+}
+
+fn show(report: &Report) {
+    let compared = match (report.compared, report.differences) {
+        (false, _) => "not compared: the live one was built by another version".into(),
+        (true, 0) => "equal to the live one".into(),
+        (true, differences) => format!("{differences} row(s) differ from the live one"),
+    };
+    let swapped = if report.swapped { "; swapped" } else { "" };
+    println!(
+        "{}: {} events up to position {}, {compared}{swapped}",
+        report.name, report.events, report.position
+    );
+    for sample in &report.samples {
+        println!(
+            "  only in {}, {}: {}",
+            sample.only_in, sample.table, sample.row
+        );
+    }
+}

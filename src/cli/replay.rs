@@ -1,0 +1,85 @@
+//! `daybook replay`: the log as it is, one event a line.
+
+use std::error::Error;
+use std::io::{ErrorKind, Write};
+
+use clap::Args;
+use domain::StreamId;
+use store::{EventStore, Filter, Position, Recorded};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::node::Node;
+
+/// Events that are read at a time.
+const CHUNK: usize = 1_000;
+
+#[derive(Args)]
+pub struct Replay {
+    /// Only this stream: category-uuid
+    #[arg(long)]
+    stream: Option<StreamId>,
+    /// Only events after this position
+    #[arg(long, default_value_t = 0)]
+    after: Position,
+    /// Only this product
+    #[arg(long)]
+    product: Option<Uuid>,
+    /// Only these types; a prefix may end in *
+    #[arg(long = "type")]
+    types: Vec<String>,
+    /// Go on when the end is reached
+    #[arg(long)]
+    follow: bool,
+}
+
+impl Replay {
+    pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
+        let node = Node::open(config).await?;
+        let printed = self.print(node.store.as_ref()).await;
+        node.close().await?;
+        printed
+    }
+
+    async fn print(&self, store: &dyn EventStore) -> Result<(), Box<dyn Error>> {
+        let filter = Filter {
+            stream: self.stream.clone(),
+            products: self.product.into_iter().collect(),
+            types: self.types.clone(),
+            ..Filter::default()
+        };
+        let mut head = store.head();
+        let mut after = self.after;
+        loop {
+            let end = *head.borrow_and_update();
+            while after < end {
+                let page = store.read_all(after, &filter, CHUNK).await?;
+                after = page.scanned_to;
+                if !write(&page.events)? {
+                    return Ok(());
+                }
+            }
+            if !self.follow {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = head.changed() => changed?,
+                interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            }
+        }
+    }
+}
+
+/// False once nobody reads any more: `daybook replay | head` is no error.
+fn write(events: &[Recorded]) -> Result<bool, Box<dyn Error>> {
+    let mut text = Vec::new();
+    for event in events {
+        serde_json::to_writer(&mut text, event)?;
+        text.push(b'\n');
+    }
+    match std::io::stdout().write_all(&text) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(true),
+    }
+}

@@ -1,0 +1,42 @@
+//! `daybook work`: what is due, and what was given up.
+
+use std::error::Error;
+
+use clap::Subcommand;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::node::Node;
+
+#[derive(Subcommand)]
+pub enum Work {
+    /// Show due work as JSON, one item a line
+    List {
+        /// Only what was given up
+        #[arg(long)]
+        parked: bool,
+    },
+    /// Make work that was given up due again
+    Redrive {
+        /// Only this item; all of them if not given
+        id: Option<Uuid>,
+    },
+}
+
+impl Work {
+    pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
+        let node = Node::open(config).await?;
+        match self {
+            Self::List { parked } => {
+                for item in workers::list(&node.database, parked, i64::MAX).await? {
+                    println!("{}", serde_json::to_string(&item)?);
+                }
+            }
+            Self::Redrive { id } => {
+                let count = workers::redrive(&node.database, id).await?;
+                println!("{count} item(s) are due again");
+            }
+        }
+        Ok(node.close().await?)
+    }
+}

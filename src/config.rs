@@ -1,0 +1,317 @@
+//! Settings: from flags, `DAYBOOK_*` variables and `daybook.toml`, in this order. All faults are named at once.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use workers::webhook::Schedule;
+
+/// What a node needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// None: a private PostgreSQL in the data directory.
+    pub database_url: Option<String>,
+    /// None: the file `secret.key` in the data directory.
+    pub secret_key: Option<String>,
+    pub log_format: LogFormat,
+    /// As `RUST_LOG` has it.
+    pub log: String,
+    pub webhooks_allow_private: bool,
+    pub webhooks_schedule: Schedule,
+    /// Bytes.
+    pub body_limit: usize,
+    pub request_timeout: Duration,
+    pub shutdown_timeout: Duration,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "human" => Ok(Self::Human),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has {} problem(s):\n{}", .0.len(), .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// What the command line says; it goes before all else.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    pub config: Option<PathBuf>,
+    pub listen: Option<String>,
+    pub data_dir: Option<PathBuf>,
+    pub log_format: Option<LogFormat>,
+}
+
+/// Variables that other parts of the program read.
+const OTHER_VARIABLES: [&str; 4] = ["postgres_bin", "server", "key", "config"];
+
+impl Config {
+    /// Reads all sources.
+    pub fn load(overrides: Overrides) -> Result<Self, ConfigError> {
+        let variables = std::env::vars().filter_map(|(name, value)| {
+            let name = match name.as_str() {
+                "DATABASE_URL" => "database_url".to_owned(),
+                other => other.strip_prefix("DAYBOOK_")?.to_lowercase(),
+            };
+            (!name.starts_with("test_") && !value.is_empty()).then_some((name, value))
+        });
+        let path = overrides
+            .config
+            .clone()
+            .or_else(|| std::env::var_os("DAYBOOK_CONFIG").map(PathBuf::from));
+        let file = match path {
+            Some(path) => read_file(&path)?,
+            None => match Path::new("daybook.toml") {
+                path if path.exists() => read_file(path)?,
+                _ => BTreeMap::new(),
+            },
+        };
+        Self::from_sources(variables.collect(), file, overrides)
+    }
+
+    fn from_sources(
+        variables: BTreeMap<String, String>,
+        file: BTreeMap<String, String>,
+        overrides: Overrides,
+    ) -> Result<Self, ConfigError> {
+        let mut sources = Sources {
+            variables,
+            file,
+            problems: vec![],
+        };
+        if let Some(listen) = overrides.listen {
+            sources.variables.insert("listen".into(), listen);
+        }
+        let listen = sources.take("listen", "an address and port such as 127.0.0.1:8080");
+        let data_dir = sources.take("data_dir", "a directory");
+        let database_url: Option<String> = sources.take(
+            "database_url",
+            "a URL such as postgresql://user@host/database",
+        );
+        if let Some(url) = &database_url
+            && url.parse::<tokio_postgres::Config>().is_err()
+        {
+            sources
+                .problems
+                .push("DATABASE_URL expects a URL such as postgresql://user@host/database".into());
+        }
+        let secret_key: Option<String> =
+            sources.take("secret_key", "32 bytes in base64, the same on every node");
+        if let Some(key) = &secret_key
+            && crate::secret_key::decode(key).is_none()
+        {
+            sources
+                .problems
+                .push("DAYBOOK_SECRET_KEY expects 32 bytes in base64, the same on every node; `openssl rand -base64 32` makes them".into());
+        }
+        let log_format = sources.take("log_format", "human or json");
+        let log = sources.take("log", "a filter such as info or info,store=debug");
+        let webhooks_allow_private = sources.take("webhooks_allow_private", "true or false");
+        let webhooks_schedule = sources.take(
+            "webhooks_schedule",
+            "standard, short, or waiting times such as 5s,5m,2h",
+        );
+        let body_limit = sources.take("body_limit", "a number of bytes");
+        let request_timeout = sources.take("request_timeout", "a number of seconds");
+        let shutdown_timeout = sources.take("shutdown_timeout", "a number of seconds");
+        sources.finish()?;
+        Ok(Self {
+            listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data_dir: overrides
+                .data_dir
+                .or(data_dir)
+                .unwrap_or_else(|| PathBuf::from("data")),
+            database_url,
+            secret_key,
+            log_format: overrides
+                .log_format
+                .or(log_format)
+                .unwrap_or(LogFormat::Human),
+            log: log.unwrap_or_else(|| "info".into()),
+            webhooks_allow_private: webhooks_allow_private.unwrap_or(false),
+            webhooks_schedule: webhooks_schedule.unwrap_or_default(),
+            body_limit: body_limit.unwrap_or(2 << 20),
+            request_timeout: Duration::from_secs(request_timeout.unwrap_or(30)),
+            shutdown_timeout: Duration::from_secs(shutdown_timeout.unwrap_or(20)),
+        })
+    }
+}
+
+/// Settings by name, and what was wrong with those taken so far.
+struct Sources {
+    variables: BTreeMap<String, String>,
+    file: BTreeMap<String, String>,
+    problems: Vec<String>,
+}
+
+impl Sources {
+    fn take<T: FromStr>(&mut self, name: &str, expects: &str) -> Option<T> {
+        let from_file = self
+            .file
+            .remove(name)
+            .map(|text| (text, format!("{name} in the configuration file")));
+        let (text, source) = self
+            .variables
+            .remove(name)
+            .map(|text| (text, variable(name)))
+            .or(from_file)?;
+        let value = text.trim().parse().ok();
+        if value.is_none() {
+            self.problems.push(format!("{source} expects {expects}"));
+        }
+        value
+    }
+
+    fn finish(mut self) -> Result<(), ConfigError> {
+        let unknown = self
+            .variables
+            .keys()
+            .filter(|name| !OTHER_VARIABLES.contains(&name.as_str()))
+            .map(|name| format!("{} is not a setting", variable(name)));
+        self.problems.extend(unknown);
+        let unknown = self
+            .file
+            .keys()
+            .map(|name| format!("{name} in the configuration file is not a setting"));
+        self.problems.extend(unknown);
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError(self.problems))
+        }
+    }
+}
+
+fn variable(name: &str) -> String {
+    match name {
+        "database_url" => "DATABASE_URL".into(),
+        other => format!("DAYBOOK_{}", other.to_uppercase()),
+    }
+}
+
+/// A TOML file as flat names: `allow_private` in `[webhooks]` is `webhooks_allow_private`.
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let fault = |error: &dyn Display| ConfigError(vec![format!("{}: {error}", path.display())]);
+    let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| fault(&error))?;
+    let mut flat = BTreeMap::new();
+    flatten("", &table, &mut flat);
+    Ok(flat)
+}
+
+fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, String>) {
+    for (name, value) in table {
+        let name = format!("{prefix}{name}");
+        match value {
+            toml::Value::Table(inner) => flatten(&format!("{name}_"), inner, flat),
+            toml::Value::String(text) => {
+                flat.insert(name, text.clone());
+            }
+            plain @ (toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Array(_)) => {
+                flat.insert(name, plain.to_string());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect()
+    }
+
+    fn load(variables: &[(&str, &str)], file: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_sources(map(variables), map(file), Overrides::default())
+    }
+
+    #[test]
+    fn nothing_said_means_the_defaults() {
+        let config = load(&[], &[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.database_url, None);
+        assert!(!config.webhooks_allow_private);
+    }
+
+    #[test]
+    fn a_variable_goes_before_the_file_and_a_flag_before_both() {
+        let file = [("listen", "127.0.0.1:1"), ("body_limit", "7")];
+        let config = load(&[("listen", "127.0.0.1:2")], &file).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.body_limit, 7);
+        let overrides = Overrides {
+            listen: Some("127.0.0.1:3".into()),
+            ..Overrides::default()
+        };
+        let config = Config::from_sources(map(&[("listen", "x")]), map(&file), overrides).unwrap();
+        assert_eq!(config.listen.port(), 3);
+    }
+
+    #[test]
+    fn every_fault_is_named_with_what_is_expected() {
+        let ConfigError(problems) = load(
+            &[
+                ("listen", "here"),
+                ("webhooks_schedule", "soon"),
+                ("colour", "blue"),
+                ("secret_key", "short"),
+            ],
+            &[("log_format", "xml"), ("colour", "red")],
+        )
+        .unwrap_err();
+        let text = problems.join("\n");
+        for part in [
+            "DAYBOOK_LISTEN expects an address",
+            "DAYBOOK_WEBHOOKS_SCHEDULE expects",
+            "DAYBOOK_COLOUR is not a setting",
+            "DAYBOOK_SECRET_KEY expects 32 bytes",
+            "log_format in the configuration file expects human or json",
+            "colour in the configuration file is not a setting",
+        ] {
+            assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_may_have_tables() {
+        let mut flat = BTreeMap::new();
+        let table = "listen = 'a'\n[webhooks]\nallow_private = true\n"
+            .parse()
+            .unwrap();
+        flatten("", &table, &mut flat);
+        assert_eq!(
+            flat,
+            map(&[("listen", "a"), ("webhooks_allow_private", "true")])
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! Daybook: parse the command line, wire the parts, start.
+
+mod cli;
+mod config;
+mod node;
+mod secret_key;
+mod serve;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Fails only if a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli::run(cli::Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("daybook: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The root secret of a node: from the configuration, or from a file that the first start makes.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use commands::Secrets;
+use store::Database;
+
+use crate::config::Config;
+
+const FILE: &str = "secret.key";
+
+/// Why there is no root secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretKeyError {
+    /// The file cannot be read or made.
+    #[error("cannot use {path}: {source}")]
+    File { path: String, source: io::Error },
+    /// The file holds something else.
+    #[error("{0} does not hold 32 bytes in base64; restore it from a backup")]
+    Damaged(String),
+    /// Other nodes of this database have another one.
+    #[error(
+        "this node's secret key is not the one that this database was set up with; \
+         give all nodes the same DAYBOOK_SECRET_KEY (or the same secret.key in their data directories)"
+    )]
+    Mismatch,
+    /// The database cannot be asked.
+    #[error("cannot compare the secret key with the database: {0}")]
+    Database(String),
+}
+
+/// The 32 bytes behind a base64 text.
+pub fn decode(text: &str) -> Option<[u8; 32]> {
+    STANDARD.decode(text.trim()).ok()?.try_into().ok()
+}
+
+/// The root secret, checked against the one that the database was set up with.
+pub async fn load(config: &Config, database: &Database) -> Result<Secrets, SecretKeyError> {
+    let configured = config.secret_key.as_deref().and_then(decode);
+    let root = match configured {
+        Some(root) => root,
+        None => from_file(&config.data_dir)?,
+    };
+    let secrets = Secrets::new(root);
+    check(database, &secrets.fingerprint()).await?;
+    Ok(secrets)
+}
+
+fn from_file(data_dir: &Path) -> Result<[u8; 32], SecretKeyError> {
+    let path = data_dir.join(FILE);
+    let fault = |source| SecretKeyError::File {
+        path: path.display().to_string(),
+        source,
+    };
+    fs::create_dir_all(data_dir).map_err(fault)?;
+    if !path.exists() {
+        make(&path).map_err(fault)?;
+    }
+    let text = fs::read_to_string(&path).map_err(fault)?;
+    decode(&text).ok_or_else(|| SecretKeyError::Damaged(path.display().to_string()))
+}
+
+/// Written beside and moved into place: two first starts at once end up with one key, never with half of one.
+fn make(path: &Path) -> io::Result<()> {
+    let root: [u8; 32] = rand::random();
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    writeln!(file, "{}", STANDARD.encode(root))?;
+    file.sync_all()?;
+    match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    fs::remove_file(&draft)
+}
+
+async fn check(database: &Database, fingerprint: &str) -> Result<(), SecretKeyError> {
+    const AGREE: &str = "
+        with mine as (
+            insert into log.settings (name, value) values ('secret_key_fingerprint', $1)
+            on conflict (name) do nothing returning value
+        )
+        select value from mine
+        union all
+        select value from log.settings where name = 'secret_key_fingerprint'";
+    let fault = |error: &dyn std::fmt::Display| SecretKeyError::Database(error.to_string());
+    let client = database.pool.get().await.map_err(|e| fault(&e))?;
+    let row = client
+        .query_one(AGREE, &[&fingerprint])
+        .await
+        .map_err(|e| fault(&e))?;
+    if row.get::<_, &str>(0) == fingerprint {
+        Ok(())
+    } else {
+        Err(SecretKeyError::Mismatch)
+    }
+}

@@ -1,0 +1,219 @@
+//! The server: wired, started, and stopped within a bound.
+
+use std::collections::BTreeSet;
+use std::future::{Future, IntoFuture};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{App, Limits};
+use commands::identity::api_key::Issue;
+use commands::{CommandError, Executor, Request, Secrets};
+use domain::identity::product::OPERATOR;
+use domain::identity::scope;
+use domain::{Actor, ActorKind};
+use metrics_exporter_prometheus::PrometheusHandle;
+use projections::Runtime;
+use store::EventStore;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+use workers::{Office, Workers, webhook};
+
+use crate::config::Config;
+use crate::node::{Node, NodeError};
+use crate::secret_key::{self, SecretKeyError};
+use crate::telemetry;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its data cannot be had.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// It has no root secret.
+    #[error(transparent)]
+    SecretKey(#[from] SecretKeyError),
+    /// The operator's key cannot be issued.
+    #[error("cannot issue the operator's API key: {0}")]
+    OperatorKey(#[from] CommandError),
+    /// Nothing can be measured.
+    #[error("cannot collect metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: std::net::SocketAddr,
+        source: std::io::Error,
+    },
+    /// The server broke off.
+    #[error("the server broke off: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> Result<(), ServeError> {
+    let stop = signals()?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| ServeError::Listen {
+            address: config.listen,
+            source,
+        })?;
+    let metrics = telemetry::metrics()?;
+    let node = Node::open(&config).await?;
+    let secrets = secret_key::load(&config, &node.database).await?;
+    let server = Server::wire(&config, &node, secrets, metrics);
+    server.announce_operator_key().await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let served = server.serve(listener, stop, config.shutdown_timeout).await;
+    node.close().await?;
+    tracing::info!("stopped");
+    Ok(served?)
+}
+
+fn signals() -> Result<impl Future<Output = ()> + Send + 'static, std::io::Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+struct Server {
+    app: App,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Server {
+    fn wire(config: &Config, node: &Node, secrets: Secrets, metrics: PrometheusHandle) -> Self {
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let store: Arc<dyn EventStore> = node.store.clone();
+        let database = node.database.clone();
+        let executor = Arc::new(Executor::new(Arc::clone(&store)));
+
+        let models = Runtime::new(database.clone(), Arc::clone(&store), projections::models());
+        let office = Office {
+            database: database.clone(),
+            store: Arc::clone(&store),
+            executor: Arc::clone(&executor),
+        };
+        let webhooks = webhook::Settings {
+            secrets: secrets.clone(),
+            schedule: config.webhooks_schedule.clone(),
+            allow_private: config.webhooks_allow_private,
+        };
+        let workers = Workers::new(office, webhooks);
+        let reactions = workers.consumers(&models.readers());
+        let reactions = Runtime::new(database.clone(), Arc::clone(&store), reactions);
+        models.start(&tasks, &shutdown);
+        reactions.start(&tasks, &shutdown);
+        workers.start(&tasks, &shutdown);
+        tasks.spawn(keep_up(metrics.clone(), shutdown.clone()));
+        let limits = Limits {
+            body: config.body_limit,
+            timeout: config.request_timeout,
+        };
+        Self {
+            app: App::new(
+                database,
+                store,
+                executor,
+                models.readers(),
+                reactions.readers(),
+                secrets,
+                metrics,
+                limits,
+                shutdown.clone(),
+            ),
+            tasks,
+            shutdown,
+        }
+    }
+
+    /// The first start of a database prints its operator's key, once.
+    async fn announce_operator_key(&self) -> Result<(), CommandError> {
+        let id = Uuid::now_v7();
+        let request = Request::reaction(OPERATOR, id, id, "first operator key".into());
+        let request = Request {
+            causation_id: None,
+            ..request
+        };
+        let done = self
+            .app
+            .executor
+            .execute(&request, &operator_key(id, &self.app.secrets))
+            .await?;
+        if !done.replayed {
+            println!("operator API key: {}", self.app.secrets.api_key(id, 0));
+            println!("(shown this once; `daybook operator-key` issues another)");
+        }
+        Ok(())
+    }
+
+    /// Answers requests until told to stop, then finishes what is under way, within the bound.
+    async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+        bound: Duration,
+    ) -> Result<(), std::io::Error> {
+        let (app, tasks, shutdown) = (self.app, self.tasks, self.shutdown);
+        let stopping = shutdown.clone();
+        let server = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
+            stop.await;
+            tracing::info!("stopping");
+            stopping.cancel();
+        });
+        let server = tokio::spawn(server.into_future());
+        shutdown.cancelled().await;
+        tasks.close();
+        let drained = tokio::time::timeout(bound, async {
+            tasks.wait().await;
+            server.await
+        });
+        match drained.await {
+            Ok(Ok(served)) => served,
+            Ok(Err(panicked)) => Err(std::io::Error::other(panicked)),
+            Err(_) => {
+                tracing::warn!(
+                    ?bound,
+                    "some work did not end in time; its leases will lapse"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A key of the operator's own product that may do everything.
+pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
+    let everything = BTreeSet::from([scope::ALL.to_owned()]);
+    Issue {
+        id,
+        name: "operator".into(),
+        actor: Actor {
+            kind: ActorKind::Person,
+            id: Uuid::now_v7(),
+        },
+        scopes: everything.clone(),
+        issuer_scopes: everything,
+        secrets: secrets.clone(),
+    }
+}
+
+/// Histograms collect samples until somebody folds them into buckets.
+async fn keep_up(metrics: PrometheusHandle, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        metrics.run_upkeep();
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}

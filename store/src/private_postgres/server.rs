@@ -1,0 +1,159 @@
+//! A running PostgreSQL server.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::cluster::{self, Cluster};
+use super::programs::Programs;
+use super::{EAGER, PrivatePostgresError, Result, io_error};
+
+/// How long a fast shutdown may take (it writes everything out), and then an immediate one.
+const FAST: Duration = Duration::from_secs(30);
+const IMMEDIATE: Duration = Duration::from_secs(10);
+
+/// For two to eight cores and a database that is mostly appended to. Durability is PostgreSQL's full one.
+const SETTINGS: [&str; 24] = [
+    "cluster_name=daybook",
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "max_connections=200",
+    "shared_buffers=256MB",
+    "effective_cache_size=1GB",
+    "work_mem=8MB",
+    "maintenance_work_mem=128MB",
+    "random_page_cost=1.1",
+    "jit=off",
+    "fsync=on",
+    "full_page_writes=on",
+    "synchronous_commit=on",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "min_wal_size=256MB",
+    "max_wal_size=2GB",
+    "checkpoint_timeout=15min",
+    "logging_collector=off",
+    "log_destination=stderr",
+    "log_checkpoints=off",
+    "log_line_prefix=%m [%p] ",
+    "log_timezone=UTC",
+    "timezone=UTC",
+];
+
+pub struct Server<'a> {
+    cluster: &'a Cluster,
+    process: Child,
+    /// Where this server's part of the log begins.
+    log_start: u64,
+}
+
+impl<'a> Server<'a> {
+    /// Starts the server. It inherits the lock as its standard input, and so do its processes.
+    pub fn launch(
+        cluster: &'a Cluster,
+        programs: &Programs,
+        lock: &File,
+        settings: &[&str],
+    ) -> Result<Self> {
+        cluster.make_ready()?;
+        let log = cluster.open_log()?;
+        let log_path = cluster.log();
+        let share = |file: &File| file.try_clone().map_err(io_error("share", &log_path));
+        let log_start = log
+            .metadata()
+            .map_err(io_error("examine", &log_path))?
+            .len();
+        // A list of directories, so a comma or a space in its name must be quoted.
+        let sockets = cluster.sockets().to_string_lossy().replace('"', "\"\"");
+        let process = programs
+            .command("postgres", cluster.account())
+            .arg("-D")
+            .arg(cluster.directory())
+            .args([
+                "-p",
+                &cluster::PORT.to_string(),
+                "-c",
+                &format!("unix_socket_directories=\"{sockets}\""),
+            ])
+            .args(
+                SETTINGS
+                    .iter()
+                    .chain(settings)
+                    .flat_map(|setting| ["-c", setting]),
+            )
+            .stdin(share(lock)?)
+            .stdout(share(&log)?)
+            .stderr(log)
+            .spawn()
+            .map_err(io_error("run postgres in", programs.directory()))?;
+        Ok(Self {
+            cluster,
+            process,
+            log_start,
+        })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// An error if the server has ended.
+    pub fn check(&mut self) -> Result<()> {
+        self.exited()?.map_or(Ok(()), |status| {
+            let log: PathBuf = self.cluster.log();
+            let tail =
+                cluster::tail(&log, self.log_start).unwrap_or_else(|error| error.to_string());
+            Err(PrivatePostgresError::Ended {
+                status: status.to_string(),
+                log,
+                tail,
+            })
+        })
+    }
+
+    /// Fast shutdown, and an immediate one if that takes too long.
+    pub fn stop(&mut self) -> Result<()> {
+        self.signal(libc::SIGINT);
+        if !self.exits_within(FAST)? {
+            tracing::warn!(
+                process = self.id(),
+                "the private PostgreSQL does not stop; it will recover at its next start"
+            );
+            self.signal(libc::SIGQUIT);
+            if !self.exits_within(IMMEDIATE)? {
+                return Err(PrivatePostgresError::StillRunning(self.id()));
+            }
+        }
+        self.cluster.remove_sockets();
+        tracing::info!(directory = %self.cluster.directory().display(), "stopped the private PostgreSQL");
+        Ok(())
+    }
+
+    fn exits_within(&mut self, limit: Duration) -> Result<bool> {
+        let deadline = Instant::now() + limit;
+        while self.exited()?.is_none() {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            thread::sleep(EAGER);
+        }
+        Ok(true)
+    }
+
+    fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.process
+            .try_wait()
+            .map_err(io_error("wait for", self.cluster.directory()))
+    }
+
+    #[allow(unsafe_code)]
+    fn signal(&self, signal: libc::c_int) {
+        if let Ok(pid) = libc::pid_t::try_from(self.process.id()) {
+            // SAFETY: kill has no memory preconditions, and the pid is our child's: it is not reused before `exited` has reaped it, after
+            // which nothing is sent.
+            unsafe { libc::kill(pid, signal) };
+        }
+    }
+}
