@@ -5,6 +5,8 @@ mod event_store;
 mod postgres;
 mod private_postgres;
 mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use event::{
     Append, Appended, Expected, Filter, Metadata, NewEvent, Page, Position, Receipt, ReceiptKey,

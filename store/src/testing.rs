@@ -1,0 +1,143 @@
+//! PostgreSQL for tests: one server for each test process, a fresh database for each test.
+//!
+//! Everything is made in a directory of this process. The server ends with the process, however that ends; the directory is
+//! removed by the next test process that starts.
+#![allow(
+    clippy::expect_used,
+    reason = "a test that gets no database has nothing to go on with"
+)]
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, io};
+
+use tokio::sync::OnceCell;
+use tokio_postgres::{Config, NoTls};
+use uuid::Uuid;
+
+use crate::{Database, PrivatePostgres};
+
+/// The database that every fresh one is a copy of.
+const TEMPLATE: &str = "daybook";
+
+/// Names the directories of all test processes.
+const PREFIX: &str = "daybook-tests-";
+
+static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
+
+/// Settings for a fresh, migrated database on the server that all tests of this process share.
+pub async fn database() -> Config {
+    static SERIAL: AtomicU32 = AtomicU32::new(1);
+    let server = SERVER.get_or_init(start_server).await;
+    let name = format!("test_{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+    copy_template(server, &name)
+        .await
+        .expect("the template database can be copied");
+    server.config(&name)
+}
+
+/// The libpq URL of a database that [`database`] made, for child processes.
+pub fn url(database: &Config) -> String {
+    let name = database.get_dbname().expect("the database has a name");
+    let server = SERVER.get().expect("the server of the database runs");
+    server.url(name)
+}
+
+/// A server of the test's own, in a [`directory`], for tests that stop it.
+///
+/// It does not wait for the disk, unless `DAYBOOK_TEST_FSYNC=on`.
+pub async fn postgres(data_dir: &Path) -> PrivatePostgres {
+    // With two providers compiled in, rustls has no default and panics. An error says that there is a default already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings: &[&str] = if env::var("DAYBOOK_TEST_FSYNC").is_ok_and(|fsync| fsync == "on") {
+        &["max_connections=1000"]
+    } else {
+        &["max_connections=1000", "fsync=off"]
+    };
+    PrivatePostgres::start_with(data_dir, settings)
+        .await
+        .expect("PostgreSQL starts")
+}
+
+/// A new directory, open to PostgreSQL's account, that goes away some time after this process.
+pub fn directory() -> PathBuf {
+    static HOME: LazyLock<Home> = LazyLock::new(|| {
+        sweep();
+        Home::make().expect("the temporary directory can be written to")
+    });
+    static SERIAL: AtomicU32 = AtomicU32::new(1);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let directory = HOME.directory.join(serial.to_string());
+    create_open(&directory).expect("the directory of this process can be written to");
+    directory
+}
+
+async fn start_server() -> PrivatePostgres {
+    let server = postgres(&directory()).await;
+    Database::open(server.config(TEMPLATE))
+        .await
+        .expect("the template database can be migrated");
+    server
+}
+
+async fn copy_template(server: &PrivatePostgres, name: &str) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = server.config("postgres").connect(NoTls).await?;
+    tokio::spawn(connection);
+    client
+        .batch_execute(&format!("create database {name} template {TEMPLATE}"))
+        .await?;
+    // Rights on the database itself are not copied.
+    client
+        .batch_execute(&format!("grant create on database {name} to daybook_app"))
+        .await
+}
+
+/// The directory of this process, and the lock that shows that the process lives.
+struct Home {
+    directory: PathBuf,
+    _alive: File,
+}
+
+impl Home {
+    fn make() -> io::Result<Self> {
+        let id = Uuid::new_v4().simple();
+        let unlocked = env::temp_dir().join(format!(".{PREFIX}{id}"));
+        create_open(&unlocked)?;
+        let alive = File::create(unlocked.join("alive"))?;
+        alive.lock()?;
+        // Renamed only now: a directory that can be found and is not locked belongs to nobody.
+        let directory = env::temp_dir().join(format!("{PREFIX}{id}"));
+        fs::rename(&unlocked, &directory)?;
+        Ok(Self {
+            directory,
+            _alive: alive,
+        })
+    }
+}
+
+/// Removes what dead test processes left behind, as far as it is ours to remove.
+fn sweep() {
+    let Ok(entries) = fs::read_dir(env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let directory = entry.path();
+        let is_dead = || {
+            File::open(directory.join("alive"))?
+                .try_lock()
+                .map_err(io::Error::from)
+        };
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_dead().is_ok() {
+            let _ = fs::remove_dir_all(&directory);
+        }
+    }
+}
+
+/// Whatever the umask is, PostgreSQL's account must get through.
+fn create_open(directory: &Path) -> io::Result<()> {
+    fs::create_dir(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
+}

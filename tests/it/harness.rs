@@ -1,0 +1,332 @@
+//! A real server, as its own process on a database of its own, and a client that speaks to it over HTTP.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use uuid::Uuid;
+
+/// The binary under test.
+pub const DAYBOOK: &str = env!("CARGO_BIN_EXE_daybook");
+
+/// The same root secret for every server of a test, so that several can share a database.
+const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// Longest time that anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server. Dropping it kills the process at once.
+pub struct Server {
+    pub url: String,
+    pub process: Child,
+    operator_key: Option<String>,
+    _stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// Starts a server on a database; returns once it listens.
+    pub async fn start(database_url: &str, variables: &[(&str, &str)]) -> Self {
+        let mut process = command(database_url, variables)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut operator_key = None;
+        let url = loop {
+            let line = tokio::time::timeout(PATIENCE, stdout.next_line())
+                .await
+                .expect("the server starts in time")
+                .unwrap()
+                .expect("the server does not end at once");
+            if let Some(key) = line.strip_prefix("operator API key: ") {
+                operator_key = Some(key.to_owned());
+            }
+            if let Some(url) = line.strip_prefix("listening on ") {
+                break url.to_owned();
+            }
+        };
+        Self {
+            url,
+            process,
+            operator_key,
+            _stdout: stdout,
+        }
+    }
+
+    /// `kill -9`.
+    pub async fn kill(mut self) {
+        self.process.kill().await.unwrap();
+    }
+}
+
+/// The binary with what it needs to reach a database; logs only what goes wrong.
+pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(DAYBOOK);
+    command
+        .env("DATABASE_URL", database_url)
+        .env("DAYBOOK_SECRET_KEY", SECRET)
+        .env("DAYBOOK_LOG", "warn")
+        .env("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", "true")
+        .envs(variables.iter().copied());
+    command
+}
+
+/// A server with a product in it, and one person who may do everything there.
+pub struct TestApp {
+    pub server: Server,
+    pub database_url: String,
+    pub operator: Client,
+    pub product_id: Uuid,
+    /// A person of the product with all scopes.
+    pub alice: Client,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more variables in the server's environment.
+    pub async fn start_with(variables: &[(&str, &str)]) -> Self {
+        let database = store::testing::database().await;
+        let database_url = store::testing::url(&database);
+        let server = Server::start(&database_url, variables).await;
+        let key = server
+            .operator_key
+            .clone()
+            .expect("the first start prints the key");
+        let operator = Client::new(&server.url, &key);
+        let product_id = operator.product("Test").await;
+        let alice = operator.actor(product_id, "person", &["*"]).await;
+        Self {
+            server,
+            database_url,
+            operator,
+            product_id,
+            alice,
+        }
+    }
+
+    /// An actor of the product with a key of their own.
+    pub async fn actor(&self, kind: &str, scopes: &[&str]) -> Client {
+        self.operator.actor(self.product_id, kind, scopes).await
+    }
+}
+
+/// Speaks to a server with one key, and always reads its own writes.
+#[derive(Clone)]
+pub struct Client {
+    pub url: String,
+    pub key: String,
+    /// Id of the actor; nil where it is not known.
+    pub actor_id: Uuid,
+    http: reqwest::Client,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{:#}", self.body);
+        self.body
+    }
+
+    /// Expects a problem with this status and code.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, code: &str) -> Value {
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{:#}",
+            self.body
+        );
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        self.body
+    }
+
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    /// The position that the answer holds for.
+    #[track_caller]
+    pub fn position(&self) -> i64 {
+        self.header("daybook-position").parse().unwrap()
+    }
+}
+
+impl Client {
+    pub fn new(url: &str, key: &str) -> Self {
+        // Also where a test speaks TLS to nobody: rustls wants to know its provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            url: url.to_owned(),
+            key: key.to_owned(),
+            actor_id: Uuid::nil(),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(PATIENCE)
+                .build()
+                .unwrap(),
+        }
+    }
+
+    /// The same actor at another server.
+    pub fn at(&self, url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        if self.key.is_empty() {
+            request
+        } else {
+            request.bearer_auth(&self.key)
+        }
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        }
+    }
+
+    /// Reads what is there once everything that is in the log now can be seen.
+    pub async fn get(&self, path: &str) -> Answer {
+        let head = self.head().await;
+        self.get_at(path, head).await
+    }
+
+    /// Reads what is there at a position or later.
+    pub async fn get_at(&self, path: &str, position: i64) -> Answer {
+        self.send(
+            self.request(Method::GET, path)
+                .header("Daybook-Min-Position", position),
+        )
+        .await
+    }
+
+    /// The last position of the log.
+    pub async fn head(&self) -> i64 {
+        let answer = self.send(self.request(Method::GET, "/health/live")).await;
+        answer.position()
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(&body))
+            .await
+    }
+
+    /// A command that has no body.
+    pub async fn post_empty(&self, path: &str) -> Answer {
+        self.send(self.request(Method::POST, path)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json(&body))
+            .await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PUT, path).json(&body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Makes a product (the operator only); returns its id.
+    pub async fn product(&self, name: &str) -> Uuid {
+        id(&self
+            .post("/v1/products", json!({"name": name}))
+            .await
+            .expect(201))
+    }
+
+    /// Issues a key for a new actor of a product; returns a client that uses it.
+    pub async fn actor(&self, product_id: Uuid, kind: &str, scopes: &[&str]) -> Self {
+        let key = self
+            .post(
+                "/v1/api-keys",
+                json!({"name": kind, "product_id": product_id, "actor": {"kind": kind}, "scopes": scopes}),
+            )
+            .await
+            .expect(201);
+        Self {
+            key: key["key"].as_str().unwrap().to_owned(),
+            actor_id: key["actor"]["id"].as_str().unwrap().parse().unwrap(),
+            ..self.clone()
+        }
+    }
+
+    /// Opens a workspace; returns its id.
+    pub async fn workspace(&self) -> Uuid {
+        id(&self
+            .post("/v1/workspaces", json!({"name": "Research"}))
+            .await
+            .expect(201))
+    }
+
+    /// Gives another actor a role.
+    pub async fn admit(&self, workspace_id: Uuid, actor: &Self, role: &str) {
+        self.put(
+            &format!("/v1/workspaces/{workspace_id}/members/{}", actor.actor_id),
+            json!({"role": role}),
+        )
+        .await
+        .expect(200);
+    }
+
+    /// Writes a note; returns it.
+    pub async fn note(&self, workspace_id: Uuid, title: &str, body: &str) -> Value {
+        self.post(
+            "/v1/notes",
+            json!({"workspace_id": workspace_id, "title": title, "body": body, "tags": []}),
+        )
+        .await
+        .expect(201)
+    }
+}
+
+/// The id of a resource.
+#[track_caller]
+pub fn id(resource: &Value) -> Uuid {
+    resource["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// Asks again until the answer is there. For what happens by itself: deliveries, expiry.
+pub async fn eventually<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found)
+        .await
+        .expect("what is waited for happens in time")
+}
