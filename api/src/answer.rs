@@ -3,14 +3,18 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use commands::{Handler, Loaded, Planned, Request};
+use commands::{Handler, Planned, Request};
 use domain::Aggregate;
+use domain::knowledge::workspace::Workspace;
+use projections::{List, ReadModel, Row, Where};
 use serde::Serialize;
 use store::Position;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::App;
 use crate::problem::Problem;
+use crate::query::{Page, Read};
 
 /// What `?dry_run=true` answers: nothing was appended.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,21 +34,6 @@ pub struct PlannedEvent {
     pub data: serde_json::Value,
 }
 
-/// A resource as a command left it, or as a query found it.
-pub struct Found<T> {
-    pub resource: T,
-    pub version: i64,
-    pub position: Position,
-}
-
-impl<T: Serialize> IntoResponse for Found<T> {
-    fn into_response(self) -> Response {
-        let mut response = Json(self.resource).into_response();
-        tag(&mut response, self.version);
-        at(response, self.position)
-    }
-}
-
 /// Adds the position that an answer holds for.
 pub fn at(mut response: Response, position: Position) -> Response {
     response
@@ -59,19 +48,30 @@ fn tag(response: &mut Response, version: i64) {
     }
 }
 
-/// A list, with how far the read model was.
-pub fn list(page: impl Serialize, position: Position) -> Response {
-    at(Json(page).into_response(), position)
+/// Whatever was read, with how far the read model was.
+pub fn found((resource, position): (impl Serialize, Position)) -> Response {
+    at(Json(resource).into_response(), position)
 }
 
 impl App {
     /// Runs a command, and answers with the resource as it was right after it, however often the command comes.
-    pub(crate) async fn run<A: Aggregate, V: Serialize>(
+    pub(crate) async fn run<M: ReadModel>(
         &self,
         request: &Request,
         handler: &dyn Handler,
         status: StatusCode,
-        view: impl FnOnce(&Loaded<A>) -> Option<V>,
+    ) -> Result<Response, Problem> {
+        self.run_as::<M, _>(request, handler, status, |row| row)
+            .await
+    }
+
+    /// The same, with the resource shown in another shape.
+    pub(crate) async fn run_as<M: ReadModel, V: Serialize>(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+        status: StatusCode,
+        view: impl FnOnce(Row<M::Content>) -> V,
     ) -> Result<Response, Problem> {
         let done = self.executor.execute(request, handler).await?;
         if let Some(events) = done.planned {
@@ -81,13 +81,12 @@ impl App {
             };
             return Ok(at(Json(preview).into_response(), done.position));
         }
-        let loaded = self
-            .executor
-            .loader()
-            .at_version::<A>(done.stream.id, done.version)
+        let row = self
+            .views
+            .at_version::<M>(done.stream.id, done.version, &done.events)
             .await?;
-        let mut response = match view(&loaded) {
-            Some(resource) => (status, Json(resource)).into_response(),
+        let mut response = match row {
+            Some(row) => (status, Json(view(row))).into_response(),
             None => StatusCode::NO_CONTENT.into_response(),
         };
         tag(&mut response, done.version);
@@ -97,5 +96,61 @@ impl App {
                 .insert("idempotency-replayed", HeaderValue::from_static("true"));
         }
         Ok(at(response, done.position))
+    }
+
+    /// One resource, if the caller may see it.
+    pub(crate) async fn get<M: ReadModel>(
+        &self,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Response, Problem> {
+        let (row, position) = self.find::<M>(read, id).await?;
+        Ok(Self::show(&row, row.facts.version, position))
+    }
+
+    /// One resource that the caller may see, and how far its read model is.
+    pub(crate) async fn find<M: ReadModel>(
+        &self,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<(Row<M::Content>, Position), Problem> {
+        let position = self.ready::<M>(read).await?;
+        projections::get::<M>(&self.database, read.caller.viewer(), id)
+            .await?
+            .map(|row| (row, position))
+            .ok_or_else(|| Problem::not_found(M::NAME))
+    }
+
+    /// A page of the resources that the caller may see.
+    pub(crate) async fn list<M: ReadModel>(
+        &self,
+        read: &Read,
+        wanted: Where<'_>,
+        page: Page,
+    ) -> Result<(List<Row<M::Content>>, Position), Problem> {
+        let position = self.ready::<M>(read).await?;
+        let viewer = read.caller.viewer();
+        let found =
+            projections::list::<M>(&self.database, viewer, wanted, page.try_into()?).await?;
+        Ok((found, position))
+    }
+
+    /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.
+    async fn ready<M: ReadModel>(&self, read: &Read) -> Result<Position, Problem> {
+        read.caller.require(&format!("{}:read", M::CONTEXT))?;
+        let position = self.readers.wait(M::NAME, read.min_position).await?;
+        // Who may see it may hang on its workspace.
+        let workspaces = self
+            .readers
+            .wait(Workspace::CATEGORY, read.min_position)
+            .await?;
+        Ok(position.min(workspaces))
+    }
+
+    /// A resource with its version and the position that it holds for.
+    pub(crate) fn show(resource: impl Serialize, version: i64, position: Position) -> Response {
+        let mut response = Json(resource).into_response();
+        tag(&mut response, version);
+        at(response, position)
     }
 }

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use commands::{Executor, Secrets};
 use metrics_exporter_prometheus::PrometheusHandle;
-use projections::Readers;
+use projections::{Readers, Views};
 use store::{Database, EventStore, Position};
 use tokio_util::sync::CancellationToken;
 
 use crate::keyring::Keyring;
-use crate::problem::Problem;
-use crate::query::Read;
 
 /// Bounds on what a client can ask of the server.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +36,7 @@ pub struct App {
     /// Ends streams when the server stops.
     pub shutdown: CancellationToken,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) views: Arc<Views>,
 }
 
 impl App {
@@ -55,6 +54,7 @@ impl App {
     ) -> Self {
         Self {
             keyring: Keyring::start(database.clone(), Arc::clone(&store), readers.clone()),
+            views: Arc::new(Views::new(Arc::clone(&store))),
             database,
             store,
             executor,
@@ -65,21 +65,6 @@ impl App {
             limits,
             shutdown,
         }
-    }
-
-    /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.
-    pub(crate) async fn ready(
-        &self,
-        read: &Read,
-        scope: &str,
-        models: &[&str],
-    ) -> Result<Position, Problem> {
-        read.caller.require(scope)?;
-        let mut reached = Position::MAX;
-        for model in models {
-            reached = reached.min(self.readers.wait(model, read.min_position).await?);
-        }
-        Ok(reached)
     }
 
     /// The last position that this node knows of.

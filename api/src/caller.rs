@@ -61,12 +61,9 @@ impl FromRequestParts<App> for Caller {
             })?;
         let key = app.keyring.authenticate(token).await?;
         Ok(Self {
-            actor: Actor {
-                kind: key.actor_kind,
-                id: key.actor_id,
-            },
-            product_id: key.product_id,
-            scopes: Arc::new(key.scopes),
+            actor: key.content.actor,
+            product_id: key.facts.product_id,
+            scopes: Arc::new(key.content.scopes),
         })
     }
 }

@@ -8,8 +8,8 @@ use commands::{check_api_key, sha256_hex};
 use domain::Aggregate;
 use domain::identity::api_key::ApiKey;
 use futures::StreamExt;
-use projections::Readers;
-use projections::identity::api_key::{self, ApiKeyRow};
+use projections::identity::api_key::{self, ApiKeyContent};
+use projections::{Readers, Row};
 use quick_cache::sync::Cache;
 use store::{Database, EventStore, Filter, Position, subscribe};
 
@@ -20,7 +20,7 @@ const KEPT: usize = 10_000;
 
 /// A key as it was found.
 struct Found {
-    row: ApiKeyRow,
+    row: Row<ApiKeyContent>,
     /// The read model had seen everything up to here.
     as_of: Position,
 }
@@ -58,14 +58,14 @@ impl Keyring {
     }
 
     /// The key behind a token, if it works now.
-    pub async fn authenticate(&self, token: &str) -> Result<ApiKeyRow, Problem> {
+    pub async fn authenticate(&self, token: &str) -> Result<Row<ApiKeyContent>, Problem> {
         check_api_key(token).map_err(|error| Problem::unauthorized(error.to_string()))?;
         let sha256 = sha256_hex(token);
         let found = match self.kept.get(&sha256) {
             Some(found) if found.as_of >= self.changed.load(Ordering::Acquire) => found,
             Some(_) | None => self.look_up(&sha256).await?,
         };
-        if works(&found.row, &sha256, Utc::now()) {
+        if works(&found.row.content, &sha256, Utc::now()) {
             Ok(found.row.clone())
         } else {
             Err(Problem::unauthorized(
@@ -91,10 +91,10 @@ impl Keyring {
     }
 }
 
-fn works(row: &ApiKeyRow, sha256: &str, now: DateTime<Utc>) -> bool {
-    let current = row.sha256 == sha256;
-    let overlapping = row.previous_valid_until.is_some_and(|end| now < end);
-    row.status == "active" && (current || overlapping)
+fn works(key: &ApiKeyContent, sha256: &str, now: DateTime<Utc>) -> bool {
+    let current = key.sha256 == sha256;
+    let overlapping = key.previous_valid_until.is_some_and(|end| now < end);
+    key.status == "active" && (current || overlapping)
 }
 
 /// Notices what other nodes do to keys.

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use commands::CommandError;
 use domain::{Class, Refusal, Violation};
-use projections::{QueryError, TooFarBehind};
+use projections::{QueryError, TooFarBehind, ViewError};
 use serde::Serialize;
 use store::ReadError;
 use utoipa::ToSchema;
@@ -178,6 +178,15 @@ impl From<ReadError> for Problem {
         match error {
             ReadError::Unavailable(_) => Self::unavailable(error.to_string()),
             ReadError::Damaged { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Read(error) => error.into(),
+            ViewError::Contract(error) => Self::internal(&error),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use domain::knowledge::workspace::{Permission, Workspace};
 use domain::{Aggregate, EventContract, Moment, Standing, StreamId};
 use serde::Serialize;
-use store::{Append, Appended, Expected, Metadata, NewEvent, Position, ReceiptKey};
+use store::{Append, Appended, Expected, Metadata, NewEvent, ReceiptKey, Recorded};
 use uuid::Uuid;
 
 use crate::{CommandError, Loaded, Loader, Request};
@@ -52,16 +52,7 @@ struct Page<A> {
 trait Entry: Any + Send {
     fn base_version(&self) -> i64;
     fn discard(&mut self);
-    fn keep(self: Box<Self>, loader: &Loader, sealed: &Sealed);
-}
-
-/// Where the append put the last event of a stream.
-struct Sealed {
-    product_id: Uuid,
-    actor: domain::Actor,
-    version: i64,
-    position: Position,
-    at: DateTime<Utc>,
+    fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid);
 }
 
 impl<A: Aggregate> Entry for Page<A> {
@@ -73,15 +64,11 @@ impl<A: Aggregate> Entry for Page<A> {
         self.current = self.base.clone();
     }
 
-    fn keep(mut self: Box<Self>, loader: &Loader, sealed: &Sealed) {
-        self.current.note(
-            sealed.product_id,
-            sealed.actor,
-            sealed.version,
-            sealed.position,
-            sealed.at,
-        );
-        loader.keep(self.current);
+    fn keep(mut self: Box<Self>, loader: &Loader, product_id: Uuid) {
+        if self.current.version > self.base_version {
+            self.current.product_id = Some(product_id);
+            loader.keep(self.current);
+        }
     }
 }
 
@@ -310,23 +297,16 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Remembers the states that the append made.
-    pub(crate) fn keep(mut self, appended: &Appended) {
-        let mut last: HashMap<StreamId, (Position, i64)> = HashMap::new();
-        for (event, placed) in self.staged.drain(..).zip(&appended.placed) {
-            last.insert(event.stream, *placed);
+    /// Remembers the states that the append made; returns its events as the log has them.
+    pub(crate) fn close(self, appended: &Appended) -> Vec<Recorded> {
+        let product_id = self.request.product_id;
+        for entry in self.entries.into_values() {
+            entry.keep(self.loader, product_id);
         }
-        for (stream, (position, version)) in last {
-            if let Some(entry) = self.entries.remove(&stream) {
-                let sealed = Sealed {
-                    product_id: self.request.product_id,
-                    actor: self.request.actor,
-                    version,
-                    position,
-                    at: appended.recorded_at,
-                };
-                entry.keep(self.loader, &sealed);
-            }
-        }
+        self.staged
+            .into_iter()
+            .zip(&appended.placed)
+            .map(|(event, place)| Recorded::placed(event, product_id, *place, appended.recorded_at))
+            .collect()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use domain::identity::scope;
 use domain::{Aggregate, StreamId};
-use store::{AppendError, EventStore, Position, Receipt, ReceiptKey};
+use store::{AppendError, EventStore, Position, Receipt, ReceiptKey, Recorded};
 use uuid::Uuid;
 
 use crate::{Book, CommandError, Loader, Planned, Request};
@@ -63,6 +63,8 @@ pub struct Done {
     pub version: i64,
     /// The same command had been done before; this is its answer.
     pub replayed: bool,
+    /// What was appended, if anything was now.
+    pub events: Vec<Recorded>,
     /// What a dry run would have appended.
     pub planned: Option<Vec<Planned>>,
 }
@@ -74,6 +76,7 @@ impl Done {
             position,
             version,
             replayed: false,
+            events: vec![],
             planned: None,
         }
     }
@@ -207,8 +210,10 @@ impl Executor {
             return Ok(Done::at(stream, head, version));
         }
         let appended = self.store.append(book.append(receipt.cloned())).await?;
-        book.keep(&appended);
-        Ok(Done::at(stream, appended.position, version))
+        Ok(Done {
+            events: book.close(&appended),
+            ..Done::at(stream, appended.position, version)
+        })
     }
 }
 

@@ -14,6 +14,6 @@ pub mod identity;
 pub use book::{Book, Planned};
 pub use error::CommandError;
 pub use executor::{Done, Executor, Handler, On};
-pub use loader::{Facts, Loaded, Loader};
+pub use loader::{Loaded, Loader};
 pub use request::{Idempotency, Request};
 pub use secrets::{ApiKeyError, Secrets, check_api_key, sha256_hex};

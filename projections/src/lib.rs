@@ -8,6 +8,7 @@ mod read_model;
 mod rebuild;
 mod runner;
 mod runtime;
+mod views;
 
 pub mod agents;
 pub mod delivery;
@@ -17,7 +18,8 @@ pub mod knowledge;
 pub use checkpoint::{Checkpoint, all as checkpoints};
 pub use consumer::{Consumer, PostError};
 pub use models::models;
-pub use query::{Cursor, List, QueryError, Viewer};
-pub use read_model::{Fold, ReadModel};
+pub use query::{Cursor, List, QueryError, Viewer, Where, get, list, visible};
+pub use read_model::{Facts, Fold, ReadModel, Row, post};
 pub use rebuild::{Difference, RebuildError, Report, rebuild};
 pub use runtime::{Health, Readers, Runtime, TooFarBehind};
+pub use views::{ViewError, Views};

@@ -1,4 +1,6 @@
-//! What every query shares: who looks, how far a page goes, and rows as their types.
+//! Queries on any read model: one row, or a page of them, as far as the viewer may see.
+
+use std::fmt::Write as _;
 
 use deadpool_postgres::PoolError;
 use serde::de::DeserializeOwned;
@@ -7,6 +9,19 @@ use store::Database;
 use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::read_model::{ReadModel, Row};
+
+/// Who may see a row `t`: `$2` is the viewer's product (null: the operator, who sees all), `$3` the viewer's actor.
+pub mod visible {
+    /// Everybody in its product.
+    pub const IN_PRODUCT: &str = "($2::uuid is null or $3::text is not null and t.product_id = $2)";
+    /// The members of its workspace.
+    pub const IN_WORKSPACE: &str = "($2::uuid is null or t.product_id = $2 and exists (
+        select from workspaces w where w.id = t.workspace_id and w.members ? $3::text))";
+    /// The members of the workspace that it is.
+    pub const AS_MEMBER: &str = "($2::uuid is null or t.product_id = $2 and t.members ? $3::text)";
+}
 
 /// Why a read model could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -38,17 +53,6 @@ pub struct Cursor {
     pub limit: usize,
 }
 
-impl Cursor {
-    /// One more than is shown, to know whether there is more.
-    pub(crate) fn rows(&self) -> i64 {
-        i64::try_from(self.limit).unwrap_or(i64::MAX - 1) + 1
-    }
-
-    pub(crate) fn from(&self) -> Uuid {
-        self.before.unwrap_or(Uuid::max())
-    }
-}
-
 /// A page of things, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {
@@ -57,16 +61,69 @@ pub struct List<T> {
     pub next_cursor: Option<Uuid>,
 }
 
-impl<T> List<T> {
-    /// Cuts the one row that only says that there is more.
-    pub(crate) fn of(mut items: Vec<T>, cursor: Cursor, id: impl Fn(&T) -> Uuid) -> Self {
-        let more = items.len() > cursor.limit;
-        items.truncate(cursor.limit);
-        Self {
-            next_cursor: items.last().filter(|_| more).map(id),
-            items,
+/// Conditions on the rows `t` of a list.
+#[derive(Default)]
+pub struct Where<'a> {
+    conditions: Vec<(&'static str, &'a (dyn ToSql + Sync))>,
+}
+
+impl<'a> Where<'a> {
+    /// Adds a condition if there is a value for its `?`.
+    #[must_use]
+    pub fn and<T: ToSql + Sync>(mut self, condition: &'static str, value: &'a Option<T>) -> Self {
+        if let Some(value) = value {
+            self.conditions.push((condition, value));
         }
+        self
     }
+}
+
+/// One row, if the viewer may see it.
+pub async fn get<M: ReadModel>(
+    database: &Database,
+    viewer: Viewer,
+    id: Uuid,
+) -> Result<Option<Row<M::Content>>, QueryError> {
+    let sql = format!(
+        "select row_to_json(t)::text from {} t where t.id = $1 and {}",
+        M::TABLE,
+        M::VISIBLE
+    );
+    let actor = viewer.actor_id.to_string();
+    let found = rows(database, &sql, &[&id, &viewer.product_id, &actor]).await?;
+    Ok(found.into_iter().next())
+}
+
+/// A page of the rows that the viewer may see, newest first.
+pub async fn list<M: ReadModel>(
+    database: &Database,
+    viewer: Viewer,
+    wanted: Where<'_>,
+    cursor: Cursor,
+) -> Result<List<Row<M::Content>>, QueryError> {
+    let mut sql = format!(
+        "select row_to_json(t)::text from {} t where t.id < $1 and {}",
+        M::TABLE,
+        M::VISIBLE
+    );
+    let before = cursor.before.unwrap_or(Uuid::max());
+    let actor = viewer.actor_id.to_string();
+    // One more than is shown, to know whether there is more.
+    let limit = i64::try_from(cursor.limit).unwrap_or(i64::MAX - 1) + 1;
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&before, &viewer.product_id, &actor, &limit];
+    for (condition, value) in &wanted.conditions {
+        params.push(*value);
+        let placeholder = format!("${}", params.len());
+        let _ = write!(sql, " and {}", condition.replace('?', &placeholder));
+    }
+    sql.push_str(" order by t.id desc limit $4");
+    let mut items: Vec<Row<M::Content>> = rows(database, &sql, &params).await?;
+    let more = items.len() > cursor.limit;
+    items.truncate(cursor.limit);
+    Ok(List {
+        next_cursor: items.last().filter(|_| more).map(|row| row.facts.id),
+        items,
+    })
 }
 
 /// Rows of a statement whose one column is JSON.
@@ -83,13 +140,4 @@ pub(crate) async fn rows<T: DeserializeOwned>(
         .iter()
         .map(|row| Ok(serde_json::from_str(row.get(0))?))
         .collect()
-}
-
-/// The first row of [`rows`].
-pub(crate) async fn row<T: DeserializeOwned>(
-    database: &Database,
-    sql: &str,
-    params: &[&(dyn ToSql + Sync)],
-) -> Result<Option<T>, QueryError> {
-    Ok(rows(database, sql, params).await?.into_iter().next())
 }

@@ -1,50 +1,113 @@
-//! A read model as a pure function: the row of a thing, after one more event.
+//! A read model as a pure function: what is shown of a thing, after one more event.
 
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use domain::ContractError;
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use domain::{ContractError, EventContract};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::Recorded;
+use store::{Position, Recorded};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Consumer, PostError};
 
-/// A table with one row per thing, keyed by the column `id`.
-///
-/// A batch is folded in memory: the rows it touches are read once, and written once as they are at its end.
+/// A table with one row per stream of a category.
 pub trait ReadModel: Send + Sync + 'static {
-    /// Name of the context, and of its checkpoint.
+    /// The category it is posted from; also the name of its checkpoint.
     const NAME: &'static str;
+    /// Queries need the scope `<CONTEXT>:read`.
+    const CONTEXT: &'static str;
     /// Name of the table in `DDL`.
     const TABLE: &'static str;
     /// Raise it when `post` changes; a change of `DDL` is noticed without.
     const VERSION: u32;
     const DDL: &'static str;
-    const CATEGORIES: &'static [&'static str];
-    /// Its fields are the table's columns.
-    type Row: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync;
+    /// Who may see a row: one of those in [`visible`](crate::visible), or a condition of its own.
+    const VISIBLE: &'static str;
+    type Event: EventContract;
+    /// What is shown beside the [`Facts`]: its fields are columns of the table.
+    type Content: Serialize + DeserializeOwned + ToSchema + PartialEq + Clone + Send + Sync;
 
-    /// The row that an event concerns.
-    fn key(event: &Recorded) -> Uuid {
-        event.stream.id
-    }
-
-    /// The row after the event; none: it is deleted.
-    fn post(row: Option<Self::Row>, event: &Recorded) -> Result<Option<Self::Row>, ContractError>;
+    /// The content after the event; none: the row is deleted.
+    fn post(
+        content: Option<Self::Content>,
+        event: Self::Event,
+        envelope: &Recorded,
+    ) -> Option<Self::Content>;
 }
 
-/// Posts a [`ReadModel`].
+/// What every row tells, whatever it is about. The spine keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Facts {
+    pub id: Uuid,
+    pub product_id: Uuid,
+    /// Of the stream; the `ETag` of the resource.
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    /// Id of the actor.
+    pub created_by: Uuid,
+    pub updated_at: DateTime<Utc>,
+    /// Of the last event.
+    pub position: Position,
+}
+
+/// A row of a read model, and the resource that the API shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Row<C> {
+    #[serde(flatten)]
+    pub facts: Facts,
+    #[serde(flatten)]
+    pub content: C,
+}
+
+impl Facts {
+    fn after(before: Option<Self>, event: &Recorded) -> Self {
+        let before = before.unwrap_or(Self {
+            id: event.stream.id,
+            product_id: event.product_id,
+            version: 0,
+            created_at: event.recorded_at,
+            created_by: event.metadata.actor.id,
+            updated_at: event.recorded_at,
+            position: 0,
+        });
+        Self {
+            version: event.version,
+            updated_at: event.recorded_at,
+            position: event.position,
+            ..before
+        }
+    }
+}
+
+/// The row after one more event of its stream.
+pub fn post<M: ReadModel>(
+    row: Option<Row<M::Content>>,
+    event: &Recorded,
+) -> Result<Option<Row<M::Content>>, ContractError> {
+    let change = event.decode::<M::Event>()?;
+    let (facts, content) = row.map(|row| (row.facts, row.content)).unzip();
+    Ok(M::post(content, change, event).map(|content| Row {
+        facts: Facts::after(facts, event),
+        content,
+    }))
+}
+
+/// Posts a [`ReadModel`]. A batch is folded in memory: the rows it touches are read once, and written once as they are
+/// at its end.
 pub struct Fold<M> {
     upsert: OnceLock<String>,
     model: PhantomData<fn() -> M>,
 }
+
+type Rows<M> = HashMap<Uuid, Row<<M as ReadModel>::Content>>;
 
 impl<M> Default for Fold<M> {
     fn default() -> Self {
@@ -62,7 +125,7 @@ impl<M: ReadModel> Consumer for Fold<M> {
     }
 
     fn categories(&self) -> &'static [&'static str] {
-        M::CATEGORIES
+        std::slice::from_ref(&M::NAME)
     }
 
     fn ddl(&self) -> &'static str {
@@ -75,23 +138,19 @@ impl<M: ReadModel> Consumer for Fold<M> {
     }
 
     async fn post(&self, tx: &Transaction<'_>, events: &[Recorded]) -> Result<(), PostError> {
-        let keys: HashSet<Uuid> = events.iter().map(M::key).collect();
+        let keys: HashSet<Uuid> = events.iter().map(|event| event.stream.id).collect();
         let before = read::<M>(tx, keys.into_iter().collect()).await?;
         let mut after = before.clone();
         for event in events {
-            let key = M::key(event);
-            let row = M::post(after.remove(&key), event)
+            let row = post::<M>(after.remove(&event.stream.id), event)
                 .map_err(|error| PostError::contract(event, &error))?;
-            after.extend(row.map(|row| (key, row)));
+            after.extend(row.map(|row| (event.stream.id, row)));
         }
         self.write(tx, &before, &after).await
     }
 }
 
-async fn read<M: ReadModel>(
-    tx: &Transaction<'_>,
-    keys: Vec<Uuid>,
-) -> Result<HashMap<Uuid, M::Row>, PostError> {
+async fn read<M: ReadModel>(tx: &Transaction<'_>, keys: Vec<Uuid>) -> Result<Rows<M>, PostError> {
     let table = M::TABLE;
     let sql = format!("select id, row_to_json(t)::text from {table} t where id = any($1)");
     tx.query_typed(&sql, &[(&keys, Type::UUID_ARRAY)])
@@ -111,10 +170,10 @@ impl<M: ReadModel> Fold<M> {
     async fn write(
         &self,
         tx: &Transaction<'_>,
-        before: &HashMap<Uuid, M::Row>,
-        after: &HashMap<Uuid, M::Row>,
+        before: &Rows<M>,
+        after: &Rows<M>,
     ) -> Result<(), PostError> {
-        let changed: Vec<&M::Row> = after
+        let changed: Vec<_> = after
             .iter()
             .filter(|(id, row)| before.get(id) != Some(row))
             .map(|(_, row)| row)
@@ -128,7 +187,7 @@ impl<M: ReadModel> Fold<M> {
             let Some(first) = changed.first() else {
                 return Ok(());
             };
-            let sql = self.upsert.get_or_init(|| upsert_sql::<M>(first));
+            let sql = self.upsert.get_or_init(|| upsert_sql(M::TABLE, first));
             let rows = serde_json::to_string(&changed)
                 .map_err(|error| PostError::Retry(error.to_string()))?;
             tx.query_typed(sql, &[(&rows, Type::TEXT)]).await?;
@@ -148,8 +207,7 @@ impl<M: ReadModel> Fold<M> {
 }
 
 /// One statement for any number of rows, its columns named as the row's fields.
-fn upsert_sql<M: ReadModel>(row: &M::Row) -> String {
-    let table = M::TABLE;
+fn upsert_sql(table: &str, row: &impl Serialize) -> String {
     let columns: Vec<String> = serde_json::to_value(row)
         .ok()
         .and_then(|value| value.as_object().map(|map| map.keys().cloned().collect()))

@@ -1,18 +1,19 @@
 create table api_keys (
     id                   uuid        primary key,
     product_id           uuid        not null,
-    name                 text        not null,
-    actor_kind           text        not null,
-    actor_id             uuid        not null,
-    scopes               text[]      not null,
-    status               text        not null,
-    sha256               text        not null unique,
-    previous_sha256      text        unique,
-    previous_valid_until timestamptz,
     version              bigint      not null,
     created_at           timestamptz not null,
-    updated_at           timestamptz not null,
     created_by           uuid        not null,
-    position             bigint      not null
+    updated_at           timestamptz not null,
+    position             bigint      not null,
+
+    name                 text        not null,
+    actor                jsonb       not null,
+    scopes               text[]      not null,
+    status               text        not null,
+    generation           integer     not null,
+    sha256               text        not null unique,
+    previous_sha256      text        unique,
+    previous_valid_until timestamptz
 );
 create index on api_keys (product_id, id);

@@ -1,7 +1,11 @@
 create table products (
     id         uuid        primary key,
-    name       text        not null,
+    product_id uuid        not null,
     version    bigint      not null,
     created_at timestamptz not null,
-    position   bigint      not null
+    created_by uuid        not null,
+    updated_at timestamptz not null,
+    position   bigint      not null,
+
+    name       text        not null
 );

@@ -1,6 +1,12 @@
 create table proposals (
     id             uuid             primary key,
     product_id     uuid             not null,
+    version        bigint           not null,
+    created_at     timestamptz      not null,
+    created_by     uuid             not null,
+    updated_at     timestamptz      not null,
+    position       bigint           not null,
+
     workspace_id   uuid             not null,
     status         text             not null,
     actions        jsonb            not null,
@@ -17,10 +23,6 @@ create table proposals (
     comment        text,
     reason         text,
     notes          jsonb            not null,
-    conflicts      jsonb            not null,
-    version        bigint           not null,
-    created_at     timestamptz      not null,
-    updated_at     timestamptz      not null,
-    position       bigint           not null
+    conflicts      jsonb            not null
 );
 create index on proposals (workspace_id, id);

@@ -1,6 +1,12 @@
 create table webhooks (
     id                          uuid        primary key,
     product_id                  uuid        not null,
+    version                     bigint      not null,
+    created_at                  timestamptz not null,
+    created_by                  uuid        not null,
+    updated_at                  timestamptz not null,
+    position                    bigint      not null,
+
     url                         text        not null,
     events                      text[]      not null,
     description                 text        not null,
@@ -12,11 +18,6 @@ create table webhooks (
     failing_since               timestamptz,
     generation                  integer     not null,
     previous_secret_valid_until timestamptz,
-    version                     bigint      not null,
-    created_at                  timestamptz not null,
-    created_position            bigint      not null,
-    updated_at                  timestamptz not null,
-    created_by                  uuid        not null,
-    position                    bigint      not null
+    created_position            bigint      not null
 );
 create index on webhooks (product_id, id);

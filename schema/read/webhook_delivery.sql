@@ -1,6 +1,12 @@
 create table webhook_deliveries (
     id              uuid        primary key,
     product_id      uuid        not null,
+    version         bigint      not null,
+    created_at      timestamptz not null,
+    created_by      uuid        not null,
+    updated_at      timestamptz not null,
+    position        bigint      not null,
+
     webhook_id      uuid        not null,
     event_id        uuid        not null,
     event_type      text        not null,
@@ -11,8 +17,6 @@ create table webhook_deliveries (
     last_response   text        not null,
     duration_ms     bigint      not null,
     last_attempt_at timestamptz not null,
-    next_attempt_at timestamptz,
-    created_at      timestamptz not null,
-    position        bigint      not null
+    next_attempt_at timestamptz
 );
-create index on webhook_deliveries (webhook_id, position);
+create index on webhook_deliveries (webhook_id, id);

@@ -1,14 +1,14 @@
 create table workspaces (
     id         uuid        primary key,
     product_id uuid        not null,
-    name       text        not null,
-    status     text        not null,
-    -- Actor id to role.
-    members    jsonb       not null,
     version    bigint      not null,
     created_at timestamptz not null,
-    updated_at timestamptz not null,
     created_by uuid        not null,
-    position   bigint      not null
+    updated_at timestamptz not null,
+    position   bigint      not null,
+
+    name       text        not null,
+    status     text        not null,
+    members    jsonb       not null
 );
 create index on workspaces using gin (members);

@@ -130,6 +130,30 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// An event as the log has it after the append that placed it.
+    #[must_use]
+    pub fn placed(
+        event: NewEvent,
+        product_id: Uuid,
+        (position, version): (Position, i64),
+        recorded_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            position,
+            product_id,
+            stream: event.stream,
+            version,
+            event_id: event.event_id,
+            event_type: event.event_type,
+            contract_version: event.contract_version,
+            data: event.data,
+            metadata: event.metadata,
+            correlation_id: event.correlation_id,
+            causation_id: event.causation_id,
+            recorded_at,
+        }
+    }
+
     /// The payload, lifted to the current contract.
     pub fn decode<E: EventContract>(&self) -> Result<E, ContractError> {
         E::decode(&self.event_type, self.contract_version, &self.data)

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use commands::On;
 use commands::agents::proposal::{Approve, Submit};
-use commands::{Loaded, On};
 use domain::agents::proposal::{Action, Draft, MAX_ACTIONS, Proposal, ProposalCommand};
-use projections::agents::proposal::{self, ProposalRow};
-use projections::{Cursor, List};
+use projections::agents::proposal::{ProposalContent, Proposals};
+use projections::{List, Row, Where};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer::{self, Found};
+use crate::answer;
 use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read, one_of};
@@ -90,56 +90,13 @@ struct Which {
     status: Option<String>,
 }
 
-/// The proposal as it was right after a command of its own.
-fn resource(loaded: &Loaded<Proposal>) -> Option<ProposalRow> {
-    let facts = loaded.facts.as_ref()?;
-    let submission = loaded.state.submission()?.clone();
-    let draft = submission.draft;
-    let pending = matches!(loaded.state, Proposal::Pending(_));
-    let (reason, notes, conflicts) = match &loaded.state {
-        Proposal::Rejected(_, reason) => (Some(reason.clone()), vec![], vec![]),
-        Proposal::Applied(_, notes) => (None, notes.clone(), vec![]),
-        Proposal::Failed(_, conflicts) => (None, vec![], conflicts.clone()),
-        Proposal::Absent
-        | Proposal::Pending(_)
-        | Proposal::Approved(_)
-        | Proposal::Withdrawn(_)
-        | Proposal::Expired(_) => (None, vec![], vec![]),
-    };
-    Some(ProposalRow {
-        id: loaded.id,
-        product_id: facts.product_id,
-        workspace_id: draft.workspace_id,
-        status: loaded.state.status().into(),
-        actions: draft.actions,
-        actions_hash: submission.actions_hash,
-        edited_actions: submission.edited_actions,
-        rationale: draft.rationale,
-        confidence: draft.confidence,
-        model: draft.model,
-        run_id: draft.run_id,
-        expires_at: draft.expires_at,
-        proposer: submission.proposer,
-        decided_by: (!pending).then_some(facts.updated_by),
-        decided_at: (!pending).then_some(facts.updated_at),
-        comment: submission.comment,
-        reason,
-        notes,
-        conflicts,
-        version: loaded.version,
-        created_at: facts.created_at,
-        updated_at: facts.updated_at,
-        position: facts.position,
-    })
-}
-
 const fn on(id: Uuid, command: ProposalCommand) -> On<Proposal> {
     On { id, command }
 }
 
 /// Proposes changes.
 #[utoipa::path(post, path = "/proposals", tag = "proposals", request_body = NewProposal,
-    responses((status = 201, body = ProposalRow)), security(("api_key" = ["proposals:write"])))]
+    responses((status = 201, body = Row<ProposalContent>)), security(("api_key" = ["proposals:write"])))]
 async fn submit(
     State(app): State<App>,
     command: Command<NewProposal>,
@@ -157,14 +114,14 @@ async fn submit(
             expires_at: new.expires_at,
         },
     };
-    app.run(&command.request, &submit, StatusCode::CREATED, resource)
+    app.run::<Proposals>(&command.request, &submit, StatusCode::CREATED)
         .await
 }
 
 /// Approves a proposal and applies it, all of it or nothing: then its status is `applied`, or `failed` with what
 /// stood in its way.
 #[utoipa::path(post, path = "/proposals/{id}/approve", tag = "proposals", params(("id" = Uuid, Path)),
-    request_body = Approval, responses((status = 200, body = ProposalRow)),
+    request_body = Approval, responses((status = 200, body = Row<ProposalContent>)),
     security(("api_key" = ["proposals:write"])))]
 async fn approve(
     State(app): State<App>,
@@ -181,13 +138,13 @@ async fn approve(
             .take(MAX_ACTIONS)
             .collect(),
     };
-    app.run(&command.request, &approve, StatusCode::OK, resource)
+    app.run::<Proposals>(&command.request, &approve, StatusCode::OK)
         .await
 }
 
 /// Rejects a proposal.
 #[utoipa::path(post, path = "/proposals/{id}/reject", tag = "proposals", params(("id" = Uuid, Path)),
-    request_body = Rejection, responses((status = 200, body = ProposalRow)),
+    request_body = Rejection, responses((status = 200, body = Row<ProposalContent>)),
     security(("api_key" = ["proposals:write"])))]
 async fn reject(
     State(app): State<App>,
@@ -196,60 +153,48 @@ async fn reject(
 ) -> Result<Response, Problem> {
     let reason = command.body.reason;
     let reject = on(id, ProposalCommand::Reject { reason });
-    app.run(&command.request, &reject, StatusCode::OK, resource)
+    app.run::<Proposals>(&command.request, &reject, StatusCode::OK)
         .await
 }
 
 /// Takes one's own proposal back.
 #[utoipa::path(post, path = "/proposals/{id}/withdraw", tag = "proposals", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProposalRow)), security(("api_key" = ["proposals:write"])))]
+    responses((status = 200, body = Row<ProposalContent>)), security(("api_key" = ["proposals:write"])))]
 async fn withdraw(
     State(app): State<App>,
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     let withdraw = on(id, ProposalCommand::Withdraw);
-    app.run(&command.request, &withdraw, StatusCode::OK, resource)
+    app.run::<Proposals>(&command.request, &withdraw, StatusCode::OK)
         .await
 }
 
 /// One proposal.
 #[utoipa::path(get, path = "/proposals/{id}", tag = "proposals", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProposalRow)), security(("api_key" = ["proposals:read"])))]
+    responses((status = 200, body = Row<ProposalContent>)), security(("api_key" = ["proposals:read"])))]
 async fn get(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
-) -> Result<Found<ProposalRow>, Problem> {
-    let position = app
-        .ready(&read, "proposals:read", &["proposal", "workspace"])
-        .await?;
-    let row = proposal::get(&app.database, read.caller.viewer(), id)
-        .await?
-        .ok_or_else(|| Problem::not_found("proposal"))?;
-    Ok(Found {
-        version: row.version,
-        resource: row,
-        position,
-    })
+) -> Result<Response, Problem> {
+    app.get::<Proposals>(&read, id).await
 }
 
 /// Proposals in the caller's workspaces, newest first.
 #[utoipa::path(get, path = "/proposals", tag = "proposals", params(Which, Page),
-    responses((status = 200, body = List<ProposalRow>)), security(("api_key" = ["proposals:read"])))]
+    responses((status = 200, body = List<Row<ProposalContent>>)), security(("api_key" = ["proposals:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
     Params(which): Params<Which>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let position = app
-        .ready(&read, "proposals:read", &["proposal", "workspace"])
-        .await?;
-    let status = which.status.as_deref();
-    one_of("status", status, &STATUSES)?;
-    let cursor = Cursor::try_from(page)?;
-    let viewer = read.caller.viewer();
-    let found = proposal::list(&app.database, viewer, which.workspace_id, status, cursor).await?;
-    Ok(answer::list(found, position))
+    one_of("status", which.status.as_deref(), &STATUSES)?;
+    let wanted = Where::default()
+        .and("t.workspace_id = ?", &which.workspace_id)
+        .and("t.status = ?", &which.status);
+    Ok(answer::found(
+        app.list::<Proposals>(&read, wanted, page).await?,
+    ))
 }

@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::TimeDelta;
-use commands::{Loaded, On};
+use commands::On;
 use domain::delivery::webhook::{Changes, SECRET_OVERLAP, Webhook, WebhookCommand};
-use projections::delivery::webhook::{self, WebhookRow};
-use projections::{Cursor, List};
+use projections::delivery::webhook::{WebhookContent, Webhooks};
+use projections::{List, Row, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer::{self, Found};
+use crate::answer;
 use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
@@ -96,49 +96,19 @@ struct ReplayFrom {
 #[derive(Serialize, ToSchema)]
 struct WebhookWithSecret {
     #[serde(flatten)]
-    webhook: WebhookRow,
+    webhook: Row<WebhookContent>,
     /// Verifies deliveries; shown once.
     secret: String,
 }
 
-fn resource(loaded: &Loaded<Webhook>) -> Option<WebhookRow> {
-    let facts = loaded.facts.as_ref()?;
-    let endpoint = loaded.state.endpoint()?.clone();
-    let status = if endpoint.disabled.is_some() {
-        "disabled"
-    } else {
-        "enabled"
-    };
-    Some(WebhookRow {
-        id: loaded.id,
-        product_id: facts.product_id,
-        url: endpoint.url,
-        events: endpoint.events,
-        description: endpoint.description,
-        headers: endpoint.headers,
-        rate_limit: endpoint.rate_limit,
-        status: status.into(),
-        disabled_reason: endpoint.disabled,
-        disabled_position: endpoint.disabled.map(|_| facts.position),
-        failing_since: endpoint.failing.map(|failing| failing.since),
-        generation: endpoint.generation,
-        previous_secret_valid_until: endpoint.previous_secret_valid_until,
-        version: loaded.version,
-        created_at: facts.created_at,
-        created_position: facts.created_position,
-        updated_at: facts.updated_at,
-        created_by: facts.created_by.id,
-        position: facts.position,
-    })
-}
-
 impl App {
-    fn with_secret(&self, loaded: &Loaded<Webhook>) -> Option<WebhookWithSecret> {
-        let generation = loaded.state.endpoint()?.generation;
-        Some(WebhookWithSecret {
-            webhook: resource(loaded)?,
-            secret: self.secrets.webhook(loaded.id, generation),
-        })
+    /// The resource with its secret, derived again however often the request is repeated.
+    fn with_secret(&self, webhook: Row<WebhookContent>) -> WebhookWithSecret {
+        let (id, generation) = (webhook.facts.id, webhook.content.generation);
+        WebhookWithSecret {
+            webhook,
+            secret: self.secrets.webhook(id, generation),
+        }
     }
 }
 
@@ -159,15 +129,15 @@ async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<
         rate_limit: new.rate_limit,
     };
     let create = on(Uuid::now_v7(), WebhookCommand::Create(changes));
-    app.run(&command.request, &create, StatusCode::CREATED, |loaded| {
-        app.with_secret(loaded)
+    app.run_as::<Webhooks, _>(&command.request, &create, StatusCode::CREATED, |row| {
+        app.with_secret(row)
     })
     .await
 }
 
 /// Changes an endpoint.
 #[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    request_body = WebhookChanges, responses((status = 200, body = WebhookRow)),
+    request_body = WebhookChanges, responses((status = 200, body = Row<WebhookContent>)),
     security(("api_key" = ["webhooks:write"])))]
 async fn update(
     State(app): State<App>,
@@ -183,7 +153,7 @@ async fn update(
         rate_limit: asked.rate_limit,
     };
     let update = on(id, WebhookCommand::Update(changes));
-    app.run(&command.request, &update, StatusCode::OK, resource)
+    app.run::<Webhooks>(&command.request, &update, StatusCode::OK)
         .await
 }
 
@@ -196,7 +166,7 @@ async fn delete(
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     let delete = on(id, WebhookCommand::Delete);
-    app.run(&command.request, &delete, StatusCode::OK, resource)
+    app.run::<Webhooks>(&command.request, &delete, StatusCode::OK)
         .await
 }
 
@@ -216,41 +186,41 @@ async fn rotate_secret(
             TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)
         });
     let rotate = on(id, WebhookCommand::RotateSecret { overlap });
-    app.run(&command.request, &rotate, StatusCode::OK, |loaded| {
-        app.with_secret(loaded)
+    app.run_as::<Webhooks, _>(&command.request, &rotate, StatusCode::OK, |row| {
+        app.with_secret(row)
     })
     .await
 }
 
 /// Lets deliveries go to an endpoint again, those that waited included.
 #[utoipa::path(post, path = "/webhooks/{id}/enable", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = WebhookRow)), security(("api_key" = ["webhooks:write"])))]
+    responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn enable(
     State(app): State<App>,
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     let enable = on(id, WebhookCommand::Enable);
-    app.run(&command.request, &enable, StatusCode::OK, resource)
+    app.run::<Webhooks>(&command.request, &enable, StatusCode::OK)
         .await
 }
 
 /// Keeps deliveries back from an endpoint.
 #[utoipa::path(post, path = "/webhooks/{id}/disable", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = WebhookRow)), security(("api_key" = ["webhooks:write"])))]
+    responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn disable(
     State(app): State<App>,
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     let disable = on(id, WebhookCommand::Disable);
-    app.run(&command.request, &disable, StatusCode::OK, resource)
+    app.run::<Webhooks>(&command.request, &disable, StatusCode::OK)
         .await
 }
 
 /// Sends an example, to see whether the endpoint answers.
 #[utoipa::path(post, path = "/webhooks/{id}/send-example", tag = "webhooks", params(("id" = Uuid, Path)),
-    request_body = Option<ExampleOf>, responses((status = 202, body = WebhookRow)),
+    request_body = Option<ExampleOf>, responses((status = 202, body = Row<WebhookContent>)),
     security(("api_key" = ["webhooks:write"])))]
 async fn send_example(
     State(app): State<App>,
@@ -262,13 +232,13 @@ async fn send_example(
         .event_type
         .unwrap_or_else(|| "example.sent".into());
     let send = on(id, WebhookCommand::SendExample { event_type });
-    app.run(&command.request, &send, StatusCode::ACCEPTED, resource)
+    app.run::<Webhooks>(&command.request, &send, StatusCode::ACCEPTED)
         .await
 }
 
 /// Delivers history again, or for the first time to a new endpoint.
 #[utoipa::path(post, path = "/webhooks/{id}/replay", tag = "webhooks", params(("id" = Uuid, Path)),
-    request_body = ReplayFrom, responses((status = 202, body = WebhookRow)),
+    request_body = ReplayFrom, responses((status = 202, body = Row<WebhookContent>)),
     security(("api_key" = ["webhooks:write"])))]
 async fn replay(
     State(app): State<App>,
@@ -279,44 +249,30 @@ async fn replay(
         from_position: command.body.from_position,
         to_position: app.head(),
     };
-    app.run(
-        &command.request,
-        &on(id, replay),
-        StatusCode::ACCEPTED,
-        resource,
-    )
-    .await
+    app.run::<Webhooks>(&command.request, &on(id, replay), StatusCode::ACCEPTED)
+        .await
 }
 
 /// One endpoint, without its secret.
 #[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = WebhookRow)), security(("api_key" = ["webhooks:read"])))]
+    responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:read"])))]
 async fn get(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
-) -> Result<Found<WebhookRow>, Problem> {
-    let position = app.ready(&read, "webhooks:read", &["webhook"]).await?;
-    let row = webhook::get(&app.database, read.caller.viewer(), id)
-        .await?
-        .ok_or_else(|| Problem::not_found("webhook endpoint"))?;
-    Ok(Found {
-        version: row.version,
-        resource: row,
-        position,
-    })
+) -> Result<Response, Problem> {
+    app.get::<Webhooks>(&read, id).await
 }
 
 /// The endpoints of the caller's product, newest first.
 #[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(Page),
-    responses((status = 200, body = List<WebhookRow>)), security(("api_key" = ["webhooks:read"])))]
+    responses((status = 200, body = List<Row<WebhookContent>>)), security(("api_key" = ["webhooks:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let position = app.ready(&read, "webhooks:read", &["webhook"]).await?;
-    let cursor = Cursor::try_from(page)?;
-    let found = webhook::list(&app.database, read.caller.viewer(), cursor).await?;
-    Ok(answer::list(found, position))
+    Ok(answer::found(
+        app.list::<Webhooks>(&read, Where::default(), page).await?,
+    ))
 }

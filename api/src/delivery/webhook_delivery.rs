@@ -3,10 +3,11 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use commands::{Loaded, On};
+use commands::On;
 use domain::delivery::webhook_delivery::{Delivery, DeliveryCommand};
-use projections::delivery::webhook_delivery::{self, DeliveryRow};
-use projections::{Cursor, List};
+use projections::delivery::webhook::Webhooks;
+use projections::delivery::webhook_delivery::{Deliveries, DeliveryContent};
+use projections::{List, Row, Where};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,7 +38,7 @@ struct Which {
 /// Attempted deliveries to an endpoint, newest first.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks",
     params(("id" = Uuid, Path), Which, Page),
-    responses((status = 200, body = List<DeliveryRow>)), security(("api_key" = ["webhooks:read"])))]
+    responses((status = 200, body = List<Row<DeliveryContent>>)), security(("api_key" = ["webhooks:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
@@ -45,40 +46,35 @@ async fn list(
     Params(which): Params<Which>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let position = app
-        .ready(&read, "webhooks:read", &["webhook_delivery", "webhook"])
-        .await?;
-    let viewer = read.caller.viewer();
-    projections::delivery::webhook::get(&app.database, viewer, id)
-        .await?
-        .ok_or_else(|| Problem::not_found("webhook endpoint"))?;
-    let status = which.status.as_deref();
-    one_of("status", status, &["retrying", "succeeded", "exhausted"])?;
-    let cursor = Cursor::try_from(page)?;
-    let found = webhook_delivery::list(&app.database, viewer, id, status, cursor).await?;
-    Ok(answer::list(found, position))
+    one_of(
+        "status",
+        which.status.as_deref(),
+        &["retrying", "succeeded", "exhausted"],
+    )?;
+    app.find::<Webhooks>(&read, id).await?;
+    let webhook_id = Some(id);
+    let wanted = Where::default()
+        .and("t.webhook_id = ?", &webhook_id)
+        .and("t.status = ?", &which.status);
+    Ok(answer::found(
+        app.list::<Deliveries>(&read, wanted, page).await?,
+    ))
 }
 
 /// One delivery, as its last attempt left it.
 #[utoipa::path(get, path = "/deliveries/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = DeliveryRow)), security(("api_key" = ["webhooks:read"])))]
+    responses((status = 200, body = Row<DeliveryContent>)), security(("api_key" = ["webhooks:read"])))]
 async fn get(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    let position = app
-        .ready(&read, "webhooks:read", &["webhook_delivery"])
-        .await?;
-    let row = webhook_delivery::get(&app.database, read.caller.viewer(), id)
-        .await?
-        .ok_or_else(|| Problem::not_found("delivery"))?;
-    Ok(answer::list(row, position))
+    app.get::<Deliveries>(&read, id).await
 }
 
 /// Sends a delivery that has ended once more.
 #[utoipa::path(post, path = "/deliveries/{id}/resend", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 204)), security(("api_key" = ["webhooks:write"])))]
+    responses((status = 202, body = Row<DeliveryContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn resend(
     State(app): State<App>,
     Path(id): Path<Uuid>,
@@ -88,11 +84,6 @@ async fn resend(
         id,
         command: DeliveryCommand::Resend,
     };
-    app.run(
-        &command.request,
-        &resend,
-        StatusCode::ACCEPTED,
-        |_: &Loaded<Delivery>| None::<()>,
-    )
-    .await
+    app.run::<Deliveries>(&command.request, &resend, StatusCode::ACCEPTED)
+        .await
 }

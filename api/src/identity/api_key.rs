@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
+use commands::On;
 use commands::identity::api_key::{Issue, Rotate};
-use commands::{Loaded, On};
 use domain::identity::api_key::{ApiKey, ApiKeyCommand};
 use domain::{Actor, ActorKind};
-use projections::identity::api_key::{self, ApiKeyRow};
-use projections::{Cursor, List};
+use projections::identity::api_key::{ApiKeyContent, ApiKeys};
+use projections::{Facts, List, Row, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer::{self, Found};
+use crate::answer;
 use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
@@ -70,83 +70,50 @@ struct Rotation {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 struct ApiKeyView {
-    id: Uuid,
+    #[serde(flatten)]
+    facts: Facts,
     name: String,
-    product_id: Uuid,
     actor: Actor,
     scopes: BTreeSet<String>,
     /// `active` or `revoked`.
     status: String,
-    version: i64,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    created_by: Uuid,
+    /// Until when the key before the last rotation works.
+    previous_valid_until: Option<DateTime<Utc>>,
     /// The key itself: only in the answer that issues or rotates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
 }
 
-impl From<ApiKeyRow> for ApiKeyView {
-    fn from(row: ApiKeyRow) -> Self {
+impl From<Row<ApiKeyContent>> for ApiKeyView {
+    fn from(row: Row<ApiKeyContent>) -> Self {
+        let key = row.content;
         Self {
-            id: row.id,
-            name: row.name,
-            product_id: row.product_id,
-            actor: Actor {
-                kind: row.actor_kind,
-                id: row.actor_id,
-            },
-            scopes: row.scopes,
-            status: row.status,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            created_by: row.created_by,
+            facts: row.facts,
+            name: key.name,
+            actor: key.actor,
+            scopes: key.scopes,
+            status: key.status,
+            previous_valid_until: key.previous_valid_until,
             key: None,
         }
     }
 }
 
-fn resource(key: &Loaded<ApiKey>) -> Option<ApiKeyView> {
-    let facts = key.facts.as_ref()?;
-    let grant = key.state.grant()?;
-    let status = match key.state {
-        ApiKey::Absent => return None,
-        ApiKey::Active(_) => "active",
-        ApiKey::Revoked(_) => "revoked",
-    };
-    Some(ApiKeyView {
-        id: key.id,
-        name: grant.name.clone(),
-        product_id: facts.product_id,
-        actor: grant.actor,
-        scopes: grant.scopes.clone(),
-        status: status.into(),
-        version: key.version,
-        created_at: facts.created_at,
-        updated_at: facts.updated_at,
-        created_by: facts.created_by.id,
-        key: None,
-    })
-}
-
 impl App {
     /// The resource with the key itself, derived again however often the request is repeated.
-    fn revealed(&self, key: &Loaded<ApiKey>) -> Option<ApiKeyView> {
-        let generation = key.state.grant()?.generation;
-        Some(ApiKeyView {
-            key: Some(self.secrets.api_key(key.id, generation)),
-            ..resource(key)?
-        })
+    fn revealed(&self, row: Row<ApiKeyContent>) -> ApiKeyView {
+        let key = self.secrets.api_key(row.facts.id, row.content.generation);
+        ApiKeyView {
+            key: Some(key),
+            ..row.into()
+        }
     }
 
     /// The product of a key that the operator wants to change.
     async fn reach(&self, command: &mut Command<impl Sized>, id: Uuid) -> Result<(), Problem> {
         if command.caller.is_operator() {
             let key = self.executor.loader().latest::<ApiKey>(id).await?;
-            if let Some(facts) = key.facts {
-                command.request.product_id = facts.product_id;
-            }
+            command.request.product_id = key.product_id.unwrap_or(command.request.product_id);
         }
         Ok(())
     }
@@ -176,8 +143,8 @@ async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Re
         issuer_scopes: caller.scopes.as_ref().clone(),
         secrets: app.secrets.clone(),
     };
-    app.run(&request, &issue, StatusCode::CREATED, |key| {
-        app.revealed(key)
+    app.run_as::<ApiKeys, _>(&request, &issue, StatusCode::CREATED, |row| {
+        app.revealed(row)
     })
     .await
 }
@@ -200,8 +167,8 @@ async fn rotate(
         secrets: app.secrets.clone(),
     };
     let response = app
-        .run(&command.request, &rotate, StatusCode::OK, |key| {
-            app.revealed(key)
+        .run_as::<ApiKeys, _>(&command.request, &rotate, StatusCode::OK, |row| {
+            app.revealed(row)
         })
         .await?;
     app.keyring.changed_at(app.head());
@@ -222,7 +189,7 @@ async fn revoke(
         command: ApiKeyCommand::Revoke,
     };
     let response = app
-        .run(&command.request, &revoke, StatusCode::OK, resource)
+        .run_as::<ApiKeys, _>(&command.request, &revoke, StatusCode::OK, ApiKeyView::from)
         .await?;
     app.keyring.changed_at(app.head());
     Ok(response)
@@ -235,16 +202,10 @@ async fn get(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
-) -> Result<Found<ApiKeyView>, Problem> {
-    let position = app.ready(&read, "api_keys:read", &["api_key"]).await?;
-    let row = api_key::get(&app.database, read.caller.viewer(), id)
-        .await?
-        .ok_or_else(|| Problem::not_found("API key"))?;
-    Ok(Found {
-        version: row.version,
-        resource: row.into(),
-        position,
-    })
+) -> Result<Response, Problem> {
+    let (row, position) = app.find::<ApiKeys>(&read, id).await?;
+    let version = row.facts.version;
+    Ok(App::show(ApiKeyView::from(row), version, position))
 }
 
 /// The keys of the caller's product; every key for the operator.
@@ -255,12 +216,10 @@ async fn list(
     read: Read,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let position = app.ready(&read, "api_keys:read", &["api_key"]).await?;
-    let cursor = Cursor::try_from(page)?;
-    let found = api_key::list(&app.database, read.caller.viewer(), cursor).await?;
+    let (found, position) = app.list::<ApiKeys>(&read, Where::default(), page).await?;
     let shown = List {
         items: found.items.into_iter().map(ApiKeyView::from).collect(),
         next_cursor: found.next_cursor,
     };
-    Ok(answer::list(shown, position))
+    Ok(answer::found((shown, position)))
 }

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use commands::{Loaded, On};
+use commands::On;
 use domain::identity::product::{Product, ProductCommand};
-use projections::identity::product::{self, ProductRow};
-use projections::{Cursor, List};
+use projections::identity::product::{ProductContent, Products};
+use projections::{List, Row, Where};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer::{self, Found};
+use crate::answer;
 use crate::command::Command;
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
@@ -33,23 +33,9 @@ struct NewProduct {
     name: String,
 }
 
-fn resource(product: &Loaded<Product>) -> Option<ProductRow> {
-    let facts = product.facts.as_ref()?;
-    match &product.state {
-        Product::Absent => None,
-        Product::Active { name } => Some(ProductRow {
-            id: product.id,
-            name: name.clone(),
-            version: product.version,
-            created_at: facts.created_at,
-            position: facts.position,
-        }),
-    }
-}
-
 /// Makes a product. Only the operator can.
 #[utoipa::path(post, path = "/products", tag = "products", request_body = NewProduct,
-    responses((status = 201, body = ProductRow)), security(("api_key" = ["products:write"])))]
+    responses((status = 201, body = Row<ProductContent>)), security(("api_key" = ["products:write"])))]
 async fn create(State(app): State<App>, command: Command<NewProduct>) -> Result<Response, Problem> {
     command.caller.require("products:write")?;
     if !command.caller.is_operator() {
@@ -67,39 +53,30 @@ async fn create(State(app): State<App>, command: Command<NewProduct>) -> Result<
         id,
         command: ProductCommand::Create { name },
     };
-    app.run(&request, &create, StatusCode::CREATED, resource)
+    app.run::<Products>(&request, &create, StatusCode::CREATED)
         .await
 }
 
 /// One product.
 #[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ProductRow)), security(("api_key" = ["products:read"])))]
+    responses((status = 200, body = Row<ProductContent>)), security(("api_key" = ["products:read"])))]
 async fn get(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
-) -> Result<Found<ProductRow>, Problem> {
-    let position = app.ready(&read, "products:read", &["product"]).await?;
-    let row = product::get(&app.database, read.caller.viewer(), id)
-        .await?
-        .ok_or_else(|| Problem::not_found("product"))?;
-    Ok(Found {
-        version: row.version,
-        resource: row,
-        position,
-    })
+) -> Result<Response, Problem> {
+    app.get::<Products>(&read, id).await
 }
 
 /// The caller's own product; every product for the operator.
 #[utoipa::path(get, path = "/products", tag = "products", params(Page),
-    responses((status = 200, body = List<ProductRow>)), security(("api_key" = ["products:read"])))]
+    responses((status = 200, body = List<Row<ProductContent>>)), security(("api_key" = ["products:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let position = app.ready(&read, "products:read", &["product"]).await?;
-    let cursor = Cursor::try_from(page)?;
-    let found = product::list(&app.database, read.caller.viewer(), cursor).await?;
-    Ok(answer::list(found, position))
+    Ok(answer::found(
+        app.list::<Products>(&read, Where::default(), page).await?,
+    ))
 }

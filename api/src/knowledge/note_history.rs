@@ -5,7 +5,8 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::knowledge::note::{Note, NoteEvent};
 use domain::{Actor, Aggregate};
-use projections::knowledge::note::NoteRow;
+use projections::Row;
+use projections::knowledge::note::{NoteContent, Notes};
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 use store::{Position, Recorded};
@@ -14,7 +15,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::note::{resource, visible};
 use crate::App;
 use crate::answer;
 use crate::problem::Problem;
@@ -38,7 +38,7 @@ pub enum When {
 }
 
 impl AsOf {
-    pub fn moment(&self) -> Result<Option<When>, Problem> {
+    pub fn when(&self) -> Result<Option<When>, Problem> {
         let Some(text) = &self.as_of else {
             return Ok(None);
         };
@@ -53,16 +53,14 @@ impl AsOf {
 }
 
 /// The note as it was. Positions and times only ever grow, so its past is a prefix of its stream.
-pub async fn at(app: &App, id: Uuid, when: When) -> Result<NoteRow, Problem> {
-    let note = app
-        .executor
-        .loader()
-        .as_of::<Note>(id, |event| match when {
+pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Problem> {
+    app.views
+        .while_holds::<Notes>(id, |event| match when {
             When::Position(position) => event.position <= position,
             When::Time(time) => event.recorded_at <= time,
         })
-        .await?;
-    resource(&note).ok_or_else(|| Problem::not_found("note at that time"))
+        .await?
+        .ok_or_else(|| Problem::not_found("note at that time"))
 }
 
 /// Which part of a history.
@@ -116,10 +114,10 @@ async fn history(
     Path(id): Path<Uuid>,
     Params(part): Params<Part>,
 ) -> Result<Response, Problem> {
-    let (_, position) = visible(&app, &read, id).await?;
+    let (_, position) = app.find::<Notes>(&read, id).await?;
     let limit = query::limit(part.limit, 50, 200)?;
     let before = part.cursor.unwrap_or(i64::MAX);
-    let events = app.executor.loader().history::<Note>(id).await?;
+    let events = app.views.history::<Notes>(id).await?;
     let shown: Vec<&Recorded> = events
         .iter()
         .filter(|event| event.version < before)
@@ -142,7 +140,7 @@ async fn history(
         next_cursor: items.last().map(|last| last.version).filter(|_| first > 0),
         items,
     };
-    Ok(answer::list(page, position))
+    Ok(answer::found((page, position)))
 }
 
 /// A note as text, so that a diff shows all of it.

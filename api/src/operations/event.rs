@@ -138,7 +138,7 @@ async fn list(
     let limit = query::limit(which.limit, 100, 1_000)?;
     let head = app.head();
     let page = page(&app, after, head, &filter, limit).await?;
-    Ok(answer::list(page, head))
+    Ok(answer::found((page, head)))
 }
 
 /// Waits until this node knows of a position that another has given out.

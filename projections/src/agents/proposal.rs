@@ -1,25 +1,25 @@
 //! Proposals and what became of them.
 
 use chrono::{DateTime, Utc};
-use domain::agents::proposal::{Action, Applied, Conflict, ProposalEvent};
-use domain::{Actor, ContractError};
+use domain::agents::proposal::{Action, Applied, Conflict, Proposal, ProposalEvent};
+use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
-use store::{Database, Position, Recorded};
+use store::Recorded;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::query::{row, rows};
-use crate::{Cursor, List, QueryError, ReadModel, Viewer};
+use crate::{ReadModel, visible};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Proposal)]
-pub struct ProposalRow {
-    pub id: Uuid,
-    pub product_id: Uuid,
+pub struct ProposalContent {
     pub workspace_id: Uuid,
+    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn` or `expired`.
     pub status: String,
     pub actions: Vec<Action>,
+    /// SHA-256, in hex, of `actions` as compact JSON with sorted keys; an approval repeats it.
     pub actions_hash: String,
+    /// What was applied instead, if the approver changed it.
     pub edited_actions: Option<Vec<Action>>,
     pub rationale: String,
     pub confidence: Option<f64>,
@@ -30,30 +30,32 @@ pub struct ProposalRow {
     pub decided_by: Option<Actor>,
     pub decided_at: Option<DateTime<Utc>>,
     pub comment: Option<String>,
+    /// Why it was rejected.
     pub reason: Option<String>,
+    /// The notes as its actions left them, in the order of the actions.
     pub notes: Vec<Applied>,
+    /// What stood in its way.
     pub conflicts: Vec<Conflict>,
-    pub version: i64,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    pub position: Position,
 }
 
 pub struct Proposals;
 
 impl ReadModel for Proposals {
-    const NAME: &'static str = "proposal";
+    const NAME: &'static str = Proposal::CATEGORY;
+    const CONTEXT: &'static str = Proposal::CONTEXT;
     const TABLE: &'static str = "proposals";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/proposal.sql");
-    const CATEGORIES: &'static [&'static str] = &["proposal"];
-    type Row = ProposalRow;
+    const VISIBLE: &'static str = visible::IN_WORKSPACE;
+    type Event = ProposalEvent;
+    type Content = ProposalContent;
 
     fn post(
-        row: Option<ProposalRow>,
-        event: &Recorded,
-    ) -> Result<Option<ProposalRow>, ContractError> {
-        let row = match (row, event.decode::<ProposalEvent>()?) {
+        proposal: Option<ProposalContent>,
+        event: ProposalEvent,
+        envelope: &Recorded,
+    ) -> Option<ProposalContent> {
+        Some(match (proposal, event) {
             (
                 _,
                 ProposalEvent::Submitted {
@@ -61,9 +63,7 @@ impl ReadModel for Proposals {
                     proposer,
                     actions_hash,
                 },
-            ) => Some(ProposalRow {
-                id: event.stream.id,
-                product_id: event.product_id,
+            ) => ProposalContent {
                 workspace_id: draft.workspace_id,
                 status: "pending".into(),
                 actions: draft.actions,
@@ -81,102 +81,47 @@ impl ReadModel for Proposals {
                 reason: None,
                 notes: vec![],
                 conflicts: vec![],
-                version: event.version,
-                created_at: event.recorded_at,
-                updated_at: event.recorded_at,
-                position: event.position,
-            }),
-            (None, _) => None,
+            },
+            (None, _) => return None,
             (
-                Some(row),
+                Some(proposal),
                 ProposalEvent::Approved {
                     comment,
                     edited_actions,
                     ..
                 },
-            ) => Some(ProposalRow {
+            ) => ProposalContent {
                 comment,
                 edited_actions,
-                ..row.decided("approved", event)
-            }),
-            (Some(row), ProposalEvent::Applied { notes }) => Some(ProposalRow {
+                ..proposal.decided("approved", envelope)
+            },
+            (Some(proposal), ProposalEvent::Applied { notes }) => ProposalContent {
                 notes,
-                ..row.decided("applied", event)
-            }),
-            (Some(row), ProposalEvent::Failed { conflicts }) => Some(ProposalRow {
+                ..proposal.decided("applied", envelope)
+            },
+            (Some(proposal), ProposalEvent::Failed { conflicts }) => ProposalContent {
                 conflicts,
-                ..row.decided("failed", event)
-            }),
-            (Some(row), ProposalEvent::Rejected { reason }) => Some(ProposalRow {
+                ..proposal.decided("failed", envelope)
+            },
+            (Some(proposal), ProposalEvent::Rejected { reason }) => ProposalContent {
                 reason: Some(reason),
-                ..row.decided("rejected", event)
-            }),
-            (Some(row), ProposalEvent::Withdrawn {}) => Some(row.decided("withdrawn", event)),
-            (Some(row), ProposalEvent::Expired {}) => Some(row.decided("expired", event)),
-        };
-        Ok(row.map(|row| ProposalRow {
-            version: event.version,
-            updated_at: event.recorded_at,
-            position: event.position,
-            ..row
-        }))
+                ..proposal.decided("rejected", envelope)
+            },
+            (Some(proposal), ProposalEvent::Withdrawn {}) => {
+                proposal.decided("withdrawn", envelope)
+            }
+            (Some(proposal), ProposalEvent::Expired {}) => proposal.decided("expired", envelope),
+        })
     }
 }
 
-impl ProposalRow {
-    fn decided(self, status: &str, event: &Recorded) -> Self {
+impl ProposalContent {
+    fn decided(self, status: &str, envelope: &Recorded) -> Self {
         Self {
             status: status.into(),
-            decided_by: Some(event.metadata.actor),
-            decided_at: Some(event.recorded_at),
+            decided_by: Some(envelope.metadata.actor),
+            decided_at: Some(envelope.recorded_at),
             ..self
         }
     }
-}
-
-/// A proposal in a workspace that the viewer is a member of.
-pub async fn get(
-    database: &Database,
-    viewer: Viewer,
-    id: Uuid,
-) -> Result<Option<ProposalRow>, QueryError> {
-    const GET: &str = "
-        select row_to_json(p)::text from proposals p
-        where p.id = $1 and ($2::uuid is null or p.product_id = $2 and exists (
-            select from workspaces w where w.id = p.workspace_id and w.members ? $3))";
-    let actor = viewer.actor_id.to_string();
-    row(database, GET, &[&id, &viewer.product_id, &actor]).await
-}
-
-/// Proposals in the viewer's workspaces, newest first.
-pub async fn list(
-    database: &Database,
-    viewer: Viewer,
-    workspace_id: Option<Uuid>,
-    status: Option<&str>,
-    cursor: Cursor,
-) -> Result<List<ProposalRow>, QueryError> {
-    const LIST: &str = "
-        select row_to_json(p)::text from proposals p
-        where p.id < $1
-            and ($2::uuid is null or p.workspace_id = $2)
-            and ($3::text is null or p.status = $3)
-            and ($4::uuid is null or p.product_id = $4 and exists (
-                select from workspaces w where w.id = p.workspace_id and w.members ? $5))
-        order by p.id desc limit $6";
-    let actor = viewer.actor_id.to_string();
-    let found = rows(
-        database,
-        LIST,
-        &[
-            &cursor.from(),
-            &workspace_id,
-            &status,
-            &viewer.product_id,
-            &actor,
-            &cursor.rows(),
-        ],
-    )
-    .await?;
-    Ok(List::of(found, cursor, |row: &ProposalRow| row.id))
 }

@@ -3,57 +3,57 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::ContractError;
-use domain::delivery::webhook::{DisableReason, WebhookEvent};
+use domain::Aggregate;
+use domain::delivery::webhook::{DisableReason, Webhook, WebhookEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Position, Recorded};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::query::{row, rows};
-use crate::{Cursor, List, QueryError, ReadModel, Viewer};
+use crate::query::rows;
+use crate::{QueryError, ReadModel, Row, visible};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Webhook)]
-pub struct WebhookRow {
-    pub id: Uuid,
-    pub product_id: Uuid,
+pub struct WebhookContent {
     pub url: String,
     pub events: BTreeSet<String>,
     pub description: String,
     pub headers: BTreeMap<String, String>,
+    /// Deliveries per second; none: no limit.
     pub rate_limit: Option<u32>,
     /// `enabled` or `disabled`.
     pub status: String,
     pub disabled_reason: Option<DisableReason>,
     /// Events after it were not delivered; replay from here.
     pub disabled_position: Option<Position>,
+    /// Since when there is nothing but failure.
     pub failing_since: Option<DateTime<Utc>>,
+    /// How often the secret was rotated.
     pub generation: u32,
     pub previous_secret_valid_until: Option<DateTime<Utc>>,
-    pub version: i64,
-    pub created_at: DateTime<Utc>,
+    /// Events up to here are history to it; replay delivers them.
     pub created_position: Position,
-    pub updated_at: DateTime<Utc>,
-    pub created_by: Uuid,
-    pub position: Position,
 }
 
 pub struct Webhooks;
 
 impl ReadModel for Webhooks {
-    const NAME: &'static str = "webhook";
+    const NAME: &'static str = Webhook::CATEGORY;
+    const CONTEXT: &'static str = Webhook::CONTEXT;
     const TABLE: &'static str = "webhooks";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/webhook.sql");
-    const CATEGORIES: &'static [&'static str] = &["webhook"];
-    type Row = WebhookRow;
+    const VISIBLE: &'static str = visible::IN_PRODUCT;
+    type Event = WebhookEvent;
+    type Content = WebhookContent;
 
     fn post(
-        row: Option<WebhookRow>,
-        event: &Recorded,
-    ) -> Result<Option<WebhookRow>, ContractError> {
-        let row = match (row, event.decode::<WebhookEvent>()?) {
+        webhook: Option<WebhookContent>,
+        event: WebhookEvent,
+        envelope: &Recorded,
+    ) -> Option<WebhookContent> {
+        match (webhook, event) {
             (
                 _,
                 WebhookEvent::Created {
@@ -63,9 +63,7 @@ impl ReadModel for Webhooks {
                     headers,
                     rate_limit,
                 },
-            ) => Some(WebhookRow {
-                id: event.stream.id,
-                product_id: event.product_id,
+            ) => Some(WebhookContent {
                 url,
                 events,
                 description,
@@ -77,28 +75,17 @@ impl ReadModel for Webhooks {
                 failing_since: None,
                 generation: 0,
                 previous_secret_valid_until: None,
-                version: event.version,
-                created_at: event.recorded_at,
-                created_position: event.position,
-                updated_at: event.recorded_at,
-                created_by: event.metadata.actor.id,
-                position: event.position,
+                created_position: envelope.position,
             }),
             (None, _) | (_, WebhookEvent::Deleted {}) => None,
-            (Some(row), change) => Some(row.after(change, event.position)),
-        };
-        Ok(row.map(|row| WebhookRow {
-            version: event.version,
-            updated_at: event.recorded_at,
-            position: event.position,
-            ..row
-        }))
+            (Some(webhook), event) => Some(webhook.after(event, envelope.position)),
+        }
     }
 }
 
-impl WebhookRow {
-    fn after(self, change: WebhookEvent, position: Position) -> Self {
-        match change {
+impl WebhookContent {
+    fn after(self, event: WebhookEvent, position: Position) -> Self {
+        match event {
             WebhookEvent::Updated {
                 url,
                 events,
@@ -150,41 +137,11 @@ impl WebhookRow {
     }
 }
 
-/// An endpoint of the viewer's product.
-pub async fn get(
-    database: &Database,
-    viewer: Viewer,
-    id: Uuid,
-) -> Result<Option<WebhookRow>, QueryError> {
-    const GET: &str = "
-        select row_to_json(w)::text from webhooks w
-        where id = $1 and ($2::uuid is null or product_id = $2)";
-    row(database, GET, &[&id, &viewer.product_id]).await
-}
-
-/// The endpoints of the viewer's product, newest first.
-pub async fn list(
-    database: &Database,
-    viewer: Viewer,
-    cursor: Cursor,
-) -> Result<List<WebhookRow>, QueryError> {
-    const LIST: &str = "
-        select row_to_json(w)::text from webhooks w
-        where id < $1 and ($2::uuid is null or product_id = $2) order by id desc limit $3";
-    let found = rows(
-        database,
-        LIST,
-        &[&cursor.from(), &viewer.product_id, &cursor.rows()],
-    )
-    .await?;
-    Ok(List::of(found, cursor, |row: &WebhookRow| row.id))
-}
-
 /// The enabled endpoints of some products.
 pub async fn enabled(
     database: &Database,
     products: &[Uuid],
-) -> Result<Vec<WebhookRow>, QueryError> {
+) -> Result<Vec<Row<WebhookContent>>, QueryError> {
     const ENABLED: &str = "
         select row_to_json(w)::text from webhooks w where product_id = any($1) and status = 'enabled'";
     rows(database, ENABLED, &[&products]).await

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use domain::delivery::webhook::covers;
-use projections::delivery::webhook::{self, WebhookRow};
-use projections::{PostError, Readers};
+use projections::delivery::webhook::{self, WebhookContent};
+use projections::{PostError, Readers, Row};
 use store::Recorded;
 use uuid::Uuid;
 
@@ -50,7 +50,7 @@ impl Reaction for Fanout {
                     endpoints
                         .iter()
                         .filter(|endpoint| subscribes(endpoint, event))
-                        .map(|endpoint| delivery(event, endpoint.id, None))
+                        .map(|endpoint| delivery(event, endpoint.facts.id, None))
                 })
                 .collect(),
             ..Consequences::default()
@@ -59,10 +59,10 @@ impl Reaction for Fanout {
 }
 
 /// Whether an endpoint wants an event that happened after it was created.
-fn subscribes(endpoint: &WebhookRow, event: &Recorded) -> bool {
-    endpoint.product_id == event.product_id
-        && endpoint.created_position < event.position
-        && wants(endpoint.events.iter(), &event.event_type)
+fn subscribes(endpoint: &Row<WebhookContent>, event: &Recorded) -> bool {
+    endpoint.facts.product_id == event.product_id
+        && endpoint.content.created_position < event.position
+        && wants(endpoint.content.events.iter(), &event.event_type)
 }
 
 /// Whether any of the patterns covers a type that may be delivered.

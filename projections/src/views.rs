@@ -1,0 +1,137 @@
+//! Resources as they were at a version, a position or a time: the read model's own fold, over one stream.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+
+use domain::{ContractError, StreamId};
+use quick_cache::sync::Cache;
+use serde::Serialize;
+use store::{Direction, EventStore, ReadError, Recorded};
+use uuid::Uuid;
+
+use crate::read_model::{ReadModel, Row, post};
+
+/// Rows that are kept, so that the next command on the same thing need not read its stream.
+const KEPT: usize = 4_096;
+/// Rows with more bytes of JSON than this are not: a few of them would take all the memory.
+const LARGEST: usize = 16 << 10;
+const PAGE: usize = 500;
+
+/// Why a view could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The stream could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An event of it cannot be understood.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+}
+
+/// Makes views of single streams.
+pub struct Views {
+    store: Arc<dyn EventStore>,
+    kept: Cache<StreamId, Arc<dyn Any + Send + Sync>>,
+}
+
+impl Views {
+    pub fn new(store: Arc<dyn EventStore>) -> Self {
+        Self {
+            store,
+            kept: Cache::new(KEPT),
+        }
+    }
+
+    /// The resource right after a version of its stream. `new` are events that a command has just appended: if they
+    /// follow what is kept, nothing needs to be read.
+    pub async fn at_version<M: ReadModel>(
+        &self,
+        id: Uuid,
+        version: i64,
+        new: &[Recorded],
+    ) -> Result<Option<Row<M::Content>>, ViewError> {
+        let stream = StreamId::new(M::NAME, id);
+        let base = self
+            .kept::<M>(&stream)
+            .filter(|row| row.facts.version <= version);
+        let base_version = base.as_ref().map_or(0, |row| row.facts.version);
+        let next: Vec<&Recorded> = new
+            .iter()
+            .filter(|event| event.stream == stream && event.version > base_version)
+            .collect();
+        let complete = i64::try_from(next.len()).is_ok_and(|n| base_version + n == version);
+        let row = if complete {
+            next.into_iter()
+                .try_fold(base, |row, event| post::<M>(row, event))?
+        } else {
+            self.while_holds::<M>(id, |event| event.version <= version)
+                .await?
+        };
+        match &row {
+            Some(row) if size(row) <= LARGEST => self.kept.insert(stream, Arc::new(row.clone())),
+            Some(_) | None => {
+                self.kept.remove(&stream);
+            }
+        }
+        Ok(row)
+    }
+
+    fn kept<M: ReadModel>(&self, stream: &StreamId) -> Option<Row<M::Content>> {
+        let kept = self.kept.get(stream)?;
+        kept.downcast_ref::<Row<M::Content>>().cloned()
+    }
+
+    /// The resource as it was when the condition last held for its events, in their order.
+    pub async fn while_holds<M: ReadModel>(
+        &self,
+        id: Uuid,
+        holds: impl Fn(&Recorded) -> bool + Send,
+    ) -> Result<Option<Row<M::Content>>, ViewError> {
+        let events = self.history::<M>(id).await?;
+        events
+            .iter()
+            .take_while(|event| holds(event))
+            .try_fold(None, |row, event| Ok(post::<M>(row, event)?))
+    }
+
+    /// Every event of a resource.
+    pub async fn history<M: ReadModel>(&self, id: Uuid) -> Result<Vec<Recorded>, ReadError> {
+        let stream = StreamId::new(M::NAME, id);
+        let mut events: Vec<Recorded> = Vec::new();
+        loop {
+            let from = events.last().map_or(0, |event| event.version);
+            let page = self
+                .store
+                .read_stream(&stream, from, Direction::Forwards, PAGE)
+                .await?;
+            let more = page.len() == PAGE;
+            events.extend(page);
+            if !more {
+                return Ok(events);
+            }
+        }
+    }
+}
+
+/// Bytes of a row's JSON.
+fn size(row: &impl Serialize) -> usize {
+    let mut counter = Counter(0);
+    match serde_json::to_writer(&mut counter, row) {
+        Ok(()) => counter.0,
+        Err(_) => usize::MAX,
+    }
+}
+
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
