@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use store::{Database, EventStore, Filter, Position, Recorded};
 use tokio::sync::watch;
 use tokio_postgres::Client;
@@ -66,14 +65,12 @@ impl Runner {
     async fn lead(&self, head: &mut watch::Receiver<Position>) -> Result<(), PostError> {
         let mut client = self.database.connect().await?;
         let consumer = &self.reader.consumer;
-        let locked = client
-            .query_one(
-                "select pg_try_advisory_lock(hashtextextended('daybook consumer ' || $1, 0))",
-                &[&consumer.name()],
-            )
-            .await?;
-        if !locked.get::<_, bool>(0) {
-            return self.follow(&client).await;
+        while !self.lock(&client).await? {
+            self.follow(&client).await?;
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(RETRY) => {}
+            }
         }
         // What a crash undoes here is posted again: the checkpoint goes with it.
         client.batch_execute("set synchronous_commit = off").await?;
@@ -86,13 +83,19 @@ impl Runner {
             while position < known && !self.shutdown.is_cancelled() {
                 position = self.step(&mut client, position, BATCH).await?;
                 self.reader.stop(None);
-                self.measure(position, *head.borrow(), None);
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
                 changed = head.changed() => if changed.is_err() { return Ok(()) },
             }
         }
+    }
+
+    async fn lock(&self, client: &Client) -> Result<bool, PostError> {
+        const LOCK: &str =
+            "select pg_try_advisory_lock(hashtextextended('daybook consumer ' || $1, 0))";
+        let name = self.reader.consumer.name();
+        Ok(client.query_one(LOCK, &[&name]).await?.get(0))
     }
 
     /// Another node runs it: keep an eye on how far that one is.
@@ -159,29 +162,9 @@ impl Runner {
             Ok(()) => {
                 consumer.posted();
                 self.reader.advance(page.scanned_to);
-                if let Some(last) = page.events.last() {
-                    self.measure(page.scanned_to, *self.store.head().borrow(), Some(last));
-                }
                 Ok(page.scanned_to)
             }
         }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a metric")]
-    fn measure(&self, position: Position, head: Position, last: Option<&Recorded>) {
-        let name = self.reader.consumer.name();
-        let behind = (head - position).max(0);
-        metrics::gauge!("daybook_projection_lag_positions", "projection" => name)
-            .set(behind as f64);
-        let seconds = match last {
-            Some(event) if behind > 0 => {
-                let lag = Utc::now() - event.recorded_at;
-                lag.num_milliseconds().max(0) as f64 / 1000.0
-            }
-            Some(_) | None if behind == 0 => 0.0,
-            Some(_) | None => return,
-        };
-        metrics::gauge!("daybook_projection_lag_seconds", "projection" => name).set(seconds);
     }
 }
 

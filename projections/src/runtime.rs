@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use serde::Serialize;
-use store::{Database, EventStore, Position};
+use store::{Database, EventStore, Filter, Position};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,9 @@ use crate::{Consumer, checkpoint};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a waiting read looks at the checkpoint itself, in case another node runs the projection.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// How often the lag is measured.
+const MEASURE: Duration = Duration::from_secs(1);
 
 /// The read model has not come as far as the read asks; try again a little later.
 #[derive(Debug, thiserror::Error)]
@@ -171,5 +175,42 @@ impl Runtime {
             };
             tasks.spawn(runner.run());
         }
+        let (readers, store) = (self.readers.clone(), Arc::clone(&self.store));
+        tasks.spawn(measure(readers, store, shutdown.clone()));
     }
+}
+
+/// Keeps the lag gauges up to date, also those of a consumer that stands still.
+async fn measure(readers: Readers, store: Arc<dyn EventStore>, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        for reader in readers.readers.iter() {
+            let name = reader.consumer.name();
+            let position = *reader.position.borrow();
+            let behind = *store.head().borrow() - position;
+            #[expect(clippy::cast_precision_loss, reason = "a metric")]
+            metrics::gauge!("daybook_projection_lag_positions", "projection" => name)
+                .set(behind.max(0) as f64);
+            metrics::gauge!("daybook_projection_lag_seconds", "projection" => name).set(
+                if behind > 0 {
+                    age_of_next(store.as_ref(), position).await
+                } else {
+                    0.0
+                },
+            );
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(MEASURE) => {}
+        }
+    }
+}
+
+/// Seconds since the first event that a consumer has not seen yet was recorded.
+async fn age_of_next(store: &dyn EventStore, position: Position) -> f64 {
+    let next = store.read_all(position, &Filter::default(), 1).await;
+    let recorded_at = next
+        .ok()
+        .and_then(|page| Some(page.events.first()?.recorded_at));
+    let age = recorded_at.map_or(TimeDelta::zero(), |at| Utc::now() - at);
+    age.as_seconds_f64().max(0.0)
 }
