@@ -1,0 +1,36 @@
+# run · test · demo · bench · fmt. They need a Rust toolchain; what else is missing they install on Debian.
+
+# A release build that is quick to make; the profile is in Cargo.toml.
+BUILD = cargo build --profile serve --bin daybook
+DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
+
+.PHONY: run test demo bench fmt compiler postgres
+
+run: compiler $(if $(DATABASE_URL),,postgres)
+	$(BUILD)
+	exec $(DAYBOOK) serve
+
+test: compiler postgres
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+	scripts/test-alerts.sh
+
+# On the project's own documents, or on DIR; against DAYBOOK_SERVER with DAYBOOK_KEY, or a server of its own.
+DIR = docs
+demo: compiler postgres
+	$(BUILD)
+	scripts/demo.sh $(DAYBOOK) $(DIR)
+
+# All, or a few with ONLY=append_64,http_command_64.
+bench: compiler postgres
+	cargo bench --profile serve --bench daybook -- $(ONLY)
+
+fmt:
+	cargo fmt --all
+
+compiler:
+	@scripts/ensure-compiler.sh
+
+postgres:
+	@scripts/ensure-postgres.sh
