@@ -5,12 +5,13 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
+use crate::problem::Problem;
 
 /// Ties together everything that one request sets off.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,7 @@ pub struct Correlation(pub Uuid);
 
 const HEADERS: [&str; 2] = ["daybook-correlation-id", "x-correlation-id"];
 
-/// Gives every request a correlation id, a span, a measurement, and every answer its position.
+/// Gives every request a correlation id, a span, a bound in time, a measurement, and every answer its position.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let correlation_id = HEADERS
@@ -33,7 +34,10 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("http", %method, route, %correlation_id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answered = tokio::time::timeout(app.limits.timeout, next.run(request).instrument(span.clone()));
+    let mut response = answered
+        .await
+        .unwrap_or_else(|_| Problem::timed_out(app.limits.timeout).into_response());
 
     let status = response.status();
     span.in_scope(|| {

@@ -1,5 +1,7 @@
 //! Errors on the wire: problem details (RFC 9457) with a stable code.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -91,6 +93,18 @@ impl Problem {
             "not_found",
             format!("there is no such {what}"),
         )
+    }
+
+    /// The answer did not get ready in time. Its command may still take effect.
+    pub fn timed_out(after: Duration) -> Self {
+        let detail = format!(
+            "no answer within {} s; repeat a command with the same Idempotency-Key: it takes effect once",
+            after.as_secs()
+        );
+        Self {
+            code: "timed_out".into(),
+            ..Self::unavailable(detail)
+        }
     }
 
     fn unavailable(detail: impl Into<String>) -> Self {
