@@ -34,7 +34,10 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("http", %method, route, %correlation_id);
-    let answered = tokio::time::timeout(app.limits.timeout, next.run(request).instrument(span.clone()));
+    let answered = tokio::time::timeout(
+        app.limits.timeout,
+        next.run(request).instrument(span.clone()),
+    );
     let mut response = answered
         .await
         .unwrap_or_else(|_| Problem::timed_out(app.limits.timeout).into_response());
