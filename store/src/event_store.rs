@@ -18,13 +18,14 @@ pub enum AppendError {
         /// 0: the stream has no event.
         actual: i64,
     },
-    /// The idempotency key was used before; nothing was appended now.
+    /// The idempotency key was used before, by other events; nothing was appended now.
     #[error("the idempotency key was used before")]
     Repeated(Box<Receipt>),
     /// The events themselves cannot be stored.
     #[error("the log does not take these events: {0}")]
     Rejected(String),
-    /// The log could not be reached, or gave up; the events are not in it.
+    /// The log could not be reached, or gave up. If that was at the commit, the events may be in it: append them again to
+    /// find out.
     #[error("the log is not available: {0}")]
     Unavailable(String),
 }

@@ -303,7 +303,7 @@ impl Supervisor {
         let programs = Programs::find(&cluster)?;
         // Only at first: a cluster that disappears under a running server must not come back empty.
         if self.first.is_some() {
-            cluster.initialise(&programs, &lock)?;
+            cluster.initialise(&programs, &lock, self.settings)?;
         }
         let mut server = Server::launch(&cluster, &programs, &lock, self.settings)?;
         self.since = Instant::now();

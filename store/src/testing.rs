@@ -1,17 +1,19 @@
 //! PostgreSQL for tests: one server for each test process, a fresh database for each test.
 //!
-//! Everything is made in a directory of this process. The server ends with the process, however that ends; the directory is
-//! removed by the next test process that starts.
+//! The server ends with the process, however that ends, and then everything that was made is removed.
 #![allow(
     clippy::expect_used,
     reason = "a test that gets no database has nothing to go on with"
 )]
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use std::{env, io};
 
 use tokio::sync::OnceCell;
@@ -25,6 +27,9 @@ const TEMPLATE: &str = "daybook";
 
 /// Names the directories of all test processes.
 const PREFIX: &str = "daybook-tests-";
+
+/// No test process lives longer.
+const LONGEST_RUN: Duration = Duration::from_hours(24);
 
 static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
 
@@ -62,7 +67,7 @@ pub async fn postgres(data_dir: &Path) -> PrivatePostgres {
         .expect("PostgreSQL starts")
 }
 
-/// A new directory, open to PostgreSQL's account, that goes away some time after this process.
+/// A new directory, open to PostgreSQL's account, that goes away with this process.
 pub fn directory() -> PathBuf {
     static HOME: LazyLock<Home> = LazyLock::new(|| {
         sweep();
@@ -95,43 +100,55 @@ async fn copy_template(server: &PrivatePostgres, name: &str) -> Result<(), tokio
         .await
 }
 
-/// The directory of this process, and the lock that shows that the process lives.
+/// The directory of this process, and who removes it.
 struct Home {
     directory: PathBuf,
-    _alive: File,
+    _remover: Child,
 }
 
 impl Home {
     fn make() -> io::Result<Self> {
         let id = Uuid::new_v4().simple();
-        let unlocked = env::temp_dir().join(format!(".{PREFIX}{id}"));
-        create_open(&unlocked)?;
-        let alive = File::create(unlocked.join("alive"))?;
-        alive.lock()?;
-        // Renamed only now: a directory that can be found and is not locked belongs to nobody.
         let directory = env::temp_dir().join(format!("{PREFIX}{id}"));
-        fs::rename(&unlocked, &directory)?;
+        create_open(&directory)?;
+        // Its standard input ends when this process is dead, however it died. The server may be a little later.
+        let remover = Command::new("sh")
+            .args([
+                "-c",
+                "read -r _; rm -rf \"$0\" || { sleep 1; rm -rf \"$0\"; }",
+            ])
+            .arg(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
         Ok(Self {
             directory,
-            _alive: alive,
+            _remover: remover,
         })
     }
 }
 
-/// Removes what dead test processes left behind, as far as it is ours to remove.
+/// Removes what is left where the machine, or a container, ended with everything in it.
 fn sweep() {
-    let Ok(entries) = fs::read_dir(env::temp_dir()) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let directory = entry.path();
-        let is_dead = || {
-            File::open(directory.join("alive"))?
-                .try_lock()
-                .map_err(io::Error::from)
+    for entry in fs::read_dir(env::temp_dir())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let is_old = || {
+            entry
+                .metadata()?
+                .modified()?
+                .elapsed()
+                .map_err(io::Error::other)
         };
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_dead().is_ok() {
-            let _ = fs::remove_dir_all(&directory);
+        if entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && is_old().is_ok_and(|age| age > LONGEST_RUN)
+        {
+            // Or another process does.
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

@@ -17,15 +17,18 @@ from unnest($1::bigint[], $2::uuid[], $3::text[], $4::uuid[], $5::bigint[], $6::
     as row (position, product_id, category, stream_id, version, event_id, type, contract_version,
         data, metadata, correlation_id, causation_id)";
 
-const RECEIPT: &str = "
+// An array of arrays would have to be rectangular, so the event ids come as text.
+const RECEIPTS: &str = "
 insert into log.receipts (key, fingerprint, position, category, stream_id, version, event_ids, recorded_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)";
+select key, fingerprint, position, category, stream_id, version, event_ids::uuid[], $8
+from unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], $7::text[])
+    as row (key, fingerprint, position, category, stream_id, version, event_ids)";
 
 const HEAD: &str = "update log.head set position = $1, recorded_at = $2";
 
 pub struct Statements {
     events: Statement,
-    receipt: Statement,
+    receipts: Statement,
     head: Statement,
 }
 
@@ -33,7 +36,7 @@ impl Statements {
     pub async fn prepare(client: &Client) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             events: client.prepare(EVENTS).await?,
-            receipt: client.prepare(RECEIPT).await?,
+            receipts: client.prepare(RECEIPTS).await?,
             head: client.prepare(HEAD).await?,
         })
     }
@@ -92,7 +95,7 @@ impl<'a> Rows<'a> {
         self.event_ids.push(event.event_id);
         self.types.push(&event.event_type);
         self.contract_versions
-            .push(i16::try_from(event.contract_version).unwrap_or(i16::MAX));
+            .push(event.contract_version.cast_signed());
         self.data.push(&event.data);
         self.metadata.push(Json(&event.metadata));
         self.correlation_ids.push(event.correlation_id);
@@ -110,15 +113,10 @@ impl<'a> Rows<'a> {
         statements: &Statements,
         head: Position,
     ) -> Result<(), tokio_postgres::Error> {
-        let receipts = futures::future::try_join_all(
-            self.receipts
-                .iter()
-                .map(|(key, receipt)| self.write_receipt(client, statements, key, receipt)),
-        );
         // Pipelined: a commit behind a failed statement rolls back, and the statement's own error is returned.
         futures::try_join!(
             self.write_events(client, statements, head),
-            receipts,
+            self.write_receipts(client, statements),
             client.batch_execute("commit")
         )?;
         Ok(())
@@ -156,27 +154,38 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    async fn write_receipt(
+    async fn write_receipts(
         &self,
         client: &Client,
         statements: &Statements,
-        key: &[u8],
-        receipt: &Receipt,
-    ) -> Result<u64, tokio_postgres::Error> {
-        client
-            .execute(
-                &statements.receipt,
-                &[
-                    &key,
-                    &receipt.fingerprint,
-                    &receipt.position,
-                    &receipt.stream.category,
-                    &receipt.stream.id,
-                    &receipt.version,
-                    &receipt.event_ids,
-                    &self.recorded_at,
-                ],
-            )
-            .await
+    ) -> Result<(), tokio_postgres::Error> {
+        if self.receipts.is_empty() {
+            return Ok(());
+        }
+        fn column<'a, T>(
+            receipts: &'a [(&'a [u8], Receipt)],
+            value: impl Fn(&'a Receipt) -> T,
+        ) -> Vec<T> {
+            receipts.iter().map(|(_, receipt)| value(receipt)).collect()
+        }
+        let keys: Vec<_> = self.receipts.iter().map(|(key, _)| *key).collect();
+        let columns: [&(dyn ToSql + Sync); 8] = [
+            &keys,
+            &column(&self.receipts, |receipt| receipt.fingerprint.as_slice()),
+            &column(&self.receipts, |receipt| receipt.position),
+            &column(&self.receipts, |receipt| receipt.stream.category.as_str()),
+            &column(&self.receipts, |receipt| receipt.stream.id),
+            &column(&self.receipts, |receipt| receipt.version),
+            &column(&self.receipts, |receipt| array(&receipt.event_ids)),
+            &self.recorded_at,
+        ];
+        client.execute(&statements.receipts, &columns).await?;
+        Ok(())
     }
+}
+
+/// The text of a PostgreSQL array.
+fn array(ids: &[Uuid]) -> String {
+    let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }

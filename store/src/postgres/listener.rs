@@ -1,6 +1,8 @@
 //! Wakes this node when another appends, and the others when this one does.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,9 +17,9 @@ const CHANNEL: &str = "daybook_log";
 /// How often the head is read without having been woken, in case a notification was lost with its connection.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Follows the head of the log for as long as anyone watches it.
+/// Follows the head of the log without end.
 pub async fn run(database: Database, head: Arc<watch::Sender<Position>>) {
-    while !head.is_closed() {
+    loop {
         let outcome = match database.connect_listening().await {
             Ok((client, messages)) => follow(&client, messages, &head).await,
             Err(error) => Err(error),
@@ -37,11 +39,14 @@ async fn follow(
     mut messages: Messages,
     head: &watch::Sender<Position>,
 ) -> Result<(), tokio_postgres::Error> {
+    // The furthest position that any node has announced: nobody need repeat what all have heard.
+    let announced = AtomicI64::new(0);
     let receive = async {
         while let Some(message) = messages.next().await {
             if let AsyncMessage::Notification(notification) = message?
                 && let Ok(position) = notification.payload().parse()
             {
+                announced.fetch_max(position, Ordering::Relaxed);
                 advance(head, position);
             }
         }
@@ -49,7 +54,7 @@ async fn follow(
     };
     tokio::select! {
         outcome = receive => outcome,
-        outcome = announce(client, head) => outcome,
+        outcome = announce(client, head, &announced) => outcome.map(|never| match never {}),
     }
 }
 
@@ -57,26 +62,25 @@ async fn follow(
 async fn announce(
     client: &Client,
     head: &watch::Sender<Position>,
-) -> Result<(), tokio_postgres::Error> {
+    announced: &AtomicI64,
+) -> Result<Infallible, tokio_postgres::Error> {
     client.batch_execute(&format!("listen {CHANNEL}")).await?;
     let mut watcher = head.subscribe();
-    let mut announced = *watcher.borrow_and_update();
+    // Appends since the last connection broke.
+    watcher.mark_changed();
     loop {
-        let changed = tokio::time::timeout(POLL, watcher.changed()).await;
-        let position = *watcher.borrow_and_update();
-        if position > announced {
-            client
-                .execute(
-                    "select pg_notify($1, $2)",
-                    &[&CHANNEL, &position.to_string()],
-                )
-                .await?;
-            announced = position;
-        } else if changed.is_err() {
-            let row = client
-                .query_one("select position from log.head", &[])
-                .await?;
-            advance(head, row.get(0));
+        let row = client
+            .query_one("select position from log.head", &[])
+            .await?;
+        advance(head, row.get(0));
+        while tokio::time::timeout(POLL, watcher.changed()).await.is_ok() {
+            let position = *watcher.borrow_and_update();
+            if position > announced.fetch_max(position, Ordering::Relaxed) {
+                let payload = position.to_string();
+                client
+                    .execute("select pg_notify($1, $2)", &[&CHANNEL, &payload])
+                    .await?;
+            }
         }
     }
 }

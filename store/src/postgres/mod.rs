@@ -12,6 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::StreamId;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 pub use database::{Database, OpenError};
@@ -30,6 +31,7 @@ pub struct PostgresStore {
     database: Database,
     appends: mpsc::Sender<Pending>,
     head: Arc<watch::Sender<Position>>,
+    listener: AbortHandle,
 }
 
 impl PostgresStore {
@@ -39,12 +41,20 @@ impl PostgresStore {
         let (appends, queue) = mpsc::channel(QUEUE);
         let writer = Writer::connect(database.clone(), Arc::clone(&head)).await?;
         tokio::spawn(writer.run(queue));
-        tokio::spawn(listener::run(database.clone(), Arc::clone(&head)));
+        let listener = tokio::spawn(listener::run(database.clone(), Arc::clone(&head)));
         Ok(Arc::new(Self {
             database,
             appends,
             head,
+            listener: listener.abort_handle(),
         }))
+    }
+}
+
+/// The writer ends with its queue; the listener has to be told.
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.listener.abort();
     }
 }
 

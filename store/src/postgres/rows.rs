@@ -28,7 +28,7 @@ pub fn recorded(row: &Row) -> Result<Recorded, ReadError> {
         version: row.get(4),
         event_id: row.get(5),
         event_type: row.get(6),
-        contract_version: contract_version.unsigned_abs(),
+        contract_version: contract_version.cast_unsigned(),
         data: row.get(8),
         metadata,
         correlation_id: row.get(10),

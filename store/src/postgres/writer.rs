@@ -16,7 +16,7 @@ use super::database::{Database, OpenError, detail};
 use super::insert;
 use super::listener::advance;
 use super::rows::{self, RECEIPT_COLUMNS};
-use crate::{Append, AppendError, Appended, Position, Receipt};
+use crate::{Append, AppendError, Appended, NewEvent, Position, Receipt};
 
 /// Events in one transaction, beyond which the next append waits for the next batch.
 const MAX_EVENTS: usize = 4096;
@@ -24,6 +24,8 @@ const MAX_EVENTS: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
 /// How long appends wait for a lost connection to come back.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Between two attempts to get it back.
+const RECONNECT: Duration = Duration::from_millis(100);
 
 /// An append and the caller that waits for it.
 pub struct Pending {
@@ -48,6 +50,9 @@ struct Session {
     existing: Statement,
     insert: insert::Statements,
 }
+
+// Whatever the database's default is: each statement must see what was committed before the lock was got.
+const BEGIN: &str = "begin isolation level read committed";
 
 const LOCK: &str =
     "select position, greatest(clock_timestamp(), recorded_at) from log.head for update";
@@ -118,7 +123,8 @@ impl Writer {
     async fn commit(&mut self, batch: Vec<Pending>) {
         let (appends, replies): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|p| (p.append, p.reply)).unzip();
-        let verdicts = self.commit_or_retry(&appends).await;
+        let deadline = Instant::now() + PATIENCE;
+        let verdicts = self.commit_or_retry(&appends, deadline).await;
         for (reply, verdict) in replies.into_iter().zip(verdicts) {
             // A caller that went away does not mind.
             let _ = reply.send(verdict);
@@ -126,23 +132,20 @@ impl Writer {
     }
 
     /// Tries until the database gives an answer. A connection that broke at the commit leaves it open whether
-    /// the batch is in the log; its event ids tell.
-    async fn commit_or_retry(&mut self, appends: &[Append]) -> Vec<Verdict> {
-        let deadline = Instant::now() + PATIENCE;
+    /// the batch is in the log; the next attempt finds out.
+    async fn commit_or_retry(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
         loop {
-            let error = match self.try_commit(appends).await {
-                Ok(verdicts) => return self.recognise(appends, verdicts).await,
+            let error = match self.attempt(appends).await {
+                Ok(Some(verdicts)) => return verdicts,
+                Ok(None) => return self.commit_one_by_one(appends, deadline).await,
                 Err(error) => error,
             };
-            if error.as_db_error().is_some() && !self.session.client.is_closed() {
-                return self.commit_one_by_one(appends, &error).await;
-            }
             tracing::warn!(error = detail(&error), "lost the connection that appends");
             if Instant::now() > deadline {
                 let unavailable = || Err(AppendError::Unavailable(detail(&error)));
                 return appends.iter().map(|_| unavailable()).collect();
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(RECONNECT).await;
             if let Ok(session) = Session::open(&self.database).await {
                 self.session = session;
             }
@@ -150,86 +153,102 @@ impl Writer {
     }
 
     /// A batch that the database refuses is taken apart, so that only the append at fault fails.
-    async fn commit_one_by_one(
-        &mut self,
-        appends: &[Append],
-        error: &tokio_postgres::Error,
-    ) -> Vec<Verdict> {
-        if let [append] = appends {
-            return vec![self.explain(append, error).await];
-        }
+    async fn commit_one_by_one(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
         let mut verdicts = Vec::with_capacity(appends.len());
         for append in appends {
-            verdicts.extend(Box::pin(self.commit_or_retry(std::slice::from_ref(append))).await);
+            let append = std::slice::from_ref(append);
+            verdicts.extend(Box::pin(self.commit_or_retry(append, deadline)).await);
         }
         verdicts
     }
 
-    async fn explain(&self, append: &Append, error: &tokio_postgres::Error) -> Verdict {
-        match self.placed_before(append).await {
-            Ok(Some(appended)) => Ok(appended),
-            Ok(None) if is_fault_of_the_events(error) => Err(AppendError::Rejected(detail(error))),
-            Ok(None) => Err(AppendError::Unavailable(detail(error))),
-            Err(error) => Err(AppendError::Unavailable(detail(&error))),
+    /// The verdicts; none if the database refuses the batch for something that one of its appends has. An error says that
+    /// the connection is lost.
+    async fn attempt(
+        &self,
+        appends: &[Append],
+    ) -> Result<Option<Vec<Verdict>>, tokio_postgres::Error> {
+        let error = match self.transact(appends).await {
+            Ok(verdicts) => return self.recognise(appends, verdicts).await.map(Some),
+            Err(error) => error,
+        };
+        // Fails where the error was that of a lost connection.
+        self.session.client.batch_execute("rollback").await?;
+        match appends {
+            [append] => Ok(Some(vec![self.explain(append, &error).await?])),
+            _ => Ok(None),
         }
     }
 
-    /// A conflict of an append with its own earlier self is no conflict.
-    async fn recognise(&self, appends: &[Append], mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    /// Why a single append was refused.
+    async fn explain(
+        &self,
+        append: &Append,
+        error: &tokio_postgres::Error,
+    ) -> Result<Verdict, tokio_postgres::Error> {
+        let existing = self.existing(append.events.iter()).await?;
+        Ok(match existing.place(append) {
+            Some(appended) => Ok(appended),
+            None if is_fault_of_the_events(error) => Err(AppendError::Rejected(detail(error))),
+            None => Err(AppendError::Unavailable(detail(error))),
+        })
+    }
+
+    /// An append that conflicts with its own earlier self, or finds its own receipt, is in the log.
+    async fn recognise(
+        &self,
+        appends: &[Append],
+        mut verdicts: Vec<Verdict>,
+    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+        let is_doubtful = |verdict: &Verdict| {
+            matches!(
+                verdict,
+                Err(AppendError::Conflict { .. } | AppendError::Repeated(_))
+            )
+        };
+        let doubtful = appends
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, verdict)| is_doubtful(verdict));
+        let existing = self
+            .existing(doubtful.flat_map(|(append, _)| &append.events))
+            .await?;
         for (append, verdict) in appends.iter().zip(&mut verdicts) {
-            if matches!(verdict, Err(AppendError::Conflict { .. }))
-                && let Ok(Some(appended)) = self.placed_before(append).await
+            if is_doubtful(verdict)
+                && let Some(appended) = existing.place(append)
             {
                 *verdict = Ok(appended);
             }
         }
-        verdicts
+        Ok(verdicts)
     }
 
-    /// Where the events of an append are, if all of them are in the log.
-    async fn placed_before(
+    /// Those of the events that are in the log.
+    async fn existing(
         &self,
-        append: &Append,
-    ) -> Result<Option<Appended>, tokio_postgres::Error> {
-        let ids: Vec<Uuid> = append.events.iter().map(|event| event.event_id).collect();
+        events: impl Iterator<Item = &NewEvent>,
+    ) -> Result<Existing, tokio_postgres::Error> {
+        let ids: Vec<Uuid> = events.map(|event| event.event_id).collect();
         if ids.is_empty() {
-            return Ok(None);
+            return Ok(Existing::default());
         }
-        let rows = self
-            .session
-            .client
-            .query(&self.session.existing, &[&ids])
-            .await?;
-        let found: HashMap<Uuid, (Position, i64, DateTime<Utc>)> = rows
-            .iter()
-            .map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3))))
-            .collect();
-        Ok(ids
-            .iter()
-            .map(|id| found.get(id).copied())
-            .collect::<Option<Vec<_>>>()
-            .and_then(|places| {
-                let &(position, _, recorded_at) = places.last()?;
-                Some(Appended {
-                    position,
-                    placed: places.iter().map(|place| (place.0, place.1)).collect(),
-                    recorded_at,
-                })
-            }))
+        let session = &self.session;
+        let rows = session.client.query(&session.existing, &[&ids]).await?;
+        let mut existing = Existing::default();
+        for row in &rows {
+            let position = row.get(1);
+            // Whoever is told of it can read it here.
+            advance(&self.head, position);
+            existing
+                .0
+                .insert(row.get(0), (position, row.get(2), row.get(3)));
+        }
+        Ok(existing)
     }
 
     /// One transaction: lock, look, decide which appends hold, insert those, commit.
-    async fn try_commit(&self, appends: &[Append]) -> Result<Vec<Verdict>, tokio_postgres::Error> {
-        let outcome = self.transact(appends).await;
-        if outcome.is_err() && !self.session.client.is_closed() {
-            self.session.client.batch_execute("rollback").await?;
-        }
-        outcome
-    }
-
     async fn transact(&self, appends: &[Append]) -> Result<Vec<Verdict>, tokio_postgres::Error> {
         let mut ground = self.lock_and_look(appends).await?;
-        let before = ground.position;
         let mut rows = insert::Rows::new(ground.recorded_at);
         let verdicts: Vec<_> = appends
             .iter()
@@ -237,9 +256,7 @@ impl Writer {
             .collect();
         rows.write(&self.session.client, &self.session.insert, ground.position)
             .await?;
-        if ground.position > before {
-            advance(&self.head, ground.position);
-        }
+        advance(&self.head, ground.position);
         Ok(verdicts)
     }
 
@@ -247,7 +264,7 @@ impl Writer {
     async fn lock_and_look(&self, appends: &[Append]) -> Result<Ground, tokio_postgres::Error> {
         let session = &self.session;
         let (categories, ids, keys) = wanted(appends);
-        let begin = session.client.batch_execute("begin");
+        let begin = session.client.batch_execute(BEGIN);
         let lock = session.client.query_one(&session.lock, &[]);
         let look = async {
             let versions: [&(dyn postgres_types::ToSql + Sync); 2] = [&categories, &ids];
@@ -278,6 +295,24 @@ impl Writer {
     }
 }
 
+/// Places of events that were in the log before: position, version, time.
+#[derive(Default)]
+struct Existing(HashMap<Uuid, (Position, i64, DateTime<Utc>)>);
+
+impl Existing {
+    /// Where an append is, if all of its events are in the log.
+    fn place(&self, append: &Append) -> Option<Appended> {
+        let ids = append.events.iter().map(|event| &event.event_id);
+        let places: Vec<_> = ids.map(|id| self.0.get(id)).collect::<Option<_>>()?;
+        let &&(position, _, recorded_at) = places.last()?;
+        Some(Appended {
+            position,
+            placed: places.iter().map(|place| (place.0, place.1)).collect(),
+            recorded_at,
+        })
+    }
+}
+
 /// The streams and keys that a batch touches.
 fn wanted(appends: &[Append]) -> (Vec<&str>, Vec<Uuid>, Vec<&[u8]>) {
     let mut streams: Vec<&StreamId> = appends
@@ -288,6 +323,7 @@ fn wanted(appends: &[Append]) -> (Vec<&str>, Vec<Uuid>, Vec<&[u8]>) {
                 .iter()
                 .map(|(stream, _)| stream)
                 .chain(append.events.iter().map(|event| &event.stream))
+                .chain(append.receipt.iter().map(|receipt| &receipt.stream))
         })
         .collect();
     streams.sort_unstable();

@@ -122,7 +122,7 @@ impl Cluster {
     }
 
     /// Makes the cluster unless it is there. The caller holds the lock.
-    pub fn initialise(&self, programs: &Programs, lock: &File) -> Result<()> {
+    pub fn initialise(&self, programs: &Programs, lock: &File, settings: &[&str]) -> Result<()> {
         if self.version().is_some() {
             return Ok(());
         }
@@ -149,6 +149,8 @@ impl Cluster {
                 "--auth-local=trust",
                 "--auth-host=reject",
             ])
+            // A server that will not wait for the disk need not begin with it.
+            .args(settings.contains(&"fsync=off").then_some("--no-sync"))
             .stdin(
                 lock.try_clone()
                     .map_err(io_error("share the lock of", &self.directory))?,

@@ -1,0 +1,50 @@
+//! What the contract suite runs against.
+
+use std::sync::Arc;
+
+use store::{Database, EventStore, PostgresStore, testing};
+use tokio_postgres::{Client, Config, NoTls};
+
+/// An empty log of a test's own.
+pub trait Backend: Sized {
+    async fn start() -> Self;
+
+    /// Another node on this log.
+    async fn node(&self) -> Arc<dyn EventStore>;
+}
+
+pub struct Postgres {
+    pub config: Config,
+}
+
+impl Backend for Postgres {
+    async fn start() -> Self {
+        Self {
+            config: testing::database().await,
+        }
+    }
+
+    async fn node(&self) -> Arc<dyn EventStore> {
+        node_on(&self.config).await
+    }
+}
+
+impl Postgres {
+    /// A session of the superuser, beside the store.
+    pub async fn client(&self) -> Client {
+        let (client, connection) = self.config.connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}
+
+/// A node on the log of any database.
+pub async fn node_on(config: &Config) -> Arc<dyn EventStore> {
+    let database = Database::open(config.clone()).await.unwrap();
+    PostgresStore::open(database).await.unwrap()
+}
+
+/// Whether the query, whose answer is one boolean, says so.
+pub async fn is_so(client: &Client, query: &str) -> bool {
+    client.query_one(query, &[]).await.unwrap().get(0)
+}

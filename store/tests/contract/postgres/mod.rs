@@ -1,0 +1,13 @@
+//! What is particular to PostgreSQL.
+
+mod broken_connections;
+mod immutability;
+mod invisible_row;
+
+mod load;
+mod long_log;
+mod model;
+mod processes;
+mod proxy;
+mod restart;
+mod surroundings;
