@@ -29,6 +29,8 @@ use crate::query::{self, Params, Path, Read, invalid_parameter};
 
 /// Events that are read at a time while streaming.
 const CHUNK: usize = 1_000;
+/// Payload bytes after which a page ends before it is full.
+const PAGE_BYTES: usize = 8 << 20;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -168,6 +170,7 @@ async fn page(
 ) -> Result<EventPage, Problem> {
     let mut items = Vec::new();
     let mut after = after;
+    let mut bytes = 0;
     // A filter that matches next to nothing in a long log ends early: the client goes on where this page stopped.
     for _ in 0..20 {
         let found = app
@@ -175,8 +178,13 @@ async fn page(
             .read_all(after, filter, limit - items.len())
             .await?;
         after = found.scanned_to;
+        bytes += found
+            .events
+            .iter()
+            .map(|event| event.data.len())
+            .sum::<usize>();
         items.extend(found.events);
-        if items.len() >= limit || after >= head {
+        if items.len() >= limit || after >= head || bytes > PAGE_BYTES {
             break;
         }
     }

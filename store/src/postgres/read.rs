@@ -1,11 +1,12 @@
 //! Reading the log.
 
 use std::fmt::Write as _;
+use std::pin::pin;
 
 use domain::StreamId;
 use futures::TryStreamExt;
 use postgres_types::{BorrowToSql, ToSql};
-use tokio_postgres::Row;
+use tokio_postgres::RowStream;
 use uuid::Uuid;
 
 use super::database::{Database, detail};
@@ -14,6 +15,8 @@ use crate::{Direction, Filter, OpenError, Page, Position, ReadError, Receipt, Re
 
 /// Positions that one filtered read looks at, however few events match: it stays short on any log.
 const SCAN: i64 = 50_000;
+/// Payload bytes of one page of the log, beyond which it ends: large events must not fill the memory.
+const BYTES: usize = 8 << 20;
 
 pub async fn head(database: &Database) -> Result<Position, OpenError> {
     let client = database.pool.get().await?;
@@ -40,7 +43,7 @@ pub async fn stream(
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let params: [&(dyn ToSql + Sync); 4] = [&stream.id, &stream.category, &from, &limit];
-    events(database, &sql, &params).await
+    Ok(events(database, &sql, &params, usize::MAX).await?.0)
 }
 
 pub async fn all(
@@ -60,9 +63,9 @@ pub async fn all(
     let mut query = Query::new(after, to);
     query.restrict(filter);
     let (sql, params) = query.finish(limit);
-    let events = events(database, &sql, &params).await?;
+    let (events, cut) = events(database, &sql, &params, BYTES).await?;
     // A full page ends with its last event; one that is full with none has not moved.
-    let scanned_to = if events.len() == limit {
+    let scanned_to = if cut || events.len() == limit {
         events.last().map_or(after, |last| last.position)
     } else {
         to.max(after)
@@ -149,42 +152,57 @@ fn like(name: &str) -> String {
 
 pub async fn find(database: &Database, event_id: Uuid) -> Result<Option<Recorded>, ReadError> {
     let sql = format!("select {EVENT_COLUMNS} from log.events where event_id = $1");
-    Ok(events(database, &sql, &[&event_id]).await?.pop())
+    Ok(events(database, &sql, &[&event_id], usize::MAX)
+        .await?
+        .0
+        .pop())
 }
 
 pub async fn receipt(database: &Database, key: &[u8; 32]) -> Result<Option<Receipt>, ReadError> {
     let sql = format!("select {RECEIPT_COLUMNS} from log.receipts where key = $1");
-    let rows = rows(database, &sql, &[&key.as_slice()]).await?;
-    Ok(rows.first().map(rows::receipt))
+    let mut rows = pin!(rows(database, &sql, &[&key.as_slice()]).await?);
+    let row = rows.try_next().await.map_err(unavailable)?;
+    Ok(row.as_ref().map(rows::receipt))
 }
 
+/// Events until their payloads exceed a number of bytes, and whether there were more.
 async fn events<P: BorrowToSql>(
     database: &Database,
     sql: &str,
     params: &[P],
-) -> Result<Vec<Recorded>, ReadError> {
-    rows(database, sql, params)
-        .await?
-        .iter()
-        .map(rows::recorded)
-        .collect()
+    bytes: usize,
+) -> Result<(Vec<Recorded>, bool), ReadError> {
+    let mut rows = pin!(rows(database, sql, params).await?);
+    let mut events = Vec::new();
+    let mut read = 0;
+    while let Some(row) = rows.try_next().await.map_err(unavailable)? {
+        let event = rows::recorded(&row)?;
+        read += event.data.len();
+        events.push(event);
+        if read > bytes {
+            return Ok((events, true));
+        }
+    }
+    Ok((events, false))
+}
+
+fn unavailable(error: tokio_postgres::Error) -> ReadError {
+    ReadError::Unavailable(detail(&error))
 }
 
 async fn rows<P: BorrowToSql>(
     database: &Database,
     sql: &str,
     params: &[P],
-) -> Result<Vec<Row>, ReadError> {
+) -> Result<RowStream, ReadError> {
     let client = database
         .pool
         .get()
         .await
         .map_err(|error| ReadError::Unavailable(error.to_string()))?;
-    let unavailable = |error| ReadError::Unavailable(detail(&error));
     let statement = client.prepare_cached(sql).await.map_err(unavailable)?;
-    let rows = client
+    client
         .query_raw(&statement, params.iter().map(BorrowToSql::borrow_to_sql))
         .await
-        .map_err(unavailable)?;
-    rows.try_collect().await.map_err(unavailable)
+        .map_err(unavailable)
 }

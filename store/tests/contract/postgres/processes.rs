@@ -61,30 +61,31 @@ impl Node {
     }
 }
 
-/// Not a test: what the other process runs. It waits for the first event, and appends until its standard input ends.
+/// Not a test: what the other process runs. It waits for the first event, and then appends without end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the tests that need another process"]
 async fn a_node() {
     let Ok(database) = env::var(DATABASE) else {
         return;
     };
+    // Its standard input ends with the test that started it.
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0)
+    });
     let node = node_on(&database.parse().unwrap()).await;
     println!("ready");
     until_head(&*node, 1).await;
-    for _ in 0..TASKS {
-        let node = node.clone();
-        tokio::spawn(async move {
-            let stream = new_stream();
-            for version in 0.. {
-                let append = append_to(&stream, Expected::Exact(version), 1);
-                let id = append.events[0].event_id;
-                let appended = node.append(append).await.unwrap();
-                println!("appended {id} {}", appended.position);
-            }
-        });
-    }
-    let until_its_end = || std::io::stdin().read(&mut [0]);
-    let _ = tokio::task::spawn_blocking(until_its_end).await;
+    let tasks = (0..TASKS).map(async |_| {
+        let stream = new_stream();
+        for version in 0.. {
+            let append = append_to(&stream, Expected::Exact(version), 1);
+            let id = append.events[0].event_id;
+            let appended = node.append(append).await.unwrap();
+            println!("appended {id} {}", appended.position);
+        }
+    });
+    futures::future::join_all(tasks).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

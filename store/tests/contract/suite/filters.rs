@@ -5,7 +5,7 @@ use store::{Append, EventStore, Filter, NewEvent, Position};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{PRODUCT, append, event, given, new_stream, read};
+use crate::harness::{PRODUCT, append, event, event_with_data, given, new_stream, read};
 
 const OTHER_PRODUCT: Uuid = Uuid::from_u128(0xda1c);
 const AGENT: Actor = Actor {
@@ -257,4 +257,23 @@ pub async fn no_event_spoils_a_filter(backend: &impl Backend) {
 
     assert_eq!(positions(&*store, &by_its_actor).await, [1]);
     assert_eq!(positions(&*store, &by_another).await, [0; 0]);
+}
+
+pub async fn a_page_of_large_events_ends_early_and_is_read_on(backend: &impl Backend) {
+    let store = backend.node().await;
+    let large = format!(r#"{{"body":"{}"}}"#, "x".repeat(1 << 20));
+    for _ in 0..4 {
+        let events = (0..5).map(|_| event_with_data(&new_stream(), large.clone()));
+        store.append(append(events)).await.unwrap();
+    }
+
+    let page = store.read_all(0, &Filter::default(), 100).await.unwrap();
+    let last = page.events.last().unwrap().position;
+
+    assert!(page.events.len() < 20);
+    assert_eq!(page.scanned_to, last);
+    assert_eq!(
+        positions(&*store, &Filter::default()).await,
+        (1..=20).collect::<Vec<_>>()
+    );
 }

@@ -66,6 +66,7 @@ macro_rules! hold_to_the_contract {
                 a_type_is_meant_literally_up_to_its_star,
                 pages_follow_each_other_without_gap_or_double,
                 a_page_of_nothing_does_not_move,
+                a_page_of_large_events_ends_early_and_is_read_on,
                 no_event_spoils_a_filter,
             }
             following {
