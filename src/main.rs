@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod demo;
 mod node;
 mod secret_key;
 mod serve;

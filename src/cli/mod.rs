@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, LogFormat, Overrides};
+use crate::demo::Demo;
 use crate::{serve, telemetry};
 
 /// The event-sourced backend that AI-native products build on.
@@ -46,6 +47,8 @@ enum Command {
         #[arg(long)]
         listen: Option<String>,
     },
+    /// Show the whole journey on a directory of Markdown files, against a running server
+    Demo(Demo),
     /// Print the log, one event a line
     Replay(replay::Replay),
     /// Look after the read models
@@ -77,8 +80,12 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         log_format: cli.settings.log_format,
         listen: None,
     };
+    // What only speaks to a server needs no configuration of one.
     if let Command::Health(health) = cli.command {
         return health.run().await;
+    }
+    if let Command::Demo(demo) = cli.command {
+        return Ok(demo.run().await?);
     }
     if let Command::Serve { listen } = &cli.command {
         overrides.listen.clone_from(listen);
@@ -98,6 +105,6 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         Command::OperatorKey => operator_key::run(&config).await,
-        Command::Health(_) => Ok(()),
+        Command::Health(_) | Command::Demo(_) => Ok(()),
     }
 }

@@ -5,6 +5,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod demo;
 mod harness;
 mod note;
 mod receiver;

@@ -1,0 +1,296 @@
+//! Daybook's HTTP API, as any client would speak it: a bearer key, an `Idempotency-Key` on every command, positions
+//! to read one's own writes, problem details as errors.
+
+use std::error::Error;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::error::{DemoError, Problem};
+
+/// How often a request is sent at most.
+const ATTEMPTS: u32 = 6;
+/// For one request; streams take as long as they take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One actor's connection.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    server: Arc<str>,
+    key: Arc<str>,
+    /// The furthest position that any actor was answered with: what one has written, all others read.
+    seen: Arc<AtomicI64>,
+}
+
+/// The event that made somebody send a command: the log then shows which led to which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    pub event_id: Uuid,
+    pub correlation_id: Uuid,
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<Uuid>,
+}
+
+impl Client {
+    pub fn new(server: &str, key: &str) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            server: server.trim_end_matches('/').into(),
+            key: key.into(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// The same server, as somebody else.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            key: key.into(),
+            ..self.clone()
+        }
+    }
+
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The last position that the server has told of.
+    pub fn position(&self) -> i64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, DemoError> {
+        let request = self.request(Method::GET, path).timeout(TIMEOUT);
+        decode(path, self.answer(path, request).await?).await
+    }
+
+    /// All pages of a list; the path has a query already.
+    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, DemoError> {
+        let mut page: Page<T> = self.get(path).await?;
+        let mut items = page.items;
+        while let Some(cursor) = page.next_cursor {
+            page = self.get(&format!("{path}&cursor={cursor}")).await?;
+            items.append(&mut page.items);
+        }
+        Ok(items)
+    }
+
+    /// Reads a stream of JSON lines; nothing but the line at hand is kept in memory.
+    pub async fn lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut each: impl FnMut(T),
+    ) -> Result<(), DemoError> {
+        let unexpected = |reason: String| DemoError::Unexpected {
+            request: format!("GET {path}"),
+            reason,
+        };
+        let request = self
+            .request(Method::GET, path)
+            .header(ACCEPT, "application/x-ndjson");
+        let mut response = self.answer(path, request).await?;
+        let mut pending = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| unexpected(explain(&error)))?
+        {
+            pending.extend_from_slice(&chunk);
+            let Some(end) = pending.iter().rposition(|byte| *byte == b'\n') else {
+                continue;
+            };
+            let rest = pending.split_off(end + 1);
+            for line in std::mem::replace(&mut pending, rest).split(|byte| *byte == b'\n') {
+                if !line.is_empty() {
+                    each(serde_json::from_slice(line).map_err(|e| unexpected(e.to_string()))?);
+                }
+            }
+        }
+        if pending.is_empty() {
+            Ok(())
+        } else {
+            Err(unexpected("it breaks off in the middle of a line".into()))
+        }
+    }
+
+    pub fn post(&self, path: impl Into<String>, body: Value) -> Command<'_> {
+        self.command(Method::POST, path.into(), body)
+    }
+
+    pub fn put(&self, path: impl Into<String>, body: Value) -> Command<'_> {
+        self.command(Method::PUT, path.into(), body)
+    }
+
+    fn command(&self, method: Method, path: String, body: Value) -> Command<'_> {
+        Command {
+            client: self,
+            method,
+            path,
+            body,
+            occasion: String::new(),
+            cause: None,
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.server))
+            .bearer_auth(&self.key)
+            .header("Daybook-Min-Position", self.position())
+    }
+
+    /// Sends until there is an answer that is worth something. With its key, sending a command again changes nothing.
+    async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Response, DemoError> {
+        let mut wait = Duration::from_millis(100);
+        for _ in 1..ATTEMPTS {
+            // A body of bytes can be sent twice.
+            let Some(copy) = request.try_clone() else {
+                break;
+            };
+            match self.attempt(path, copy).await {
+                Err(error) if let Some(pause) = self.passing(&error, wait) => {
+                    tokio::time::sleep(pause).await;
+                }
+                result => return result,
+            }
+            wait *= 2;
+        }
+        self.attempt(path, request).await
+    }
+
+    /// How long to wait before trying again; none: that would not help.
+    fn passing(&self, error: &DemoError, wait: Duration) -> Option<Duration> {
+        if let DemoError::Refused { problem, .. } = error {
+            return problem.retry_after.map(|pause| pause.min(TIMEOUT));
+        }
+        // One that has never answered is not there.
+        let lost = matches!(error, DemoError::Unreachable { .. }) && self.position() > 0;
+        lost.then_some(wait)
+    }
+
+    /// Sends, and tells a problem from an answer.
+    async fn attempt(&self, path: &str, request: RequestBuilder) -> Result<Response, DemoError> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| DemoError::Unreachable {
+                server: self.server.to_string(),
+                reason: explain(&error),
+            })?;
+        if let Some(position) = header(&response, "daybook-position") {
+            self.seen.fetch_max(position, Ordering::Relaxed);
+        }
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = header(&response, RETRY_AFTER.as_str()).map(Duration::from_secs);
+        let text = response.text().await.unwrap_or_default();
+        let problem = serde_json::from_str(&text).unwrap_or_else(|_| Problem {
+            status: status.as_u16(),
+            code: "no_problem_details".into(),
+            detail: format!(
+                "this is not how Daybook answers: {}",
+                text.lines().next().unwrap_or_default()
+            ),
+            retry_after: None,
+        });
+        Err(DemoError::Refused {
+            request: path.to_owned(),
+            problem: Problem {
+                retry_after,
+                ..problem
+            },
+        })
+    }
+}
+
+/// A command on its way: what it says, on which occasion, and because of what.
+#[must_use]
+pub struct Command<'a> {
+    client: &'a Client,
+    method: Method,
+    path: String,
+    body: Value,
+    occasion: String,
+    cause: Option<Cause>,
+}
+
+impl Command<'_> {
+    /// Tells apart commands that say the same and yet are two: two files with the same text, two runs.
+    pub fn on(mut self, occasion: impl Into<String>) -> Self {
+        self.occasion = occasion.into();
+        self
+    }
+
+    pub const fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// However often it is sent, by this run or by a later one, it takes effect once.
+    pub async fn send<T: DeserializeOwned>(self) -> Result<T, DemoError> {
+        let mut request = self
+            .client
+            .request(self.method.clone(), &self.path)
+            .timeout(TIMEOUT)
+            .header("Idempotency-Key", self.idempotency_key())
+            .json(&self.body);
+        if let Some(cause) = self.cause {
+            request = request
+                .header("Daybook-Causation-Id", cause.event_id.to_string())
+                .header("Daybook-Correlation-Id", cause.correlation_id.to_string());
+        }
+        let response = self.client.answer(&self.path, request).await?;
+        decode(&self.path, response).await
+    }
+
+    /// Derived from all that the command says.
+    fn idempotency_key(&self) -> String {
+        let body = self.body.to_string();
+        let parts = [self.method.as_str(), &self.path, &self.occasion, &body];
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part);
+            hash.update([0]);
+        }
+        hex::encode(hash.finalize())
+    }
+}
+
+fn header<T: FromStr>(response: &Response, name: &str) -> Option<T> {
+    response.headers().get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// The innermost cause: reqwest's own text stops at "error sending request".
+fn explain(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+async fn decode<T: DeserializeOwned>(path: &str, response: Response) -> Result<T, DemoError> {
+    response
+        .json()
+        .await
+        .map_err(|error| DemoError::Unexpected {
+            request: path.to_owned(),
+            reason: explain(&error),
+        })
+}

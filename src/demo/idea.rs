@@ -1,0 +1,294 @@
+//! What the agent would change about a note, and why. Nothing is guessed: every part can be explained by counting.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::files::MAX_BODY;
+use super::keywords::{Corpus, Keyword};
+use super::markdown::{Outline, SEE_ALSO, shorten};
+use super::mentions;
+
+const MAX_TITLE: usize = 500;
+const MAX_TAGS: usize = 64;
+const MAX_KEYWORDS: usize = 3;
+
+/// How sure the agent is of each kind of change; of a proposal, as sure as of its weakest part.
+mod sure {
+    pub const LANGUAGE: f64 = 0.95;
+    pub const HEADING: f64 = 0.9;
+    pub const LINK: f64 = 0.8;
+    pub const KEYWORD: f64 = 0.7;
+    pub const SENTENCE: f64 = 0.6;
+}
+
+/// A note, as the API answers it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Note {
+    pub id: Uuid,
+    pub title: String,
+    pub body: String,
+    pub tags: BTreeSet<String>,
+    pub version: i64,
+}
+
+/// Where a title comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum Title {
+    Heading(String),
+    Sentence(String),
+}
+
+/// A change for the better.
+pub struct Idea<'a> {
+    pub note: &'a Note,
+    notes: usize,
+    title: Option<Title>,
+    languages: Vec<String>,
+    keywords: Vec<Keyword>,
+    links: Vec<&'a str>,
+    /// The body with the links.
+    body: Option<String>,
+}
+
+/// An idea for every note that could be better.
+pub fn ideas(notes: &[Note]) -> Vec<Idea<'_>> {
+    let outlines: Vec<Outline> = notes.iter().map(|note| Outline::of(&note.body)).collect();
+    let corpus = Corpus::of(&outlines);
+    let titled: Vec<(&str, &Outline)> = notes
+        .iter()
+        .map(|note| note.title.as_str())
+        .zip(&outlines)
+        .collect();
+    let links = mentions::links(&titled);
+    notes
+        .iter()
+        .zip(&outlines)
+        .zip(links)
+        .map(|((note, outline), links)| Idea::about(note, outline, &corpus, links))
+        .filter(|idea| !idea.actions().is_empty())
+        .collect()
+}
+
+impl<'a> Idea<'a> {
+    fn about(note: &'a Note, outline: &Outline, corpus: &Corpus, links: Vec<&'a str>) -> Self {
+        let free = MAX_TAGS.saturating_sub(note.tags.len());
+        let is_new = |tag: &str| !note.tags.contains(tag);
+        let languages: Vec<String> = outline
+            .languages
+            .iter()
+            .filter(|language| is_new(language))
+            .take(free)
+            .cloned()
+            .collect();
+        let keywords = corpus
+            .keywords(outline, MAX_KEYWORDS)
+            .into_iter()
+            .filter(|keyword| is_new(&keyword.word) && !languages.contains(&keyword.word))
+            .take(free - languages.len())
+            .collect();
+        let body = with_links(&note.body, &links, outline.ends_with_see_also);
+        Self {
+            note,
+            notes: corpus.notes,
+            title: note.title.is_empty().then(|| title(outline)).flatten(),
+            languages,
+            keywords,
+            links: if body.is_some() { links } else { vec![] },
+            body,
+        }
+    }
+
+    /// The changes, as a proposal carries them. The new text holds only for the version that was read.
+    pub fn actions(&self) -> Vec<Value> {
+        let mut actions = Vec::new();
+        if self.title.is_some() || self.body.is_some() {
+            let mut revise = json!({
+                "type": "note.revise",
+                "note_id": self.note.id,
+                "base_version": self.note.version,
+            });
+            if let Some(title) = &self.title {
+                revise["title"] = json!(title.text());
+            }
+            if let Some(body) = &self.body {
+                revise["body"] = json!(body);
+            }
+            actions.push(revise);
+        }
+        let keywords = self.keywords.iter().map(|keyword| &keyword.word);
+        let tags: Vec<&String> = self.languages.iter().chain(keywords).collect();
+        if !tags.is_empty() {
+            actions.push(json!({"type": "note.tag", "note_id": self.note.id, "add": tags}));
+        }
+        actions
+    }
+
+    /// What a person needs to know to agree or not.
+    pub fn rationale(&self) -> String {
+        let title = self.title.as_ref().map(|title| match title {
+            Title::Heading(text) => format!("It has no title; its first heading is “{text}”."),
+            Title::Sentence(text) => {
+                format!("It has neither title nor heading; it begins with “{text}”.")
+            }
+        });
+        let languages = self
+            .languages
+            .iter()
+            .map(|language| format!("It has code in {language}."));
+        let keywords = self.keywords.iter().map(|keyword| {
+            format!(
+                "It says “{}” {} times, as do {} of {} notes.",
+                keyword.word, keyword.here, keyword.notes, self.notes
+            )
+        });
+        let links = self
+            .links
+            .iter()
+            .map(|title| format!("It mentions the note “{title}”."));
+        let parts: Vec<String> = title
+            .into_iter()
+            .chain(languages)
+            .chain(keywords)
+            .chain(links)
+            .collect();
+        parts.join(" ")
+    }
+
+    pub fn confidence(&self) -> f64 {
+        let title = self.title.as_ref().map(|title| match title {
+            Title::Heading(_) => sure::HEADING,
+            Title::Sentence(_) => sure::SENTENCE,
+        });
+        let others = [
+            (!self.languages.is_empty(), sure::LANGUAGE),
+            (!self.keywords.is_empty(), sure::KEYWORD),
+            (!self.links.is_empty(), sure::LINK),
+        ];
+        others
+            .into_iter()
+            .filter_map(|(is_there, sure)| is_there.then_some(sure))
+            .chain(title)
+            .fold(1.0, f64::min)
+    }
+}
+
+impl Title {
+    fn text(&self) -> &str {
+        match self {
+            Self::Heading(text) | Self::Sentence(text) => text,
+        }
+    }
+}
+
+/// The first heading, or else the first sentence; a note without text stays without a title.
+fn title(outline: &Outline) -> Option<Title> {
+    let heading = outline.headings.first();
+    heading
+        .map(|text| Title::Heading(shorten(text, MAX_TITLE)))
+        .or_else(|| outline.first_sentence().map(Title::Sentence))
+}
+
+/// The text with links at its end; none where there are none to add, or no room for them.
+fn with_links(body: &str, links: &[&str], ends_with_see_also: bool) -> Option<String> {
+    if links.is_empty() {
+        return None;
+    }
+    let mut text = body.trim_end().to_owned();
+    text.push('\n');
+    if !ends_with_see_also {
+        text.push_str(&format!("\n## {SEE_ALSO}\n\n"));
+    }
+    for link in links {
+        text.push_str(&format!("- [[{link}]]\n"));
+    }
+    // Code that is never closed would swallow them.
+    let arrived = Outline::of(&text).links;
+    let intact = links
+        .iter()
+        .all(|link| arrived.contains(&link.to_lowercase()));
+    (intact && text.len() <= MAX_BODY).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(number: u128, title: &str, body: &str) -> Note {
+        Note {
+            id: Uuid::from_u128(number),
+            title: title.into(),
+            body: body.into(),
+            tags: BTreeSet::new(),
+            version: 3,
+        }
+    }
+
+    #[test]
+    fn a_note_gets_a_title_tags_and_links_in_one_proposal() {
+        let notes = [
+            note(
+                1,
+                "",
+                "Brew the tea in a tea pot.\n\n## Brewing\n\n```sh\nboil\n```\n",
+            ),
+            note(2, "Tea pot", "Any one will do."),
+        ];
+        let ideas = ideas(&notes);
+        assert_eq!(ideas.len(), 1, "nothing is to be said of the other");
+        let id = Uuid::from_u128(1);
+        assert_eq!(
+            ideas[0].actions(),
+            [
+                json!({
+                    "type": "note.revise", "note_id": id, "base_version": 3, "title": "Brewing",
+                    "body": format!("{}\n## See also\n\n- [[Tea pot]]\n", notes[0].body),
+                }),
+                json!({"type": "note.tag", "note_id": id, "add": ["sh", "tea"]}),
+            ]
+        );
+        assert_eq!(
+            ideas[0].rationale(),
+            "It has no title; its first heading is “Brewing”. It has code in sh. \
+             It says “tea” 2 times, as do 1 of 2 notes. It mentions the note “Tea pot”."
+        );
+        assert!((ideas[0].confidence() - sure::KEYWORD).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_first_sentence_serves_where_there_is_no_heading_and_nothing_where_there_is_no_text() {
+        let notes = [
+            note(1, "", "Buy milk. And bread."),
+            note(2, "", " \n```\n```\n"),
+        ];
+        let ideas = ideas(&notes);
+        assert_eq!(ideas.len(), 1);
+        assert_eq!(ideas[0].actions()[0]["title"], "Buy milk");
+        assert!(ideas[0].rationale().contains("neither title nor heading"));
+    }
+
+    #[test]
+    fn what_a_note_has_is_not_proposed_again() {
+        let mut done = note(
+            1,
+            "Brewing",
+            "Tea, tea in a Tea pot.\n\n## See also\n\n- [[Tea pot]]\n",
+        );
+        done.tags = BTreeSet::from(["tea".into()]);
+        let notes = [done, note(2, "Tea pot", "Any one will do.")];
+        assert_eq!(ideas(&notes).len(), 0);
+    }
+
+    #[test]
+    fn links_join_those_that_are_there_and_never_end_up_in_code() {
+        let there = "Text\n\n## See also\n\n- [[Water]]\n";
+        assert_eq!(
+            with_links(there, &["Tea"], true),
+            Some(format!("{there}- [[Tea]]\n"))
+        );
+        assert_eq!(with_links("```\nopen", &["Tea"], false), None);
+        assert_eq!(with_links(&"x".repeat(MAX_BODY), &["Tea"], false), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! The log, read as an auditor reads it: from a position on, one JSON line per event.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::client::{Cause, Client};
+use super::error::DemoError;
+
+/// An event, as every reader of the log gets it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Event {
+    pub position: i64,
+    pub event_id: Uuid,
+    pub r#type: String,
+    /// `category-uuid`.
+    pub stream: String,
+    pub data: Value,
+    pub metadata: Metadata,
+}
+
+/// Who did it, and what it belongs to.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Metadata {
+    pub actor: Actor,
+    /// Whose proposal it was.
+    pub on_behalf_of: Option<Actor>,
+    pub correlation_id: Uuid,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Actor {
+    pub id: Uuid,
+}
+
+impl Event {
+    /// For commands that it leads to.
+    pub const fn as_cause(&self) -> Cause {
+        Cause {
+            event_id: self.event_id,
+            correlation_id: self.metadata.correlation_id,
+        }
+    }
+
+    pub fn is_about_notes_or_proposals(&self) -> bool {
+        self.r#type.starts_with("note.") || self.r#type.starts_with("proposal.")
+    }
+}
+
+/// What has been read of a product's log.
+pub struct Log {
+    client: Client,
+    position: i64,
+    pub events: usize,
+    pub by_type: BTreeMap<String, usize>,
+    /// Events that webhooks are sent for, if they came after the endpoint.
+    pub to_deliver: HashSet<Uuid>,
+    /// Of these, the ones whose delivery the log has.
+    pub delivered: HashSet<Uuid>,
+}
+
+impl Log {
+    pub fn after(client: Client, position: i64) -> Self {
+        Self {
+            client,
+            position,
+            events: 0,
+            by_type: BTreeMap::new(),
+            to_deliver: HashSet::new(),
+            delivered: HashSet::new(),
+        }
+    }
+
+    /// Reads what has come since the last time. Webhooks are looked at from the position of their endpoint on.
+    pub async fn read_on(&mut self, endpoint_position: i64) -> Result<(), DemoError> {
+        let client = self.client.clone();
+        let path = format!("/v1/events?after={}", self.position);
+        client
+            .lines(&path, |event: Event| self.take(&event, endpoint_position))
+            .await
+    }
+
+    fn take(&mut self, event: &Event, endpoint_position: i64) {
+        self.position = event.position;
+        self.events += 1;
+        *self.by_type.entry(event.r#type.clone()).or_default() += 1;
+        if event.is_about_notes_or_proposals() && event.position > endpoint_position {
+            self.to_deliver.insert(event.event_id);
+        }
+        if event.r#type == "webhook.delivery_attempted" && event.data["succeeded"] == true {
+            let delivered = event.data["event_id"].as_str();
+            self.delivered
+                .extend(delivered.and_then(|id| Uuid::try_parse(id).ok()));
+        }
+    }
+}

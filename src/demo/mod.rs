@@ -1,0 +1,128 @@
+//! `daybook demo DIR`: the whole journey on real files, through the HTTP API alone. Read it to learn the API: files
+//! become notes ([`import`]), an agent proposes changes ([`agent`]), a person decides ([`reviewer`]), signed webhooks
+//! arrive ([`receiver`]), and the log tells it all again ([`story`]).
+
+mod agent;
+mod cast;
+mod client;
+mod error;
+mod files;
+mod front_matter;
+mod idea;
+mod import;
+mod keywords;
+mod log;
+mod markdown;
+mod mentions;
+mod progress;
+mod receiver;
+mod report;
+mod reviewer;
+mod story;
+mod webhook;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::Value;
+use uuid::Uuid;
+
+use cast::Cast;
+use client::Client;
+use error::DemoError;
+use files::Found;
+use log::Log;
+use progress::{count, warn};
+use report::Report;
+use webhook::Endpoint;
+
+#[derive(Args)]
+pub struct Demo {
+    /// Directory of Markdown files; those in directories below it count as well
+    dir: PathBuf,
+    /// Base URL of the server. For webhooks to arrive it must run with DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true
+    #[arg(long, env = "DAYBOOK_SERVER", default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// The operator's API key, which the first start of the server prints
+    #[arg(long, env = "DAYBOOK_KEY", hide_env_values = true)]
+    key: String,
+    /// Go on in the product of a run that was interrupted: nothing is done twice
+    #[arg(long)]
+    product: Option<Uuid>,
+}
+
+impl Demo {
+    pub async fn run(self) -> Result<(), DemoError> {
+        let found = find(&self.dir)?;
+        let operator = Client::new(&self.server, &self.key);
+        operator.get::<Value>("/health/ready").await?;
+        println!(
+            "{} below {}, to {}\n",
+            count(found.files.len(), "Markdown file"),
+            self.dir.display(),
+            operator.server()
+        );
+        let start = operator.position();
+
+        let cast = Cast::assemble(&operator, &self.name(), self.product).await?;
+        let endpoint = Endpoint::open(&cast).await?;
+        let mut log = Log::after(cast.author.clone(), start);
+        let outcome = self.journey(&cast, &endpoint, &mut log, found).await;
+        let closed = endpoint.close(&cast).await;
+        outcome.and(closed)
+    }
+
+    async fn journey(
+        &self,
+        cast: &Cast,
+        endpoint: &Endpoint,
+        log: &mut Log,
+        found: Found,
+    ) -> Result<(), DemoError> {
+        let started = Instant::now();
+        let imported = import::run(cast, &self.dir, found).await?;
+        if imported.notes == 0 {
+            return Err(DemoError::NothingImported(self.dir.clone()));
+        }
+        let proposals = agent::run(cast).await?;
+        let decisions = reviewer::run(cast).await?;
+        endpoint.settle(log).await?;
+        let elapsed = started.elapsed();
+
+        match decisions.story {
+            Some(event_id) => story::tell(cast, event_id).await?,
+            None => warn("there was nothing to decide, so there is no story to tell"),
+        }
+        Report {
+            cast,
+            imported,
+            proposals,
+            decisions,
+            endpoint,
+            log,
+            elapsed,
+        }
+        .print();
+        endpoint.check(log)
+    }
+
+    /// Of the product and its workspace.
+    fn name(&self) -> String {
+        let dir = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
+        let last = dir.file_name().unwrap_or(dir.as_os_str());
+        let name = format!("Demo: {}", last.to_string_lossy());
+        name.chars().take(200).collect()
+    }
+}
+
+fn find(dir: &Path) -> Result<Found, DemoError> {
+    let found = files::find(dir).map_err(|source| DemoError::Directory {
+        path: dir.to_owned(),
+        source,
+    })?;
+    if found.files.is_empty() {
+        return Err(DemoError::NoFiles(dir.to_owned()));
+    }
+    Ok(found)
+}

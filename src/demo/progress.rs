@@ -1,0 +1,70 @@
+//! What the user sees while waiting: a bar on a terminal, and a line when it is done.
+
+use std::time::Instant;
+
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+
+const BAR: &str = "  {prefix:<9} {bar:32} {human_pos}/{human_len} {per_sec} {msg}";
+
+/// A part of the demonstration that takes time.
+pub struct Phase {
+    name: &'static str,
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl Phase {
+    /// The bar draws itself on standard error, and only on a terminal.
+    pub fn start(name: &'static str, steps: usize) -> Self {
+        let style =
+            ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(steps as u64)
+            .with_style(style)
+            .with_prefix(name);
+        bar.tick();
+        Self {
+            name,
+            bar,
+            started: Instant::now(),
+        }
+    }
+
+    pub fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    /// So many steps are known by now.
+    pub fn set_length(&self, steps: usize) {
+        self.bar.set_length(steps as u64);
+    }
+
+    pub fn set_position(&self, steps: usize) {
+        self.bar.set_position(steps as u64);
+    }
+
+    /// Says something above the bar.
+    pub fn warn(&self, text: &str) {
+        self.bar.suspend(|| warn(text));
+    }
+
+    pub fn finish(&self, text: &str) {
+        self.bar.finish_and_clear();
+        let seconds = self.started.elapsed().as_secs_f64();
+        say(self.name, &format!("{text} in {seconds:.1} s"));
+    }
+}
+
+/// One line of the report.
+pub fn say(name: &str, text: &str) {
+    println!("  {name:<9} {text}");
+}
+
+pub fn warn(text: &str) {
+    eprintln!("  warning: {text}");
+}
+
+/// `1 note`, `1,000 notes`.
+pub fn count(number: usize, one: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", HumanCount(number as u64))
+}
