@@ -5,7 +5,9 @@ create schema log;
 -- The role that Daybook works as: it can add to the log, never change it.
 do $$
 begin
-    create role daybook_app nologin;
+    if not exists (select from pg_roles where rolname = 'daybook_app') then
+        create role daybook_app nologin;
+    end if;
 exception when duplicate_object or unique_violation then
     null;
 end $$;

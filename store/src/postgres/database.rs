@@ -20,6 +20,9 @@ const MIGRATION_LOCK: i64 = 0x6461_7962_6f6f_6b01;
 /// Connections that one node uses for reading and posting, besides its few dedicated ones.
 const POOL_SIZE: usize = 24;
 
+/// How long a server that does not answer counts as there.
+const UNREACHABLE: Duration = Duration::from_secs(10);
+
 /// Every session works as the role that cannot change the log, and finds read models without naming their schema.
 const SESSION: &str = "set role daybook_app; set search_path = read";
 
@@ -71,7 +74,10 @@ pub type Messages =
 
 impl Database {
     /// Connects, and brings the schema up to date.
-    pub async fn open(config: Config) -> Result<Self, OpenError> {
+    pub async fn open(mut config: Config) -> Result<Self, OpenError> {
+        // A server that is gone without a word is noticed before those who wait lose their patience.
+        config.connect_timeout(UNREACHABLE);
+        config.tcp_user_timeout(UNREACHABLE);
         let tls = tls();
         let manager = Manager::from_config(
             config.clone(),
