@@ -23,6 +23,7 @@ pub struct Config {
     pub log: String,
     pub webhooks_allow_private: bool,
     pub webhooks_schedule: Schedule,
+    pub webhooks_timeout: Duration,
     /// Bytes.
     pub body_limit: usize,
     pub request_timeout: Duration,
@@ -45,6 +46,18 @@ impl FromStr for LogFormat {
             "json" => Ok(Self::Json),
             _ => Err(()),
         }
+    }
+}
+
+/// How long an attempt may take: well within the minute after which its worker counts as dead.
+struct AttemptTimeout(Duration);
+
+impl FromStr for AttemptTimeout {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let seconds = text.parse().ok().filter(|n| (1..=30).contains(n));
+        seconds.map(Duration::from_secs).map(Self).ok_or(())
     }
 }
 
@@ -131,6 +144,7 @@ impl Config {
             "webhooks_schedule",
             "standard, short, or waiting times such as 5s,5m,2h",
         );
+        let webhooks_timeout = sources.take("webhooks_timeout", "1 to 30 seconds");
         let body_limit = sources.take("body_limit", "a number of bytes");
         let request_timeout = sources.take("request_timeout", "a number of seconds");
         let shutdown_timeout = sources.take("shutdown_timeout", "a number of seconds");
@@ -150,6 +164,8 @@ impl Config {
             log: log.unwrap_or_else(|| "info".into()),
             webhooks_allow_private: webhooks_allow_private.unwrap_or(false),
             webhooks_schedule: webhooks_schedule.unwrap_or_default(),
+            webhooks_timeout: webhooks_timeout
+                .map_or(Duration::from_secs(15), |AttemptTimeout(limit)| limit),
             body_limit: body_limit.unwrap_or(2 << 20),
             request_timeout: Duration::from_secs(request_timeout.unwrap_or(30)),
             shutdown_timeout: Duration::from_secs(shutdown_timeout.unwrap_or(20)),
@@ -283,6 +299,7 @@ mod tests {
             &[
                 ("listen", "here"),
                 ("webhooks_schedule", "soon"),
+                ("webhooks_timeout", "31"),
                 ("colour", "blue"),
                 ("secret_key", "short"),
             ],
@@ -293,6 +310,7 @@ mod tests {
         for part in [
             "DAYBOOK_LISTEN expects an address",
             "DAYBOOK_WEBHOOKS_SCHEDULE expects",
+            "DAYBOOK_WEBHOOKS_TIMEOUT expects 1 to 30 seconds",
             "DAYBOOK_COLOUR is not a setting",
             "DAYBOOK_SECRET_KEY expects 32 bytes",
             "log_format in the configuration file expects human or json",

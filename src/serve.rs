@@ -107,6 +107,7 @@ impl Server {
             secrets: secrets.clone(),
             schedule: config.webhooks_schedule.clone(),
             allow_private: config.webhooks_allow_private,
+            timeout: config.webhooks_timeout,
         };
         let workers = Workers::new(office, webhooks);
         let reactions = workers.consumers(&models.readers());

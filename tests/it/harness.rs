@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -115,6 +116,48 @@ impl TestApp {
     /// An actor of the product with a key of their own.
     pub async fn actor(&self, kind: &str, scopes: &[&str]) -> Client {
         self.operator.actor(self.product_id, kind, scopes).await
+    }
+
+    /// Somebody who may do everything in a product of their own.
+    pub async fn stranger(&self) -> Client {
+        let product_id = self.operator.product("Other").await;
+        self.operator.actor(product_id, "person", &["*"]).await
+    }
+
+    /// Kills the server, and starts another on the same database.
+    pub async fn restart(self, variables: &[(&str, &str)]) -> Self {
+        self.server.kill().await;
+        let server = Server::start(&self.database_url, variables).await;
+        Self {
+            operator: self.operator.at(&server.url),
+            alice: self.alice.at(&server.url),
+            server,
+            ..self
+        }
+    }
+
+    /// Waits until every reaction has read the log to its end and no work is due within a minute.
+    pub async fn settle(&self) {
+        let get = async |path| {
+            let request = self.operator.request(Method::GET, path);
+            self.operator.send(request).await.body
+        };
+        eventually(async || {
+            let ready = get("/health/ready").await;
+            let soon = Utc::now() + TimeDelta::minutes(1);
+            let work = get("/v1/due-work?limit=200").await;
+            let head = self.operator.head().await;
+            let caught_up = ready["consumers"]
+                .as_array()?
+                .iter()
+                .all(|consumer| consumer["position"] == head);
+            let idle = work["items"]
+                .as_array()?
+                .iter()
+                .all(|item| item["parked"] == true || time(&item["run_at"]) > soon);
+            (caught_up && idle).then_some(())
+        })
+        .await;
     }
 }
 
@@ -289,6 +332,12 @@ impl Client {
             .expect(201))
     }
 
+    /// The events that a query of the log finds, on one page.
+    pub async fn events(&self, query: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/v1/events?limit=1000&{query}")).await;
+        items(answer.expect(200))
+    }
+
     /// Gives another actor a role.
     pub async fn admit(&self, workspace_id: Uuid, actor: &Self, role: &str) {
         self.put(
@@ -314,6 +363,21 @@ impl Client {
 #[track_caller]
 pub fn id(resource: &Value) -> Uuid {
     resource["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// What is on a page of a list.
+#[track_caller]
+pub fn items(mut page: Value) -> Vec<Value> {
+    let Value::Array(items) = page["items"].take() else {
+        panic!("{page:#} is no page");
+    };
+    items
+}
+
+/// A time in an answer.
+#[track_caller]
+pub fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().unwrap().parse().unwrap()
 }
 
 /// Asks again until the answer is there. For what happens by itself: deliveries, expiry.

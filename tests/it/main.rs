@@ -5,7 +5,14 @@
     reason = "tests fail by panicking"
 )]
 
+mod beneath;
+mod cli;
 mod demo;
+mod due_work;
+mod event;
 mod harness;
+mod health;
 mod note;
 mod receiver;
+mod webhook;
+mod webhook_delivery;

@@ -1,6 +1,7 @@
 //! A real HTTP server that receives webhooks, and answers as it is told to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -8,9 +9,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use uuid::Uuid;
 
-use crate::harness::eventually;
+use crate::harness::{Client, eventually, id, items};
 
 /// A delivery as it arrived.
 #[derive(Debug, Clone)]
@@ -18,9 +23,22 @@ pub struct Arrived {
     pub headers: HeaderMap,
     pub raw: String,
     pub body: Value,
+    pub at: DateTime<Utc>,
 }
 
 impl Arrived {
+    /// Whether a secret verifies it, by the official library of Standard Webhooks.
+    pub fn verifies_with(&self, secret: &str) -> bool {
+        let webhook = standardwebhooks::Webhook::new(secret).unwrap();
+        webhook.verify(self.raw.as_bytes(), &self.headers).is_ok()
+    }
+
+    /// Id of the event.
+    #[track_caller]
+    pub fn event_id(&self) -> &str {
+        self.body["data"]["event_id"].as_str().unwrap()
+    }
+
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
@@ -58,7 +76,7 @@ impl Drop for Receiver {
 
 impl Receiver {
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let inner = Arc::new(Inner::default());
         let app = Router::new()
@@ -71,6 +89,11 @@ impl Receiver {
     /// Answers the next deliveries like this, one after the other, and then 200 again.
     pub fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
         self.inner.replies.lock().unwrap().extend(replies);
+    }
+
+    /// Answers 200 from now on.
+    pub fn mend(&self) {
+        self.inner.replies.lock().unwrap().clear();
     }
 
     /// Everything that has arrived so far.
@@ -90,6 +113,7 @@ async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Byte
         headers,
         body: serde_json::from_str(&raw).unwrap(),
         raw,
+        at: Utc::now(),
     });
     let reply = inner.replies.lock().unwrap().pop_front();
     let (status, headers, text) = reply.unwrap_or((200, vec![], String::new()));
@@ -98,4 +122,105 @@ async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Byte
         response.headers_mut().insert(name, value.parse().unwrap());
     }
     response
+}
+
+/// An endpoint, as it was made.
+pub struct Endpoint {
+    pub id: Uuid,
+    pub secret: String,
+    /// Where the API has it.
+    pub path: String,
+}
+
+impl Endpoint {
+    /// Makes an endpoint for a receiver at a URL.
+    pub async fn create(client: &Client, url: &str, events: &[&str]) -> Self {
+        Self::create_with(client, json!({"url": url, "events": events})).await
+    }
+
+    /// Makes an endpoint, everything about it said.
+    pub async fn create_with(client: &Client, body: Value) -> Self {
+        let made = client.post("/v1/webhooks", body).await.expect(201);
+        Self {
+            id: id(&made),
+            secret: made["secret"].as_str().unwrap().to_owned(),
+            path: format!("/v1/webhooks/{}", id(&made)),
+        }
+    }
+
+    /// Its deliveries, newest first.
+    pub async fn deliveries(&self, client: &Client) -> Vec<Value> {
+        let path = format!("{}/deliveries?limit=200", self.path);
+        items(client.get(&path).await.expect(200))
+    }
+
+    /// Waits until it has a delivery with this status; returns it.
+    pub async fn delivery(&self, client: &Client, status: &str) -> Value {
+        eventually(async || {
+            let deliveries = self.deliveries(client).await;
+            deliveries
+                .into_iter()
+                .find(|delivery| delivery["status"] == status)
+        })
+        .await
+    }
+
+    /// What was recorded of attempts to deliver to it, in order.
+    pub async fn attempts(&self, client: &Client) -> Vec<Value> {
+        let mut attempts = client.events("type=webhook.delivery_attempted").await;
+        attempts.retain(|event| event["data"]["webhook_id"] == json!(self.id));
+        attempts
+    }
+}
+
+/// A receiver that does not answer as it should: what it does with each connection is up to the test.
+pub struct Crooked {
+    pub url: String,
+    connections: Arc<AtomicUsize>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Crooked {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Crooked {
+    pub async fn start<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let server = tokio::spawn(async move {
+            // The connections end with the receiver.
+            let mut open = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                counter.fetch_add(1, Ordering::Relaxed);
+                open.spawn(serve(stream));
+            }
+        });
+        Self {
+            url,
+            connections,
+            server,
+        }
+    }
+
+    /// Takes every request and never answers.
+    pub async fn silent() -> Self {
+        Self::start(|mut stream| async move {
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        })
+        .await
+    }
+
+    /// How often it was called.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
 }

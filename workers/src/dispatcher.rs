@@ -120,19 +120,21 @@ impl Dispatcher {
         }
     }
 
+    /// Takes at most half of the free places, and for a lane at most a quarter: the fewer are left, the more sparingly
+    /// they are given out, so that lanes in which nothing moves never hold all of them.
     async fn claim(&mut self) -> Result<usize, Error> {
         let free = self.work.concurrency().saturating_sub(self.running.len());
         if free == 0 {
             return Ok(0);
         }
-        let per_lane = self.work.per_lane();
+        let per_lane = self.work.per_lane().min((free / 4).max(1));
         let busy: Vec<String> = self
             .lanes
             .iter()
             .filter(|(_, running)| **running >= per_lane)
             .map(|(lane, _)| lane.clone())
             .collect();
-        let limit = i64::try_from(free).unwrap_or(i64::MAX);
+        let limit = i64::try_from(free.div_ceil(2)).unwrap_or(i64::MAX);
         let per_lane = i64::try_from(per_lane).unwrap_or(i64::MAX);
         let items =
             due_work::claim(&self.database, self.work.kind(), &busy, per_lane, limit).await?;

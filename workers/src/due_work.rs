@@ -96,14 +96,15 @@ pub async fn schedule(
     Ok(())
 }
 
-/// Items of a lane that were parked are due again.
+/// Items of a lane that were parked are due again, and so are those at work: one of them may be about to be parked
+/// for the reason that has just gone.
 pub async fn unpark_lane(
     client: &impl GenericClient,
     lane: &str,
 ) -> Result<(), tokio_postgres::Error> {
     const UNPARK: &str = "
         update log.due_work set parked = false, run_at = now(), attempts = 0, leased_until = null
-        where lane = $1 and parked";
+        where lane = $1 and (parked or leased_until is not null)";
     client.query_typed(UNPARK, &[(&lane, Type::TEXT)]).await?;
     Ok(())
 }
@@ -161,11 +162,11 @@ pub async fn complete(database: &Database, id: Uuid) -> Result<(), Error> {
     execute(database, COMPLETE, &[&id]).await
 }
 
-/// The item is to be run again; its failures so far go with it.
+/// The item is to be run again; its failures so far go with it. Only who still holds the lease can park it.
 pub async fn reschedule(database: &Database, item: &Item) -> Result<(), Error> {
     const RESCHEDULE: &str = "
         update log.due_work set run_at = $2, attempts = $3, payload = $4, parked = $5, last_error = $6, leased_until = null
-        where id = $1";
+        where id = $1 and (not $5 or leased_until = $7)";
     let attempts = i32::try_from(item.attempts).unwrap_or(i32::MAX);
     execute(
         database,
@@ -177,6 +178,7 @@ pub async fn reschedule(database: &Database, item: &Item) -> Result<(), Error> {
             &Json(&item.payload),
             &item.parked,
             &item.last_error,
+            &item.leased_until,
         ],
     )
     .await

@@ -31,6 +31,8 @@ use crate::query::{self, Params, Path, Read, invalid_parameter};
 const CHUNK: usize = 1_000;
 /// Payload bytes after which a page ends before it is full.
 const PAGE_BYTES: usize = 8 << 20;
+/// Levels of effects in a tree: most JSON parsers stop at 128 levels, and each of these takes two.
+const DEEPEST: usize = 50;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -268,7 +270,7 @@ fn lines(
                     }
                 }
             }
-            if end.is_some() || head.changed().await.is_err() {
+            if left == 0 || end.is_some() || head.changed().await.is_err() {
                 return;
             }
         }
@@ -296,7 +298,7 @@ struct Causation {
     /// What caused it, the nearest first.
     #[schema(value_type = Vec<Object>)]
     causes: Vec<Recorded>,
-    /// What it caused.
+    /// What it caused, fifty levels deep; ask for the last of them to see on.
     effects: Vec<Effect>,
 }
 
@@ -330,15 +332,13 @@ async fn causation(
         .filter(visible)
         .ok_or_else(|| Problem::not_found("event"))?;
     let family = family(&app, &event).await?;
-    let by_id: HashMap<Uuid, &Recorded> = family.iter().map(|e| (e.event_id, e)).collect();
+    let mut by_id: HashMap<Uuid, &Recorded> = family.iter().map(|e| (e.event_id, e)).collect();
     let mut causes: Vec<Recorded> = Vec::new();
     let mut cause = event.causation_id;
-    while let Some(found) = cause.and_then(|id| by_id.get(&id)) {
-        // A client names causes itself: a circle ends where it closes.
-        if causes.iter().any(|seen| seen.event_id == found.event_id) {
-            break;
-        }
-        causes.push((*found).clone());
+    // A client names causes itself: what was found is taken out, so that a circle ends where it closes.
+    by_id.remove(&event.event_id);
+    while let Some(found) = cause.and_then(|id| by_id.remove(&id)) {
+        causes.push(found.clone());
         cause = found.causation_id;
     }
     let mut by_cause: HashMap<Uuid, Vec<Recorded>> = HashMap::new();
@@ -348,7 +348,7 @@ async fn causation(
         }
     }
     let tree = Causation {
-        effects: effects(event.event_id, &mut by_cause),
+        effects: effects(event.event_id, DEEPEST, &mut by_cause),
         event,
         causes,
     };
@@ -356,13 +356,16 @@ async fn causation(
 }
 
 /// Takes the effects out of the map, so that every event stands in the tree once.
-fn effects(of: Uuid, by_cause: &mut HashMap<Uuid, Vec<Recorded>>) -> Vec<Effect> {
+fn effects(of: Uuid, depth: usize, by_cause: &mut HashMap<Uuid, Vec<Recorded>>) -> Vec<Effect> {
+    let Some(deeper) = depth.checked_sub(1) else {
+        return vec![];
+    };
     by_cause
         .remove(&of)
         .unwrap_or_default()
         .into_iter()
         .map(|event| Effect {
-            effects: effects(event.event_id, by_cause),
+            effects: effects(event.event_id, deeper, by_cause),
             event,
         })
         .collect()

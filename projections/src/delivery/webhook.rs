@@ -137,12 +137,14 @@ impl WebhookContent {
     }
 }
 
-/// The enabled endpoints of some products.
+/// The endpoints of some products that were enabled after a position, if only for a while.
 pub async fn enabled(
     database: &Database,
     products: &[Uuid],
+    after: Position,
 ) -> Result<Vec<Row<WebhookContent>>, QueryError> {
     const ENABLED: &str = "
-        select row_to_json(w)::text from webhooks w where product_id = any($1) and status = 'enabled'";
-    rows(database, ENABLED, &[&products]).await
+        select row_to_json(w)::text from webhooks w
+        where product_id = any($1) and (status = 'enabled' or disabled_position > $2)";
+    rows(database, ENABLED, &[&products, &after]).await
 }

@@ -32,7 +32,7 @@ pub struct Deliver {
 impl Deliver {
     pub fn new(office: Office, settings: Settings) -> Self {
         Self {
-            sender: Sender::new(settings.allow_private),
+            sender: Sender::new(settings.allow_private, settings.timeout),
             office,
             settings,
             free_at: Mutex::default(),

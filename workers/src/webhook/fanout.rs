@@ -29,7 +29,7 @@ impl Reaction for Fanout {
     const CATEGORIES: &'static [&'static str] = &[];
 
     async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
-        let Some(last) = events.last() else {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return Ok(Consequences::default());
         };
         let retry = |error: &dyn std::error::Error| PostError::Retry(error.to_string());
@@ -40,7 +40,7 @@ impl Reaction for Fanout {
         let mut products: Vec<Uuid> = events.iter().map(|event| event.product_id).collect();
         products.sort_unstable();
         products.dedup();
-        let endpoints = webhook::enabled(&self.office.database, &products)
+        let endpoints = webhook::enabled(&self.office.database, &products, first.position)
             .await
             .map_err(|error| retry(&error))?;
         Ok(Consequences {
@@ -58,11 +58,16 @@ impl Reaction for Fanout {
     }
 }
 
-/// Whether an endpoint wants an event that happened after it was created.
+/// Whether an endpoint wants an event that happened after it was created and before it was disabled. The read model
+/// may be ahead of the event: what was disabled since gets it once it is enabled.
 fn subscribes(endpoint: &Row<WebhookContent>, event: &Recorded) -> bool {
+    let content = &endpoint.content;
     endpoint.facts.product_id == event.product_id
-        && endpoint.content.created_position < event.position
-        && wants(endpoint.content.events.iter(), &event.event_type)
+        && content.created_position < event.position
+        && content
+            .disabled_position
+            .is_none_or(|at| event.position < at)
+        && wants(content.events.iter(), &event.event_type)
 }
 
 /// Whether any of the patterns covers a type that may be delivered.

@@ -18,6 +18,8 @@ pub use requests::Requests;
 pub use schedule::{Schedule, ScheduleError};
 pub use signature::sign;
 
+use std::time::Duration;
+
 use commands::Secrets;
 
 /// How webhooks are sent.
@@ -27,4 +29,6 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Whether private and loopback addresses may be called.
     pub allow_private: bool,
+    /// For a whole attempt; shorter than the lease of due work.
+    pub timeout: Duration,
 }

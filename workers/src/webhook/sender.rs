@@ -13,8 +13,6 @@ use reqwest::{Client, Response, Url};
 
 use super::address::is_public;
 
-/// For the whole request, connection and answer included.
-const TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of the answer that are kept; the rest is not read.
 const KEPT: usize = 1024;
 /// The furthest that a receiver can put off its next attempt.
@@ -45,10 +43,11 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn new(allow_private: bool) -> Self {
+    /// The timeout is for the whole request, connection and answer included.
+    pub fn new(allow_private: bool, timeout: Duration) -> Self {
         let client = Client::builder()
             .user_agent(concat!("Daybook-Webhooks/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT)
+            .timeout(timeout)
             .redirect(Policy::none())
             .no_proxy()
             .dns_resolver(Arc::new(Resolver { allow_private }))
@@ -115,7 +114,7 @@ fn refusal(address: IpAddr) -> String {
 /// The error with its causes: reqwest's own text stops at "error sending request".
 fn describe(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", TIMEOUT.as_secs());
+        return "no answer in time".into();
     }
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -1,0 +1,66 @@
+//! The database beneath a server: what no client can do to it, and passing time.
+
+use serde_json::{Value, json};
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use crate::harness::TestApp;
+
+impl TestApp {
+    /// A connection with all rights.
+    pub async fn superuser(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.database_url, NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// Puts an event into the log behind Daybook's back; returns its position.
+    pub async fn smuggle(
+        &self,
+        stream: (&str, Uuid),
+        version: i64,
+        event_type: &str,
+        data: &Value,
+    ) -> i64 {
+        const SMUGGLE: &str = "
+            with head as (update log.head set position = position + 1, recorded_at = now() returning position)
+            insert into log.events
+            select position, $1, $2, $3, $4, gen_random_uuid(), $5, 1, $6::text::json, $7::text::json, gen_random_uuid(), null, now()
+            from head returning position";
+        let metadata =
+            json!({"actor": {"kind": "service", "id": Uuid::nil()}, "command": "smuggle"});
+        let row = self
+            .superuser()
+            .await
+            .query_one(
+                SMUGGLE,
+                &[
+                    &self.product_id,
+                    &stream.0,
+                    &stream.1,
+                    &version,
+                    &event_type,
+                    &data.to_string(),
+                    &metadata.to_string(),
+                ],
+            )
+            .await
+            .unwrap();
+        row.get(0)
+    }
+
+    /// What waits for its time is due now.
+    pub async fn bring_forward(&self) {
+        const DUE: &str =
+            "update log.due_work set run_at = now() where run_at > now() and leased_until is null";
+        self.superuser().await.batch_execute(DUE).await.unwrap();
+    }
+
+    /// The leases of workers that died have lapsed.
+    pub async fn lapse_leases(&self) {
+        const LAPSE: &str = "update log.due_work set leased_until = now() - interval '1 second' where leased_until is not null";
+        self.superuser().await.batch_execute(LAPSE).await.unwrap();
+    }
+}

@@ -1,0 +1,226 @@
+//! The command line beside a running server.
+
+use std::process::Output;
+
+use serde_json::json;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::harness::{Client, TestApp, command, id};
+
+async fn daybook(app: &TestApp, arguments: &[&str]) -> Output {
+    command(&app.database_url, &[])
+        .args(arguments)
+        .output()
+        .await
+        .unwrap()
+}
+
+#[track_caller]
+fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{}", complaint(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Writes and reads until told to stop; nothing may fail meanwhile. Returns how many notes it wrote.
+async fn work(alice: Client, workspace_id: Uuid, stop: watch::Receiver<bool>) -> usize {
+    let mut written = 0;
+    while !*stop.borrow() {
+        let note = alice.note(workspace_id, "Tea", "Steep it.").await;
+        let path = format!("/v1/notes/{}", id(&note));
+        let revised = alice
+            .patch(&path, json!({"body": "Steep it long."}))
+            .await
+            .expect(200);
+        let read = alice
+            .get_at(&path, revised["position"].as_i64().unwrap())
+            .await
+            .expect(200);
+        assert_eq!(read, revised);
+        alice
+            .get(&format!("/v1/notes?workspace_id={workspace_id}"))
+            .await
+            .expect(200);
+        written += 1;
+    }
+    written
+}
+
+#[tokio::test]
+async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let (stop, stopping) = watch::channel(false);
+    let workers: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(work(app.alice.clone(), workspace_id, stopping.clone())))
+        .collect();
+    for _ in 0..2 {
+        let compared = printed(&daybook(&app, &["projections", "diff", "all"]).await);
+        assert!(compared.lines().count() >= 6, "{compared}");
+        assert!(
+            compared
+                .lines()
+                .all(|line| line.ends_with("equal to the live one")),
+            "{compared}"
+        );
+        let rebuilt = printed(&daybook(&app, &["projections", "rebuild", "all"]).await);
+        assert_eq!(rebuilt.lines().count(), compared.lines().count());
+        assert!(
+            rebuilt
+                .lines()
+                .all(|line| line.ends_with("equal to the live one; swapped")),
+            "{rebuilt}"
+        );
+    }
+    stop.send(true).unwrap();
+    let mut written = 0;
+    for worker in workers {
+        written += worker.await.unwrap();
+    }
+    assert!(written > 0);
+    app.settle().await;
+    let compared = printed(&daybook(&app, &["projections", "diff", "all"]).await);
+    assert!(
+        compared
+            .lines()
+            .all(|line| line.ends_with("equal to the live one")),
+        "{compared}"
+    );
+    let rows = app
+        .superuser()
+        .await
+        .query_one("select count(*) from read.notes", &[])
+        .await
+        .unwrap();
+    assert_eq!(usize::try_from(rows.get::<_, i64>(0)).unwrap(), written);
+}
+
+#[tokio::test]
+async fn a_read_model_that_differs_from_the_log_is_shown_and_mended() {
+    let app = TestApp::start().await;
+    let note = app.alice.note(app.alice.workspace().await, "Tea", "").await;
+    let path = format!("/v1/notes/{}", id(&note));
+    app.alice.get(&path).await.expect(200);
+    app.superuser()
+        .await
+        .batch_execute("update read.notes set title = 'Coffee'")
+        .await
+        .unwrap();
+    assert_eq!(app.alice.get(&path).await.expect(200)["title"], "Coffee");
+
+    let compared = daybook(&app, &["projections", "diff", "note"]).await;
+    assert!(!compared.status.success());
+    assert!(complaint(&compared).contains("2 row(s) differ"));
+    let shown = String::from_utf8(compared.stdout).unwrap();
+    let only_in = |model: &str| {
+        shown
+            .lines()
+            .find(|line| line.contains(&format!("only in {model}")))
+            .unwrap()
+    };
+    assert!(
+        only_in("live").contains("Coffee") && only_in("rebuilt").contains("Tea"),
+        "{shown}"
+    );
+
+    let rebuilt = printed(&daybook(&app, &["projections", "rebuild", "note"]).await);
+    assert!(
+        rebuilt.contains("2 row(s) differ from the live one; swapped"),
+        "{rebuilt}"
+    );
+    assert_eq!(app.alice.get(&path).await.expect(200), note);
+    printed(&daybook(&app, &["projections", "diff", "note"]).await);
+}
+
+#[tokio::test]
+async fn projections_are_listed_with_how_far_they_are() {
+    let app = TestApp::start().await;
+    app.alice.workspace().await;
+    app.settle().await;
+    let head = app.alice.head().await;
+    let listed = printed(&daybook(&app, &["projections", "list"]).await);
+    let columns = |name: &str| {
+        let line = listed
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")))
+            .unwrap();
+        line.split_whitespace()
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(columns("workspace"), format!("{head} 0 read model"));
+    assert_eq!(columns("webhook_fanout"), format!("{head} 0 reaction"));
+
+    let unknown = daybook(&app, &["projections", "rebuild", "nothing"]).await;
+    assert!(!unknown.status.success());
+    assert!(complaint(&unknown).contains("there is no read model nothing; there are"));
+}
+
+#[tokio::test]
+async fn an_operator_who_lost_the_key_makes_another() {
+    let app = TestApp::start().await;
+    let answer = printed(&daybook(&app, &["operator-key"]).await);
+    let key = answer
+        .trim_end()
+        .strip_prefix("operator API key: ")
+        .unwrap();
+    assert_ne!(key, app.operator.key);
+    let operator = Client::new(&app.server.url, key);
+    operator.product("Another").await;
+    app.operator.product("Third").await;
+}
+
+#[tokio::test]
+async fn a_configuration_is_checked_and_every_fault_named_at_once() {
+    let check = async |variables: &[(&str, &str)]| {
+        let mut check = command("postgresql://daybook@localhost/daybook", variables);
+        check.args(["config", "check"]).output().await.unwrap()
+    };
+    assert_eq!(
+        printed(&check(&[("DAYBOOK_WEBHOOKS_TIMEOUT", "30")]).await),
+        "the configuration is fine\n"
+    );
+
+    let file = store::testing::directory().join("daybook.toml");
+    std::fs::write(
+        &file,
+        "body_limit = 'much'\ncolour = 'red'\n[webhooks]\nallow_private = 'perhaps'\n",
+    )
+    .unwrap();
+    let bad = check(&[
+        ("DATABASE_URL", "mysql://root@localhost"),
+        ("DAYBOOK_CONFIG", file.to_str().unwrap()),
+        ("DAYBOOK_LISTEN", "everywhere"),
+        ("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", ""),
+        ("DAYBOOK_WEBHOOKS_SCHEDULE", "now and then"),
+        ("DAYBOOK_WEBHOOKS_TIMEOUT", "0"),
+        ("DAYBOOK_SECRET_KEY", "c2hvcnQ="),
+        ("DAYBOOK_LISTEM", "127.0.0.1:1"),
+    ])
+    .await;
+    assert!(!bad.status.success());
+    let said = complaint(&bad);
+    for fault in [
+        "DATABASE_URL expects",
+        "DAYBOOK_LISTEN expects",
+        "DAYBOOK_WEBHOOKS_SCHEDULE expects",
+        "DAYBOOK_WEBHOOKS_TIMEOUT expects",
+        "DAYBOOK_SECRET_KEY expects",
+        "DAYBOOK_LISTEM is not a setting",
+        "body_limit in the configuration file expects",
+        "webhooks_allow_private in the configuration file expects",
+        "colour in the configuration file is not a setting",
+    ] {
+        assert!(said.contains(fault), "{fault} is missing in:\n{said}");
+    }
+    assert!(said.contains("9 problem(s)"), "{said}");
+    // A secret that is wrong is a secret nevertheless.
+    assert!(!said.contains("c2hvcnQ="));
+    assert!(bad.stdout.is_empty());
+}

@@ -1,0 +1,241 @@
+//! Due work: what waits, what was given up, and making it due again.
+
+use chrono::{SecondsFormat, TimeDelta, Utc};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{TestApp, command, eventually, id, items};
+use crate::receiver::{Endpoint, Receiver};
+
+/// What a subcommand prints; it must succeed.
+async fn daybook(app: &TestApp, arguments: &[&str]) -> String {
+    let output = command(&app.database_url, &[])
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A delivery to an endpoint that was given up because its event is not in the log; returns the item's id.
+async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
+    const SCHEDULE: &str = "
+        insert into log.due_work (id, kind, lane, product_id, payload, run_at)
+        values ($1, 'webhook.deliver', $2, $3, $4::text::json, now())";
+    let item = Uuid::now_v7();
+    let payload = json!({"webhook_id": endpoint.id, "delivery_id": item, "event_id": Uuid::nil()});
+    let database = app.superuser().await;
+    database
+        .execute(
+            SCHEDULE,
+            &[
+                &item,
+                &endpoint.id.to_string(),
+                &app.product_id,
+                &payload.to_string(),
+            ],
+        )
+        .await
+        .unwrap();
+    eventually(async || {
+        parked(app)
+            .await
+            .into_iter()
+            .find(|given_up| id(given_up) == item)
+    })
+    .await;
+    item
+}
+
+async fn parked(app: &TestApp) -> Vec<Value> {
+    items(
+        app.operator
+            .get("/v1/due-work?parked=true")
+            .await
+            .expect(200),
+    )
+}
+
+/// Makes a given up delivery one of an event that is there.
+async fn mend(app: &TestApp, item: Uuid) {
+    const MEND: &str = "
+        update log.due_work set payload = (payload::jsonb || jsonb_build_object('event_id', $2::text))::json
+        where id = $1";
+    let event = &app.alice.events("").await[0]["event_id"];
+    let event = event.as_str().unwrap().to_owned();
+    app.superuser()
+        .await
+        .execute(MEND, &[&item, &event])
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_due_later_is_listed_with_its_time() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let agent = app.actor("agent", &["*"]).await;
+    app.alice.admit(workspace_id, &agent, "agent").await;
+    let expires_at = (Utc::now() + TimeDelta::hours(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
+    let proposal = agent
+        .post(
+            "/v1/proposals",
+            json!({
+                "workspace_id": workspace_id,
+                "actions": [{"type": "note.create", "title": "Tea", "body": ""}],
+                "rationale": "It is missing.",
+                "expires_at": expires_at,
+            }),
+        )
+        .await
+        .expect(201);
+    app.settle().await;
+    let waiting = items(app.operator.get("/v1/due-work").await.expect(200));
+    let [item] = waiting.as_slice() else {
+        panic!("{waiting:?}");
+    };
+    assert_eq!(
+        (&item["kind"], &item["parked"]),
+        (&json!("proposal.expire"), &json!(false))
+    );
+    assert_eq!(item["run_at"], expires_at);
+    assert_eq!(item["payload"]["proposal_id"], proposal["id"]);
+    assert!(parked(&app).await.is_empty());
+    let printed = daybook(&app, &["work", "list"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), *item);
+    assert_eq!(daybook(&app, &["work", "list", "--parked"]).await, "");
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_listed_with_its_reason_and_runs_again_once_its_cause_is_mended() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = Endpoint::create(&app.alice, &receiver.url, &["note.created"]).await;
+    let item = give_up(&app, &endpoint).await;
+    assert_eq!(
+        parked(&app).await[0]["last_error"],
+        "its event is not in the log"
+    );
+
+    let redrive = format!("/v1/due-work/{item}/redrive");
+    mend(&app, item).await;
+    app.operator.post_empty(&redrive).await.expect(204);
+    let arrived = receiver.wait_for(1).await;
+    assert!(arrived[0].verifies_with(&endpoint.secret));
+    app.settle().await;
+    assert!(parked(&app).await.is_empty());
+    app.operator
+        .post_empty(&redrive)
+        .await
+        .expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_command_line_lists_and_redrives_beside_the_running_server() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let endpoint = Endpoint::create(&app.alice, &receiver.url, &["note.created"]).await;
+    let given_up = [
+        give_up(&app, &endpoint).await,
+        give_up(&app, &endpoint).await,
+        give_up(&app, &endpoint).await,
+    ];
+    let printed = daybook(&app, &["work", "list", "--parked"]).await;
+    let lines: Vec<Value> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines, parked(&app).await);
+    assert_eq!(lines.len(), 3);
+
+    for item in given_up {
+        mend(&app, item).await;
+    }
+    let one = given_up[0].to_string();
+    assert_eq!(
+        daybook(&app, &["work", "redrive", &one]).await,
+        "1 item(s) are due again\n"
+    );
+    receiver.wait_for(1).await;
+    assert_eq!(
+        daybook(&app, &["work", "redrive"]).await,
+        "2 item(s) are due again\n"
+    );
+    receiver.wait_for(3).await;
+    assert_eq!(
+        daybook(&app, &["work", "redrive"]).await,
+        "0 item(s) are due again\n"
+    );
+}
+
+#[tokio::test]
+async fn due_work_is_the_operators_alone() {
+    let app = TestApp::start().await;
+    let redrive = format!("/v1/due-work/{}/redrive", Uuid::now_v7());
+    for (method, path) in [(Method::GET, "/v1/due-work"), (Method::POST, &redrive)] {
+        let answer = app.alice.send(app.alice.request(method, path)).await;
+        answer.expect_problem(403, "operator_only");
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_is_parked_just_as_its_lane_is_freed_runs_after_all() {
+    let app = TestApp::start_with(&[("DAYBOOK_WEBHOOKS_SCHEDULE", "1h")]).await;
+    let receiver = Receiver::start().await;
+    receiver.reply([(500, vec![], String::new())]);
+    let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;
+    app.alice.workspace().await;
+    endpoint.delivery(&app.alice, "retrying").await;
+    app.settle().await;
+    app.alice
+        .post_empty(&format!("{}/disable", endpoint.path))
+        .await
+        .expect(200);
+
+    // The worker that finds the endpoint disabled is held up before it says so.
+    let gate = app.superuser().await;
+    gate.batch_execute(
+        "select pg_advisory_lock(1);
+         create function log.hold() returns trigger language plpgsql as $$
+         begin
+             if current_query() like '%last_error =%' then
+                 perform pg_advisory_xact_lock_shared(1);
+             end if;
+             return null;
+         end $$;
+         create trigger hold before update on log.due_work for each statement execute function log.hold()",
+    )
+    .await
+    .unwrap();
+    app.bring_forward().await;
+    eventually(async || {
+        const WAITING: &str =
+            "select from pg_locks where locktype = 'advisory' and objid = 1 and not granted";
+        gate.query_opt(WAITING, &[]).await.unwrap()
+    })
+    .await;
+    app.alice
+        .post_empty(&format!("{}/enable", endpoint.path))
+        .await
+        .expect(200);
+    eventually(async || {
+        let request = app.operator.request(Method::GET, "/health/ready");
+        let ready = app.operator.send(request).await.body;
+        let requests = ready["consumers"]
+            .as_array()?
+            .iter()
+            .find(|one| one["name"] == "webhook_requests")?;
+        (requests["position"] == ready["position"]).then_some(())
+    })
+    .await;
+    gate.batch_execute("select pg_advisory_unlock(1)")
+        .await
+        .unwrap();
+    assert_eq!(receiver.wait_for(2).await.len(), 2);
+}

@@ -1,0 +1,200 @@
+//! Whether the server is well: probes and measurements.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Answer, TestApp, command, eventually, id};
+use crate::receiver::{Endpoint, Receiver};
+
+async fn ask(app: &TestApp, path: &str) -> Answer {
+    app.operator
+        .send(app.operator.request(Method::GET, path))
+        .await
+}
+
+async fn metrics(app: &TestApp) -> String {
+    let answer = ask(app, "/metrics").await;
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4");
+    answer.body.as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_server_that_is_well_says_so_to_anyone() {
+    let app = TestApp::start().await;
+    let position = app.alice.note(app.alice.workspace().await, "Tea", "").await["position"].clone();
+    app.settle().await;
+    let anyone = crate::harness::Client::new(&app.server.url, "");
+    let live = anyone
+        .send(anyone.request(Method::GET, "/health/live"))
+        .await;
+    assert_eq!(live.expect(200), json!({"status": "live"}));
+    let ready = anyone
+        .send(anyone.request(Method::GET, "/health/ready"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&ready["status"], &ready["not_ready"]),
+        (&json!("ready"), &json!([]))
+    );
+    assert_eq!(ready["position"], position);
+    let consumers = ready["consumers"].as_array().unwrap();
+    let names: BTreeSet<&str> = consumers
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert!(
+        names.is_superset(&BTreeSet::from([
+            "note",
+            "webhook",
+            "webhook_fanout",
+            "proposal_deadlines"
+        ])),
+        "{names:?}"
+    );
+    assert!(consumers.iter().all(|one| one["position"] == position));
+
+    let asked = command(&app.database_url, &[])
+        .args(["health", "--server", &app.server.url])
+        .output()
+        .await
+        .unwrap();
+    assert!(asked.status.success());
+    let said: Value = serde_json::from_slice(&asked.stdout).unwrap();
+    assert_eq!(said["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_projection_that_met_an_event_it_cannot_apply_stops_and_is_named() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let note = app.alice.note(workspace_id, "Tea", "").await;
+    let path = format!("/v1/notes/{}", id(&note));
+    app.alice.get(&path).await.expect(200);
+    let poison = app
+        .smuggle(("note", Uuid::now_v7()), 1, "note.exploded", &json!({}))
+        .await;
+
+    let reason = format!("stopped by event at position {poison}: ");
+    let ready = eventually(async || {
+        Some(ask(&app, "/health/ready").await).filter(|ready| ready.status == 503)
+    })
+    .await;
+    assert_eq!(ready.body["status"], "not_ready");
+    let [not_ready] = ready.body["not_ready"].as_array().unwrap().as_slice() else {
+        panic!("{:#}", ready.body);
+    };
+    let not_ready = not_ready.as_str().unwrap();
+    assert!(
+        not_ready.starts_with(&format!("projection note: {reason}")),
+        "{not_ready}"
+    );
+    assert!(not_ready.contains("note.exploded"), "{not_ready}");
+    let metrics = metrics(&app).await;
+    assert!(
+        metrics.contains("daybook_projection_stopped{projection=\"note\"} 1\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("daybook_projection_stopped{projection=\"workspace\"} 0\n"),
+        "{metrics}"
+    );
+
+    let asked = command(&app.database_url, &[])
+        .args(["health", "--server", &app.server.url])
+        .output()
+        .await
+        .unwrap();
+    assert!(!asked.status.success());
+    assert!(String::from_utf8(asked.stdout).unwrap().contains(&reason));
+    let listed = command(&app.database_url, &[])
+        .args(["projections", "list"])
+        .output()
+        .await
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let line = listed
+        .lines()
+        .find(|line| line.starts_with("note "))
+        .unwrap();
+    assert!(
+        line.contains("stopped: ") && line.contains("note.exploded"),
+        "{line}"
+    );
+
+    // What it knew is still there, what it does not know yet is not made up, and all else goes on.
+    let head = app.alice.head().await;
+    let seen = app
+        .alice
+        .send(app.alice.request(Method::GET, &path))
+        .await
+        .expect(200);
+    assert_eq!(seen["title"], "Tea");
+    app.alice
+        .get_at(&path, head)
+        .await
+        .expect_problem(503, "read_model_behind");
+    let revised = app
+        .alice
+        .patch(&path, json!({"body": "Steep it."}))
+        .await
+        .expect(200);
+    assert_eq!(revised["version"], 2);
+    let workspace = format!("/v1/workspaces/{}", app.alice.workspace().await);
+    app.alice.get(&workspace).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_alert_rules_speak_of_what_is_measured() {
+    let app = TestApp::start_with(&[("DAYBOOK_WEBHOOKS_SCHEDULE", "1h")]).await;
+    let receiver = Receiver::start().await;
+    receiver.reply([(500, vec![], String::new())]);
+    let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;
+    app.alice.workspace().await;
+    endpoint.delivery(&app.alice, "retrying").await;
+    app.alice.workspace().await;
+    endpoint.delivery(&app.alice, "succeeded").await;
+    app.alice
+        .post("/v1/workspaces", json!({"name": ""}))
+        .await
+        .expect(400);
+
+    let rules = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/ops/prometheus/alerts.yml"
+    ))
+    .unwrap();
+    let words = rules.split(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+    let named: BTreeSet<&str> = words.filter(|word| word.starts_with("daybook_")).collect();
+    assert!(named.len() >= 7, "{named:?}");
+    let labelled = [
+        "daybook_commands_total{command=\"workspace.create\",outcome=\"ok\"}",
+        "daybook_commands_total{command=\"workspace.create\",outcome=\"refused\"}",
+        "daybook_http_request_seconds_count{method=\"POST\",route=\"/v1/workspaces\",status=\"201\"}",
+        "daybook_projection_lag_seconds{projection=\"workspace\"}",
+        "daybook_projection_lag_positions{projection=\"webhook_fanout\"}",
+        "daybook_webhook_attempts_total{outcome=\"failed\"} 1",
+        "daybook_webhook_attempts_total{outcome=\"succeeded\"} 1",
+        "daybook_due_work{kind=\"webhook.deliver\",state=\"scheduled\"} 1",
+        "daybook_append_batch_events_count",
+        "daybook_append_seconds_count",
+    ];
+    // The depth of the due work is measured now and then.
+    eventually(async || {
+        let metrics = metrics(&app).await;
+        let measured = |name: &str| metrics.lines().any(|line| line.starts_with(name));
+        let missing = named
+            .iter()
+            .filter(|name| !measured(&format!("{name}{{")) && !measured(&format!("{name} ")));
+        let missing: Vec<_> = missing
+            .chain(labelled.iter().filter(|name| !measured(name)))
+            .collect();
+        if !missing.is_empty() {
+            eprintln!("not measured yet: {missing:?}");
+        }
+        missing.is_empty().then_some(())
+    })
+    .await;
+}
