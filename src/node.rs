@@ -18,6 +18,12 @@ pub enum NodeError {
     /// The database cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The database that the configuration names cannot be used.
+    #[error(
+        "{0}; make sure that the server that DATABASE_URL names runs and has this database and user, or unset it to use \
+         a private PostgreSQL"
+    )]
+    Given(OpenError),
     /// The URL is not one.
     #[error("DATABASE_URL: {0}")]
     Url(tokio_postgres::Error),
@@ -41,7 +47,11 @@ impl Node {
                 (Some(private), settings)
             }
         };
-        let database = Database::open(settings).await?;
+        let opened = Database::open(settings).await;
+        let database = opened.map_err(|error| match &private {
+            Some(_) => NodeError::Open(error),
+            None => NodeError::Given(error),
+        })?;
         Ok(Self {
             store: PostgresStore::open(database.clone()).await?,
             database,

@@ -42,7 +42,9 @@ pub enum ServeError {
     #[error("cannot collect metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// The address is taken, or not this machine's.
-    #[error("cannot listen on {address}: {source}")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen or DAYBOOK_LISTEN"
+    )]
     Listen {
         address: std::net::SocketAddr,
         source: std::io::Error,

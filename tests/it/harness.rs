@@ -1,6 +1,6 @@
 //! A real server, as its own process on a database of its own, and a client that speaks to it over HTTP.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,15 +23,20 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Server {
     pub url: String,
     pub process: Child,
-    operator_key: Option<String>,
+    /// What the first start of a database prints.
+    pub operator_key: Option<String>,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
     /// Starts a server on a database; returns once it listens.
     pub async fn start(database_url: &str, variables: &[(&str, &str)]) -> Self {
-        let mut process = command(database_url, variables)
-            .args(["serve", "--listen", "127.0.0.1:0"])
+        Self::launch(&mut serve(database_url, variables)).await
+    }
+
+    /// Runs a command that serves; returns once it listens.
+    pub async fn launch(command: &mut Command) -> Self {
+        let mut process = command
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -63,6 +68,28 @@ impl Server {
     pub async fn kill(mut self) {
         self.process.kill().await.unwrap();
     }
+
+    /// Tells it to stop (SIGTERM).
+    pub async fn tell_to_stop(&self) {
+        let id = self.process.id().expect("it still runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(told.unwrap().success());
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.process.wait())
+            .await
+            .expect("the server ends in time")
+            .unwrap()
+    }
+}
+
+/// `daybook serve` at a port of its own.
+pub fn serve(database_url: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = command(database_url, variables);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    command
 }
 
 /// The binary with what it needs to reach a database; logs only what goes wrong.
@@ -97,6 +124,11 @@ impl TestApp {
         let database = store::testing::database().await;
         let database_url = store::testing::url(&database);
         let server = Server::start(&database_url, variables).await;
+        Self::on(server, database_url).await
+    }
+
+    /// On a server that has just been started on its database for the first time.
+    pub async fn on(server: Server, database_url: String) -> Self {
         let key = server
             .operator_key
             .clone()
@@ -246,14 +278,19 @@ impl Client {
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    /// An error: the connection was lost, and nobody knows what the server did.
+    pub async fn try_send(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.unwrap();
-        Answer {
+        let text = response.text().await?;
+        Ok(Answer {
             status,
             headers,
             body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
-        }
+        })
     }
 
     /// Reads what is there once everything that is in the log now can be seen.

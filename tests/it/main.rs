@@ -7,12 +7,16 @@
 
 mod beneath;
 mod cli;
+mod crash;
 mod demo;
 mod due_work;
 mod event;
 mod harness;
 mod health;
+mod load;
+mod nodes;
 mod note;
 mod receiver;
+mod setup;
 mod webhook;
 mod webhook_delivery;

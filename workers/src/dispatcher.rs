@@ -76,7 +76,8 @@ pub struct Dispatcher {
     work: Arc<dyn Work>,
     waker: Arc<Notify>,
     running: JoinSet<String>,
-    lanes: HashMap<String, usize>,
+    /// Items that run here, by lane.
+    lanes: HashMap<String, i64>,
 }
 
 impl Dispatcher {
@@ -127,17 +128,11 @@ impl Dispatcher {
         if free == 0 {
             return Ok(0);
         }
-        let per_lane = self.work.per_lane().min((free / 4).max(1));
-        let busy: Vec<String> = self
-            .lanes
-            .iter()
-            .filter(|(_, running)| **running >= per_lane)
-            .map(|(lane, _)| lane.clone())
-            .collect();
-        let limit = i64::try_from(free.div_ceil(2)).unwrap_or(i64::MAX);
-        let per_lane = i64::try_from(per_lane).unwrap_or(i64::MAX);
-        let items =
-            due_work::claim(&self.database, self.work.kind(), &busy, per_lane, limit).await?;
+        let size = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let per_lane = size(self.work.per_lane().min((free / 4).max(1)));
+        let limit = size(free.div_ceil(2));
+        let kind = self.work.kind();
+        let items = due_work::claim(&self.database, kind, &self.lanes, per_lane, limit).await?;
         let claimed = items.len();
         for item in items {
             *self.lanes.entry(item.lane.clone()).or_default() += 1;
@@ -216,15 +211,5 @@ fn backoff(attempts: u32, random: f64) -> TimeDelta {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_times_double_up_to_an_hour_and_are_spread_over_their_upper_half() {
-        assert_eq!(backoff(1, 0.0), TimeDelta::milliseconds(500));
-        assert_eq!(backoff(1, 1.0), TimeDelta::seconds(1));
-        assert_eq!(backoff(4, 1.0), TimeDelta::seconds(8));
-        assert_eq!(backoff(30, 1.0), TimeDelta::hours(1));
-        assert_eq!(backoff(u32::MAX, 0.0), TimeDelta::minutes(30));
-    }
-}
+#[path = "dispatcher_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! Work that falls due: one table, claimed item by item, leased, retried, parked.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -119,38 +120,51 @@ pub async fn clear_lane(
     Ok(())
 }
 
-/// Leases up to `limit` items that are due, at most `per_lane` of each lane, none of the busy lanes.
+/// Leases up to `limit` items that are due; with those that `running` counts, at most `per_lane` of each lane.
 pub async fn claim(
     database: &Database,
     kind: &str,
-    busy: &[String],
+    running: &HashMap<String, i64>,
     per_lane: i64,
     limit: i64,
 ) -> Result<Vec<Item>, Error> {
     const CLAIM: &str = "
-        with ready as (
+        with busy as (
+            select * from unnest($2::text[], $3::bigint[]) as busy (lane, items)
+        ), ready as (
             select id, lane, run_at from log.due_work
             where kind = $1 and not parked and run_at <= now()
-                and (leased_until is null or leased_until < now()) and lane <> all($2)
-            order by run_at limit $3
+                and (leased_until is null or leased_until < now())
+                and lane not in (select lane from busy where items >= $4)
+            order by run_at limit $5
         ), fair as (
-            select id, row_number() over (partition by lane order by run_at, id) as place from ready
+            select id, row_number() over (partition by lane order by run_at, id) + coalesce(items, 0) as place
+            from ready left join busy using (lane)
         ), chosen as (
             select w.id from log.due_work w join fair on fair.id = w.id
             where fair.place <= $4 and not w.parked and w.run_at <= now()
                 and (w.leased_until is null or w.leased_until < now())
-            order by w.run_at limit $5
+            order by w.run_at limit $6
             for update of w skip locked
         )
-        update log.due_work w set leased_until = now() + make_interval(secs => $6)
+        update log.due_work w set leased_until = now() + make_interval(secs => $7)
         from chosen where w.id = chosen.id
         returning ";
+    let (lanes, items): (Vec<&String>, Vec<i64>) = running.iter().unzip();
     let client = database.pool.get().await?;
     let statement = client.prepare_cached(&format!("{CLAIM}{COLUMNS}")).await?;
     let rows = client
         .query(
             &statement,
-            &[&kind, &busy, &LOOK, &per_lane, &limit, &LEASE_SECONDS],
+            &[
+                &kind,
+                &lanes,
+                &items,
+                &per_lane,
+                &LOOK,
+                &limit,
+                &LEASE_SECONDS,
+            ],
         )
         .await?;
     Ok(rows.iter().map(from_row).collect())

@@ -1,0 +1,74 @@
+//! Golden payloads: one for every version of every event type that was ever shipped, as it stands in somebody's log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::contracts;
+use serde_json::Value;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/events")
+}
+
+fn name(event_type: &str, version: u16) -> String {
+    format!("{event_type}.v{version}.json")
+}
+
+/// The payload as it was written.
+fn golden(event_type: &str, version: u16) -> String {
+    let name = name(event_type, version);
+    fs::read_to_string(directory().join(&name))
+        .unwrap_or_else(|error| panic!("schema/events/{name}: {error}"))
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn every_payload_ever_shipped_is_lifted_folded_and_written_again_as_the_newest() {
+    let mut walked = 0;
+    for contract in contracts() {
+        for &(event_type, current) in contract.types {
+            let newest = parsed(&golden(event_type, current));
+            for version in 1..=current {
+                let lifted = (contract.lift)(event_type, version, &golden(event_type, version))
+                    .unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(lifted, newest, "{}", name(event_type, version));
+                walked += 1;
+            }
+        }
+    }
+    assert!(walked > 0);
+}
+
+#[test]
+fn a_payload_of_a_build_yet_to_come_is_refused() {
+    for contract in contracts() {
+        for &(event_type, current) in contract.types {
+            let newer = (contract.lift)(event_type, current + 1, &golden(event_type, current));
+            assert!(newer.is_err(), "{event_type}");
+        }
+    }
+}
+
+#[test]
+fn every_file_is_the_payload_of_a_contract() {
+    let expected: BTreeSet<String> = contracts()
+        .iter()
+        .flat_map(|contract| contract.types)
+        .flat_map(|&(event_type, current)| (1..=current).map(move |v| name(event_type, v)))
+        .collect();
+    let found: BTreeSet<String> = fs::read_dir(directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,103 @@
+//! `kill -9` at random moments under load: what was acknowledged is there, once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::process::Command;
+
+use crate::harness::{Server, TestApp, command, eventually, serve};
+use crate::load::{Crew, Subscriber, audit, chance, lapse_leases};
+
+/// Receivers that fail are asked again at once: what is waited for here is the server.
+const SCHEDULE: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "0s,0s,0s,1s,1s,1s,1s,1s,1s,1s");
+
+/// Kills the server again and again while a crew works, then looks at what is left.
+async fn survive(
+    mut app: TestApp,
+    mut command: Command,
+    hands: usize,
+    rounds: usize,
+    mut chance: StdRng,
+) {
+    let subscriber = Subscriber::subscribe(&app.alice).await;
+    let crew = Crew::hire(&app, &[&app.server.url]).await;
+    let shift = crew.work(hands, &mut chance);
+    for _ in 0..rounds {
+        subscriber.stumble();
+        crew.acknowledged(chance.random_range(5..40)).await;
+        // Anywhere within a command, a delivery, a batch.
+        tokio::time::sleep(Duration::from_micros(chance.random_range(0..30_000))).await;
+        app.server.process.kill().await.unwrap();
+        app.server = Server::launch(&mut command).await;
+        assert_eq!(app.server.operator_key, None, "it is printed once");
+        lapse_leases(&app.database_url).await;
+        crew.move_to(&[&app.server.url]);
+    }
+    crew.acknowledged(10).await;
+    shift.rest().await;
+    audit(&app, &app.server.url, &crew, &subscriber).await;
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_killed() {
+    let app = TestApp::start_with(&[SCHEDULE]).await;
+    let command = serve(&app.database_url, &[SCHEDULE]);
+    survive(app, command, 6, 6, chance()).await;
+}
+
+/// A server with a PostgreSQL of its own.
+fn private(data_dir: &Path) -> Command {
+    // That its database is gone for a while is what happens here, and nothing to warn of.
+    let mut command = command("", &[SCHEDULE, ("DAYBOOK_LOG", "error")]);
+    command
+        .env_remove("DATABASE_URL")
+        .env_remove("DAYBOOK_SECRET_KEY")
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir);
+    command
+}
+
+/// A line of what PostgreSQL says of itself: the first is its process, the fifth where its socket is.
+fn postgres_says(data_dir: &Path, line: usize) -> String {
+    let said = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
+    said.lines().nth(line).unwrap().trim().to_owned()
+}
+
+async fn start_private(data_dir: &Path) -> TestApp {
+    let server = Server::launch(&mut private(data_dir)).await;
+    let socket = postgres_says(data_dir, 4);
+    let url = format!("postgresql:///daybook?host={socket}&user=postgres");
+    TestApp::on(server, url).await
+}
+
+#[tokio::test]
+async fn nor_where_its_private_postgresql_dies_with_it() {
+    let data_dir = store::testing::directory();
+    let app = start_private(&data_dir).await;
+    survive(app, private(&data_dir), 3, 3, chance()).await;
+}
+
+#[tokio::test]
+async fn nor_where_the_private_postgresql_is_killed_under_a_running_server() {
+    let mut chance = chance();
+    let data_dir = store::testing::directory();
+    let app = start_private(&data_dir).await;
+    let subscriber = Subscriber::subscribe(&app.alice).await;
+    let crew = Crew::hire(&app, &[&app.server.url]).await;
+    let shift = crew.work(3, &mut chance);
+    crew.acknowledged(chance.random_range(5..40)).await;
+    let before = postgres_says(&data_dir, 0);
+    let killed = Command::new("kill").args(["-9", &before]).status().await;
+    assert!(killed.unwrap().success());
+    eventually(async || {
+        let now = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).ok()?;
+        (now.contains("ready") && !now.starts_with(&before)).then_some(())
+    })
+    .await;
+    crew.acknowledged(20).await;
+    shift.rest().await;
+    lapse_leases(&app.database_url).await;
+    audit(&app, &app.server.url, &crew, &subscriber).await;
+}

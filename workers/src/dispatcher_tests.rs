@@ -1,0 +1,436 @@
+//! Due work on a real table: leases, waiting times, parking, lanes, several nodes.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::*;
+use crate::NewItem;
+
+const KIND: &str = "tea.brew";
+
+/// Longest time that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Work that shows what it begins, and ends as it is told to; it panics if it is told nothing.
+struct Brewing {
+    begun: mpsc::UnboundedSender<Run>,
+    concurrency: usize,
+    per_lane: usize,
+}
+
+/// An item that is being worked on.
+struct Run {
+    item: Item,
+    end: oneshot::Sender<Outcome>,
+}
+
+#[async_trait]
+impl Work for Brewing {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    fn per_lane(&self) -> usize {
+        self.per_lane
+    }
+
+    async fn run(&self, item: &Item) -> Outcome {
+        let (end, told) = oneshot::channel();
+        let item = item.clone();
+        self.begun.send(Run { item, end }).unwrap();
+        told.await.unwrap()
+    }
+}
+
+/// A dispatcher, as one node has it.
+struct Node {
+    begun: mpsc::UnboundedReceiver<Run>,
+    waker: Arc<Notify>,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Node {
+    fn start(database: &Database) -> Self {
+        Self::with_limits(database, 8, 8)
+    }
+
+    fn with_limits(database: &Database, concurrency: usize, per_lane: usize) -> Self {
+        let (sender, begun) = mpsc::unbounded_channel();
+        let work = Brewing {
+            begun: sender,
+            concurrency,
+            per_lane,
+        };
+        let waker = Arc::new(Notify::new());
+        let dispatcher = Dispatcher::new(database.clone(), Arc::new(work), Arc::clone(&waker));
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(dispatcher.run(shutdown.clone()));
+        Self {
+            begun,
+            waker,
+            shutdown,
+            task,
+        }
+    }
+
+    /// The next item that it begins.
+    async fn next(&mut self) -> Run {
+        tokio::time::timeout(PATIENCE, self.begun.recv())
+            .await
+            .expect("an item is begun in time")
+            .unwrap()
+    }
+
+    /// It is gone from one moment to the next, and with it what it was doing.
+    async fn die(self) {
+        self.task.abort();
+        self.task.await.unwrap_err();
+    }
+}
+
+impl Run {
+    fn end(self, outcome: Outcome) {
+        self.end.send(outcome).unwrap();
+    }
+}
+
+async fn database() -> Database {
+    Database::open(store::testing::database().await)
+        .await
+        .unwrap()
+}
+
+/// An item that was due a minute ago.
+fn item(number: u128, lane: &str) -> NewItem {
+    NewItem {
+        id: Uuid::from_u128(number),
+        kind: KIND,
+        lane: lane.into(),
+        product_id: Uuid::nil(),
+        payload: json!({"cup": 1}),
+        run_at: Utc::now() - TimeDelta::minutes(1),
+    }
+}
+
+async fn schedule(database: &Database, items: &[NewItem]) {
+    let client = database.pool.get().await.unwrap();
+    due_work::schedule(&**client, items).await.unwrap();
+}
+
+async fn items(database: &Database) -> Vec<Item> {
+    due_work::list(database, false, i64::MAX).await.unwrap()
+}
+
+/// Waits until the table is in some state; returns what is in it.
+async fn until(database: &Database, holds: impl Fn(&[Item]) -> bool) -> Vec<Item> {
+    let found = async {
+        loop {
+            let items = items(database).await;
+            if holds(&items) {
+                return items;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let Ok(found) = tokio::time::timeout(PATIENCE, found).await else {
+        panic!("the table stays as it is: {:#?}", items(database).await);
+    };
+    found
+}
+
+/// The only item, once it has been concluded.
+async fn concluded(database: &Database) -> Item {
+    let mut items = until(database, |items| items[0].leased_until.is_none()).await;
+    assert_eq!(items.len(), 1);
+    items.remove(0)
+}
+
+/// What a node that has nothing to do would get.
+async fn claim(database: &Database, limit: i64) -> Vec<Item> {
+    due_work::claim(database, KIND, &HashMap::new(), i64::MAX, limit)
+        .await
+        .unwrap()
+}
+
+async fn execute(database: &Database, sql: &str) {
+    let client = database.pool.get().await.unwrap();
+    client.batch_execute(sql).await.unwrap();
+}
+
+/// As if the time of every lease had passed.
+async fn lapse(database: &Database) {
+    execute(
+        database,
+        "update log.due_work set leased_until = now() - interval '1 second' where leased_until is not null",
+    )
+    .await;
+}
+
+/// As if the time of every item had come.
+async fn make_due(database: &Database) {
+    execute(database, "update log.due_work set run_at = now()").await;
+}
+
+#[test]
+fn waiting_times_double_up_to_an_hour_and_are_spread_over_their_upper_half() {
+    assert_eq!(backoff(1, 0.0), TimeDelta::milliseconds(500));
+    assert_eq!(backoff(1, 1.0), TimeDelta::seconds(1));
+    assert_eq!(backoff(4, 1.0), TimeDelta::seconds(8));
+    assert_eq!(backoff(30, 1.0), TimeDelta::hours(1));
+    assert_eq!(backoff(u32::MAX, 0.0), TimeDelta::minutes(30));
+}
+
+#[tokio::test]
+async fn what_is_scheduled_twice_is_one_item_and_runs_once_its_time_has_come() {
+    let database = database().await;
+    let mut node = Node::start(&database);
+    let later = NewItem {
+        run_at: Utc::now() + TimeDelta::hours(1),
+        ..item(1, "")
+    };
+    schedule(&database, &[later.clone(), item(2, "")]).await;
+    schedule(&database, &[later, item(2, "")]).await;
+    let run = node.next().await;
+    assert_eq!(run.item.id, Uuid::from_u128(2));
+    run.end(Outcome::Done);
+    let left = until(&database, |items| items.len() == 1).await;
+    assert_eq!(left[0].id, Uuid::from_u128(1));
+    assert_eq!(left[0].leased_until, None);
+    make_due(&database).await;
+    let run = node.next().await;
+    assert_eq!(run.item.id, Uuid::from_u128(1));
+    run.end(Outcome::Done);
+    until(&database, <[Item]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_loses_its_item_once_the_lease_has_run_out() {
+    let database = database().await;
+    let mut first = Node::start(&database);
+    schedule(&database, &[item(1, "")]).await;
+    first.next().await;
+    first.die().await;
+    assert_eq!(claim(&database, 8).await, []);
+    let mut second = Node::start(&database);
+    lapse(&database).await;
+    let run = second.next().await;
+    assert_eq!((run.item.id, run.item.attempts), (Uuid::from_u128(1), 0));
+    run.end(Outcome::Done);
+    until(&database, <[Item]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_item_a_lease_and_no_other_item_anything() {
+    let database = database().await;
+    let mut node = Node::with_limits(&database, 1, 1);
+    schedule(&database, &[item(1, "lane"), item(2, "lane")]).await;
+    drop(node.next().await.end);
+    let run = node.next().await;
+    assert_eq!(run.item.id, Uuid::from_u128(2));
+    run.end(Outcome::Done);
+    until(&database, |items| items.len() == 1).await;
+    lapse(&database).await;
+    let run = node.next().await;
+    assert_eq!(run.item.id, Uuid::from_u128(1));
+    run.end(Outcome::Done);
+    until(&database, <[Item]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn an_item_that_keeps_failing_waits_longer_each_time_is_parked_and_can_be_redriven() {
+    let database = database().await;
+    let mut node = Node::start(&database);
+    schedule(&database, &[item(1, "")]).await;
+    for attempt in 1..=MAX_ATTEMPTS {
+        let run = node.next().await;
+        assert_eq!(run.item.attempts, attempt - 1);
+        let before = Utc::now();
+        run.end(Outcome::Failed(format!("no water, {attempt}")));
+        let failed = concluded(&database).await;
+        assert_eq!(failed.attempts, attempt);
+        assert_eq!(failed.last_error, Some(format!("no water, {attempt}")));
+        assert_eq!(failed.parked, attempt == MAX_ATTEMPTS);
+        // The database keeps microseconds.
+        assert!(failed.run_at >= before + backoff(attempt, 0.0) - TimeDelta::microseconds(1));
+        assert!(failed.run_at <= Utc::now() + backoff(attempt, 1.0));
+        make_due(&database).await;
+        node.waker.notify_one();
+    }
+    assert_eq!(claim(&database, 8).await, []);
+    let parked = due_work::list(&database, true, 8).await.unwrap();
+    assert_eq!(parked.len(), 1);
+    assert_eq!(due_work::redrive(&database, None).await.unwrap(), 1);
+    let run = node.next().await;
+    assert_eq!((run.item.attempts, run.item.parked), (0, false));
+    run.end(Outcome::Done);
+    until(&database, <[Item]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_go_on_is_parked_at_once_and_redriven_alone() {
+    let database = database().await;
+    let mut node = Node::start(&database);
+    schedule(&database, &[item(1, ""), item(2, "")]).await;
+    for _ in 0..2 {
+        node.next().await.end(Outcome::Park("no tea left".into()));
+    }
+    let parked = until(&database, |items| items.iter().all(|item| item.parked)).await;
+    assert!(
+        parked
+            .iter()
+            .all(|item| item.attempts == 0 && item.last_error.as_deref() == Some("no tea left"))
+    );
+    let redrive = async |number| {
+        due_work::redrive(&database, Some(Uuid::from_u128(number)))
+            .await
+            .unwrap()
+    };
+    assert_eq!(redrive(1).await, 1);
+    let run = node.next().await;
+    assert_eq!(run.item.id, Uuid::from_u128(1));
+    // It is no longer parked; another never was there.
+    assert_eq!((redrive(1).await, redrive(3).await), (0, 0));
+    let still = due_work::list(&database, true, 8).await.unwrap();
+    assert_eq!(still.len(), 1);
+    assert_eq!(still[0].id, Uuid::from_u128(2));
+}
+
+#[tokio::test]
+async fn going_on_later_is_no_failure_and_takes_what_is_known_by_then_along() {
+    let database = database().await;
+    let mut node = Node::start(&database);
+    schedule(&database, &[item(1, "")]).await;
+    node.next().await.end(Outcome::Failed("spilt".into()));
+    assert_eq!(concluded(&database).await.attempts, 1);
+    make_due(&database).await;
+    // Whole seconds come back from the database as they went in.
+    let at = DateTime::from_timestamp(Utc::now().timestamp() + 3600, 0).unwrap();
+    node.next().await.end(Outcome::Again {
+        at,
+        payload: json!({"cup": 2}),
+    });
+    let again = until(&database, |items| items[0].attempts == 0).await;
+    assert_eq!(again[0].run_at, at);
+    assert_eq!(again[0].payload, json!({"cup": 2}));
+    assert!(!again[0].parked);
+}
+
+#[tokio::test]
+async fn a_full_lane_holds_back_no_other_and_never_has_more_than_its_share() {
+    let database = database().await;
+    let mut node = Node::with_limits(&database, 6, 2);
+    schedule(&database, &[item(1, "slow")]).await;
+    let mut slow = vec![node.next().await];
+    // Older than the others, and far more than the node takes at a time.
+    let many: Vec<NewItem> = (2..20)
+        .map(|number| NewItem {
+            run_at: Utc::now() - TimeDelta::hours(1),
+            ..item(number, "slow")
+        })
+        .collect();
+    schedule(&database, &many).await;
+    schedule(&database, &[20, 21, 22].map(|number| item(number, "quick"))).await;
+
+    let mut quick = 0;
+    while quick < 3 || slow.len() < 2 {
+        let run = node.next().await;
+        if run.item.lane == "slow" {
+            slow.push(run);
+        } else {
+            quick += 1;
+            run.end(Outcome::Done);
+        }
+    }
+    for left in (2..=19).rev() {
+        let table = until(&database, |items| items.len() == left).await;
+        let leased = table.iter().filter(|item| item.leased_until.is_some());
+        assert!(leased.count() <= 2, "{table:#?}");
+        slow.remove(0).end(Outcome::Done);
+        if left > 2 {
+            slow.push(node.next().await);
+        }
+    }
+    slow.remove(0).end(Outcome::Done);
+    until(&database, <[Item]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_lane_can_be_cleared_and_its_parked_items_made_due_again() {
+    let database = database().await;
+    let mut node = Node::start(&database);
+    schedule(&database, &[item(1, "left"), item(2, "right")]).await;
+    for _ in 0..2 {
+        node.next().await.end(Outcome::Park("closed".into()));
+    }
+    until(&database, |items| items.iter().all(|item| item.parked)).await;
+    let client = database.pool.get().await.unwrap();
+    due_work::unpark_lane(&**client, "left").await.unwrap();
+    let run = node.next().await;
+    assert_eq!(run.item.id, Uuid::from_u128(1));
+    run.end(Outcome::Done);
+    until(&database, |items| items.len() == 1).await;
+    due_work::clear_lane(&**client, "right").await.unwrap();
+    assert_eq!(items(&database).await, []);
+}
+
+#[tokio::test]
+async fn two_nodes_never_run_one_item_at_once() {
+    let database = database().await;
+    let mut nodes = [Node::start(&database), Node::start(&database)];
+    // As many as both can take: neither is done without the other.
+    let all: Vec<NewItem> = (0..16)
+        .map(|n| item(n, if n % 2 == 0 { "even" } else { "odd" }))
+        .collect();
+    schedule(&database, &all).await;
+    let mut runs = Vec::new();
+    for node in &mut nodes {
+        for _ in 0..8 {
+            runs.push(node.next().await);
+        }
+    }
+    let begun: HashSet<Uuid> = runs.iter().map(|run| run.item.id).collect();
+    assert_eq!(begun.len(), 16);
+    for run in runs {
+        run.end(Outcome::Done);
+    }
+    until(&database, <[Item]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn of_many_who_claim_at_the_same_moment_each_gets_other_items() {
+    let database = database().await;
+    let all: Vec<NewItem> = (0..200).map(|n| item(n, &(n % 7).to_string())).collect();
+    schedule(&database, &all).await;
+    let mut claimed = HashSet::new();
+    while claimed.len() < all.len() {
+        let claims = futures::future::join_all((0..16).map(|_| claim(&database, 5))).await;
+        for item in claims.into_iter().flatten() {
+            assert!(claimed.insert(item.id), "{} was claimed twice", item.id);
+        }
+    }
+    assert_eq!(claim(&database, 5).await, []);
+}
+
+#[tokio::test]
+async fn a_node_that_is_told_to_stop_ends_what_is_under_way_and_begins_nothing_more() {
+    let database = database().await;
+    let mut node = Node::with_limits(&database, 1, 1);
+    schedule(&database, &[item(1, ""), item(2, "")]).await;
+    let run = node.next().await;
+    node.shutdown.cancel();
+    assert!(!node.task.is_finished());
+    run.end(Outcome::Done);
+    node.task.await.unwrap();
+    let left = items(&database).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].leased_until, left[0].attempts), (None, 0));
+}
