@@ -24,6 +24,16 @@ pub struct DryRun {
     pub events: Vec<Planned>,
 }
 
+impl DryRun {
+    pub fn of(events: Vec<Planned>) -> Response {
+        Json(Self {
+            dry_run: true,
+            events,
+        })
+        .into_response()
+    }
+}
+
 /// An event that the command would append.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PlannedEvent {
@@ -75,11 +85,7 @@ impl App {
     ) -> Result<Response, Problem> {
         let done = self.executor.execute(request, handler).await?;
         if let Some(events) = done.planned {
-            let preview = DryRun {
-                dry_run: true,
-                events,
-            };
-            return Ok(at(Json(preview).into_response(), done.position));
+            return Ok(at(DryRun::of(events), done.position));
         }
         let row = self
             .views

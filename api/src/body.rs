@@ -58,11 +58,9 @@ fn has_nul(bytes: &[u8]) -> bool {
 
 fn parse_json<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Problem> {
     let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+    let parsed = serde_path_to_error::deserialize(&mut *deserializer).map_err(|error| {
         match serde_json::from_slice::<Value>(bytes) {
-            Err(syntax) => {
-                Problem::malformed("malformed_json", format!("the body is not JSON: {syntax}"))
-            }
+            Err(syntax) => not_json(&syntax),
             Ok(value) => {
                 let mut errors = against_schema(&T::name(), &value);
                 if errors.is_empty() {
@@ -74,7 +72,13 @@ fn parse_json<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Problem
                 Problem::invalid(errors)
             }
         }
-    })
+    })?;
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(parsed)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::malformed("malformed_json", format!("the body is not JSON: {error}"))
 }
 
 /// `a.b[0]` as a JSON pointer.
@@ -102,18 +106,21 @@ fn against_schema(name: &str, value: &Value) -> Vec<FieldError> {
         "$ref": format!("#/components/schemas/{name}"),
         "components": components,
     });
-    jsonschema::validator_for(&schema).map_or_else(
-        |_| vec![],
-        |validator| {
-            validator
-                .iter_errors(value)
-                .map(|error| FieldError {
-                    pointer: error.instance_path().to_string(),
-                    detail: error.to_string(),
-                })
-                .collect()
-        },
-    )
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .map_or_else(
+            |_| vec![],
+            |validator| {
+                validator
+                    .iter_errors(value)
+                    .map(|error| FieldError {
+                        pointer: error.instance_path().to_string(),
+                        detail: error.to_string(),
+                    })
+                    .collect()
+            },
+        )
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::http::Uri;
-use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +13,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::openapi::Base;
 use crate::problem::Problem;
-use crate::{App, agents, delivery, health, identity, knowledge, middleware, operations};
+use crate::{App, agents, delivery, health, identity, knowledge, middleware, openapi, operations};
 
 pub(crate) fn described() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
@@ -33,11 +33,11 @@ pub(crate) fn described() -> OpenApiRouter<App> {
 
 /// The whole server.
 pub fn router(app: App) -> Router {
-    let (router, document) = described().split_for_parts();
     let pages = SwaggerUi::new("/docs")
-        .url("/openapi.json", document)
+        .url("/openapi.json", openapi::document())
         .config(Config::default().use_base_layout().validator_url("none"));
-    router
+    let pages = Router::from(pages).layer(map_response(page));
+    Router::from(described())
         .merge(pages)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -45,6 +45,22 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(app.limits.body))
         .layer(from_fn_with_state(app.clone(), middleware::around))
         .with_state(app)
+}
+
+/// Whatever the scripts of a page would like to load from elsewhere: the browser does not let them.
+async fn page(uri: Uri, response: Response) -> Response {
+    let mut response = match response.status() {
+        StatusCode::NOT_FOUND => not_found(uri).await.into_response(),
+        _ => response,
+    };
+    response.headers_mut().insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    );
+    response
 }
 
 async fn not_found(uri: Uri) -> Problem {
@@ -69,7 +85,7 @@ async fn method_not_allowed(uri: Uri) -> Problem {
     )
 }
 
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 
-use chrono::Utc;
+use chrono::{SubsecRound, Utc};
 use domain::knowledge::workspace::{Permission, Workspace};
 use domain::{Aggregate, EventContract, Moment, Standing, StreamId};
 use serde::Serialize;
@@ -84,7 +84,8 @@ impl<'a> Book<'a> {
             request,
             fresh,
             moment: Moment {
-                now: Utc::now(),
+                // Read models keep no more: what is answered now must be what is read later.
+                now: Utc::now().trunc_subsecs(6),
                 actor: request.actor,
             },
             entries: HashMap::new(),

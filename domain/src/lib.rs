@@ -4,6 +4,8 @@ mod actor;
 mod aggregate;
 mod contract;
 mod contracts;
+#[cfg(test)]
+mod properties;
 mod refusal;
 mod stream;
 #[cfg(test)]

@@ -119,6 +119,16 @@ impl TestApp {
         Self::start_with(&[]).await
     }
 
+    /// A connection to the database itself, past the server.
+    pub async fn sql(&self) -> tokio_postgres::Client {
+        let (client, connection) =
+            tokio_postgres::connect(&self.database_url, tokio_postgres::NoTls)
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     /// With more variables in the server's environment.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         let database = store::testing::database().await;
@@ -308,6 +318,36 @@ impl Client {
         .await
     }
 
+    /// Every page of a list, from the first to the last.
+    pub async fn pages(&self, path: &str) -> Vec<Vec<Value>> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut pages = vec![];
+        let mut next = path.to_owned();
+        loop {
+            let page = self.get(&next).await.expect(200);
+            pages.push(page["items"].as_array().unwrap().clone());
+            assert!(pages.len() < 1_000, "the list does not end");
+            if page["next_cursor"].is_null() {
+                return pages;
+            }
+            let cursor = page["next_cursor"].to_string();
+            next = format!("{path}{joint}cursor={}", cursor.trim_matches('"'));
+        }
+    }
+
+    /// The ids of a list, all of its pages.
+    pub async fn ids(&self, path: &str) -> Vec<Uuid> {
+        self.pages(path).await.concat().iter().map(id).collect()
+    }
+
+    /// The events that a query finds, from the beginning of the log.
+    pub async fn events(&self, query: &str) -> Vec<Value> {
+        let page = self.get(&format!("/v1/events?limit=1000&{query}")).await;
+        let page = page.expect(200);
+        assert_eq!(page["next_cursor"], Value::Null, "one page holds them all");
+        page["items"].as_array().unwrap().clone()
+    }
+
     /// The last position of the log.
     pub async fn head(&self) -> i64 {
         let answer = self.send(self.request(Method::GET, "/health/live")).await;
@@ -369,12 +409,6 @@ impl Client {
             .expect(201))
     }
 
-    /// The events that a query of the log finds, on one page.
-    pub async fn events(&self, query: &str) -> Vec<Value> {
-        let answer = self.get(&format!("/v1/events?limit=1000&{query}")).await;
-        items(answer.expect(200))
-    }
-
     /// Gives another actor a role.
     pub async fn admit(&self, workspace_id: Uuid, actor: &Self, role: &str) {
         self.put(
@@ -394,6 +428,39 @@ impl Client {
         .await
         .expect(201)
     }
+}
+
+/// A key with a valid checksum that was never issued.
+pub fn forged_key() -> String {
+    let bits = "0".repeat(64);
+    format!("dbk_{bits}{:08x}", crc32(&bits))
+}
+
+/// CRC-32 as zip has it.
+fn crc32(text: &str) -> u32 {
+    !text.bytes().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+/// The types of events.
+pub fn types(events: &[Value]) -> Vec<&str> {
+    events
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .collect()
+}
+
+/// The fields at fault that a problem names.
+pub fn pointers(problem: &Value) -> Vec<&str> {
+    problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap())
+        .collect()
 }
 
 /// The id of a resource.

@@ -5,8 +5,11 @@
     reason = "tests fail by panicking"
 )]
 
+mod access;
+mod api_key;
 mod beneath;
 mod cli;
+mod conventions;
 mod crash;
 mod demo;
 mod due_work;
@@ -16,7 +19,12 @@ mod health;
 mod load;
 mod nodes;
 mod note;
+mod openapi;
+mod product;
+mod proposal;
 mod receiver;
 mod setup;
 mod webhook;
 mod webhook_delivery;
+mod workspace;
+mod world;

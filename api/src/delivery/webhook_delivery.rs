@@ -22,7 +22,7 @@ use crate::query::{Page, Params, Path, Read, one_of};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list))
+        .routes(routes!(deliveries))
         .routes(routes!(get))
         .routes(routes!(resend))
 }
@@ -39,7 +39,7 @@ struct Which {
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks",
     params(("id" = Uuid, Path), Which, Page),
     responses((status = 200, body = List<Row<DeliveryContent>>)), security(("api_key" = ["webhooks:read"])))]
-async fn list(
+async fn deliveries(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,

@@ -1,10 +1,10 @@
 //! Work that falls due: what waits, and what was given up.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use store::Position;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,9 +12,11 @@ use uuid::Uuid;
 use workers::{Item, list as due, redrive as drive};
 
 use crate::App;
+use crate::answer::{self, DryRun};
 use crate::caller::Caller;
+use crate::command::{Command, Nothing};
 use crate::problem::Problem;
-use crate::query::{self, Params, Path};
+use crate::query::{self, Params, Path, Read};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -57,27 +59,40 @@ fn operator(caller: &Caller, scope: &str) -> Result<(), Problem> {
     responses((status = 200, body = DueWork)), security(("api_key" = ["due_work:read"])))]
 async fn list(
     State(app): State<App>,
-    caller: Caller,
+    read: Read,
     Params(which): Params<Which>,
-) -> Result<Json<DueWork>, Problem> {
-    operator(&caller, "due_work:read")?;
+) -> Result<Response, Problem> {
+    operator(&read.caller, "due_work:read")?;
+    let position = reached(&app, read.min_position).await?;
     let limit = query::limit(which.limit, 50, 200)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let items = due(&app.database, which.parked.unwrap_or(false), limit)
         .await
         .map_err(|error| Problem::internal(&error))?;
-    Ok(Json(DueWork { items }))
+    Ok(answer::found((DueWork { items }, position)))
 }
 
-/// Makes an item that was given up due again. Only the operator can.
+/// Work falls due by what the reactions make of the log: waits until they all are at a position.
+async fn reached(app: &App, wanted: Position) -> Result<Position, Problem> {
+    let mut reached = Position::MAX;
+    for reaction in app.reactions.health() {
+        reached = reached.min(app.reactions.wait(reaction.name, wanted).await?);
+    }
+    Ok(reached)
+}
+
+/// Makes an item that was given up due again; appends no event. Only the operator can.
 #[utoipa::path(post, path = "/due-work/{id}/redrive", tag = "operations", params(("id" = Uuid, Path)),
     responses((status = 204)), security(("api_key" = ["due_work:write"])))]
 async fn redrive(
     State(app): State<App>,
-    caller: Caller,
     Path(id): Path<Uuid>,
+    command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    operator(&caller, "due_work:write")?;
+    operator(&command.caller, "due_work:write")?;
+    if command.request.dry_run {
+        return Ok(DryRun::of(vec![]));
+    }
     let driven = drive(&app.database, Some(id))
         .await
         .map_err(|error| Problem::internal(&error))?;

@@ -9,11 +9,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::StreamId;
+use domain::{Actor, StreamId};
 use futures::{Stream, StreamExt};
+use projections::TooFarBehind;
 use serde::{Deserialize, Serialize};
 use store::{Filter, Position, ReadError, Recorded, subscribe};
 use utoipa::{IntoParams, ToSchema};
@@ -104,10 +105,48 @@ fn words(list: Option<&str>) -> Vec<String> {
         .collect()
 }
 
+/// An event as the log has it: how [`Recorded`] looks on the wire.
+#[derive(ToSchema)]
+pub struct Event {
+    pub position: Position,
+    pub event_id: Uuid,
+    /// `note.revised`.
+    pub r#type: String,
+    /// Of the payload; older ones are lifted when they are read.
+    pub contract_version: i16,
+    pub product_id: Uuid,
+    /// `category-uuid`.
+    pub stream: String,
+    /// Of the stream; counts from 1.
+    pub version: i64,
+    pub recorded_at: DateTime<Utc>,
+    /// The payload.
+    pub data: serde_json::Map<String, serde_json::Value>,
+    pub metadata: EventMetadata,
+}
+
+/// Who caused an event, and by what.
+#[derive(ToSchema)]
+pub struct EventMetadata {
+    pub actor: Actor,
+    /// Whose idea it was, where that is another actor: the agent whose proposal a person approved.
+    pub on_behalf_of: Option<Actor>,
+    /// `note.revise`.
+    pub command: String,
+    /// The idempotency key under which the command came.
+    pub command_key: Option<String>,
+    /// Why, in the actor's words.
+    pub reason: Option<String>,
+    /// W3C trace context of the request.
+    pub traceparent: Option<String>,
+    pub correlation_id: Uuid,
+    pub causation_id: Option<Uuid>,
+}
+
 /// A page of the log.
 #[derive(Serialize, ToSchema)]
 struct EventPage {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Event>)]
     items: Vec<Recorded>,
     /// What to pass as `after` for the next page; none: this page reaches the end of the log.
     next_cursor: Option<Position>,
@@ -155,10 +194,11 @@ async fn await_head(app: &App, wanted: Position) -> Result<(), Problem> {
     .await
     .map(drop)
     .map_err(|_| {
-        Problem::malformed(
-            "no_such_position",
-            format!("the log has not come to position {wanted}"),
-        )
+        Problem::from(TooFarBehind {
+            name: "of the log",
+            position: app.head(),
+            wanted,
+        })
     })
 }
 
@@ -226,7 +266,7 @@ fn server_sent(
 ) -> Response {
     let events = events.map(|event| {
         let event = event.map_err(axum::Error::new)?;
-        Event::default()
+        sse::Event::default()
             .id(event.position.to_string())
             .event(&event.event_type)
             .json_data(&event)
@@ -293,10 +333,10 @@ fn text<'a>(events: impl Iterator<Item = &'a Recorded>) -> Bytes {
 /// An event with what caused it and what it caused.
 #[derive(Serialize, ToSchema)]
 struct Causation {
-    #[schema(value_type = Object)]
+    #[schema(value_type = Event)]
     event: Recorded,
     /// What caused it, the nearest first.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Event>)]
     causes: Vec<Recorded>,
     /// What it caused, fifty levels deep; ask for the last of them to see on.
     effects: Vec<Effect>,
@@ -305,7 +345,7 @@ struct Causation {
 /// An event that another caused, with what it caused itself.
 #[derive(Serialize, ToSchema)]
 struct Effect {
-    #[schema(value_type = Object)]
+    #[schema(value_type = Event)]
     event: Recorded,
     #[schema(no_recursion)]
     effects: Vec<Self>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -459,7 +459,9 @@ impl Aggregate for Proposal {
     }
 }
 
-fn submit(draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
+fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
+    // Finer than any clock here, and than the read model keeps.
+    draft.expires_at = draft.expires_at.map(|end| end.trunc_subsecs(6));
     let mut violations = Violations::default();
     check_actions(&draft.actions, "/actions", &mut violations);
     violations.require_length(&draft.rationale, 1, 10_000, "/rationale");

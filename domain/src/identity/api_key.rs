@@ -160,7 +160,7 @@ impl Aggregate for ApiKey {
                     issuer_scopes,
                 },
             ) => {
-                check(&name, &scopes)?;
+                check(&name, actor, &scopes)?;
                 require_held(&scopes, &issuer_scopes)?;
                 Ok(vec![ApiKeyEvent::Issued {
                     name,
@@ -201,9 +201,14 @@ impl Aggregate for ApiKey {
     }
 }
 
-fn check(name: &str, scopes: &BTreeSet<String>) -> Result<(), Violations> {
+fn check(name: &str, actor: Actor, scopes: &BTreeSet<String>) -> Result<(), Violations> {
     let mut violations = Violations::default();
     violations.require_length(name, 1, 200, "/name");
+    violations.require(
+        actor.id != Actor::SYSTEM.id,
+        "/actor/id",
+        "must not be that of Daybook itself",
+    );
     violations.require(
         !scopes.is_empty(),
         "/scopes",
@@ -307,6 +312,17 @@ mod tests {
         given::<ApiKey>([])
             .when(issue("a", &[], &["*"]))
             .then_invalid(&["/scopes"]);
+    }
+
+    #[test]
+    fn nobody_speaks_as_daybook_itself() {
+        let mut command = issue("scribe", &["notes:read"], &["*"]);
+        if let ApiKeyCommand::Issue { actor, .. } = &mut command {
+            *actor = Actor::SYSTEM;
+        }
+        given::<ApiKey>([])
+            .when(command)
+            .then_invalid(&["/actor/id"]);
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! What people write down, and where.
 
 pub mod note;
+#[cfg(test)]
+mod properties;
 pub mod workspace;

@@ -1,0 +1,364 @@
+//! Every operation that the server describes, and a world in which each can be called: for tests that hold for all of
+//! them, those still to come included.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Answer, Client, TestApp, eventually, id};
+use crate::receiver::Receiver;
+
+/// Stands in every text of the world, so that it is noticed wherever it leaks.
+pub const MARK: &str = "marigold";
+
+/// An operation of the OpenAPI document.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    pub method: Method,
+    /// With its parameters in braces.
+    pub path: String,
+    pub spec: Value,
+}
+
+impl Operation {
+    pub fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    pub fn is_read(&self) -> bool {
+        self.method == Method::GET
+    }
+
+    pub fn has_path_parameters(&self) -> bool {
+        self.path.contains('{')
+    }
+
+    pub fn query_parameters(&self) -> BTreeSet<&str> {
+        self.parameters("query")
+    }
+
+    pub fn parameters(&self, place: &str) -> BTreeSet<&str> {
+        let parameters = self.spec["parameters"].as_array();
+        parameters
+            .into_iter()
+            .flatten()
+            .filter(|parameter| parameter["in"] == place)
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect()
+    }
+
+    /// The one scope that it needs.
+    pub fn scope(&self) -> &str {
+        let security = self.spec["security"].as_array();
+        let scopes: Vec<&str> = security
+            .into_iter()
+            .flatten()
+            .filter_map(|requirement| requirement["api_key"].as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let [scope] = scopes.as_slice() else {
+            panic!(
+                "{} must need exactly one scope, not {scopes:?}",
+                self.name()
+            )
+        };
+        scope
+    }
+
+    /// The same call on things that do not exist.
+    pub fn on_nothing(&self) -> String {
+        let fill = |segment: &str| match segment.starts_with('{') {
+            true => Uuid::now_v7().to_string(),
+            false => segment.to_owned(),
+        };
+        let segments: Vec<String> = self.path.split('/').map(fill).collect();
+        segments.join("/")
+    }
+}
+
+/// The server's description of itself.
+pub struct Document(pub Value);
+
+impl Document {
+    pub async fn of(client: &Client) -> Self {
+        let request = client.request(Method::GET, "/openapi.json");
+        Self(client.send(request).await.expect(200))
+    }
+
+    pub fn operations(&self) -> Vec<Operation> {
+        let mut operations = vec![];
+        for (path, item) in self.0["paths"].as_object().unwrap() {
+            for (method, spec) in item.as_object().unwrap() {
+                operations.push(Operation {
+                    method: method.to_uppercase().parse().unwrap(),
+                    path: path.clone(),
+                    spec: spec.clone(),
+                });
+            }
+        }
+        operations
+    }
+
+    /// The operations that need a key.
+    pub fn guarded(&self) -> Vec<Operation> {
+        let mut operations = self.operations();
+        operations.retain(|operation| operation.path.starts_with("/v1/"));
+        assert!(operations.len() > 40, "the description is not empty");
+        operations
+    }
+
+    pub fn operation(&self, method: &Method, path: &str) -> Option<Operation> {
+        let mut operations = self.operations().into_iter();
+        operations.find(|o| o.method == *method && o.path == path)
+    }
+
+    pub fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
+        schema["$ref"].as_str().map_or(schema, |reference| {
+            let found = self.0.pointer(reference.strip_prefix('#').unwrap());
+            self.resolve(found.unwrap_or_else(|| panic!("{reference} leads nowhere")))
+        })
+    }
+
+    /// Where a value departs from a schema; fields that it does not name are faults, unless it names none.
+    pub fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
+        let resolved = self.resolve(schema);
+        let is_open = resolved
+            .get("properties")
+            .or(resolved.get("allOf"))
+            .is_none();
+        let closed = json!({
+            "allOf": [schema],
+            "unevaluatedProperties": is_open,
+            "components": self.0["components"],
+        });
+        let validator = jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .build(&closed)
+            .unwrap();
+        let mut faults: Vec<String> = validator
+            .iter_errors(value)
+            .map(|fault| format!("{}: {fault}", fault.instance_path()))
+            .collect();
+        // Of a list, every item is looked at as closely.
+        let item = &resolved["properties"]["items"]["items"];
+        if let (false, Some(items)) = (item.is_null(), value["items"].as_array()) {
+            faults.extend(items.iter().flat_map(|value| self.faults(item, value)));
+        }
+        faults
+    }
+}
+
+/// A product full of things, and those who may do anything to them.
+pub struct World {
+    pub app: TestApp,
+    pub document: Document,
+    /// Proposes; what it proposes Alice may decide.
+    pub agent: Client,
+    receiver: Receiver,
+    workspace_id: Uuid,
+    note_id: Uuid,
+    event_id: String,
+    delivery_id: Uuid,
+    actions_hash: Value,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let app = TestApp::start().await;
+        let document = Document::of(&app.alice).await;
+        let receiver = Receiver::start().await;
+        let workspace_id = app.alice.workspace().await;
+        let agent = app.actor("agent", &["*"]).await;
+        app.alice.admit(workspace_id, &agent, "agent").await;
+        let webhook = json!({"url": receiver.url, "events": ["note.created"], "description": MARK});
+        let webhook = app.alice.post("/v1/webhooks", webhook).await.expect(201);
+        let note = app.alice.note(workspace_id, MARK, MARK).await;
+        let deliveries = format!("/v1/webhooks/{}/deliveries?status=succeeded", id(&webhook));
+        let delivery_id =
+            eventually(async || app.alice.ids(&deliveries).await.first().copied()).await;
+        let event_id = app.alice.events("category=note").await[0]["event_id"].clone();
+        let mut world = Self {
+            document,
+            agent,
+            receiver,
+            workspace_id,
+            note_id: id(&note),
+            event_id: event_id.as_str().unwrap().to_owned(),
+            delivery_id,
+            actions_hash: Value::Null,
+            app,
+        };
+        world.actions_hash = world.make("proposals").await["actions_hash"].clone();
+        world
+    }
+
+    /// The path of an operation on things that exist, made for this call wherever they can be.
+    pub async fn path(&self, operation: &Operation) -> String {
+        let mut path = String::new();
+        let mut collection = "";
+        for segment in operation.path.split('/').skip(1) {
+            path.push('/');
+            if segment.starts_with('{') {
+                path.push_str(&self.thing(collection).await);
+            } else {
+                path.push_str(segment);
+                collection = segment;
+            }
+        }
+        path
+    }
+
+    /// The id of one thing of a collection.
+    async fn thing(&self, collection: &str) -> String {
+        match collection {
+            "products" => self.app.product_id.to_string(),
+            "members" => self.agent.actor_id.to_string(),
+            "deliveries" => self.delivery_id.to_string(),
+            "events" => self.event_id.clone(),
+            "due-work" => self.parked_work().await.to_string(),
+            _ => id(&self.make(collection).await).to_string(),
+        }
+    }
+
+    /// A new thing of a collection, by the operation that makes one.
+    async fn make(&self, collection: &str) -> Value {
+        let path = format!("/v1/{collection}");
+        let Some(create) = self.document.operation(&Method::POST, &path) else {
+            panic!(
+                "there is no operation that makes one of {collection}: tell `World::thing` where to find one"
+            )
+        };
+        let answer = self.call(self.caller(&create), &create, &path).await;
+        assert_eq!(answer.status, 201, "{}: {:#}", create.name(), answer.body);
+        answer.body
+    }
+
+    /// An item of due work that was given up.
+    pub async fn parked_work(&self) -> Uuid {
+        let item = Uuid::now_v7();
+        self.app
+            .sql()
+            .await
+            .execute(
+                "insert into log.due_work (id, kind, product_id, payload, run_at, parked)
+                 values ($1, 'proposal.expire', $2, '{}', now(), true)",
+                &[&item, &self.app.product_id],
+            )
+            .await
+            .unwrap();
+        item
+    }
+
+    /// Who may call an operation with success.
+    pub fn caller(&self, operation: &Operation) -> &Client {
+        match operation.path.as_str() {
+            "/v1/proposals" | "/v1/proposals/{id}/withdraw" => &self.agent,
+            "/v1/products" | "/v1/due-work" | "/v1/due-work/{id}/redrive" => &self.app.operator,
+            _ => &self.app.alice,
+        }
+    }
+
+    /// Brings the thing at the path into the state that an operation is for.
+    pub async fn prepare(&self, operation: &Operation, path: &str) {
+        let alice = &self.app.alice;
+        match (operation.method.as_str(), operation.path.as_str()) {
+            ("DELETE", "/v1/notes/{id}") => {
+                alice.post_empty(&format!("{path}/trash")).await.expect(200);
+            }
+            ("DELETE", "/v1/workspaces/{id}/members/{actor_id}") => {
+                alice.put(path, json!({"role": "viewer"})).await.expect(200);
+            }
+            _ => {}
+        }
+    }
+
+    /// Calls an operation with valid input; a read sees everything that was written before.
+    pub async fn call(&self, by: &Client, operation: &Operation, path: &str) -> Answer {
+        let mut request = by.request(operation.method.clone(), path);
+        if operation.is_read() {
+            request = request.header("Daybook-Min-Position", self.app.alice.head().await);
+        }
+        if let Some(body) = self.body(operation) {
+            request = request.json(&body);
+        }
+        by.send(request).await
+    }
+
+    /// A valid body, if the operation takes one.
+    pub fn body(&self, operation: &Operation) -> Option<Value> {
+        let schema = &operation.spec["requestBody"]["content"]["application/json"]["schema"];
+        (!schema.is_null()).then(|| self.sample("", schema))
+    }
+
+    /// A value that fits a schema: what it requires, or everything where it requires nothing.
+    fn sample(&self, name: &str, schema: &Value) -> Value {
+        if let Some(value) = self.known(name) {
+            return value;
+        }
+        let schema = self.document.resolve(schema);
+        if let Some(value) = schema["enum"].get(0).or(schema.get("const")) {
+            return value.clone();
+        }
+        for choice in ["oneOf", "anyOf"] {
+            let options = schema[choice].as_array().into_iter().flatten();
+            if let Some(option) = options.into_iter().find(|option| option["type"] != "null") {
+                return self.sample(name, option);
+            }
+        }
+        let types = match &schema["type"] {
+            Value::Array(types) => types.iter().find(|name| **name != "null"),
+            one => Some(one),
+        };
+        match types.and_then(Value::as_str) {
+            Some("string") => match schema["format"].as_str() {
+                Some("uuid") => json!(Uuid::now_v7()),
+                Some("date-time") => json!(chrono::Utc::now() + chrono::TimeDelta::days(1)),
+                _ => json!(MARK),
+            },
+            Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+            Some("boolean") => json!(true),
+            Some("array") => json!([self.sample("", &schema["items"])]),
+            Some("object") => self.sample_object(schema),
+            _ if schema.get("allOf").is_some() => {
+                let parts = schema["allOf"].as_array().into_iter().flatten();
+                let parts = parts.filter_map(|part| self.sample("", part).as_object().cloned());
+                Value::Object(parts.flatten().collect())
+            }
+            other => panic!("{name}: the tests do not know what a {other:?} looks like"),
+        }
+    }
+
+    fn sample_object(&self, schema: &Value) -> Value {
+        let required: BTreeSet<&str> = schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let wanted = |name: &str| required.is_empty() || required.contains(name);
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        properties
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, schema)| (name.clone(), self.sample(name, schema)))
+            .collect::<Map<_, _>>()
+            .into()
+    }
+
+    /// What a schema cannot say: values that lead to things of this world.
+    fn known(&self, name: &str) -> Option<Value> {
+        Some(match name {
+            "workspace_id" => json!(self.workspace_id),
+            "note_id" => json!(self.note_id),
+            "actions_hash" => self.actions_hash.clone(),
+            "url" => json!(self.receiver.url),
+            "events" => json!(["note.purged"]),
+            "headers" => json!({"x-sample": MARK}),
+            // What whoever issues keys has in any case.
+            "scopes" => json!(["api_keys:write"]),
+            _ => return None,
+        })
+    }
+}
