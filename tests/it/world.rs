@@ -308,11 +308,11 @@ impl World {
                 return self.sample(name, option);
             }
         }
-        let types = match &schema["type"] {
-            Value::Array(types) => types.iter().find(|name| **name != "null"),
-            one => Some(one),
-        };
-        match types.and_then(Value::as_str) {
+        let types = schema["type"].as_array();
+        let type_name = types.map_or(Some(&schema["type"]), |types| {
+            types.iter().find(|name| **name != "null")
+        });
+        match type_name.and_then(Value::as_str) {
             Some("string") => match schema["format"].as_str() {
                 Some("uuid") => json!(Uuid::now_v7()),
                 Some("date-time") => json!(chrono::Utc::now() + chrono::TimeDelta::days(1)),
