@@ -140,7 +140,7 @@ impl<'a> Idea<'a> {
             .map(|language| format!("It has code in {language}."));
         let keywords = self.keywords.iter().map(|keyword| {
             format!(
-                "It says “{}” {} times, as do {} of {} notes.",
+                "It says “{}” {} times; {} of {} notes say it.",
                 keyword.word, keyword.here, keyword.notes, self.notes
             )
         });
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(
             ideas[0].rationale(),
             "It has no title; its first heading is “Brewing”. It has code in sh. \
-             It says “tea” 2 times, as do 1 of 2 notes. It mentions the note “Tea pot”."
+             It says “tea” 2 times; 1 of 2 notes say it. It mentions the note “Tea pot”."
         );
         assert!((ideas[0].confidence() - sure::KEYWORD).abs() < f64::EPSILON);
     }

@@ -53,19 +53,22 @@ impl Event {
 pub struct Log {
     client: Client,
     position: i64,
+    /// Of the endpoint: what was there before it is not delivered.
+    endpoint_position: i64,
     pub events: usize,
     pub by_type: BTreeMap<String, usize>,
-    /// Events that webhooks are sent for, if they came after the endpoint.
+    /// Events that webhooks are sent for.
     pub to_deliver: HashSet<Uuid>,
     /// Of these, the ones whose delivery the log has.
     pub delivered: HashSet<Uuid>,
 }
 
 impl Log {
-    pub fn after(client: Client, position: i64) -> Self {
+    pub fn after(client: Client, position: i64, endpoint_position: i64) -> Self {
         Self {
             client,
             position,
+            endpoint_position,
             events: 0,
             by_type: BTreeMap::new(),
             to_deliver: HashSet::new(),
@@ -73,20 +76,18 @@ impl Log {
         }
     }
 
-    /// Reads what has come since the last time. Webhooks are looked at from the position of their endpoint on.
-    pub async fn read_on(&mut self, endpoint_position: i64) -> Result<(), DemoError> {
+    /// Reads what has come since the last time.
+    pub async fn read_on(&mut self) -> Result<(), DemoError> {
         let client = self.client.clone();
         let path = format!("/v1/events?after={}", self.position);
-        client
-            .lines(&path, |event: Event| self.take(&event, endpoint_position))
-            .await
+        client.lines(&path, |event: Event| self.take(&event)).await
     }
 
-    fn take(&mut self, event: &Event, endpoint_position: i64) {
+    fn take(&mut self, event: &Event) {
         self.position = event.position;
         self.events += 1;
         *self.by_type.entry(event.r#type.clone()).or_default() += 1;
-        if event.is_about_notes_or_proposals() && event.position > endpoint_position {
+        if event.is_about_notes_or_proposals() && event.position > self.endpoint_position {
             self.to_deliver.insert(event.event_id);
         }
         if event.r#type == "webhook.delivery_attempted" && event.data["succeeded"] == true {

@@ -33,7 +33,7 @@ use client::Client;
 use error::DemoError;
 use files::Found;
 use log::Log;
-use progress::{count, warn};
+use progress::{count, print, warn};
 use report::Report;
 use webhook::Endpoint;
 
@@ -57,17 +57,17 @@ impl Demo {
         let found = find(&self.dir)?;
         let operator = Client::new(&self.server, &self.key);
         operator.get::<Value>("/health/ready").await?;
-        println!(
+        print(&format!(
             "{} below {}, to {}\n",
             count(found.files.len(), "Markdown file"),
             self.dir.display(),
             operator.server()
-        );
+        ));
         let start = operator.position();
 
         let cast = Cast::assemble(&operator, &self.name(), self.product).await?;
         let endpoint = Endpoint::open(&cast).await?;
-        let mut log = Log::after(cast.author.clone(), start);
+        let mut log = Log::after(cast.author.clone(), start, endpoint.position);
         let outcome = self.journey(&cast, &endpoint, &mut log, found).await;
         let closed = endpoint.close(&cast).await;
         outcome.and(closed)

@@ -1,10 +1,11 @@
 //! What the user sees while waiting: a bar on a terminal, and a line when it is done.
 
+use std::io::{self, Write};
 use std::time::Instant;
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-const BAR: &str = "  {prefix:<9} {bar:32} {human_pos}/{human_len} {per_sec} {msg}";
+const BAR: &str = "  {prefix:<9} {bar:32} {human_pos}/{human_len} {elapsed}";
 
 /// A part of the demonstration that takes time.
 pub struct Phase {
@@ -56,11 +57,16 @@ impl Phase {
 
 /// One line of the report.
 pub fn say(name: &str, text: &str) {
-    println!("  {name:<9} {text}");
+    print(&format!("  {name:<9} {text}"));
+}
+
+/// Whoever stops reading (`daybook demo … | head`) does not stop the demonstration.
+pub fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 pub fn warn(text: &str) {
-    eprintln!("  warning: {text}");
+    let _ = writeln!(io::stderr(), "  warning: {text}");
 }
 
 /// `1 note`, `1,000 notes`.

@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use super::cast::Cast;
 use super::import::Imported;
 use super::log::Log;
-use super::progress::count;
+use super::progress::{count, print};
 use super::reviewer::Decisions;
 use super::webhook::Endpoint;
 
@@ -24,54 +24,37 @@ pub struct Report<'a> {
 
 impl Report<'_> {
     pub fn print(&self) {
-        println!("\nIn numbers:\n");
-        for (name, number, remark) in self.rows() {
-            let number = HumanCount(number as u64).to_string();
-            println!(
-                "  {}",
-                format!("{name:<26} {number:>9}  {remark}").trim_end()
-            );
-        }
-        self.print_where_to_look();
-    }
-
-    fn rows(&self) -> Vec<(&'static str, usize, String)> {
-        let (imported, decisions) = (&self.imported, &self.decisions);
+        let (imported, decisions, log) = (&self.imported, &self.decisions, self.log);
         let tally = self.endpoint.receiver.tally();
         let seconds = self.elapsed.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate, rounded anyway")]
-        let rate = self.log.events as f64 / seconds;
+        let rate = log.events as f64 / seconds;
         let left_out = match imported.left_out {
             0 => String::new(),
             some => format!("{some} left out; the warnings say why"),
         };
         let webhooks = if self.endpoint.works {
-            format!(
-                "for {} and {}",
-                count(self.log.to_deliver.len(), "event"),
-                count(tally.examples, "example")
-            )
+            let events = count(log.to_deliver.len(), "event");
+            format!("for {events} and {}", count(tally.examples, "example"))
         } else {
             "the server cannot reach this machine; see the warning".into()
         };
-        let types = self.log.by_type.len();
-        vec![
-            ("files", imported.files, left_out),
-            ("notes", imported.notes, String::new()),
-            ("proposals made", self.proposals, String::new()),
-            ("  approved", decisions.approved, String::new()),
-            ("  edited, then approved", decisions.edited, String::new()),
-            ("  rejected", decisions.rejected, String::new()),
-            ("  failed", decisions.failed, String::new()),
-            ("approvals refused", decisions.refused, String::new()),
-            ("webhooks received", tally.received, webhooks),
-            ("  signatures verified", tally.verified, String::new()),
-            (
-                "events in the log",
-                self.log.events,
-                format!("of {types} types, in {seconds:.1} s: {rate:.0} events/s"),
-            ),
-        ]
+        let types = log.by_type.len();
+        let events = format!("of {types} types, in {seconds:.1} s: {rate:.0} events/s");
+
+        print("\nIn numbers:\n");
+        row("files", imported.files, &left_out);
+        row("notes", imported.notes, "");
+        row("proposals made", self.proposals, "");
+        row("  approved", decisions.approved, "");
+        row("  edited, then approved", decisions.edited, "");
+        row("  rejected", decisions.rejected, "");
+        row("  failed", decisions.failed, "");
+        row("approvals refused", decisions.refused, "");
+        row("webhooks received", tally.received, &webhooks);
+        row("  signatures verified", tally.verified, "");
+        row("events in the log", log.events, &events);
+        self.print_where_to_look();
     }
 
     fn print_where_to_look(&self) {
@@ -83,7 +66,7 @@ impl Report<'_> {
         } = self.cast;
         let server = author.server();
         let webhook = self.endpoint.id;
-        println!("\nTo see more, with the operator's key in DAYBOOK_KEY:\n");
+        print("\nTo see more, with the operator's key in DAYBOOK_KEY:\n");
         for (path, more) in [
             (format!("/v1/notes?workspace_id={workspace_id}&limit=3"), ""),
             (
@@ -96,7 +79,15 @@ impl Report<'_> {
                 " -N -H 'Accept: application/x-ndjson'",
             ),
         ] {
-            println!("  curl -s -H \"Authorization: Bearer $DAYBOOK_KEY\"{more} '{server}{path}'");
+            print(&format!(
+                "  curl -s -H \"Authorization: Bearer $DAYBOOK_KEY\"{more} '{server}{path}'"
+            ));
         }
     }
+}
+
+fn row(name: &str, number: usize, remark: &str) {
+    let number = HumanCount(number as u64).to_string();
+    let line = format!("  {name:<26} {number:>9}  {remark}");
+    print(line.trim_end());
 }

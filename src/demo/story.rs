@@ -8,6 +8,7 @@ use super::cast::Cast;
 use super::error::DemoError;
 use super::log::Event;
 use super::markdown::shorten;
+use super::progress::print;
 
 /// `GET /v1/events/{id}/causation`.
 #[derive(Deserialize)]
@@ -39,10 +40,11 @@ pub async fn tell(cast: &Cast, event_id: Uuid) -> Result<(), DemoError> {
             effects: vec![tree],
         };
     }
-    println!("\nOne proposal, replayed from the log (GET {path}):\n");
-    let mut lines = Vec::new();
+    let mut lines = vec![format!(
+        "\nOne proposal, replayed from the log (GET {path}):\n"
+    )];
     draw(cast, &tree, "", "", &mut lines);
-    println!("{}", lines.join("\n"));
+    print(&lines.join("\n"));
     Ok(())
 }
 

@@ -120,7 +120,7 @@ impl Endpoint {
         let mut last_progress = Instant::now();
         let mut seen = 0;
         loop {
-            log.read_on(self.position).await?;
+            log.read_on().await?;
             let open = log.to_deliver.difference(&log.delivered).count();
             phase.set_length(log.to_deliver.len());
             phase.set_position(log.to_deliver.len() - open);

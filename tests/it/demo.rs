@@ -333,3 +333,30 @@ async fn what_cannot_be_shown_is_an_error_that_says_why() {
         assert!(error.contains(reason), "{reason} is missing in: {error}");
     }
 }
+
+#[tokio::test]
+async fn whoever_stops_reading_does_not_stop_the_demonstration() {
+    let app = TestApp::start().await;
+    let dir = files();
+    let mut demo = demo(&app, dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut text = String::new();
+    while !text.contains("workspace ") {
+        text += &lines.next_line().await.unwrap().expect("it says more");
+        text += "\n";
+    }
+    // As `head` does it.
+    drop(lines);
+    let ended = tokio::time::timeout(2 * PATIENCE, demo.wait()).await;
+    assert!(ended.expect("it ends in time").unwrap().success());
+    let (notes, proposals) = state(&app, &text).await;
+    assert_eq!(notes.len(), NOTES);
+    assert!(
+        proposals.iter().all(|p| p["status"] != "pending"),
+        "{proposals:#?}"
+    );
+}
