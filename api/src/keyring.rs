@@ -79,8 +79,8 @@ impl Keyring {
         let mut as_of = self.readers.wait("api_key", changed).await?;
         let mut row = api_key::by_hash(&self.database, sha256).await?;
         if row.is_none() {
-            // Issued a moment ago, perhaps by another node.
-            let head = *self.store.head().borrow();
+            // Issued a moment ago, perhaps by a process whose append this node has not heard of yet.
+            let head = self.store.read_head().await?;
             as_of = self.readers.wait("api_key", head).await?;
             row = api_key::by_hash(&self.database, sha256).await?;
         }

@@ -82,6 +82,9 @@ pub trait EventStore: Send + Sync + 'static {
     /// What was answered under an idempotency key.
     async fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>, ReadError>;
 
+    /// The last position of the log, asked of the log itself.
+    async fn read_head(&self) -> Result<Position, ReadError>;
+
     /// The last position this node knows of; wakes its watchers within milliseconds of an append by any node.
     fn head(&self) -> watch::Receiver<Position>;
 }

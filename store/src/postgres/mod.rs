@@ -98,6 +98,11 @@ impl EventStore for PostgresStore {
         read::receipt(&self.database, key).await
     }
 
+    async fn read_head(&self) -> Result<Position, ReadError> {
+        let head = read::head(&self.database).await;
+        head.map_err(|error| ReadError::Unavailable(error.to_string()))
+    }
+
     fn head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }
