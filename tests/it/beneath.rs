@@ -1,21 +1,11 @@
 //! The database beneath a server: what no client can do to it, and passing time.
 
 use serde_json::{Value, json};
-use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use crate::harness::TestApp;
 
 impl TestApp {
-    /// A connection with all rights.
-    pub async fn superuser(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.database_url, NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        client
-    }
-
     /// Puts an event into the log behind Daybook's back; returns its position.
     pub async fn smuggle(
         &self,
@@ -32,7 +22,7 @@ impl TestApp {
         let metadata =
             json!({"actor": {"kind": "service", "id": Uuid::nil()}, "command": "smuggle"});
         let row = self
-            .superuser()
+            .sql()
             .await
             .query_one(
                 SMUGGLE,
@@ -55,12 +45,12 @@ impl TestApp {
     pub async fn bring_forward(&self) {
         const DUE: &str =
             "update log.due_work set run_at = now() where run_at > now() and leased_until is null";
-        self.superuser().await.batch_execute(DUE).await.unwrap();
+        self.sql().await.batch_execute(DUE).await.unwrap();
     }
 
     /// The leases of workers that died have lapsed.
     pub async fn lapse_leases(&self) {
         const LAPSE: &str = "update log.due_work set leased_until = now() - interval '1 second' where leased_until is not null";
-        self.superuser().await.batch_execute(LAPSE).await.unwrap();
+        self.sql().await.batch_execute(LAPSE).await.unwrap();
     }
 }

@@ -1,12 +1,14 @@
 //! The command line beside a running server.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, command, id};
+use crate::event::{history, text};
+use crate::harness::{Client, PATIENCE, TestApp, command, eventually, id, items};
 
 async fn daybook(app: &TestApp, arguments: &[&str]) -> Output {
     command(&app.database_url, &[])
@@ -91,7 +93,7 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
         "{compared}"
     );
     let rows = app
-        .superuser()
+        .sql()
         .await
         .query_one("select count(*) from read.notes", &[])
         .await
@@ -105,7 +107,7 @@ async fn a_read_model_that_differs_from_the_log_is_shown_and_mended() {
     let note = app.alice.note(app.alice.workspace().await, "Tea", "").await;
     let path = format!("/v1/notes/{}", id(&note));
     app.alice.get(&path).await.expect(200);
-    app.superuser()
+    app.sql()
         .await
         .batch_execute("update read.notes set title = 'Coffee'")
         .await
@@ -172,8 +174,14 @@ async fn an_operator_who_lost_the_key_makes_another() {
         .unwrap();
     assert_ne!(key, app.operator.key);
     let operator = Client::new(&app.server.url, key);
-    operator.product("Another").await;
-    app.operator.product("Third").await;
+    // The server hears of it within a second.
+    let answer = eventually(async || {
+        let answer = operator.get("/v1/products").await;
+        (answer.status != 401).then_some(answer)
+    })
+    .await;
+    assert_eq!(items(answer.expect(200)).len(), 1);
+    app.operator.get("/v1/products").await.expect(200);
 }
 
 #[tokio::test]
@@ -223,4 +231,75 @@ async fn a_configuration_is_checked_and_every_fault_named_at_once() {
     // A secret that is wrong is a secret nevertheless.
     assert!(!said.contains("c2hvcnQ="));
     assert!(bad.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn replay_prints_the_log_beside_the_running_server() {
+    let app = TestApp::start().await;
+    history(&app).await;
+    let replay = async |arguments: &[&str]| {
+        let lines = printed(&daybook(&app, &[&["replay"], arguments].concat()).await);
+        let events = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        events.collect::<Vec<Value>>()
+    };
+    let all = app.operator.events("").await;
+    assert_eq!(replay(&[]).await, all);
+    let after = all[4]["position"].to_string();
+    assert_eq!(replay(&["--after", &after]).await, all[5..]);
+    let stream = text(&all.last().unwrap()["stream"]);
+    assert_eq!(
+        replay(&["--stream", &stream]).await,
+        app.operator.events(&format!("stream={stream}")).await
+    );
+    assert_eq!(
+        replay(&["--type", "note.created", "--type", "workspace.*"]).await,
+        app.operator.events("type=note.created,workspace.*").await
+    );
+    let product = app.product_id.to_string();
+    assert_eq!(
+        replay(&["--product", &product, "--type", "note.*", "--after", &after]).await,
+        app.alice
+            .events(&format!("type=note.*&after={after}"))
+            .await
+    );
+    let refused = daybook(&app, &["replay", "--stream", "note"]).await;
+    assert!(!refused.status.success());
+}
+
+#[tokio::test]
+async fn replay_follows_the_log_as_another_process_writes_it() {
+    let app = TestApp::start().await;
+    let mut following = command(&app.database_url, &[])
+        .args(["replay", "--follow", "--type", "note.*"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let workspace_id = app.alice.workspace().await;
+    for _ in 0..3 {
+        let note = app.alice.note(workspace_id, "Tea", "").await;
+        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["stream"], format!("note-{}", id(&note)));
+    }
+    let interrupted = following.id().unwrap().to_string();
+    tokio::process::Command::new("kill")
+        .args(["-INT", &interrupted])
+        .status()
+        .await
+        .unwrap();
+    assert!(
+        tokio::time::timeout(PATIENCE, following.wait())
+            .await
+            .unwrap()
+            .unwrap()
+            .success()
+    );
 }

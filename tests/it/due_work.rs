@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{TestApp, command, eventually, id, items};
-use crate::receiver::{Endpoint, Receiver};
+use crate::receiver::{Endpoint, MUCH_LATER, Receiver, status};
 
 /// What a subcommand prints; it must succeed.
 async fn daybook(app: &TestApp, arguments: &[&str]) -> String {
@@ -30,7 +30,7 @@ async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
         values ($1, 'webhook.deliver', $2, $3, $4::text::json, now())";
     let item = Uuid::now_v7();
     let payload = json!({"webhook_id": endpoint.id, "delivery_id": item, "event_id": Uuid::nil()});
-    let database = app.superuser().await;
+    let database = app.sql().await;
     database
         .execute(
             SCHEDULE,
@@ -69,7 +69,7 @@ async fn mend(app: &TestApp, item: Uuid) {
         where id = $1";
     let event = &app.alice.events("").await[0]["event_id"];
     let event = event.as_str().unwrap().to_owned();
-    app.superuser()
+    app.sql()
         .await
         .execute(MEND, &[&item, &event])
         .await
@@ -186,9 +186,9 @@ async fn due_work_is_the_operators_alone() {
 
 #[tokio::test]
 async fn an_item_that_is_parked_just_as_its_lane_is_freed_runs_after_all() {
-    let app = TestApp::start_with(&[("DAYBOOK_WEBHOOKS_SCHEDULE", "1h")]).await;
+    let app = TestApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
-    receiver.reply([(500, vec![], String::new())]);
+    receiver.reply([status(500)]);
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;
     app.alice.workspace().await;
     endpoint.delivery(&app.alice, "retrying").await;
@@ -199,7 +199,7 @@ async fn an_item_that_is_parked_just_as_its_lane_is_freed_runs_after_all() {
         .expect(200);
 
     // The worker that finds the endpoint disabled is held up before it says so.
-    let gate = app.superuser().await;
+    let gate = app.sql().await;
     gate.batch_execute(
         "select pg_advisory_lock(1);
          create function log.hold() returns trigger language plpgsql as $$

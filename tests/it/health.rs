@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{Answer, TestApp, command, eventually, id};
-use crate::receiver::{Endpoint, Receiver};
+use crate::receiver::{Endpoint, MUCH_LATER, Receiver, status};
 
 async fn ask(app: &TestApp, path: &str) -> Answer {
     app.operator
@@ -148,9 +148,9 @@ async fn a_projection_that_met_an_event_it_cannot_apply_stops_and_is_named() {
 
 #[tokio::test]
 async fn the_alert_rules_speak_of_what_is_measured() {
-    let app = TestApp::start_with(&[("DAYBOOK_WEBHOOKS_SCHEDULE", "1h")]).await;
+    let app = TestApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
-    receiver.reply([(500, vec![], String::new())]);
+    receiver.reply([status(500)]);
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;
     app.alice.workspace().await;
     endpoint.delivery(&app.alice, "retrying").await;

@@ -1,6 +1,6 @@
 //! A real HTTP server that receives webhooks, and answers as it is told to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -53,6 +53,34 @@ impl Arrived {
 
 /// What to answer: status, headers, body.
 pub type Reply = (u16, Vec<(&'static str, String)>, String);
+
+/// An answer that is nothing but a status.
+pub fn status(status: u16) -> Reply {
+    (status, vec![], String::new())
+}
+
+/// Retries at once, and at once again.
+pub const AT_ONCE: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "0s,0s");
+/// The first attempt is the last within any test.
+pub const MUCH_LATER: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "1h");
+
+/// Ids of the events that have arrived.
+pub fn arrived_ids(arrived: &[Arrived]) -> BTreeSet<&str> {
+    arrived.iter().map(Arrived::event_id).collect()
+}
+
+/// Types of the events that have arrived, in alphabetical order.
+pub fn arrived_types(arrived: &[Arrived]) -> Vec<&str> {
+    let mut types: Vec<&str> = arrived.iter().map(Arrived::event_type).collect();
+    types.sort_unstable();
+    types
+}
+
+/// Ids of events of the log.
+pub fn event_ids<'a>(events: impl IntoIterator<Item = &'a Value>) -> BTreeSet<&'a str> {
+    let ids = events.into_iter().map(|event| event["event_id"].as_str());
+    ids.map(Option::unwrap).collect()
+}
 
 #[derive(Default)]
 struct Inner {
@@ -163,6 +191,13 @@ impl Endpoint {
                 .find(|delivery| delivery["status"] == status)
         })
         .await
+    }
+
+    /// Types of the events about it, in order.
+    pub async fn story(&self, client: &Client) -> Vec<String> {
+        let events = client.events(&format!("stream=webhook-{}", self.id)).await;
+        let types = events.iter().map(|event| event["type"].as_str().unwrap());
+        types.map(str::to_owned).collect()
     }
 
     /// What was recorded of attempts to deliver to it, in order.

@@ -97,14 +97,15 @@ pub async fn schedule(
     Ok(())
 }
 
-/// Items of a lane that were parked are due again, and so are those at work: one of them may be about to be parked
-/// for the reason that has just gone.
+/// Items of a lane that were parked are due again. One that is at work may be about to be parked for the reason that
+/// has just gone: its lease is changed, so that it will be due again instead.
 pub async fn unpark_lane(
     client: &impl GenericClient,
     lane: &str,
 ) -> Result<(), tokio_postgres::Error> {
     const UNPARK: &str = "
-        update log.due_work set parked = false, run_at = now(), attempts = 0, leased_until = null
+        update log.due_work
+        set parked = false, run_at = now(), attempts = 0, leased_until = leased_until + interval '1 microsecond'
         where lane = $1 and (parked or leased_until is not null)";
     client.query_typed(UNPARK, &[(&lane, Type::TEXT)]).await?;
     Ok(())
@@ -176,11 +177,13 @@ pub async fn complete(database: &Database, id: Uuid) -> Result<(), Error> {
     execute(database, COMPLETE, &[&id]).await
 }
 
-/// The item is to be run again; its failures so far go with it. Only who still holds the lease can park it.
+/// The item is to be run again; its failures so far go with it. It is parked only if its lease is still as it was.
 pub async fn reschedule(database: &Database, item: &Item) -> Result<(), Error> {
     const RESCHEDULE: &str = "
-        update log.due_work set run_at = $2, attempts = $3, payload = $4, parked = $5, last_error = $6, leased_until = null
-        where id = $1 and (not $5 or leased_until = $7)";
+        update log.due_work
+        set run_at = $2, attempts = $3, payload = $4, parked = coalesce($5 and leased_until = $7, false),
+            last_error = $6, leased_until = null
+        where id = $1";
     let attempts = i32::try_from(item.attempts).unwrap_or(i32::MAX);
     execute(
         database,

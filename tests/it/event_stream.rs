@@ -1,0 +1,258 @@
+//! The log as a stream: server-sent events and lines of JSON.
+
+use reqwest::{Method, Response};
+use serde_json::Value;
+
+use crate::event::{history, text};
+use crate::harness::{Client, PATIENCE, TestApp, id};
+
+/// A body that arrives piece by piece.
+struct Stream {
+    response: Response,
+    text: String,
+}
+
+/// A server-sent event.
+#[derive(Debug, PartialEq)]
+struct Frame {
+    id: String,
+    event: String,
+    data: Value,
+}
+
+impl Stream {
+    async fn open(client: &Client, path: &str, headers: &[(&str, &str)]) -> Self {
+        let request = client.request(Method::GET, path);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        Self {
+            response,
+            text: String::new(),
+        }
+    }
+
+    async fn live(client: &Client, query: &str, headers: &[(&str, &str)]) -> Self {
+        let accept = [("accept", "text/event-stream")];
+        let stream = Self::open(
+            client,
+            &format!("/v1/events?{query}"),
+            &[&accept, headers].concat(),
+        )
+        .await;
+        assert_eq!(
+            stream.response.headers()["content-type"],
+            "text/event-stream"
+        );
+        stream
+    }
+
+    async fn lines(client: &Client, query: &str) -> Self {
+        let accept = [("accept", "application/x-ndjson")];
+        let stream = Self::open(client, &format!("/v1/events?{query}"), &accept).await;
+        assert_eq!(
+            stream.response.headers()["content-type"],
+            "application/x-ndjson"
+        );
+        stream
+    }
+
+    /// What comes before the next `end`; none: the stream has ended.
+    async fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some((piece, rest)) = self.text.split_once(end) {
+                let piece = piece.to_owned();
+                self.text = rest.to_owned();
+                return Some(piece);
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
+            match chunk.expect("something comes in time").unwrap() {
+                Some(chunk) => self.text += std::str::from_utf8(&chunk).unwrap(),
+                None => {
+                    assert_eq!(self.text, "");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// The next server-sent event; heartbeats are passed over.
+    async fn frame(&mut self) -> Option<Frame> {
+        loop {
+            let block = self.until("\n\n").await?;
+            let field = |name: &str| {
+                block
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            };
+            if let Some(data) = field("data") {
+                return Some(Frame {
+                    id: field("id").unwrap().to_owned(),
+                    event: field("event").unwrap().to_owned(),
+                    data: serde_json::from_str(data).unwrap(),
+                });
+            }
+        }
+    }
+
+    async fn frames(&mut self, count: usize) -> Vec<Value> {
+        let mut events = vec![];
+        for _ in 0..count {
+            let frame = self.frame().await.unwrap();
+            assert_eq!(
+                (&frame.id, &frame.event),
+                (
+                    &frame.data["position"].to_string(),
+                    &text(&frame.data["type"])
+                )
+            );
+            events.push(frame.data);
+        }
+        events
+    }
+
+    async fn line(&mut self) -> Option<Value> {
+        let line = self.until("\n").await?;
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    async fn rest(mut self) -> Vec<Value> {
+        let mut lines = vec![];
+        while let Some(line) = self.line().await {
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+#[tokio::test]
+async fn server_sent_events_catch_up_and_go_on_live() {
+    let app = TestApp::start().await;
+    history(&app).await;
+    let past = app.alice.events("type=note.*").await;
+    let mut live = Stream::live(&app.alice, "type=note.*", &[]).await;
+    assert_eq!(live.frames(past.len()).await, past);
+    let workspace_id = app.alice.workspace().await;
+    for _ in 0..3 {
+        app.alice.note(workspace_id, "New", "").await;
+    }
+    let mut all = past;
+    all.extend(live.frames(3).await);
+    assert_eq!(all, app.alice.events("type=note.*").await);
+
+    let few = app.alice.events("type=note.*&after=0").await;
+    let mut limited = Stream::live(&app.alice, "type=note.*&limit=2", &[]).await;
+    assert_eq!(limited.frames(2).await, few[..2]);
+    assert_eq!(limited.frame().await, None);
+}
+
+#[tokio::test]
+async fn a_broken_connection_goes_on_after_the_last_event_it_brought() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let alice = app.alice.clone();
+    let writer = tokio::spawn(async move {
+        for n in 0..60 {
+            alice.note(workspace_id, &format!("Note {n}"), "").await;
+        }
+    });
+    let mut seen: Vec<Value> = vec![];
+    while seen.len() < 60 {
+        let last = seen
+            .last()
+            .map_or("0".to_owned(), |event| event["position"].to_string());
+        // The header goes before the parameter: a browser repeats the URL it was given.
+        let mut live = Stream::live(
+            &app.alice,
+            "type=note.created&after=0",
+            &[("last-event-id", &last)],
+        )
+        .await;
+        seen.extend(live.frames(7.min(60 - seen.len())).await);
+    }
+    writer.await.unwrap();
+    assert_eq!(seen, app.alice.events("type=note.created").await);
+}
+
+#[tokio::test]
+async fn a_silent_stream_shows_that_it_lives() {
+    let app = TestApp::start().await;
+    let mut live = Stream::live(&app.alice, "type=note.purged", &[]).await;
+    assert_eq!(live.until("\n\n").await.as_deref(), Some(":"));
+}
+
+#[tokio::test]
+async fn streams_end_when_the_server_stops() {
+    let app = TestApp::start().await;
+    let mut live = Stream::live(&app.alice, "after=1000000", &[]).await;
+    let following = Stream::lines(&app.alice, "type=note.purged&follow=true").await;
+    app.server.tell_to_stop().await;
+    assert_eq!(live.frame().await, None);
+    assert!(following.rest().await.is_empty());
+    assert!(app.server.ended().await.success());
+}
+
+#[tokio::test]
+async fn lines_end_with_the_log_or_follow_it() {
+    let app = TestApp::start().await;
+    history(&app).await;
+    let past = app.alice.events("").await;
+    assert_eq!(Stream::lines(&app.alice, "").await.rest().await, past);
+    assert_eq!(
+        Stream::lines(&app.alice, "limit=3").await.rest().await,
+        past[..3]
+    );
+    assert_eq!(
+        Stream::lines(&app.alice, "limit=3&follow=true&after=1")
+            .await
+            .rest()
+            .await
+            .len(),
+        3
+    );
+    let after = past[past.len() - 2]["position"].as_i64().unwrap();
+    let mut following = Stream::lines(&app.alice, &format!("follow=true&after={after}")).await;
+    assert_eq!(following.line().await.as_ref(), past.last());
+    app.alice.workspace().await;
+    let next = following.line().await.unwrap();
+    assert_eq!(next, app.alice.events("").await[past.len()]);
+}
+
+#[tokio::test]
+async fn a_stream_shows_the_product_of_its_reader_and_to_the_operator_the_one_they_name() {
+    let app = TestApp::start().await;
+    let stranger = app.stranger().await;
+    let theirs = stranger
+        .note(stranger.workspace().await, "Theirs", "")
+        .await;
+    history(&app).await;
+    let ours = app.alice.events("").await;
+    assert_eq!(Stream::lines(&app.alice, "").await.rest().await, ours);
+    let named = format!("product={}", app.product_id);
+    assert_eq!(
+        Stream::lines(&app.operator, &named).await.rest().await,
+        ours
+    );
+    let all = app.operator.events("").await;
+    assert_eq!(Stream::lines(&app.operator, "").await.rest().await, all);
+    for query in [
+        format!("stream=note-{}", id(&theirs)),
+        format!("actor={}", stranger.actor_id),
+    ] {
+        let found = Stream::lines(&app.alice, &query).await.rest().await;
+        assert_eq!(found, Vec::<Value>::new(), "{query}");
+        let found = Stream::lines(&stranger, &query).await.rest().await;
+        assert_eq!(found, stranger.events(&query).await);
+    }
+
+    let mut live = Stream::live(&app.alice, "type=note.trashed,note.created", &[]).await;
+    let trash = format!("/v1/notes/{}/trash", id(&theirs));
+    stranger.post_empty(&trash).await.expect(200);
+    app.alice
+        .note(app.alice.workspace().await, "Ours", "")
+        .await;
+    let expected = app.alice.events("type=note.trashed,note.created").await;
+    assert_eq!(live.frames(expected.len()).await, expected);
+}
