@@ -327,7 +327,8 @@ async fn going_on_later_is_no_failure_and_takes_what_is_known_by_then_along() {
 #[tokio::test]
 async fn a_full_lane_holds_back_no_other_and_never_has_more_than_its_share() {
     let database = database().await;
-    let mut node = Node::with_limits(&database, 6, 2);
+    // Places enough that a lane's share is what it may have at most.
+    let mut node = Node::with_limits(&database, 16, 2);
     schedule(&database, &[item(1, "slow")]).await;
     let mut slow = vec![node.next().await];
     // Older than the others, and far more than the node takes at a time.
@@ -386,10 +387,8 @@ async fn a_lane_can_be_cleared_and_its_parked_items_made_due_again() {
 async fn two_nodes_never_run_one_item_at_once() {
     let database = database().await;
     let mut nodes = [Node::start(&database), Node::start(&database)];
-    // As many as both can take: neither is done without the other.
-    let all: Vec<NewItem> = (0..16)
-        .map(|n| item(n, if n % 2 == 0 { "even" } else { "odd" }))
-        .collect();
+    // As many as both can take: neither is done without the other. Each in a lane of its own, as no lane may fill a node.
+    let all: Vec<NewItem> = (0..16).map(|n| item(n, &n.to_string())).collect();
     schedule(&database, &all).await;
     let mut runs = Vec::new();
     for node in &mut nodes {
