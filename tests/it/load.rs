@@ -115,6 +115,13 @@ impl Crew {
             .unwrap();
     }
 
+    /// The last position that was acknowledged.
+    pub fn position(&self) -> i64 {
+        let done = self.done.lock().unwrap();
+        let positions = done.iter().map(|done| done.answer.position());
+        positions.max().unwrap()
+    }
+
     async fn step(&self, chance: &mut StdRng) {
         let text = format!("{:016x}", chance.random::<u64>());
         let dice = chance.random_range(0..10);
@@ -355,12 +362,13 @@ impl Subscriber {
 pub struct Log(pub Vec<Value>);
 
 impl Log {
-    pub async fn read(operator: &Client) -> Self {
+    /// Everything up to a position at least, whichever node is asked.
+    pub async fn read(operator: &Client, position: i64) -> Self {
         let mut events = Vec::new();
         let mut after = Some(0);
-        while let Some(position) = after {
-            let path = format!("/v1/events?after={position}&limit=1000");
-            let page = operator.get(&path).await.expect(200);
+        while let Some(start) = after {
+            let path = format!("/v1/events?after={start}&limit=1000");
+            let page = operator.get_at(&path, position).await.expect(200);
             events.extend(page["items"].as_array().unwrap().iter().cloned());
             after = page["next_cursor"].as_i64();
         }
@@ -417,13 +425,14 @@ impl Log {
 /// Everything that must be true once the work is done, whatever the servers went through.
 pub async fn audit(app: &TestApp, server: &str, crew: &Crew, subscriber: &Subscriber) {
     crew.repeat_everything().await;
-    let log = Log::read(&app.operator.at(server)).await;
+    let operator = app.operator.at(server);
+    let log = Log::read(&operator, crew.position()).await;
     log.is_whole();
     log.has_each_command_once(crew);
     subscriber.has_everything(&log).await;
     models_equal_their_rebuild(&app.database_url).await;
     // Deliveries have added to the log meanwhile.
-    Log::read(&app.operator.at(server)).await.is_whole();
+    Log::read(&operator, crew.position()).await.is_whole();
 }
 
 async fn models_equal_their_rebuild(database_url: &str) {

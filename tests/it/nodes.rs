@@ -23,7 +23,9 @@ impl Live {
     async fn open(client: &Client, path: &str) -> Self {
         let request = client
             .request(Method::GET, path)
-            .header("Accept", "text/event-stream");
+            .header("Accept", "text/event-stream")
+            // It is open for as long as the test lasts.
+            .timeout(Duration::from_secs(3600));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         Self {
@@ -77,7 +79,7 @@ async fn two_nodes_under_load_keep_one_log_without_gap_or_double() {
     audit(&app, &other.url, &crew, &subscriber).await;
 
     // What the other node has said live is the log, in its order.
-    let log = Log::read(&app.operator).await;
+    let log = Log::read(&app.operator, crew.position()).await;
     for event in &log.0 {
         let said = tokio::time::timeout(PATIENCE, live.next()).await.unwrap();
         assert_eq!(said.as_ref(), Some(event));
