@@ -1,5 +1,6 @@
 //! The registry of every event contract: one line per aggregate.
 
+use include_dir::{Dir, include_dir};
 use serde_json::Value;
 
 use crate::{Aggregate, ContractError, EventContract, agents, delivery, identity, knowledge};
@@ -29,6 +30,42 @@ fn lift<A: Aggregate>(event_type: &str, version: u16, data: &str) -> Result<Valu
     let event = A::Event::decode(event_type, version, data)?;
     let _ = A::default().evolve(&event);
     Ok(serde_json::to_value(&event).unwrap_or_default())
+}
+
+/// Every type of event.
+pub fn event_types() -> impl Iterator<Item = &'static str> {
+    contracts()
+        .into_iter()
+        .flat_map(|contract| contract.types)
+        .map(|&(event_type, _)| event_type)
+}
+
+static SAMPLES: Dir = include_dir!("$CARGO_MANIFEST_DIR/../schema/events");
+
+/// An event as its current contract has it.
+pub struct Sample {
+    pub category: &'static str,
+    pub contract_version: u16,
+    pub data: &'static str,
+}
+
+impl Sample {
+    /// Nothing where there is no such type.
+    #[must_use]
+    pub fn of(event_type: &str) -> Option<Self> {
+        contracts().into_iter().find_map(|contract| {
+            let (_, version) = contract
+                .types
+                .iter()
+                .find(|(known, _)| *known == event_type)?;
+            let file = SAMPLES.get_file(format!("{event_type}.v{version}.json"))?;
+            Some(Self {
+                category: contract.category,
+                contract_version: *version,
+                data: file.contents_utf8()?,
+            })
+        })
+    }
 }
 
 /// Every contract of this build.

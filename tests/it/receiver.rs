@@ -87,6 +87,8 @@ struct Inner {
     arrived: Mutex<Vec<Arrived>>,
     /// Answers for the next deliveries; 200 once they are used up.
     replies: Mutex<VecDeque<Reply>>,
+    /// The types of events that are answered 500.
+    refused: Mutex<BTreeSet<String>>,
 }
 
 /// Listens on loopback for as long as it lives.
@@ -119,9 +121,15 @@ impl Receiver {
         self.inner.replies.lock().unwrap().extend(replies);
     }
 
+    /// Answers 500 to whatever is of this type.
+    pub fn refuse(&self, event_type: &str) {
+        self.inner.refused.lock().unwrap().insert(event_type.into());
+    }
+
     /// Answers 200 from now on.
     pub fn mend(&self) {
         self.inner.replies.lock().unwrap().clear();
+        self.inner.refused.lock().unwrap().clear();
     }
 
     /// Everything that has arrived so far.
@@ -137,14 +145,20 @@ impl Receiver {
 
 async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
     let raw = String::from_utf8(body.to_vec()).unwrap();
-    inner.arrived.lock().unwrap().push(Arrived {
+    let arrived = Arrived {
         headers,
         body: serde_json::from_str(&raw).unwrap(),
         raw,
         at: Utc::now(),
-    });
+    };
+    let refused = inner.refused.lock().unwrap().contains(arrived.event_type());
+    inner.arrived.lock().unwrap().push(arrived);
     let reply = inner.replies.lock().unwrap().pop_front();
-    let (status, headers, text) = reply.unwrap_or((200, vec![], String::new()));
+    let (status, headers, text) = match reply {
+        Some(reply) => reply,
+        None if refused => status(500),
+        None => status(200),
+    };
     let mut response = (StatusCode::from_u16(status).unwrap(), text).into_response();
     for (name, value) in headers {
         response.headers_mut().insert(name, value.parse().unwrap());

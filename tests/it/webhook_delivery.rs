@@ -271,6 +271,38 @@ async fn what_is_recorded_of_deliveries_is_never_delivered() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_refuses_the_news_of_its_health_makes_no_more_of_it() {
+    let app = TestApp::start_with(&[AT_ONCE]).await;
+    let receiver = Receiver::start().await;
+    receiver.refuse("workspace.renamed");
+    receiver.refuse("webhook.endpoint_recovered");
+    let endpoint = Endpoint::create(&app.alice, &receiver.url, &["*"]).await;
+    let workspace_id = app.alice.workspace().await;
+    let path = format!("/v1/workspaces/{workspace_id}");
+    for name in ["Refused", "Refused as well"] {
+        app.alice
+            .patch(&path, json!({"name": name}))
+            .await
+            .expect(200);
+        app.settle().await;
+        app.alice.workspace().await;
+        app.settle().await;
+    }
+    assert_eq!(
+        endpoint.story(&app.alice).await,
+        [
+            "webhook.created",
+            "webhook.endpoint_failing",
+            "webhook.delivery_exhausted",
+            "webhook.endpoint_recovered",
+            "webhook.endpoint_failing",
+            "webhook.delivery_exhausted",
+            "webhook.endpoint_recovered"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn deliveries_are_listed_by_status_and_page_by_page() {
     let app = TestApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;

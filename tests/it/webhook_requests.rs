@@ -19,21 +19,28 @@ async fn an_example_goes_to_the_one_endpoint_that_asks_for_it() {
     Endpoint::create(&app.alice, &other.url, &["*"]).await;
     let path = format!("{}/send-example", endpoint.path);
     app.alice
-        .post(&path, json!({"event_type": "proposal.approved"}))
+        .post(&path, json!({"event_type": "note.created"}))
         .await
         .expect(202);
     app.alice.post_empty(&path).await.expect(202);
+    app.alice
+        .post(&path, json!({"event_type": "note.craeted"}))
+        .await
+        .expect_problem(400, "validation_failed");
     app.settle().await;
     let arrived = asking.arrived();
     assert_eq!(
         arrived_types(&arrived),
-        ["example.sent", "proposal.approved"]
+        ["note.created", "proposal.approved"]
     );
     for example in &arrived {
         assert!(example.verifies_with(&endpoint.secret));
         assert_eq!(example.body["data"]["example"], true);
+        let sample = format!("schema/events/{}.v1.json", example.event_type());
+        let sample: Value = serde_json::from_slice(&std::fs::read(sample).unwrap()).unwrap();
+        assert_eq!(example.body["data"]["data"], sample);
     }
-    assert!(!arrived_types(&other.arrived()).contains(&"example.sent"));
+    assert!(!arrived_types(&other.arrived()).contains(&"note.created"));
 
     app.alice
         .post_empty(&format!("{}/disable", endpoint.path))

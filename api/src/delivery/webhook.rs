@@ -78,7 +78,7 @@ struct SecretRotation {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ExampleOf {
-    /// One of the endpoint's own types, if not given.
+    /// The first type that the endpoint has subscribed to, if not given.
     #[schema(max_length = 100)]
     event_type: Option<String>,
 }
@@ -227,11 +227,10 @@ async fn send_example(
     Path(id): Path<Uuid>,
     command: Command<ExampleOf>,
 ) -> Result<Response, Problem> {
-    let event_type = command
-        .body
-        .event_type
-        .unwrap_or_else(|| "example.sent".into());
-    let send = on(id, WebhookCommand::SendExample { event_type });
+    let example = WebhookCommand::SendExample {
+        event_type: command.body.event_type,
+    };
+    let send = on(id, example);
     app.run::<Webhooks>(&command.request, &send, StatusCode::ACCEPTED)
         .await
 }

@@ -1,7 +1,7 @@
 //! An attempt belongs to its delivery; what it means for the endpoint's health, to the endpoint.
 
 use async_trait::async_trait;
-use domain::delivery::webhook::{Outcome, Webhook, WebhookCommand};
+use domain::delivery::webhook::{Outcome, Webhook, WebhookCommand, is_health_news};
 use domain::delivery::webhook_delivery::{Attempt, Delivery, DeliveryCommand};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
@@ -40,11 +40,11 @@ impl Handler for RecordAttempt {
             },
             Delivery::Retrying(_) | Delivery::New => Outcome::Failed,
         };
-        book.decide::<Webhook>(
-            self.attempt.webhook_id,
-            WebhookCommand::NoteOutcome(outcome),
-        )
-        .await?;
+        if outcome == Outcome::Gone || !is_health_news(&self.attempt.event_type) {
+            let note = WebhookCommand::NoteOutcome(outcome);
+            book.decide::<Webhook>(self.attempt.webhook_id, note)
+                .await?;
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{Aggregate, Class, Moment, Refusal, Violations, events};
+use crate::{Aggregate, Class, Moment, Refusal, Violations, event_types, events};
 
 /// An endpoint that has only failed for this long is disabled.
 pub const MAX_FAILING: TimeDelta = TimeDelta::days(5);
@@ -108,8 +108,9 @@ pub enum WebhookCommand {
     },
     Enable,
     Disable,
+    /// Of the type given, or of the first that the endpoint has subscribed to.
     SendExample {
-        event_type: String,
+        event_type: Option<String>,
     },
     Replay {
         from_position: i64,
@@ -201,6 +202,13 @@ pub fn covers(pattern: &str, event_type: &str) -> bool {
         || pattern == event_type,
         |prefix| event_type.starts_with(prefix),
     )
+}
+
+/// Whether an event is news of an endpoint's health. How its own delivery fares says nothing of any endpoint's health:
+/// a failure to deliver the news would be the next news.
+#[must_use]
+pub fn is_health_news(event_type: &str) -> bool {
+    event_type.starts_with("webhook.endpoint_")
 }
 
 impl Aggregate for Webhook {
@@ -322,9 +330,9 @@ impl Endpoint {
             {
                 return Err(WebhookRefusal::Disabled);
             }
-            WebhookCommand::SendExample { event_type } => {
-                vec![WebhookEvent::ExampleRequested { event_type }]
-            }
+            WebhookCommand::SendExample { event_type } => vec![WebhookEvent::ExampleRequested {
+                event_type: self.example(event_type)?,
+            }],
             WebhookCommand::Replay {
                 from_position,
                 to_position,
@@ -367,6 +375,18 @@ impl Endpoint {
                 rate_limit,
             }]
         })
+    }
+
+    fn example(&self, asked: Option<String>) -> Result<String, Violations> {
+        let mut types = event_types();
+        let found = match &asked {
+            Some(asked) => types.find(|known| known == asked),
+            None => types.find(|known| self.events.iter().any(|pattern| covers(pattern, known))),
+        };
+        let mut violations = Violations::default();
+        violations.require(found.is_some(), "/event_type", "must be a type of event");
+        violations.into_result()?;
+        Ok(found.unwrap_or_default().to_owned())
     }
 
     /// Only what changes the endpoint's health is an event of the endpoint; every attempt is one of its delivery.
@@ -442,9 +462,9 @@ fn check(changes: &Changes) -> Result<(), Violations> {
         );
         for pattern in events {
             violations.require(
-                is_pattern(pattern),
+                event_types().any(|known| covers(pattern, known)),
                 "/events",
-                format!("must be event types such as note.created, or patterns that end in *; {pattern:?} is not"),
+                format!("must be types of events such as note.created, or patterns of them that end in *; {pattern:?} is none"),
             );
         }
     }
@@ -471,16 +491,6 @@ fn check(changes: &Changes) -> Result<(), Violations> {
         "must be at most 10000 deliveries per second; 0 means no limit",
     );
     violations.into_result()
-}
-
-fn is_pattern(pattern: &str) -> bool {
-    let stem = pattern.strip_suffix('*').unwrap_or(pattern);
-    pattern == "*"
-        || (pattern.len() <= 100
-            && !stem.is_empty()
-            && stem
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_')))
 }
 
 fn is_header(name: &str, value: &str) -> bool {

@@ -182,7 +182,7 @@ fn it_is_disabled_and_enabled_once() {
 fn nothing_is_sent_to_a_disabled_one() {
     for command in [
         WebhookCommand::SendExample {
-            event_type: "note.created".into(),
+            event_type: Some("note.created".into()),
         },
         WebhookCommand::Replay {
             from_position: 0,
@@ -212,4 +212,43 @@ fn a_pattern_covers_types_that_start_like_it() {
     assert!(covers("note.created", "note.created"));
     assert!(!covers("note.*", "notebook.created"));
     assert!(!covers("note.created", "note.created_again"));
+}
+
+#[test]
+fn an_example_is_of_a_type_that_there_is_or_of_the_first_subscribed_to() {
+    let example = |event_type: Option<&str>| WebhookCommand::SendExample {
+        event_type: event_type.map(Into::into),
+    };
+    let requested = |event_type: &str| WebhookEvent::ExampleRequested {
+        event_type: event_type.into(),
+    };
+    given::<Webhook>([created()])
+        .when(example(Some("note.created")))
+        .then([requested("note.created")]);
+    given::<Webhook>([created()])
+        .when(example(None))
+        .then([requested("proposal.submitted")]);
+    given::<Webhook>([created()])
+        .when(example(Some("note.craeted")))
+        .then_invalid(&["/event_type"]);
+}
+
+#[test]
+fn a_pattern_covers_an_event_that_there_is() {
+    for pattern in [
+        "note.craeted",
+        "payments.*",
+        "*.created",
+        "note created",
+        "",
+        "Note.*",
+    ] {
+        given::<Webhook>([])
+            .when(WebhookCommand::Create(Changes {
+                url: Some("https://example.com".into()),
+                events: Some(BTreeSet::from([pattern.into()])),
+                ..Changes::default()
+            }))
+            .then_invalid(&["/events"]);
+    }
 }

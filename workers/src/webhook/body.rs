@@ -1,5 +1,6 @@
 //! What a receiver gets: `{type, timestamp, data}`, under 20 kB.
 
+use domain::Sample;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Recorded;
@@ -38,15 +39,15 @@ fn example(cause: &Recorded) -> Result<String, serde_json::Error> {
         event_type: String,
     }
     let wish: Wish = serde_json::from_str(&cause.data)?;
-    let data = json!({
-        "example": true,
-        "position": cause.position,
-        "event_id": cause.event_id,
-        "type": wish.event_type,
-        "product_id": cause.product_id,
-        "recorded_at": cause.recorded_at,
-        "data": {},
-    });
+    let mut event = cause.clone();
+    if let Some(sample) = Sample::of(&wish.event_type) {
+        event.stream.category = sample.category.into();
+        event.contract_version = sample.contract_version;
+        event.data = sample.data.into();
+    }
+    event.event_type.clone_from(&wish.event_type);
+    let mut data = serde_json::to_value(&event)?;
+    data["example"] = true.into();
     body(&wish.event_type, cause, &data)
 }
 
