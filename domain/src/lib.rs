@@ -8,8 +8,14 @@ mod contracts;
 mod properties;
 mod refusal;
 mod stream;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    reason = "tests fail by panicking"
+)]
+pub mod testing;
 
 pub mod agents;
 pub mod delivery;

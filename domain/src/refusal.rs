@@ -1,5 +1,6 @@
 //! Why a decision says no.
 
+use chrono::TimeDelta;
 use serde::Serialize;
 
 /// What a refusal means for the one who asked; the API maps it to a status.
@@ -55,6 +56,15 @@ impl Violations {
             _ => format!("must be {min} to {max} characters"),
         };
         self.require((min..=max).contains(&length), pointer, detail);
+    }
+
+    /// How long an old secret goes on working beside the new one.
+    pub fn require_overlap(&mut self, overlap: TimeDelta) {
+        self.require(
+            (TimeDelta::zero()..=TimeDelta::days(30)).contains(&overlap),
+            "/overlap_seconds",
+            "must be 0 to 2592000 (thirty days)",
+        );
     }
 
     /// Ok if no rule is broken.

@@ -302,11 +302,11 @@ mod tests {
     fn the_hash_is_that_of_the_servers_own_computation() {
         let actions =
             json!([{"type": "note.tag", "note_id": Uuid::nil(), "add": ["a"], "remove": []}]);
-        let own: Vec<domain::agents::proposal::Action> =
+        let own: Vec<domain::agents::action::Action> =
             serde_json::from_value(actions.clone()).unwrap();
         assert_eq!(
             hash(actions.as_array().unwrap()),
-            domain::agents::proposal::actions_hash(&own)
+            domain::agents::action::hash(&own)
         );
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use commands::{On, Request};
-use domain::agents::proposal::{Proposal, ProposalCommand, ProposalEvent};
+use domain::agents::proposal::{Proposal, ProposalCommand, ProposalEvent, Stage};
 use projections::PostError;
 use serde::{Deserialize, Serialize};
 use store::Recorded;
@@ -96,17 +96,11 @@ impl Expire {
             .await
             .map_err(|error| error.to_string())?;
         Ok(match proposal.state {
-            Proposal::Pending(_) => Outcome::Again {
+            Proposal::Submitted(_, Stage::Pending) => Outcome::Again {
                 at: Utc::now() + TimeDelta::seconds(1),
                 payload: item.payload.clone(),
             },
-            Proposal::Absent
-            | Proposal::Approved(_)
-            | Proposal::Applied(..)
-            | Proposal::Failed(..)
-            | Proposal::Rejected(..)
-            | Proposal::Withdrawn(_)
-            | Proposal::Expired(_) => Outcome::Done,
+            Proposal::Absent | Proposal::Submitted(..) => Outcome::Done,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Submitting a proposal looks at the notes it would change; approving it changes them, in the same append.
 
 use async_trait::async_trait;
+use domain::agents::action::Action;
 use domain::agents::proposal::{
-    Action, Applied, Conflict, Draft, Proposal, ProposalCommand, ProposalRefusal,
+    Applied, Conflict, Draft, Proposal, ProposalCommand, ProposalRefusal,
 };
 use domain::knowledge::note::Note;
 use domain::{Aggregate, Class, StreamId};

@@ -1,3 +1,4 @@
 //! Agents propose, people approve.
 
+pub mod action;
 pub mod proposal;

@@ -1,102 +1,12 @@
 //! A proposal: changes that an agent would make, waiting for a person.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::knowledge::note::{self, NoteCommand};
+use crate::agents::action::{self, Action};
 use crate::knowledge::workspace::Permission;
 use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
-
-/// Most actions in one proposal.
-pub const MAX_ACTIONS: usize = 100;
-
-/// One change that a proposal would make.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "type")]
-pub enum Action {
-    #[serde(rename = "note.create")]
-    CreateNote {
-        title: String,
-        body: String,
-        #[serde(default)]
-        tags: BTreeSet<String>,
-    },
-    /// Holds only while the note is still at `base_version`.
-    #[serde(rename = "note.revise")]
-    ReviseNote {
-        note_id: Uuid,
-        base_version: i64,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        title: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        body: Option<String>,
-    },
-    #[serde(rename = "note.tag")]
-    TagNote {
-        note_id: Uuid,
-        #[serde(default)]
-        add: BTreeSet<String>,
-        #[serde(default)]
-        remove: BTreeSet<String>,
-    },
-    #[serde(rename = "note.archive")]
-    ArchiveNote { note_id: Uuid },
-}
-
-impl Action {
-    /// The note it changes; none where it creates one.
-    #[must_use]
-    pub const fn note_id(&self) -> Option<Uuid> {
-        match self {
-            Self::CreateNote { .. } => None,
-            Self::ReviseNote { note_id, .. }
-            | Self::TagNote { note_id, .. }
-            | Self::ArchiveNote { note_id } => Some(*note_id),
-        }
-    }
-
-    /// The version that the note must still have.
-    #[must_use]
-    pub const fn base_version(&self) -> Option<i64> {
-        match self {
-            Self::ReviseNote { base_version, .. } => Some(*base_version),
-            Self::CreateNote { .. } | Self::TagNote { .. } | Self::ArchiveNote { .. } => None,
-        }
-    }
-
-    /// The command that carries it out.
-    #[must_use]
-    pub fn command(&self, workspace_id: Uuid) -> NoteCommand {
-        match self.clone() {
-            Self::CreateNote { title, body, tags } => NoteCommand::Create {
-                workspace_id,
-                title,
-                body,
-                tags,
-            },
-            Self::ReviseNote { title, body, .. } => NoteCommand::Revise {
-                title,
-                body,
-                tags: None,
-            },
-            Self::TagNote { add, remove, .. } => NoteCommand::Tag { add, remove },
-            Self::ArchiveNote { .. } => NoteCommand::Archive,
-        }
-    }
-}
-
-/// SHA-256, in hex, of the actions as compact JSON with sorted keys: what an approver has read.
-#[must_use]
-pub fn actions_hash(actions: &[Action]) -> String {
-    let canonical = serde_json::to_value(actions)
-        .unwrap_or_default()
-        .to_string();
-    hex::encode(Sha256::digest(canonical))
-}
 
 /// A note that stood in the way of an approved proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -238,14 +148,21 @@ impl Refusal for ProposalRefusal {
 pub enum Proposal {
     #[default]
     Absent,
-    Pending(Submission),
-    /// Approved, its outcome not yet recorded: only ever seen inside the append that approves it.
-    Approved(Submission),
-    Applied(Submission, Vec<Applied>),
-    Failed(Submission, Vec<Conflict>),
-    Rejected(Submission, String),
-    Withdrawn(Submission),
-    Expired(Submission),
+    Submitted(Box<Submission>, Stage),
+}
+
+/// How far a proposal has come.
+#[derive(Debug, Clone, PartialEq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Stage {
+    Pending,
+    /// Its outcome is not yet recorded: only ever seen inside the append that approves it.
+    Approved,
+    Applied,
+    Failed,
+    Rejected,
+    Withdrawn,
+    Expired,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -253,7 +170,6 @@ pub struct Submission {
     pub draft: Draft,
     pub proposer: Actor,
     pub actions_hash: String,
-    pub comment: Option<String>,
     pub edited_actions: Option<Vec<Action>>,
 }
 
@@ -262,6 +178,52 @@ impl Submission {
     #[must_use]
     pub fn effective_actions(&self) -> &[Action] {
         self.edited_actions.as_ref().unwrap_or(&self.draft.actions)
+    }
+
+    fn decide(
+        &self,
+        stage: &Stage,
+        command: ProposalCommand,
+        at: &Moment,
+    ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
+        let event = match (stage, command) {
+            (_, ProposalCommand::Submit(_)) => return Err(ProposalRefusal::Exists),
+            (Stage::Approved, ProposalCommand::Complete { notes }) => {
+                ProposalEvent::Applied { notes }
+            }
+            (Stage::Approved, ProposalCommand::Fail { conflicts }) => {
+                ProposalEvent::Failed { conflicts }
+            }
+            (
+                Stage::Pending,
+                ProposalCommand::Approve {
+                    actions_hash,
+                    comment,
+                    edited_actions,
+                },
+            ) => self.approve(actions_hash, comment, edited_actions, at)?,
+            (Stage::Pending, ProposalCommand::Reject { reason }) => {
+                let mut violations = Violations::default();
+                violations.require_length(&reason, 1, 10_000, "/reason");
+                violations.into_result()?;
+                ProposalEvent::Rejected { reason }
+            }
+            (Stage::Pending, ProposalCommand::Withdraw) => {
+                if self.proposer.id != at.actor.id {
+                    return Err(ProposalRefusal::NotProposer);
+                }
+                ProposalEvent::Withdrawn {}
+            }
+            (Stage::Pending, ProposalCommand::Expire)
+                if self.draft.expires_at.is_some_and(|end| end <= at.now) =>
+            {
+                ProposalEvent::Expired {}
+            }
+            // Due work that comes early or late has nothing to do.
+            (_, ProposalCommand::Expire) => return Ok(vec![]),
+            (stage, _) => return Err(ProposalRefusal::NotPending(stage.into())),
+        };
+        Ok(vec![event])
     }
 
     fn approve(
@@ -285,7 +247,7 @@ impl Submission {
             violations.require_length(comment, 0, 10_000, "/comment");
         }
         if let Some(actions) = &edited_actions {
-            check_actions(actions, "/edited_actions", &mut violations);
+            action::check(actions, "/edited_actions", &mut violations);
         }
         violations.into_result()?;
         Ok(ProposalEvent::Approved {
@@ -297,46 +259,19 @@ impl Submission {
 }
 
 impl Proposal {
-    /// The life-cycle's name of this state.
-    #[must_use]
-    pub const fn status(&self) -> &'static str {
-        match self {
-            Self::Absent => "absent",
-            Self::Pending(_) => "pending",
-            Self::Approved(_) => "approved",
-            Self::Applied(..) => "applied",
-            Self::Failed(..) => "failed",
-            Self::Rejected(..) => "rejected",
-            Self::Withdrawn(_) => "withdrawn",
-            Self::Expired(_) => "expired",
-        }
-    }
-
     #[must_use]
     pub const fn submission(&self) -> Option<&Submission> {
         match self {
             Self::Absent => None,
-            Self::Pending(submission)
-            | Self::Approved(submission)
-            | Self::Applied(submission, _)
-            | Self::Failed(submission, _)
-            | Self::Rejected(submission, _)
-            | Self::Withdrawn(submission)
-            | Self::Expired(submission) => Some(submission),
+            Self::Submitted(submission, _) => Some(submission),
         }
     }
 
-    fn close(self, place: impl FnOnce(Submission) -> Self) -> Self {
-        match self {
-            Self::Absent => Self::Absent,
-            Self::Pending(submission)
-            | Self::Approved(submission)
-            | Self::Applied(submission, _)
-            | Self::Failed(submission, _)
-            | Self::Rejected(submission, _)
-            | Self::Withdrawn(submission)
-            | Self::Expired(submission) => place(submission),
+    fn becomes(mut self, next: Stage) -> Self {
+        if let Self::Submitted(_, stage) = &mut self {
+            *stage = next;
         }
+        self
     }
 }
 
@@ -347,41 +282,32 @@ impl Aggregate for Proposal {
     type Event = ProposalEvent;
     type Refusal = ProposalRefusal;
 
-    fn evolve(self, event: &ProposalEvent) -> Self {
+    fn evolve(mut self, event: &ProposalEvent) -> Self {
         match event {
             ProposalEvent::Submitted {
                 draft,
                 proposer,
                 actions_hash,
-            } => Self::Pending(Submission {
-                draft: draft.clone(),
-                proposer: *proposer,
-                actions_hash: actions_hash.clone(),
-                comment: None,
-                edited_actions: None,
-            }),
-            ProposalEvent::Approved {
-                comment,
-                edited_actions,
-                ..
-            } => self.close(|submission| {
-                Self::Approved(Submission {
-                    comment: comment.clone(),
-                    edited_actions: edited_actions.clone(),
-                    ..submission
-                })
-            }),
-            ProposalEvent::Applied { notes } => {
-                self.close(|submission| Self::Applied(submission, notes.clone()))
+            } => {
+                let submission = Box::new(Submission {
+                    draft: draft.clone(),
+                    proposer: *proposer,
+                    actions_hash: actions_hash.clone(),
+                    edited_actions: None,
+                });
+                Self::Submitted(submission, Stage::Pending)
             }
-            ProposalEvent::Failed { conflicts } => {
-                self.close(|submission| Self::Failed(submission, conflicts.clone()))
+            ProposalEvent::Approved { edited_actions, .. } => {
+                if let Self::Submitted(submission, _) = &mut self {
+                    submission.edited_actions.clone_from(edited_actions);
+                }
+                self.becomes(Stage::Approved)
             }
-            ProposalEvent::Rejected { reason } => {
-                self.close(|submission| Self::Rejected(submission, reason.clone()))
-            }
-            ProposalEvent::Withdrawn {} => self.close(Self::Withdrawn),
-            ProposalEvent::Expired {} => self.close(Self::Expired),
+            ProposalEvent::Applied { .. } => self.becomes(Stage::Applied),
+            ProposalEvent::Failed { .. } => self.becomes(Stage::Failed),
+            ProposalEvent::Rejected { .. } => self.becomes(Stage::Rejected),
+            ProposalEvent::Withdrawn {} => self.becomes(Stage::Withdrawn),
+            ProposalEvent::Expired {} => self.becomes(Stage::Expired),
         }
     }
 
@@ -390,49 +316,11 @@ impl Aggregate for Proposal {
         command: ProposalCommand,
         at: &Moment,
     ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
-        let event = match (self, command) {
-            (Self::Absent, ProposalCommand::Submit(draft)) => submit(draft, at)?,
-            (_, ProposalCommand::Submit(_)) => return Err(ProposalRefusal::Exists),
-            (Self::Absent, _) => return Err(ProposalRefusal::NotFound),
-
-            (Self::Approved(_), ProposalCommand::Complete { notes }) => {
-                ProposalEvent::Applied { notes }
-            }
-            (Self::Approved(_), ProposalCommand::Fail { conflicts }) => {
-                ProposalEvent::Failed { conflicts }
-            }
-
-            (
-                Self::Pending(submission),
-                ProposalCommand::Approve {
-                    actions_hash,
-                    comment,
-                    edited_actions,
-                },
-            ) => submission.approve(actions_hash, comment, edited_actions, at)?,
-            (Self::Pending(_), ProposalCommand::Reject { reason }) => {
-                let mut violations = Violations::default();
-                violations.require_length(&reason, 1, 10_000, "/reason");
-                violations.into_result()?;
-                ProposalEvent::Rejected { reason }
-            }
-            (Self::Pending(submission), ProposalCommand::Withdraw) => {
-                if submission.proposer.id != at.actor.id {
-                    return Err(ProposalRefusal::NotProposer);
-                }
-                ProposalEvent::Withdrawn {}
-            }
-            (Self::Pending(submission), ProposalCommand::Expire) => {
-                if submission.draft.expires_at.is_none_or(|end| at.now < end) {
-                    return Ok(vec![]);
-                }
-                ProposalEvent::Expired {}
-            }
-            // Due work that comes late has nothing left to do.
-            (_, ProposalCommand::Expire) => return Ok(vec![]),
-            (state, _) => return Err(ProposalRefusal::NotPending(state.status())),
-        };
-        Ok(vec![event])
+        match (self, command) {
+            (Self::Absent, ProposalCommand::Submit(draft)) => Ok(vec![submit(draft, at)?]),
+            (Self::Absent, _) => Err(ProposalRefusal::NotFound),
+            (Self::Submitted(submission, stage), command) => submission.decide(stage, command, at),
+        }
     }
 
     fn standing(&self, _id: Uuid, command: &ProposalCommand, at: &Moment) -> Standing {
@@ -463,7 +351,7 @@ fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
     // Finer than any clock here, and than the read model keeps.
     draft.expires_at = draft.expires_at.map(|end| end.trunc_subsecs(6));
     let mut violations = Violations::default();
-    check_actions(&draft.actions, "/actions", &mut violations);
+    action::check(&draft.actions, "/actions", &mut violations);
     violations.require_length(&draft.rationale, 1, 10_000, "/rationale");
     violations.require(
         draft.confidence.is_none_or(|c| (0.0..=1.0).contains(&c)),
@@ -484,67 +372,10 @@ fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
     );
     violations.into_result()?;
     Ok(ProposalEvent::Submitted {
-        actions_hash: actions_hash(&draft.actions),
+        actions_hash: action::hash(&draft.actions),
         proposer: at.actor,
         draft,
     })
-}
-
-fn check_actions(actions: &[Action], pointer: &str, violations: &mut Violations) {
-    violations.require(
-        (1..=MAX_ACTIONS).contains(&actions.len()),
-        pointer,
-        format!("must be 1 to {MAX_ACTIONS} actions"),
-    );
-    for (index, action) in actions.iter().enumerate() {
-        let pointer = format!("{pointer}/{index}");
-        match action {
-            Action::CreateNote { title, body, tags } => {
-                note::check(
-                    Some(title),
-                    Some(body),
-                    &pointer,
-                    "tags",
-                    Some(tags),
-                    violations,
-                );
-            }
-            Action::ReviseNote {
-                title,
-                body,
-                base_version,
-                ..
-            } => {
-                violations.require(
-                    *base_version > 0,
-                    format!("{pointer}/base_version"),
-                    "must be at least 1",
-                );
-                violations.require(
-                    title.is_some() || body.is_some(),
-                    &pointer,
-                    "must change the title or the body",
-                );
-                note::check(
-                    title.as_deref(),
-                    body.as_deref(),
-                    &pointer,
-                    "tags",
-                    None,
-                    violations,
-                );
-            }
-            Action::TagNote { add, remove, .. } => {
-                violations.require(
-                    !add.is_empty() || !remove.is_empty(),
-                    &pointer,
-                    "must add or remove a tag",
-                );
-                note::check(None, None, &pointer, "add", Some(add), violations);
-            }
-            Action::ArchiveNote { .. } => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use chrono::TimeDelta;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::ActorKind;
 use crate::testing::{AGENT, PERSON, When, given, noon};
@@ -31,13 +33,13 @@ fn submitted_by(proposer: Actor) -> ProposalEvent {
     ProposalEvent::Submitted {
         draft: draft(),
         proposer,
-        actions_hash: actions_hash(&actions()),
+        actions_hash: action::hash(&actions()),
     }
 }
 
 fn approved() -> ProposalEvent {
     ProposalEvent::Approved {
-        actions_hash: actions_hash(&actions()),
+        actions_hash: action::hash(&actions()),
         comment: None,
         edited_actions: None,
     }
@@ -45,7 +47,7 @@ fn approved() -> ProposalEvent {
 
 fn approve() -> ProposalCommand {
     ProposalCommand::Approve {
-        actions_hash: actions_hash(&actions()),
+        actions_hash: action::hash(&actions()),
         comment: None,
         edited_actions: None,
     }
@@ -161,7 +163,7 @@ fn an_approval_of_other_actions_is_refused() {
 fn an_approver_may_edit_but_not_empty_it() {
     given::<Proposal>([submitted_by(AGENT)])
         .when(ProposalCommand::Approve {
-            actions_hash: actions_hash(&actions()),
+            actions_hash: action::hash(&actions()),
             comment: None,
             edited_actions: Some(vec![]),
         })
@@ -176,7 +178,7 @@ fn the_edited_actions_are_those_that_take_effect() {
     let state: Proposal = crate::fold([
         submitted_by(AGENT),
         ProposalEvent::Approved {
-            actions_hash: actions_hash(&actions()),
+            actions_hash: action::hash(&actions()),
             comment: None,
             edited_actions: Some(edited.clone()),
         },
@@ -292,5 +294,5 @@ fn the_hash_does_not_depend_on_the_order_of_keys_or_tags() {
     let other = parse(
         r#"[{"add":["a","b"],"remove":[],"note_id":"00000000-0000-0000-0000-000000000001","type":"note.tag"}]"#,
     );
-    assert_eq!(actions_hash(&one), actions_hash(&other));
+    assert_eq!(action::hash(&one), action::hash(&other));
 }

@@ -7,6 +7,10 @@ use uuid::Uuid;
 
 use crate::{Aggregate, Class, Moment, Refusal, Violations, event_types, events};
 
+mod changes;
+
+pub use changes::Changes;
+
 /// An endpoint that has only failed for this long is disabled.
 pub const MAX_FAILING: TimeDelta = TimeDelta::days(5);
 /// An endpoint that lost this many deliveries in a row is disabled.
@@ -72,16 +76,6 @@ events! {
         ReplayRequested("webhook.replay_requested", 1) { from_position: i64, to_position: i64 },
         Deleted("webhook.deleted", 1) {},
     }
-}
-
-/// What can be set on an endpoint.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Changes {
-    pub url: Option<String>,
-    pub events: Option<BTreeSet<String>>,
-    pub description: Option<String>,
-    pub headers: Option<BTreeMap<String, String>>,
-    pub rate_limit: Option<u32>,
 }
 
 /// How an attempt ended, as far as the endpoint's health is concerned.
@@ -309,11 +303,7 @@ impl Endpoint {
             WebhookCommand::Update(changes) => self.update(changes)?,
             WebhookCommand::RotateSecret { overlap } => {
                 let mut violations = Violations::default();
-                violations.require(
-                    (TimeDelta::zero()..=TimeDelta::days(30)).contains(&overlap),
-                    "/overlap_seconds",
-                    "must be 0 to 2592000 (thirty days)",
-                );
+                violations.require_overlap(overlap);
                 violations.into_result()?;
                 vec![WebhookEvent::SecretRotated {
                     previous_valid_until: at.now + overlap,
@@ -351,7 +341,7 @@ impl Endpoint {
     }
 
     fn update(&self, changes: Changes) -> Result<Vec<WebhookEvent>, Violations> {
-        check(&changes)?;
+        changes.check()?;
         let url = changes.url.filter(|url| *url != self.url);
         let events = changes.events.filter(|events| *events != self.events);
         let description = changes.description.filter(|text| *text != self.description);
@@ -425,7 +415,7 @@ impl Endpoint {
 }
 
 fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
-    check(&changes)?;
+    changes.check()?;
     Ok(vec![WebhookEvent::Created {
         url: changes.url.unwrap_or_default(),
         events: changes.events.unwrap_or_default(),
@@ -439,78 +429,6 @@ fn replace<T: Clone>(field: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         field.clone_from(value);
     }
-}
-
-fn check(changes: &Changes) -> Result<(), Violations> {
-    let mut violations = Violations::default();
-    if let Some(url) = &changes.url {
-        let rest = url
-            .strip_prefix("https://")
-            .or_else(|| url.strip_prefix("http://"));
-        violations.require(
-            url.len() <= 2000
-                && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')),
-            "/url",
-            "must be an http or https URL of at most 2000 characters",
-        );
-    }
-    if let Some(events) = &changes.events {
-        violations.require(
-            (1..=100).contains(&events.len()),
-            "/events",
-            "must be 1 to 100 event types or patterns such as proposal.*",
-        );
-        for pattern in events {
-            violations.require(
-                event_types().any(|known| covers(pattern, known)),
-                "/events",
-                format!("must be types of events such as note.created, or patterns of them that end in *; {pattern:?} is none"),
-            );
-        }
-    }
-    if let Some(description) = &changes.description {
-        violations.require_length(description, 0, 1000, "/description");
-    }
-    if let Some(headers) = &changes.headers {
-        violations.require(
-            headers.len() <= 32,
-            "/headers",
-            "must be at most 32 headers",
-        );
-        for (name, value) in headers {
-            violations.require(
-                is_header(name, value),
-                format!("/headers/{}", name.replace('~', "~0").replace('/', "~1")),
-                "must be a header of printable ASCII that Daybook does not set itself",
-            );
-        }
-    }
-    violations.require(
-        changes.rate_limit.is_none_or(|limit| limit <= 10_000),
-        "/rate_limit",
-        "must be at most 10000 deliveries per second; 0 means no limit",
-    );
-    violations.into_result()
-}
-
-fn is_header(name: &str, value: &str) -> bool {
-    const OURS: [&str; 6] = [
-        "host",
-        "content-type",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "user-agent",
-    ];
-    let lower = name.to_ascii_lowercase();
-    (1..=100).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        && value.len() <= 1000
-        && value.bytes().all(|b| (0x20..0x7f).contains(&b))
-        && !lower.starts_with("webhook-")
-        && !OURS.contains(&lower.as_str())
 }
 
 #[cfg(test)]

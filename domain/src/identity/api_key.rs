@@ -7,9 +7,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::scope;
 use crate::{Actor, Aggregate, Class, Moment, Refusal, Violations, events};
 
-/// Longest time that a rotated key goes on working: thirty days.
-pub const MAX_OVERLAP: TimeDelta = TimeDelta::days(30);
-
 events! {
     /// Everything that happens to an API key.
     pub enum ApiKeyEvent {
@@ -183,11 +180,7 @@ impl Aggregate for ApiKey {
             ) => {
                 require_held(&grant.scopes, &issuer_scopes)?;
                 let mut violations = Violations::default();
-                violations.require(
-                    (TimeDelta::zero()..=MAX_OVERLAP).contains(&overlap),
-                    "/overlap_seconds",
-                    "must be 0 to 2592000 (thirty days)",
-                );
+                violations.require_overlap(overlap);
                 violations.into_result()?;
                 Ok(vec![ApiKeyEvent::Rotated {
                     sha256,

@@ -1,7 +1,8 @@
 //! Proposals and what became of them.
 
 use chrono::{DateTime, Utc};
-use domain::agents::proposal::{Action, Applied, Conflict, Proposal, ProposalEvent};
+use domain::agents::action::Action;
+use domain::agents::proposal::{Applied, Conflict, Proposal, ProposalEvent};
 use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::Recorded;

@@ -1,13 +1,11 @@
 //! A row after any events of a stream shows what the aggregate makes of the same events.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, TimeDelta};
-use domain::knowledge::note::{Note, NoteEvent};
-use domain::knowledge::workspace::{Role, Workspace, WorkspaceEvent};
+use domain::knowledge::note::Note;
+use domain::knowledge::workspace::Workspace;
+use domain::testing::strategies::{note, workspace};
 use domain::{Actor, Aggregate, EventContract, StreamId};
-use proptest::collection::{btree_set, vec};
-use proptest::option::of as maybe;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use store::{Metadata, Recorded};
 use uuid::Uuid;
@@ -68,49 +66,6 @@ where
     Ok(())
 }
 
-fn id() -> impl Strategy<Value = Uuid> {
-    (0..4u128).prop_map(Uuid::from_u128)
-}
-
-fn text() -> impl Strategy<Value = String> {
-    "[a-c]{0,2}"
-}
-
-fn tags() -> impl Strategy<Value = BTreeSet<String>> {
-    btree_set(text(), 0..4)
-}
-
-fn note_event() -> impl Strategy<Value = NoteEvent> {
-    prop_oneof![
-        (id(), text(), text(), tags()).prop_map(|(workspace_id, title, body, tags)| {
-            NoteEvent::Created {
-                workspace_id,
-                title,
-                body,
-                tags,
-            }
-        }),
-        (maybe(text()), maybe(text())).prop_map(|(title, body)| NoteEvent::Revised { title, body }),
-        (tags(), tags()).prop_map(|(added, removed)| NoteEvent::Tagged { added, removed }),
-        Just(NoteEvent::Archived {}),
-        Just(NoteEvent::Trashed {}),
-        Just(NoteEvent::Restored {}),
-        Just(NoteEvent::Purged {}),
-    ]
-}
-
-fn workspace_event() -> impl Strategy<Value = WorkspaceEvent> {
-    let roles = vec![Role::Owner, Role::Editor, Role::Viewer, Role::Agent];
-    prop_oneof![
-        (text(), id()).prop_map(|(name, owner)| WorkspaceEvent::Created { name, owner }),
-        text().prop_map(|name| WorkspaceEvent::Renamed { name }),
-        Just(WorkspaceEvent::Archived {}),
-        (id(), prop::sample::select(roles))
-            .prop_map(|(actor_id, role)| WorkspaceEvent::MemberSet { actor_id, role }),
-        id().prop_map(|actor_id| WorkspaceEvent::MemberRemoved { actor_id }),
-    ]
-}
-
 fn shown_note(note: &Note) -> Option<NoteContent> {
     let content = note.content()?.clone();
     Some(NoteContent {
@@ -138,12 +93,12 @@ fn shown_workspace(workspace: &Workspace) -> Option<WorkspaceContent> {
 
 proptest! {
     #[test]
-    fn a_row_of_a_note_is_what_the_note_is(events in vec(note_event(), 0..30)) {
+    fn a_row_of_a_note_is_what_the_note_is(events in vec(note(), 0..30)) {
         agree::<Note, Notes>(events, shown_note)?;
     }
 
     #[test]
-    fn a_row_of_a_workspace_is_what_the_workspace_is(events in vec(workspace_event(), 0..30)) {
+    fn a_row_of_a_workspace_is_what_the_workspace_is(events in vec(workspace(), 0..30)) {
         agree::<Workspace, Workspaces>(events, shown_workspace)?;
     }
 }

@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 use crate::{Actor, ActorKind, Aggregate, Class, Moment, Refusal, fold};
 
+pub mod strategies;
+
 pub const PERSON: Actor = Actor {
     kind: ActorKind::Person,
     id: Uuid::from_u128(1),

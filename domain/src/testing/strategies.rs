@@ -1,0 +1,261 @@
+//! Events of every aggregate as property tests need them: any there could be, of few different values, so that events
+//! meet in what they are about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option::of as maybe;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::agents::action::Action;
+use crate::agents::proposal::{Applied, Conflict, Draft, ProposalEvent};
+use crate::delivery::webhook::{DisableReason, WebhookEvent};
+use crate::delivery::webhook_delivery::DeliveryEvent;
+use crate::identity::api_key::ApiKeyEvent;
+use crate::identity::product::ProductEvent;
+use crate::knowledge::note::NoteEvent;
+use crate::knowledge::workspace::{Role, WorkspaceEvent};
+use crate::{Actor, ActorKind};
+
+fn id() -> impl Strategy<Value = Uuid> {
+    (0..4u128).prop_map(Uuid::from_u128)
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-c]{0,2}", any::<String>()]
+}
+
+fn texts() -> impl Strategy<Value = BTreeSet<String>> {
+    btree_set(text(), 0..4)
+}
+
+fn dictionary() -> impl Strategy<Value = BTreeMap<String, String>> {
+    btree_map(text(), text(), 0..3)
+}
+
+fn time() -> impl Strategy<Value = DateTime<Utc>> {
+    any::<i32>().prop_map(|seconds| DateTime::from_timestamp(i64::from(seconds), 1_000).unwrap())
+}
+
+fn actor() -> impl Strategy<Value = Actor> {
+    let kinds = vec![ActorKind::Person, ActorKind::Agent, ActorKind::Service];
+    (prop::sample::select(kinds), id()).prop_map(|(kind, id)| Actor { kind, id })
+}
+
+pub fn product() -> impl Strategy<Value = ProductEvent> {
+    text().prop_map(|name| ProductEvent::Created { name })
+}
+
+pub fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
+    prop_oneof![
+        (text(), actor(), texts(), text()).prop_map(|(name, actor, scopes, sha256)| {
+            ApiKeyEvent::Issued {
+                name,
+                actor,
+                scopes,
+                sha256,
+            }
+        }),
+        (text(), time()).prop_map(|(sha256, previous_valid_until)| ApiKeyEvent::Rotated {
+            sha256,
+            previous_valid_until,
+        }),
+        Just(ApiKeyEvent::Revoked {}),
+    ]
+}
+
+pub fn workspace() -> impl Strategy<Value = WorkspaceEvent> {
+    let roles = vec![Role::Owner, Role::Editor, Role::Viewer, Role::Agent];
+    prop_oneof![
+        (text(), id()).prop_map(|(name, owner)| WorkspaceEvent::Created { name, owner }),
+        text().prop_map(|name| WorkspaceEvent::Renamed { name }),
+        Just(WorkspaceEvent::Archived {}),
+        (id(), prop::sample::select(roles))
+            .prop_map(|(actor_id, role)| WorkspaceEvent::MemberSet { actor_id, role }),
+        id().prop_map(|actor_id| WorkspaceEvent::MemberRemoved { actor_id }),
+    ]
+}
+
+pub fn note() -> impl Strategy<Value = NoteEvent> {
+    prop_oneof![
+        (id(), text(), text(), texts()).prop_map(|(workspace_id, title, body, tags)| {
+            NoteEvent::Created {
+                workspace_id,
+                title,
+                body,
+                tags,
+            }
+        }),
+        (maybe(text()), maybe(text())).prop_map(|(title, body)| NoteEvent::Revised { title, body }),
+        (texts(), texts()).prop_map(|(added, removed)| NoteEvent::Tagged { added, removed }),
+        Just(NoteEvent::Archived {}),
+        Just(NoteEvent::Trashed {}),
+        Just(NoteEvent::Restored {}),
+        Just(NoteEvent::Purged {}),
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        (text(), text(), texts()).prop_map(|(title, body, tags)| Action::CreateNote {
+            title,
+            body,
+            tags
+        }),
+        (id(), any::<i64>(), maybe(text()), maybe(text())).prop_map(
+            |(note_id, base_version, title, body)| Action::ReviseNote {
+                note_id,
+                base_version,
+                title,
+                body,
+            }
+        ),
+        (id(), texts(), texts()).prop_map(|(note_id, add, remove)| Action::TagNote {
+            note_id,
+            add,
+            remove
+        }),
+        id().prop_map(|note_id| Action::ArchiveNote { note_id }),
+    ]
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let confidence = maybe((0..=8u8).prop_map(|eighths| f64::from(eighths) / 8.0));
+    let actions = vec(action(), 0..4);
+    (
+        (id(), actions, text(), confidence),
+        (maybe(text()), maybe(text()), maybe(time())),
+    )
+        .prop_map(|(what, why)| Draft {
+            workspace_id: what.0,
+            actions: what.1,
+            rationale: what.2,
+            confidence: what.3,
+            model: why.0,
+            run_id: why.1,
+            expires_at: why.2,
+        })
+}
+
+fn conflict() -> impl Strategy<Value = Conflict> {
+    (
+        0..9usize,
+        maybe(id()),
+        maybe(any::<i64>()),
+        any::<i64>(),
+        text(),
+    )
+        .prop_map(
+            |(action, note_id, base_version, current_version, reason)| Conflict {
+                action,
+                note_id,
+                base_version,
+                current_version,
+                reason,
+            },
+        )
+}
+
+pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
+    let applied = (id(), any::<i64>()).prop_map(|(note_id, version)| Applied { note_id, version });
+    prop_oneof![
+        (draft(), actor(), text()).prop_map(|(draft, proposer, actions_hash)| {
+            ProposalEvent::Submitted {
+                draft,
+                proposer,
+                actions_hash,
+            }
+        }),
+        (text(), maybe(text()), maybe(vec(action(), 0..3))).prop_map(
+            |(actions_hash, comment, edited_actions)| ProposalEvent::Approved {
+                actions_hash,
+                comment,
+                edited_actions,
+            }
+        ),
+        vec(applied, 0..4).prop_map(|notes| ProposalEvent::Applied { notes }),
+        vec(conflict(), 0..4).prop_map(|conflicts| ProposalEvent::Failed { conflicts }),
+        text().prop_map(|reason| ProposalEvent::Rejected { reason }),
+        Just(ProposalEvent::Withdrawn {}),
+        Just(ProposalEvent::Expired {}),
+    ]
+}
+
+pub fn webhook() -> impl Strategy<Value = WebhookEvent> {
+    let limit = || maybe(any::<u32>());
+    let reasons = vec![
+        DisableReason::Requested,
+        DisableReason::Gone,
+        DisableReason::Failing,
+        DisableReason::Exhausted,
+    ];
+    prop_oneof![
+        (text(), texts(), text(), dictionary(), limit()).prop_map(
+            |(url, events, description, headers, rate_limit)| WebhookEvent::Created {
+                url,
+                events,
+                description,
+                headers,
+                rate_limit,
+            }
+        ),
+        (
+            maybe(text()),
+            maybe(texts()),
+            maybe(text()),
+            maybe(dictionary()),
+            limit()
+        )
+            .prop_map(|(url, events, description, headers, rate_limit)| {
+                WebhookEvent::Updated {
+                    url,
+                    events,
+                    description,
+                    headers,
+                    rate_limit,
+                }
+            }),
+        time().prop_map(|end| WebhookEvent::SecretRotated {
+            previous_valid_until: end
+        }),
+        time().prop_map(|since| WebhookEvent::EndpointFailing { since }),
+        Just(WebhookEvent::EndpointRecovered {}),
+        prop::sample::select(reasons).prop_map(|reason| WebhookEvent::EndpointDisabled { reason }),
+        Just(WebhookEvent::EndpointEnabled {}),
+        id().prop_map(|delivery_id| WebhookEvent::DeliveryExhausted { delivery_id }),
+        text().prop_map(|event_type| WebhookEvent::ExampleRequested { event_type }),
+        (any::<i64>(), any::<i64>()).prop_map(|(from_position, to_position)| {
+            WebhookEvent::ReplayRequested {
+                from_position,
+                to_position,
+            }
+        }),
+        Just(WebhookEvent::Deleted {}),
+    ]
+}
+
+pub fn webhook_delivery() -> impl Strategy<Value = DeliveryEvent> {
+    let what = (id(), id(), text(), any::<u32>());
+    let outcome = (any::<bool>(), maybe(any::<u16>()), maybe(text()));
+    let answer = (any::<u64>(), text(), maybe(time()));
+    prop_oneof![
+        (what, outcome, answer).prop_map(|(what, outcome, answer)| DeliveryEvent::Attempted {
+            webhook_id: what.0,
+            event_id: what.1,
+            event_type: what.2,
+            attempt: what.3,
+            succeeded: outcome.0,
+            status: outcome.1,
+            error: outcome.2,
+            duration_ms: answer.0,
+            response: answer.1,
+            next_attempt_at: answer.2,
+        }),
+        (id(), id()).prop_map(|(webhook_id, event_id)| DeliveryEvent::ResendRequested {
+            webhook_id,
+            event_id,
+        }),
+    ]
+}
