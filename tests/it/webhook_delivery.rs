@@ -237,12 +237,18 @@ async fn what_is_recorded_of_deliveries_is_never_delivered() {
     )
     .await;
     app.alice.workspace().await;
-    let exhausted = endpoint.delivery(&app.alice, "exhausted").await;
     app.settle().await;
+    let deliveries = endpoint.deliveries(&app.alice).await;
+    let exhausted = deliveries
+        .iter()
+        .find(|delivery| delivery["event_type"] == "workspace.created")
+        .unwrap();
+    assert_eq!(exhausted["status"], "exhausted");
     receiver.mend();
     app.alice
-        .post_empty(&format!("/v1/deliveries/{}/resend", id(&exhausted)))
-        .await;
+        .post_empty(&format!("/v1/deliveries/{}/resend", id(exhausted)))
+        .await
+        .expect(202);
     app.settle().await;
     let recorded = app.alice.events("type=webhook.delivery_*").await;
     let recorded: BTreeSet<&str> = recorded
@@ -278,6 +284,7 @@ async fn an_endpoint_that_refuses_the_news_of_its_health_makes_no_more_of_it() {
     receiver.refuse("webhook.endpoint_recovered");
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["*"]).await;
     let workspace_id = app.alice.workspace().await;
+    app.settle().await;
     let path = format!("/v1/workspaces/{workspace_id}");
     for name in ["Refused", "Refused as well"] {
         app.alice

@@ -299,7 +299,12 @@ impl World {
             return value;
         }
         let schema = self.document.resolve(schema);
-        if let Some(value) = schema["enum"].get(0).or(schema.get("const")) {
+        let given = [
+            schema.get("example"),
+            schema["enum"].get(0),
+            schema.get("const"),
+        ];
+        if let Some(value) = given.into_iter().flatten().next() {
             return value.clone();
         }
         for choice in ["oneOf", "anyOf"] {

@@ -79,7 +79,7 @@ struct SecretRotation {
 #[serde(deny_unknown_fields)]
 struct ExampleOf {
     /// The first type that the endpoint has subscribed to, if not given.
-    #[schema(max_length = 100)]
+    #[schema(example = "note.created")]
     event_type: Option<String>,
 }
 
