@@ -21,17 +21,20 @@ pub enum Expected {
     Existing,
     /// The stream's last event has this version.
     Exact(i64),
+    /// The stream's last event is this one, which may still be on its way: what was decided on it stands or falls with it.
+    After { version: i64, event_id: Uuid },
 }
 
 impl Expected {
-    /// Whether a stream at `version` (0: no event) meets it.
+    /// Whether a stream at `version` (0: no event) with this last event meets it.
     #[must_use]
-    pub const fn holds(self, version: i64) -> bool {
+    pub fn holds(self, version: i64, last: Option<Uuid>) -> bool {
         match self {
             Self::Any => true,
             Self::NoStream => version == 0,
             Self::Existing => version > 0,
             Self::Exact(expected) => version == expected,
+            Self::After { event_id, .. } => last == Some(event_id),
         }
     }
 }
@@ -100,6 +103,16 @@ pub struct Append {
     pub expectations: Vec<(StreamId, Expected)>,
     pub events: Vec<NewEvent>,
     pub receipt: Option<ReceiptKey>,
+}
+
+impl Append {
+    /// Every stream that it touches, some more than once.
+    pub fn streams(&self) -> impl Iterator<Item = &StreamId> {
+        let expected = self.expectations.iter().map(|(stream, _)| stream);
+        let written = self.events.iter().map(|event| &event.stream);
+        let answered = self.receipt.iter().map(|receipt| &receipt.stream);
+        expected.chain(written).chain(answered)
+    }
 }
 
 /// Where an append put its events.

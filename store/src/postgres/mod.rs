@@ -1,6 +1,7 @@
 //! The log on PostgreSQL.
 
 mod database;
+mod ground;
 mod insert;
 mod listener;
 mod read;

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use domain::StreamId;
-use futures::future::try_join3;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::database::{Database, OpenError, detail};
-use super::insert;
+use super::ground::{Ground, Judgement, Tip, Tips};
+use super::insert::{APPEND, Batch};
 use super::listener::advance;
 use super::rows::{self, RECEIPT_COLUMNS};
-use crate::{Append, AppendError, Appended, NewEvent, Position, Receipt};
+use crate::{Append, AppendError, Appended, NewEvent, Position};
 
 /// Events in one transaction, beyond which the next append waits for the next batch.
 const MAX_EVENTS: usize = 4096;
@@ -38,32 +39,33 @@ type Verdict = Result<Appended, AppendError>;
 pub struct Writer {
     database: Database,
     session: Session,
+    tips: Tips,
     head: Arc<watch::Sender<Position>>,
 }
 
 /// A connection with the writer's statements prepared on it.
 struct Session {
     client: Client,
+    append: Statement,
     lock: Statement,
-    versions: Statement,
+    tips: Statement,
     receipts: Statement,
     existing: Statement,
-    insert: insert::Statements,
 }
 
 // Whatever the database's default is: each statement must see what was committed before the lock was got.
 const BEGIN: &str = "begin isolation level read committed";
 
-const LOCK: &str =
-    "select position, greatest(clock_timestamp(), recorded_at) from log.head for update";
+const LOCK: &str = "select from log.head for update";
 
-const VERSIONS: &str = "
-select coalesce((
-    select version from log.events e
+const TIPS: &str = "
+select coalesce(tip.version, 0), tip.event_id
+from unnest($1::text[], $2::uuid[]) with ordinality as wanted(category, stream_id, place)
+left join lateral (
+    select version, event_id from log.events e
     where e.stream_id = wanted.stream_id and e.category = wanted.category
     order by version desc limit 1
-), 0)
-from unnest($1::text[], $2::uuid[]) with ordinality as wanted(category, stream_id, place)
+) as tip on true
 order by place";
 
 const EXISTING: &str =
@@ -74,22 +76,14 @@ impl Session {
         let client = database.connect().await?;
         let receipts = format!("select {RECEIPT_COLUMNS} from log.receipts where key = any($1)");
         Ok(Self {
+            append: client.prepare(APPEND).await?,
             lock: client.prepare(LOCK).await?,
-            versions: client.prepare(VERSIONS).await?,
+            tips: client.prepare(TIPS).await?,
             receipts: client.prepare(&receipts).await?,
             existing: client.prepare(EXISTING).await?,
-            insert: insert::Statements::prepare(&client).await?,
             client,
         })
     }
-}
-
-/// What the database says of the streams and keys of a batch, while the batch holds the lock.
-struct Ground {
-    position: Position,
-    recorded_at: DateTime<Utc>,
-    versions: HashMap<StreamId, i64>,
-    receipts: HashMap<Vec<u8>, Receipt>,
 }
 
 impl Writer {
@@ -99,6 +93,7 @@ impl Writer {
     ) -> Result<Self, OpenError> {
         Ok(Self {
             session: Session::open(&database).await?,
+            tips: Tips::default(),
             database,
             head,
         })
@@ -165,7 +160,7 @@ impl Writer {
     /// The verdicts; none if the database refuses the batch for something that one of its appends has. An error says that
     /// the connection is lost.
     async fn attempt(
-        &self,
+        &mut self,
         appends: &[Append],
     ) -> Result<Option<Vec<Verdict>>, tokio_postgres::Error> {
         let error = match self.transact(appends).await {
@@ -246,52 +241,90 @@ impl Writer {
         Ok(existing)
     }
 
-    /// One transaction: lock, look, decide which appends hold, insert those, commit.
-    async fn transact(&self, appends: &[Append]) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+    /// One transaction: in one round trip, if every append holds by what is remembered and that turns out to be right.
+    async fn transact(
+        &mut self,
+        appends: &[Append],
+    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+        if let Some(mut ground) = Ground::assumed(appends, &self.tips) {
+            let mut batch = Batch::default();
+            let judgements = ground.judge_all(appends, &mut batch);
+            if judgements.iter().all(Judgement::holds) {
+                ground.guard(&mut batch);
+                let Session { client, append, .. } = &self.session;
+                match batch.write(client, append).await {
+                    Ok(place) => return Ok(self.committed(&ground, &batch, judgements, place)),
+                    Err(error) if error.as_db_error().is_some() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.tips.forget(appends);
+        self.look_and_commit(appends).await
+    }
+
+    /// The lock first, so that nothing that is looked up can change before the commit.
+    async fn look_and_commit(
+        &mut self,
+        appends: &[Append],
+    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
         let mut ground = self.lock_and_look(appends).await?;
-        let mut rows = insert::Rows::new(ground.recorded_at);
-        let verdicts: Vec<_> = appends
-            .iter()
-            .map(|append| ground.place(append, &mut rows))
-            .collect();
-        rows.write(&self.session.client, &self.session.insert, ground.position)
-            .await?;
-        advance(&self.head, ground.position);
-        Ok(verdicts)
+        let mut batch = Batch::default();
+        let judgements = ground.judge_all(appends, &mut batch);
+        let Session { client, append, .. } = &self.session;
+        // Pipelined: a commit behind a failed statement rolls back, and the statement's own error is returned.
+        let (place, ()) =
+            futures::try_join!(batch.write(client, append), client.batch_execute("commit"))?;
+        Ok(self.committed(&ground, &batch, judgements, place))
+    }
+
+    fn committed(
+        &mut self,
+        ground: &Ground<'_>,
+        batch: &Batch<'_>,
+        judgements: Vec<Judgement>,
+        (base, recorded_at): (Position, DateTime<Utc>),
+    ) -> Vec<Verdict> {
+        self.tips.learn(ground);
+        advance(&self.head, base + batch.events());
+        judgements
+            .into_iter()
+            .map(|judgement| judgement.verdict(base, recorded_at))
+            .collect()
     }
 
     /// The statements are pipelined, and each sees what was committed before the lock was got.
-    async fn lock_and_look(&self, appends: &[Append]) -> Result<Ground, tokio_postgres::Error> {
-        let session = &self.session;
-        let (categories, ids, keys) = wanted(appends);
-        let begin = session.client.batch_execute(BEGIN);
-        let lock = session.client.query_one(&session.lock, &[]);
-        let look = async {
-            let versions: [&(dyn postgres_types::ToSql + Sync); 2] = [&categories, &ids];
-            let keys: [&(dyn postgres_types::ToSql + Sync); 1] = [&keys];
-            futures::try_join!(session.client.query(&session.versions, &versions), async {
-                if appends.iter().any(|append| append.receipt.is_some()) {
-                    session.client.query(&session.receipts, &keys).await
-                } else {
-                    Ok(vec![])
-                }
-            })
-        };
-        let ((), head, (versions, receipts)) = try_join3(begin, lock, look).await?;
-        Ok(Ground {
-            position: head.get(0),
-            recorded_at: head.get(1),
-            versions: categories
-                .into_iter()
-                .zip(ids)
-                .map(|(category, id)| StreamId::new(category, id))
-                .zip(versions.iter().map(|row| row.get(0)))
-                .collect(),
-            receipts: receipts
-                .iter()
-                .map(|row| (row.get(0), rows::receipt(row)))
-                .collect(),
-        })
+    async fn lock_and_look<'a>(
+        &self,
+        appends: &'a [Append],
+    ) -> Result<Ground<'a>, tokio_postgres::Error> {
+        let Session { client, .. } = &self.session;
+        let mut streams: Vec<&StreamId> = appends.iter().flat_map(Append::streams).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        let categories: Vec<&str> = streams.iter().map(|s| s.category.as_str()).collect();
+        let ids: Vec<Uuid> = streams.iter().map(|s| s.id).collect();
+        let keys: Vec<&[u8]> = appends
+            .iter()
+            .filter_map(|append| Some(append.receipt.as_ref()?.key.as_slice()))
+            .collect();
+        let wanted: [&(dyn ToSql + Sync); 2] = [&categories, &ids];
+        let keys: [&(dyn ToSql + Sync); 1] = [&keys];
+        let ((), _, tips, receipts) = futures::try_join!(
+            client.batch_execute(BEGIN),
+            client.query_one(&self.session.lock, &[]),
+            client.query(&self.session.tips, &wanted),
+            client.query(&self.session.receipts, &keys),
+        )?;
+        let tips = tips.iter().map(|row| Tip {
+            version: row.get(0),
+            event_id: row.get(1),
+        });
+        let receipts = receipts.iter().map(|row| (row.get(0), rows::receipt(row)));
+        Ok(Ground::looked_up(
+            streams.into_iter().zip(tips).collect(),
+            receipts.collect(),
+        ))
     }
 }
 
@@ -310,83 +343,6 @@ impl Existing {
             placed: places.iter().map(|place| (place.0, place.1)).collect(),
             recorded_at,
         })
-    }
-}
-
-/// The streams and keys that a batch touches.
-fn wanted(appends: &[Append]) -> (Vec<&str>, Vec<Uuid>, Vec<&[u8]>) {
-    let mut streams: Vec<&StreamId> = appends
-        .iter()
-        .flat_map(|append| {
-            append
-                .expectations
-                .iter()
-                .map(|(stream, _)| stream)
-                .chain(append.events.iter().map(|event| &event.stream))
-                .chain(append.receipt.iter().map(|receipt| &receipt.stream))
-        })
-        .collect();
-    streams.sort_unstable();
-    streams.dedup();
-    (
-        streams.iter().map(|s| s.category.as_str()).collect(),
-        streams.iter().map(|s| s.id).collect(),
-        appends
-            .iter()
-            .filter_map(|append| append.receipt.as_ref())
-            .map(|receipt| receipt.key.as_slice())
-            .collect(),
-    )
-}
-
-impl Ground {
-    /// Decides one append on what the appends before it left, and takes its rows if it holds.
-    fn place<'a>(&mut self, append: &'a Append, rows: &mut insert::Rows<'a>) -> Verdict {
-        if let Some(receipt) = append
-            .receipt
-            .as_ref()
-            .and_then(|wanted| self.receipts.get(wanted.key.as_slice()))
-        {
-            return Err(AppendError::Repeated(Box::new(receipt.clone())));
-        }
-        for (stream, expected) in &append.expectations {
-            let actual = self.version(stream);
-            if !expected.holds(actual) {
-                return Err(AppendError::Conflict {
-                    stream: stream.clone(),
-                    expected: *expected,
-                    actual,
-                });
-            }
-        }
-        let mut placed = Vec::with_capacity(append.events.len());
-        for event in &append.events {
-            self.position += 1;
-            let version = self.version(&event.stream) + 1;
-            self.versions.insert(event.stream.clone(), version);
-            rows.add_event(append.product_id, event, self.position, version);
-            placed.push((self.position, version));
-        }
-        if let Some(key) = &append.receipt {
-            let receipt = Receipt {
-                fingerprint: key.fingerprint.to_vec(),
-                position: self.position,
-                stream: key.stream.clone(),
-                version: self.version(&key.stream),
-                event_ids: append.events.iter().map(|event| event.event_id).collect(),
-            };
-            rows.add_receipt(&key.key, receipt.clone());
-            self.receipts.insert(key.key.to_vec(), receipt);
-        }
-        Ok(Appended {
-            position: self.position,
-            placed,
-            recorded_at: rows.recorded_at,
-        })
-    }
-
-    fn version(&self, stream: &StreamId) -> i64 {
-        self.versions.get(stream).copied().unwrap_or_default()
     }
 }
 

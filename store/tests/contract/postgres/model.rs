@@ -114,6 +114,7 @@ fn meets(expected: Expected, version: i64) -> bool {
         Expected::NoStream => version < 1,
         Expected::Existing => version >= 1,
         Expected::Exact(exact) => version == exact,
+        Expected::After { .. } => unreachable!("the model has no event ids"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixStream};
@@ -12,18 +13,38 @@ use tokio_postgres::config::{Host, SslMode};
 /// What a connection is broken in front of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// The client's commit: the database never sees it.
+    /// What the client wants appended: the database never sees it.
     Request,
-    /// The database's answer to a commit: the client never sees it.
+    /// The database's answer that it is committed: the client never sees it.
     Answer,
 }
 
-impl Cut {
-    /// The message as the protocol has it.
-    const fn message(self) -> &'static [u8] {
-        match self {
-            Self::Request => b"Q\0\0\0\x0bcommit\0",
-            Self::Answer => b"C\0\0\0\x0bCOMMIT\0",
+/// The category of the tests' streams as a statement's parameters have it.
+const APPEND: &[u8] = b"\0\0\0\x04note";
+/// The ends of transactions that appended: of a call, or of several statements.
+const COMMITTED: [&[u8]; 2] = [b"SELECT 1\0Z\0\0\0\x05I", b"COMMIT\0Z\0\0\0\x05I"];
+
+/// One connection, seen from both sides.
+#[derive(Default)]
+struct Connection {
+    /// The client has asked for an append.
+    asked: AtomicBool,
+}
+
+impl Connection {
+    /// Whether the bytes are what the cut is to be made in front of.
+    fn is_at(&self, side: Cut, bytes: &[u8]) -> bool {
+        let has = |message: &[u8]| bytes.windows(message.len()).any(|found| found == message);
+        match side {
+            Cut::Request => {
+                let asks = has(APPEND);
+                self.asked.fetch_or(asks, Ordering::Relaxed);
+                asks
+            }
+            Cut::Answer => {
+                let done = COMMITTED.into_iter().any(has);
+                done && self.asked.swap(false, Ordering::Relaxed)
+            }
         }
     }
 }
@@ -60,10 +81,11 @@ impl Proxy {
                 tokio::spawn(async move {
                     let (from_client, to_client) = client.into_split();
                     let (from_server, to_server) = server.into_split();
+                    let connection = Connection::default();
                     // Whichever half ends first closes both connections.
                     tokio::select! {
-                        _ = pass_on(from_client, to_server, Cut::Request, &next) => {}
-                        _ = pass_on(from_server, to_client, Cut::Answer, &next) => {}
+                        _ = pass_on(from_client, to_server, Cut::Request, &connection, &next) => {}
+                        _ = pass_on(from_server, to_client, Cut::Answer, &connection, &next) => {}
                     }
                 });
             }
@@ -76,7 +98,7 @@ impl Proxy {
         &self.config
     }
 
-    /// Makes a cut at the next commit.
+    /// Makes a cut at the next append.
     pub fn cut(&self, cut: Cut) {
         self.next.send_replace(Some(cut));
     }
@@ -95,6 +117,7 @@ async fn pass_on(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     side: Cut,
+    connection: &Connection,
     next: &watch::Sender<Option<Cut>>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
@@ -103,9 +126,8 @@ async fn pass_on(
         if length == 0 {
             return Ok(());
         }
-        let message = side.message();
         let bytes = &buffer[..length];
-        if bytes.windows(message.len()).any(|found| found == message)
+        if connection.is_at(side, bytes)
             && next.send_if_modified(|next| next.take_if(|next| *next == side).is_some())
         {
             return Ok(());

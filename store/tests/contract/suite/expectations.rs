@@ -1,6 +1,8 @@
 //! An append happens only where the streams stand as it expects.
 
-use store::{AppendError, Expected};
+use domain::StreamId;
+use futures::future::join_all;
+use store::{Append, AppendError, Expected, NewEvent};
 
 use crate::backend::Backend;
 use crate::harness::{
@@ -129,4 +131,50 @@ pub async fn a_guard_alone_appends_nothing_and_tells_the_head(backend: &impl Bac
         "{refused}"
     );
     assert_eq!(log(&*store).await.len(), 2);
+}
+
+/// Appends to a stream, each decided on the event of the one before.
+fn chain(stream: &StreamId, length: usize) -> Vec<Append> {
+    let events: Vec<NewEvent> = (0..length).map(|_| event(stream)).collect();
+    let expected =
+        std::iter::once(Expected::NoStream).chain((1..).zip(&events).map(|(version, event)| {
+            Expected::After {
+                version,
+                event_id: event.event_id,
+            }
+        }));
+    let appends = events.iter().cloned().zip(expected);
+    appends
+        .map(|(event, expected)| append([event]).expecting(stream, expected))
+        .collect()
+}
+
+pub async fn an_append_may_follow_an_event_that_is_on_its_way(backend: &impl Backend) {
+    let store = backend.node().await;
+    let stream = new_stream();
+    let appends = chain(&stream, 50).into_iter();
+
+    let outcomes = join_all(appends.map(|append| store.append(append))).await;
+
+    for (version, outcome) in (1..).zip(outcomes) {
+        assert_eq!(outcome.unwrap().placed, [(version, version)]);
+    }
+}
+
+pub async fn what_follows_an_event_that_did_not_arrive_is_refused(backend: &impl Backend) {
+    let nodes = [backend.node().await, backend.node().await];
+    let stream = new_stream();
+    // Both begin the stream; one comes too late, and all that was decided on its event with it.
+    given(&*nodes[0], &stream, 1).await;
+    let appends = chain(&stream, 3);
+
+    for node in nodes {
+        for append in appends.clone() {
+            let refused = node.append(append).await.unwrap_err();
+            assert!(
+                matches!(refused, AppendError::Conflict { actual: 1, .. }),
+                "{refused}"
+            );
+        }
+    }
 }

@@ -21,6 +21,8 @@ macro_rules! hold_to_the_contract {
                 one_conflict_leaves_nothing_of_an_append_to_several_streams,
                 a_stream_without_an_event_is_only_guarded,
                 a_guard_alone_appends_nothing_and_tells_the_head,
+                an_append_may_follow_an_event_that_is_on_its_way,
+                what_follows_an_event_that_did_not_arrive_is_refused,
             }
             order {
                 versions_and_positions_are_contiguous,

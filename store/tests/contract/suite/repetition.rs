@@ -84,7 +84,10 @@ pub async fn an_append_that_is_partly_new_is_refused(backend: &impl Backend) {
         assert!(
             match expected {
                 Expected::Any => matches!(refused, AppendError::Rejected(_)),
-                Expected::NoStream | Expected::Existing | Expected::Exact(_) =>
+                Expected::NoStream
+                | Expected::Existing
+                | Expected::Exact(_)
+                | Expected::After { .. } =>
                     matches!(refused, AppendError::Conflict { actual: 1, .. }),
             },
             "{expected:?}: {refused}"

@@ -1,0 +1,261 @@
+//! What a batch of appends is judged by: where the streams end that it touches, and which keys were used.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::StreamId;
+use quick_cache::unsync::Cache;
+use uuid::Uuid;
+
+use super::insert::Batch;
+use crate::{Append, AppendError, Appended, Expected, Position, Receipt};
+
+/// Streams whose ends are remembered.
+const REMEMBERED: usize = 65_536;
+
+/// The end of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tip {
+    /// 0: the stream has no event.
+    pub version: i64,
+    /// The last event, where it is known.
+    pub event_id: Option<Uuid>,
+}
+
+/// The ends of streams as this node last saw them. Another node may have moved on, so they are only ever too early.
+pub struct Tips(Cache<StreamId, Tip>);
+
+impl Default for Tips {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+impl Tips {
+    /// Takes in what a committed batch was judged by and came to.
+    pub fn learn(&mut self, ground: &Ground<'_>) {
+        for (stream, tip) in &ground.tips {
+            self.0.insert((*stream).clone(), *tip);
+        }
+    }
+
+    /// Forgets the streams of a batch that turned out to be wrong about them.
+    pub fn forget(&mut self, appends: &[Append]) {
+        for stream in appends.iter().flat_map(Append::streams) {
+            self.0.remove(stream);
+        }
+    }
+}
+
+/// How an append of a batch fares, if the batch is committed.
+pub enum Judgement {
+    Holds {
+        /// Place in the batch and version of each event.
+        placed: Vec<(Position, i64)>,
+        /// Place of the last event of the batch so far.
+        end: Position,
+    },
+    Conflict {
+        stream: StreamId,
+        expected: Expected,
+        actual: i64,
+    },
+    /// Its key was used before the batch.
+    Repeated(Box<Receipt>),
+    /// Its key was used earlier in the batch.
+    RepeatedHere(Box<Receipt>),
+}
+
+impl Judgement {
+    pub const fn holds(&self) -> bool {
+        matches!(self, Self::Holds { .. })
+    }
+
+    /// The verdict, once it is known after which position the batch stands.
+    pub fn verdict(
+        self,
+        base: Position,
+        recorded_at: DateTime<Utc>,
+    ) -> Result<Appended, AppendError> {
+        match self {
+            Self::Holds { mut placed, end } => {
+                for (position, _) in &mut placed {
+                    *position += base;
+                }
+                Ok(Appended {
+                    position: base + end,
+                    placed,
+                    recorded_at,
+                })
+            }
+            Self::Conflict {
+                stream,
+                expected,
+                actual,
+            } => Err(AppendError::Conflict {
+                stream,
+                expected,
+                actual,
+            }),
+            Self::Repeated(receipt) => Err(AppendError::Repeated(receipt)),
+            Self::RepeatedHere(mut receipt) => {
+                receipt.position += base;
+                Err(AppendError::Repeated(receipt))
+            }
+        }
+    }
+}
+
+/// Streams and keys of a batch, as far as they are known; moves on with every append that holds.
+#[derive(Default)]
+pub struct Ground<'a> {
+    tips: HashMap<&'a StreamId, Tip>,
+    receipts: HashMap<Vec<u8>, Receipt>,
+    /// Keys used by this batch.
+    claimed: HashMap<[u8; 32], Receipt>,
+    /// What was not looked up.
+    assumptions: Vec<Assumption<'a>>,
+}
+
+/// Where a stream is taken to end.
+struct Assumption<'a> {
+    stream: &'a StreamId,
+    version: i64,
+    /// The log had it so once, and may only have moved on.
+    remembered: bool,
+}
+
+impl<'a> Ground<'a> {
+    /// As the log has it.
+    pub fn looked_up(
+        tips: HashMap<&'a StreamId, Tip>,
+        receipts: HashMap<Vec<u8>, Receipt>,
+    ) -> Self {
+        Self {
+            tips,
+            receipts,
+            ..Self::default()
+        }
+    }
+
+    /// Without asking the log: what is remembered is taken to hold still, and what is not to be as the appends expect.
+    /// None, if an append leaves it open where its stream ends.
+    pub fn assumed(appends: &'a [Append], remembered: &Tips) -> Option<Self> {
+        let mut ground = Self::default();
+        for append in appends {
+            for (stream, expected) in &append.expectations {
+                ground.assume(stream, Some(*expected), remembered)?;
+            }
+            for stream in append.streams() {
+                ground.assume(stream, None, remembered)?;
+            }
+        }
+        Some(ground)
+    }
+
+    fn assume(
+        &mut self,
+        stream: &'a StreamId,
+        expected: Option<Expected>,
+        remembered: &Tips,
+    ) -> Option<()> {
+        if self.tips.contains_key(stream) {
+            return Some(());
+        }
+        let known = remembered.0.get(stream).copied();
+        let wanted = match expected {
+            Some(Expected::NoStream) => Some(0),
+            Some(Expected::Exact(version)) if version >= 0 => Some(version),
+            Some(Expected::After { version, .. }) => {
+                known.filter(|tip| tip.version >= version)?;
+                None
+            }
+            Some(Expected::Exact(_) | Expected::Any | Expected::Existing) | None => None,
+        };
+        let current = known.filter(|tip| wanted.is_none_or(|wanted| tip.version >= wanted));
+        let tip = match (current, wanted) {
+            (Some(tip), _) => tip,
+            (None, Some(version)) => Tip {
+                version,
+                event_id: None,
+            },
+            (None, None) => return None,
+        };
+        self.assumptions.push(Assumption {
+            stream,
+            version: tip.version,
+            remembered: current.is_some(),
+        });
+        self.tips.insert(stream, tip);
+        Some(())
+    }
+
+    /// Lets the batch hold only if the assumptions do. An event at the end of a stream proves by itself that the stream did
+    /// not go on, for no two events share a version.
+    pub fn guard(&self, batch: &mut Batch<'a>) {
+        for assumption in &self.assumptions {
+            let written = self.tip(assumption.stream).version > assumption.version;
+            let begun = assumption.remembered || assumption.version == 0;
+            if !(written && begun) {
+                batch.guard(assumption.stream, assumption.version);
+            }
+        }
+    }
+
+    /// Judges each append by what those before it left.
+    pub fn judge_all(&mut self, appends: &'a [Append], batch: &mut Batch<'a>) -> Vec<Judgement> {
+        let judge = |append| self.judge(append, batch);
+        appends.iter().map(judge).collect()
+    }
+
+    /// Judges one append by what the appends before it left, and takes its rows if it holds.
+    fn judge(&mut self, append: &'a Append, batch: &mut Batch<'a>) -> Judgement {
+        if let Some(key) = &append.receipt {
+            if let Some(receipt) = self.receipts.get(key.key.as_slice()) {
+                return Judgement::Repeated(Box::new(receipt.clone()));
+            }
+            if let Some(receipt) = self.claimed.get(&key.key) {
+                return Judgement::RepeatedHere(Box::new(receipt.clone()));
+            }
+        }
+        for (stream, expected) in &append.expectations {
+            let tip = self.tip(stream);
+            if !expected.holds(tip.version, tip.event_id) {
+                return Judgement::Conflict {
+                    stream: stream.clone(),
+                    expected: *expected,
+                    actual: tip.version,
+                };
+            }
+        }
+        let mut placed = Vec::with_capacity(append.events.len());
+        for event in &append.events {
+            let version = self.tip(&event.stream).version + 1;
+            let tip = Tip {
+                version,
+                event_id: Some(event.event_id),
+            };
+            self.tips.insert(&event.stream, tip);
+            placed.push((batch.add_event(append.product_id, event, version), version));
+        }
+        if let Some(key) = &append.receipt {
+            let receipt = Receipt {
+                fingerprint: key.fingerprint.to_vec(),
+                position: batch.events(),
+                stream: key.stream.clone(),
+                version: self.tip(&key.stream).version,
+                event_ids: append.events.iter().map(|event| event.event_id).collect(),
+            };
+            batch.add_receipt(&key.key, receipt.clone());
+            self.claimed.insert(key.key, receipt);
+        }
+        Judgement::Holds {
+            placed,
+            end: batch.events(),
+        }
+    }
+
+    fn tip(&self, stream: &StreamId) -> Tip {
+        self.tips.get(stream).copied().unwrap_or_default()
+    }
+}
