@@ -40,6 +40,15 @@ pub fn event_types() -> impl Iterator<Item = &'static str> {
         .map(|&(event_type, _)| event_type)
 }
 
+/// Whether a pattern covers an event type: the type itself, or `*` for any rest.
+#[must_use]
+pub fn covers(pattern: &str, event_type: &str) -> bool {
+    pattern.strip_suffix('*').map_or_else(
+        || pattern == event_type,
+        |prefix| event_type.starts_with(prefix),
+    )
+}
+
 static SAMPLES: Dir = include_dir!("$CARGO_MANIFEST_DIR/../schema/events");
 
 /// An event as its current contract has it.

@@ -25,6 +25,6 @@ pub mod knowledge;
 pub use actor::{Actor, ActorKind};
 pub use aggregate::{Aggregate, Moment, Standing, fold};
 pub use contract::{ContractError, EventContract, Lift, parse as parse_payload};
-pub use contracts::{Contract, Sample, contracts, event_types};
+pub use contracts::{Contract, Sample, contracts, covers, event_types};
 pub use refusal::{Class, Refusal, Violation, Violations};
 pub use stream::{StreamId, StreamIdError};

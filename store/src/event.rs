@@ -1,7 +1,7 @@
 //! What goes into the log and what comes out of it.
 
 use chrono::{DateTime, Utc};
-use domain::{Actor, ContractError, EventContract, StreamId};
+use domain::{Actor, ContractError, EventContract, StreamId, covers};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -245,6 +245,31 @@ impl Filter {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it lets an event through.
+    #[must_use]
+    pub fn matches(&self, event: &Recorded) -> bool {
+        fn among<T: PartialEq<U>, U>(wanted: &[T], value: &U) -> bool {
+            wanted.is_empty() || wanted.iter().any(|wanted| wanted == value)
+        }
+        among(&self.products, &event.product_id)
+            && among(&self.categories, &event.stream.category)
+            && (self.types.is_empty()
+                || self
+                    .types
+                    .iter()
+                    .any(|name| covers(name, &event.event_type)))
+            && self
+                .stream
+                .as_ref()
+                .is_none_or(|stream| *stream == event.stream)
+            && self.actor_id.is_none_or(|id| id == event.metadata.actor.id)
+            && self
+                .correlation_id
+                .is_none_or(|id| id == event.correlation_id)
+            && self.since.is_none_or(|since| since <= event.recorded_at)
+            && self.until.is_none_or(|until| event.recorded_at < until)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{Aggregate, Class, Moment, Refusal, Violations, event_types, events};
+use crate::{Aggregate, Class, Moment, Refusal, Violations, covers, event_types, events};
 
 mod changes;
 
@@ -187,15 +187,6 @@ impl Webhook {
         }
         self
     }
-}
-
-/// Whether a subscription's pattern covers an event type: the type itself, or `*` for any rest.
-#[must_use]
-pub fn covers(pattern: &str, event_type: &str) -> bool {
-    pattern.strip_suffix('*').map_or_else(
-        || pattern == event_type,
-        |prefix| event_type.starts_with(prefix),
-    )
 }
 
 /// Whether an event is news of an endpoint's health. How its own delivery fares says nothing of any endpoint's health:

@@ -6,6 +6,7 @@ mod insert;
 mod listener;
 mod read;
 mod rows;
+mod tail;
 mod writer;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::{
     Append, AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError,
     Receipt, Recorded,
 };
+use tail::{MAX_MISSING, Tail};
 use writer::{Pending, Writer};
 
 /// Appends that wait for the writer before callers have to wait to hand theirs over.
@@ -32,21 +34,26 @@ pub struct PostgresStore {
     database: Database,
     appends: mpsc::Sender<Pending>,
     head: Arc<watch::Sender<Position>>,
+    tail: Arc<Tail>,
     listener: AbortHandle,
 }
 
 impl PostgresStore {
     /// Opens the log of a migrated database.
     pub async fn open(database: Database) -> Result<Arc<Self>, OpenError> {
-        let head = Arc::new(watch::Sender::new(read::head(&database).await?));
+        let position = read::head(&database).await?;
+        let head = Arc::new(watch::Sender::new(position));
+        let tail = Arc::new(Tail::after(position));
         let (appends, queue) = mpsc::channel(QUEUE);
-        let writer = Writer::connect(database.clone(), Arc::clone(&head)).await?;
+        let writer =
+            Writer::connect(database.clone(), Arc::clone(&head), Arc::clone(&tail)).await?;
         tokio::spawn(writer.run(queue));
         let listener = tokio::spawn(listener::run(database.clone(), Arc::clone(&head)));
         Ok(Arc::new(Self {
             database,
             appends,
             head,
+            tail,
             listener: listener.abort_handle(),
         }))
     }
@@ -87,8 +94,15 @@ impl EventStore for PostgresStore {
         filter: &Filter,
         limit: usize,
     ) -> Result<Page, ReadError> {
-        let head = *self.head.borrow();
-        read::all(&self.database, after, head, filter, limit).await
+        let (database, head) = (&self.database, *self.head.borrow());
+        let fetch = async |end| {
+            let missing = usize::try_from(MAX_MISSING).unwrap_or(usize::MAX);
+            read::all(database, end, head, &Filter::default(), missing).await
+        };
+        match self.tail.read(after, head, filter, limit, fetch).await? {
+            Some(page) => Ok(page),
+            None => read::all(database, after, head, filter, limit).await,
+        }
     }
 
     async fn find(&self, event_id: Uuid) -> Result<Option<Recorded>, ReadError> {

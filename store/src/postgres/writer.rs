@@ -17,7 +17,8 @@ use super::ground::{Ground, Judgement, Tip, Tips};
 use super::insert::{APPEND, Batch};
 use super::listener::advance;
 use super::rows::{self, RECEIPT_COLUMNS};
-use crate::{Append, AppendError, Appended, NewEvent, Position};
+use super::tail::Tail;
+use crate::{Append, AppendError, Appended, NewEvent, Position, Recorded};
 
 /// Events in one transaction, beyond which the next append waits for the next batch.
 const MAX_EVENTS: usize = 4096;
@@ -41,6 +42,7 @@ pub struct Writer {
     session: Session,
     tips: Tips,
     head: Arc<watch::Sender<Position>>,
+    tail: Arc<Tail>,
 }
 
 /// A connection with the writer's statements prepared on it.
@@ -90,12 +92,14 @@ impl Writer {
     pub async fn connect(
         database: Database,
         head: Arc<watch::Sender<Position>>,
+        tail: Arc<Tail>,
     ) -> Result<Self, OpenError> {
         Ok(Self {
             session: Session::open(&database).await?,
             tips: Tips::default(),
             database,
             head,
+            tail,
         })
     }
 
@@ -253,7 +257,7 @@ impl Writer {
                 ground.guard(&mut batch);
                 let Session { client, append, .. } = &self.session;
                 match batch.write(client, append).await {
-                    Ok(place) => return Ok(self.committed(&ground, &batch, judgements, place)),
+                    Ok(place) => return Ok(self.committed(appends, &ground, judgements, place)),
                     Err(error) if error.as_db_error().is_some() => {}
                     Err(error) => return Err(error),
                 }
@@ -275,22 +279,35 @@ impl Writer {
         // Pipelined: a commit behind a failed statement rolls back, and the statement's own error is returned.
         let (place, ()) =
             futures::try_join!(batch.write(client, append), client.batch_execute("commit"))?;
-        Ok(self.committed(&ground, &batch, judgements, place))
+        Ok(self.committed(appends, &ground, judgements, place))
     }
 
     fn committed(
         &mut self,
+        appends: &[Append],
         ground: &Ground<'_>,
-        batch: &Batch<'_>,
         judgements: Vec<Judgement>,
         (base, recorded_at): (Position, DateTime<Utc>),
     ) -> Vec<Verdict> {
         self.tips.learn(ground);
-        advance(&self.head, base + batch.events());
-        judgements
-            .into_iter()
+        let judgements = judgements.into_iter();
+        let verdicts: Vec<Verdict> = judgements
             .map(|judgement| judgement.verdict(base, recorded_at))
-            .collect()
+            .collect();
+        let ends = verdicts.iter().flatten().map(|appended| appended.position);
+        let appended = appends
+            .iter()
+            .zip(&verdicts)
+            .filter_map(|(append, verdict)| {
+                let placed = &verdict.as_ref().ok()?.placed;
+                Some(append.events.iter().zip(placed).map(|(event, place)| {
+                    Recorded::placed(event.clone(), append.product_id, *place, recorded_at)
+                }))
+            });
+        // Whoever is woken by the head finds the events in the tail.
+        self.tail.extend(appended.flatten());
+        advance(&self.head, ends.max().unwrap_or(base));
+        verdicts
     }
 
     /// The statements are pipelined, and each sees what was committed before the lock was got.

@@ -1,7 +1,7 @@
 //! Which endpoints get an event.
 
 use async_trait::async_trait;
-use domain::delivery::webhook::covers;
+use domain::covers;
 use projections::delivery::webhook::{self, WebhookContent};
 use projections::{PostError, Readers, Row};
 use store::Recorded;

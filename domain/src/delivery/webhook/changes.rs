@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::covers;
-use crate::{Violations, event_types};
+use crate::{Violations, covers, event_types};
 
 /// The settings that a command gives; what it leaves out stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
