@@ -3,6 +3,7 @@
 use serde::Serialize;
 use store::{Database, Position};
 use tokio_postgres::GenericClient;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::QueryError;
 
@@ -84,14 +85,13 @@ pub async fn advance(
     from: Position,
     to: Position,
 ) -> Result<bool, tokio_postgres::Error> {
-    let moved = client
-        .execute(
-            "update log.checkpoints set position = $3, stopped = null, updated_at = now()
-             where name = $1 and position = $2",
-            &[&name, &from, &to],
-        )
-        .await?;
-    Ok(moved == 1)
+    const ADVANCE: &str = "
+        update log.checkpoints set position = $3, stopped = null, updated_at = now()
+        where name = $1 and position = $2
+        returning name";
+    let params: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&name, Type::TEXT), (&from, Type::INT8), (&to, Type::INT8)];
+    Ok(!client.query_typed(ADVANCE, &params).await?.is_empty())
 }
 
 pub async fn stop(

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use domain::ContractError;
 use store::{Position, Recorded};
-use tokio_postgres::Transaction;
+
+use crate::Posting;
 
 /// Why a stretch of the log could not be consumed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,11 @@ pub enum PostError {
 }
 
 impl PostError {
+    /// Somebody else posts, or has rebuilt the model.
+    pub(crate) fn moved() -> Self {
+        Self::Retry("another node has moved the checkpoint".into())
+    }
+
     /// The contract of an event is broken.
     #[must_use]
     pub fn contract(event: &Recorded, error: &ContractError) -> Self {
@@ -54,8 +60,8 @@ pub trait Consumer: Send + Sync + 'static {
         String::new()
     }
 
-    /// Takes in a batch. Whatever it does inside the transaction is undone if this fails.
-    async fn post(&self, tx: &Transaction<'_>, events: &[Recorded]) -> Result<(), PostError>;
+    /// Takes in a batch. Whatever it writes is undone if this fails; what it writes nothing about costs nothing.
+    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError>;
 
     /// Called once what was posted is committed.
     fn posted(&self) {}

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod consumer;
 mod models;
+mod posting;
 mod query;
 mod read_model;
 mod rebuild;
@@ -18,6 +19,7 @@ pub mod knowledge;
 pub use checkpoint::{Checkpoint, all as checkpoints};
 pub use consumer::{Consumer, PostError};
 pub use models::models;
+pub use posting::Posting;
 pub use query::{Cursor, List, QueryError, Viewer, Where, get, list, visible};
 pub use read_model::{Facts, Fold, ReadModel, Row, post};
 pub use rebuild::{Difference, RebuildError, Report, rebuild};

@@ -11,12 +11,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{Position, Recorded};
-use tokio_postgres::Transaction;
+use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{Consumer, PostError};
+use crate::{Consumer, PostError, Posting};
 
 /// A table with one row per stream of a category.
 pub trait ReadModel: Send + Sync + 'static {
@@ -137,23 +137,27 @@ impl<M: ReadModel> Consumer for Fold<M> {
         format!("{}-{}", M::VERSION, &digest[..12])
     }
 
-    async fn post(&self, tx: &Transaction<'_>, events: &[Recorded]) -> Result<(), PostError> {
+    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
         let keys: HashSet<Uuid> = events.iter().map(|event| event.stream.id).collect();
-        let before = read::<M>(tx, keys.into_iter().collect()).await?;
+        let client = posting.client();
+        let before = read::<M>(client, keys.into_iter().collect());
+        let before = posting.begin_with(before).await?;
         let mut after = before.clone();
         for event in events {
             let row = post::<M>(after.remove(&event.stream.id), event)
                 .map_err(|error| PostError::contract(event, &error))?;
             after.extend(row.map(|row| (event.stream.id, row)));
         }
-        self.write(tx, &before, &after).await
+        let write = self.write(client, &before, &after);
+        posting.commit_with(write).await
     }
 }
 
-async fn read<M: ReadModel>(tx: &Transaction<'_>, keys: Vec<Uuid>) -> Result<Rows<M>, PostError> {
+async fn read<M: ReadModel>(client: &Client, keys: Vec<Uuid>) -> Result<Rows<M>, PostError> {
     let table = M::TABLE;
     let sql = format!("select id, row_to_json(t)::text from {table} t where id = any($1)");
-    tx.query_typed(&sql, &[(&keys, Type::UUID_ARRAY)])
+    client
+        .query_typed(&sql, &[(&keys, Type::UUID_ARRAY)])
         .await?
         .iter()
         .map(|row| {
@@ -169,7 +173,7 @@ async fn read<M: ReadModel>(tx: &Transaction<'_>, keys: Vec<Uuid>) -> Result<Row
 impl<M: ReadModel> Fold<M> {
     async fn write(
         &self,
-        tx: &Transaction<'_>,
+        client: &Client,
         before: &Rows<M>,
         after: &Rows<M>,
     ) -> Result<(), PostError> {
@@ -190,13 +194,14 @@ impl<M: ReadModel> Fold<M> {
             let sql = self.upsert.get_or_init(|| upsert_sql(M::TABLE, first));
             let rows = serde_json::to_string(&changed)
                 .map_err(|error| PostError::Retry(error.to_string()))?;
-            tx.query_typed(sql, &[(&rows, Type::TEXT)]).await?;
+            client.query_typed(sql, &[(&rows, Type::TEXT)]).await?;
             Ok::<_, PostError>(())
         };
         let delete = async {
             if !deleted.is_empty() {
                 let sql = format!("delete from {} where id = any($1)", M::TABLE);
-                tx.query_typed(&sql, &[(&deleted, Type::UUID_ARRAY)])
+                client
+                    .query_typed(&sql, &[(&deleted, Type::UUID_ARRAY)])
                     .await?;
             }
             Ok(())

@@ -6,7 +6,7 @@ use serde::Serialize;
 use store::{Database, EventStore, Filter, Position, ReadError};
 use tokio_postgres::{Client, Transaction};
 
-use crate::{Consumer, PostError, checkpoint};
+use crate::{Consumer, PostError, Posting, checkpoint};
 
 /// Events in one transaction of a rebuild.
 const BATCH: usize = 10_000;
@@ -166,7 +166,8 @@ impl Rebuild<'_> {
             .await?;
         page.events.retain(|event| event.position <= target);
         if !page.events.is_empty() {
-            self.consumer.post(tx, &page.events).await?;
+            let mut posting = Posting::within(tx.client());
+            self.consumer.post(&mut posting, &page.events).await?;
         }
         progress.position = page.scanned_to.min(target);
         progress.events += page.events.len() as u64;

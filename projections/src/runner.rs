@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Database, EventStore, Filter, Position, Recorded};
+use store::{Database, EventStore, Filter, Position};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
+use crate::posting::{Posting, Step};
 use crate::runtime::Reader;
-use crate::{Consumer, PostError, checkpoint, rebuild};
+use crate::{PostError, checkpoint, rebuild};
 
 /// Events in one transaction.
 const BATCH: usize = 2_000;
+/// How long the checkpoint of a consumer that has nothing to write may lag behind: other nodes go by it.
+const FLUSH: Duration = Duration::from_millis(25);
 /// How often a node asks whether the one that runs the consumer is gone, and how long errors wait.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a consumer that met an event it cannot apply waits before it looks again.
@@ -75,18 +79,28 @@ impl Runner {
         // What a crash undoes here is posted again: the checkpoint goes with it.
         client.batch_execute("set synchronous_commit = off").await?;
         let known = *head.borrow();
-        let mut position = self.prepare(&mut client, known).await?;
-        self.reader.advance(position);
-        tracing::debug!(projection = consumer.name(), position, "running here");
+        let mut progress = Progress::at(self.prepare(&mut client, known).await?);
+        self.reader.advance(progress.position);
+        tracing::debug!(
+            projection = consumer.name(),
+            progress.position,
+            "running here"
+        );
         loop {
             let known = *head.borrow_and_update();
-            while position < known && !self.shutdown.is_cancelled() {
-                position = self.step(&mut client, position, BATCH).await?;
+            while progress.position < known && !self.shutdown.is_cancelled() {
+                self.step(&client, &mut progress, BATCH).await?;
                 self.reader.stop(None);
+                if progress.is_due() {
+                    self.flush(&client, &mut progress).await?;
+                }
             }
             tokio::select! {
-                () = self.shutdown.cancelled() => return Ok(()),
+                () = self.shutdown.cancelled() => return self.flush(&client, &mut progress).await,
                 changed = head.changed() => if changed.is_err() { return Ok(()) },
+                () = tokio::time::sleep_until(progress.due()), if progress.is_ahead() => {
+                    self.flush(&client, &mut progress).await?;
+                }
             }
         }
     }
@@ -138,53 +152,98 @@ impl Runner {
     /// One batch; a batch that the database refuses is taken event by event, to find the one at fault.
     async fn step(
         &self,
-        client: &mut Client,
-        position: Position,
+        client: &Client,
+        progress: &mut Progress,
         limit: usize,
-    ) -> Result<Position, PostError> {
+    ) -> Result<(), PostError> {
         let consumer = self.reader.consumer.as_ref();
         let filter = Filter::categories(consumer.categories().iter().copied());
         let page = self
             .store
-            .read_all(position, &filter, limit)
+            .read_all(progress.position, &filter, limit)
             .await
             .map_err(|error| PostError::Retry(error.to_string()))?;
-        match post(client, consumer, position, page.scanned_to, &page.events).await {
+        let step = Step {
+            name: consumer.name(),
+            from: progress.durable,
+            to: page.scanned_to,
+        };
+        let mut posting = Posting::of(client, step);
+        let posted = if page.events.is_empty() {
+            Ok(())
+        } else {
+            consumer.post(&mut posting, &page.events).await
+        };
+        match posted {
             Err(PostError::Database(error)) if error.as_db_error().is_some() => {
+                client.batch_execute("rollback").await?;
                 if let [event] = page.events.as_slice() {
                     let reason = PostError::Database(error).to_string();
                     let position = event.position;
                     return Err(PostError::Event { position, reason });
                 }
-                Box::pin(self.step(client, position, 1)).await
+                Box::pin(self.step(client, progress, 1)).await
             }
             Err(error) => Err(error),
             Ok(()) => {
+                progress.advance(page.scanned_to, posting.begun());
                 consumer.posted();
                 self.reader.advance(page.scanned_to);
-                Ok(page.scanned_to)
+                Ok(())
             }
         }
     }
+
+    /// Writes down how far it has come, if that was not done with what it wrote.
+    async fn flush(&self, client: &Client, progress: &mut Progress) -> Result<(), PostError> {
+        if !progress.is_ahead() {
+            return Ok(());
+        }
+        let name = self.reader.consumer.name();
+        if !checkpoint::advance(client, name, progress.durable, progress.position).await? {
+            return Err(PostError::moved());
+        }
+        progress.advance(progress.position, true);
+        Ok(())
+    }
 }
 
-/// The batch and its checkpoint, in one transaction. The checkpoint comes first: its lock keeps a rebuild's swap away.
-pub(crate) async fn post(
-    client: &mut Client,
-    consumer: &dyn Consumer,
-    from: Position,
-    to: Position,
-    events: &[Recorded],
-) -> Result<(), PostError> {
-    let tx = client.transaction().await?;
-    if !checkpoint::advance(&tx, consumer.name(), from, to).await? {
-        return Err(PostError::Retry(
-            "another node has moved the checkpoint".into(),
-        ));
+/// How far a consumer has come, and how much of that is written down.
+struct Progress {
+    position: Position,
+    durable: Position,
+    /// Since when the two differ.
+    ahead_since: Instant,
+}
+
+impl Progress {
+    fn at(position: Position) -> Self {
+        Self {
+            position,
+            durable: position,
+            ahead_since: Instant::now(),
+        }
     }
-    if !events.is_empty() {
-        consumer.post(&tx, events).await?;
+
+    fn advance(&mut self, position: Position, durable: bool) {
+        if !self.is_ahead() {
+            self.ahead_since = Instant::now();
+        }
+        self.position = position;
+        if durable {
+            self.durable = position;
+        }
     }
-    tx.commit().await?;
-    Ok(())
+
+    const fn is_ahead(&self) -> bool {
+        self.position > self.durable
+    }
+
+    fn due(&self) -> Instant {
+        self.ahead_since + FLUSH
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_ahead() && self.due() <= Instant::now()
+    }
 }

@@ -39,11 +39,13 @@ pub(crate) struct Reader {
 
 impl Reader {
     fn new(consumer: Arc<dyn Consumer>) -> Self {
-        Self {
+        let reader = Self {
             consumer,
             position: watch::Sender::new(-1),
             stopped: Mutex::default(),
-        }
+        };
+        reader.show(false);
+        reader
     }
 
     pub fn advance(&self, position: Position) {
@@ -57,10 +59,17 @@ impl Reader {
     }
 
     pub fn stop(&self, reason: Option<String>) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stopped != reason {
+            *stopped = reason;
+            self.show(stopped.is_some());
+        }
+    }
+
+    fn show(&self, stopped: bool) {
         let name = self.consumer.name();
         metrics::gauge!("daybook_projection_stopped", "projection" => name)
-            .set(f64::from(u8::from(reason.is_some())));
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+            .set(f64::from(u8::from(stopped)));
     }
 }
 

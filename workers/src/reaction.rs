@@ -1,9 +1,8 @@
 //! A reaction: events come in, due work comes out, exactly once.
 
 use async_trait::async_trait;
-use projections::{Consumer, PostError};
+use projections::{Consumer, PostError, Posting};
 use store::Recorded;
-use tokio_postgres::Transaction;
 
 use crate::NewItem;
 use crate::dispatcher::Wakers;
@@ -55,16 +54,24 @@ impl<R: Reaction> Consumer for Reacting<R> {
         R::CATEGORIES
     }
 
-    async fn post(&self, tx: &Transaction<'_>, events: &[Recorded]) -> Result<(), PostError> {
+    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
         let consequences = self.reaction.react(events).await?;
-        due_work::schedule(tx, &consequences.schedule).await?;
-        for lane in &consequences.unpark {
-            due_work::unpark_lane(tx, lane).await?;
+        if consequences == Consequences::default() {
+            return Ok(());
         }
-        for lane in &consequences.clear {
-            due_work::clear_lane(tx, lane).await?;
-        }
-        Ok(())
+        let client = posting.client();
+        let write = async {
+            due_work::schedule(client, &consequences.schedule).await?;
+            for lane in &consequences.unpark {
+                due_work::unpark_lane(client, lane).await?;
+            }
+            for lane in &consequences.clear {
+                due_work::clear_lane(client, lane).await?;
+            }
+            Ok(())
+        };
+        posting.begin_with(write).await?;
+        posting.commit().await
     }
 
     fn posted(&self) {
