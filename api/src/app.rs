@@ -1,5 +1,6 @@
 //! What every handler has at hand.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,18 @@ pub struct Limits {
 
 /// Shared by all handlers of a node.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What a node is made of.
+pub struct Parts {
     pub database: Database,
     pub store: Arc<dyn EventStore>,
     pub executor: Arc<Executor>,
@@ -52,7 +64,7 @@ impl App {
         limits: Limits,
         shutdown: CancellationToken,
     ) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             keyring: Keyring::start(database.clone(), Arc::clone(&store), readers.clone()),
             views: Arc::new(Views::new(Arc::clone(&store))),
             database,
@@ -64,7 +76,7 @@ impl App {
             metrics,
             limits,
             shutdown,
-        }
+        }))
     }
 
     /// The last position that this node knows of.

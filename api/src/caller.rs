@@ -59,11 +59,6 @@ impl FromRequestParts<App> for Caller {
             .ok_or_else(|| {
                 Problem::unauthorized("send an API key as `Authorization: Bearer dbk_…`")
             })?;
-        let key = app.keyring.authenticate(token).await?;
-        Ok(Self {
-            actor: key.content.actor,
-            product_id: key.facts.product_id,
-            scopes: Arc::new(key.content.scopes),
-        })
+        app.keyring.authenticate(token).await
     }
 }

@@ -8,11 +8,12 @@ use commands::{check_api_key, sha256_hex};
 use domain::Aggregate;
 use domain::identity::api_key::ApiKey;
 use futures::StreamExt;
+use projections::Readers;
 use projections::identity::api_key::{self, ApiKeyContent};
-use projections::{Readers, Row};
 use quick_cache::sync::Cache;
 use store::{Database, EventStore, Filter, Position, subscribe};
 
+use crate::caller::Caller;
 use crate::problem::Problem;
 
 /// Keys that are kept.
@@ -20,7 +21,8 @@ const KEPT: usize = 10_000;
 
 /// A key as it was found.
 struct Found {
-    row: Row<ApiKeyContent>,
+    key: ApiKeyContent,
+    caller: Caller,
     /// The read model had seen everything up to here.
     as_of: Position,
 }
@@ -57,16 +59,16 @@ impl Keyring {
         self.changed.fetch_max(position, Ordering::AcqRel);
     }
 
-    /// The key behind a token, if it works now.
-    pub async fn authenticate(&self, token: &str) -> Result<Row<ApiKeyContent>, Problem> {
+    /// Whose token it is, if it works now.
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, Problem> {
         check_api_key(token).map_err(|error| Problem::unauthorized(error.to_string()))?;
         let sha256 = sha256_hex(token);
         let found = match self.kept.get(&sha256) {
             Some(found) if found.as_of >= self.changed.load(Ordering::Acquire) => found,
             Some(_) | None => self.look_up(&sha256).await?,
         };
-        if works(&found.row.content, &sha256, Utc::now()) {
-            Ok(found.row.clone())
+        if works(&found.key, &sha256, Utc::now()) {
+            Ok(found.caller.clone())
         } else {
             Err(Problem::unauthorized(
                 "the API key is revoked or was replaced; use its successor or ask for a new one",
@@ -85,7 +87,16 @@ impl Keyring {
             row = api_key::by_hash(&self.database, sha256).await?;
         }
         let row = row.ok_or_else(|| Problem::unauthorized("there is no such API key"))?;
-        let found = Arc::new(Found { row, as_of });
+        let caller = Caller {
+            actor: row.content.actor,
+            product_id: row.facts.product_id,
+            scopes: Arc::new(row.content.scopes.clone()),
+        };
+        let found = Arc::new(Found {
+            key: row.content,
+            caller,
+            as_of,
+        });
         self.kept.insert(sha256.to_owned(), Arc::clone(&found));
         Ok(found)
     }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::{SubsecRound, Utc};
 use domain::knowledge::workspace::{Permission, Workspace};
@@ -137,6 +138,10 @@ impl<'a> Book<'a> {
         {
             self.remembered = true;
             return Ok(kept);
+        }
+        if !self.fresh && is_new(id) {
+            self.remembered = true;
+            return Ok(Loaded::empty(id));
         }
         self.loader.latest(id).await
     }
@@ -310,4 +315,14 @@ impl<'a> Book<'a> {
             .map(|(event, place)| Recorded::placed(event, product_id, *place, appended.recorded_at))
             .collect()
     }
+}
+
+/// Whether an id was made so lately that its stream has most likely no event yet. If it has, the append finds out.
+fn is_new(id: Uuid) -> bool {
+    const NEW: Duration = Duration::from_secs(1);
+    let made = id.get_timestamp().map(|timestamp| timestamp.to_unix());
+    made.is_some_and(|(seconds, nanoseconds)| {
+        let age = UNIX_EPOCH.elapsed().unwrap_or_default();
+        age.abs_diff(Duration::new(seconds, nanoseconds)) < NEW
+    })
 }

@@ -138,9 +138,8 @@ impl<M: ReadModel> Consumer for Fold<M> {
     }
 
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
-        let keys: HashSet<Uuid> = events.iter().map(|event| event.stream.id).collect();
         let client = posting.client();
-        let before = read::<M>(client, keys.into_iter().collect());
+        let before = read::<M>(client, known(events));
         let before = posting.begin_with(before).await?;
         let mut after = before.clone();
         for event in events {
@@ -153,7 +152,21 @@ impl<M: ReadModel> Consumer for Fold<M> {
     }
 }
 
+/// The streams that began before these events: the others have no row yet.
+fn known(events: &[Recorded]) -> Vec<Uuid> {
+    let streams = |new: bool| {
+        let events = events
+            .iter()
+            .filter(move |event| (event.version == 1) == new);
+        events.map(|event| event.stream.id).collect::<HashSet<_>>()
+    };
+    streams(false).difference(&streams(true)).copied().collect()
+}
+
 async fn read<M: ReadModel>(client: &Client, keys: Vec<Uuid>) -> Result<Rows<M>, PostError> {
+    if keys.is_empty() {
+        return Ok(Rows::<M>::new());
+    }
     let table = M::TABLE;
     let sql = format!("select id, row_to_json(t)::text from {table} t where id = any($1)");
     client

@@ -15,8 +15,8 @@ use crate::{PostError, checkpoint, rebuild};
 
 /// Events in one transaction.
 const BATCH: usize = 2_000;
-/// How long the checkpoint of a consumer that has nothing to write may lag behind: other nodes go by it.
-const FLUSH: Duration = Duration::from_millis(25);
+/// How long the checkpoint of a consumer that has nothing to write may lag behind.
+const FLUSH: Duration = Duration::from_millis(250);
 /// How often a node asks whether the one that runs the consumer is gone, and how long errors wait.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a consumer that met an event it cannot apply waits before it looks again.

@@ -88,6 +88,7 @@ pub struct Health {
 #[derive(Clone)]
 pub struct Readers {
     database: Database,
+    store: Arc<dyn EventStore>,
     readers: Arc<Vec<Arc<Reader>>>,
 }
 
@@ -106,7 +107,7 @@ impl Readers {
                 }
                 let moved = tokio::time::timeout(LOOK, position.changed()).await;
                 if moved.is_err() {
-                    self.look(reader).await;
+                    self.look(reader, wanted).await;
                 }
             }
         };
@@ -119,11 +120,20 @@ impl Readers {
             })
     }
 
-    async fn look(&self, reader: &Reader) {
+    /// Goes by the checkpoint, and beyond it as far as nothing follows that the consumer has to do with.
+    async fn look(&self, reader: &Reader, wanted: Position) {
+        let consumer = &reader.consumer;
         if let Ok(client) = self.database.pool.get().await
-            && let Ok(Some(checkpoint)) = checkpoint::read(&**client, reader.consumer.name()).await
+            && let Ok(Some(checkpoint)) = checkpoint::read(&**client, consumer.name()).await
         {
             reader.advance(checkpoint.position);
+            let filter = Filter::categories(consumer.categories().iter().copied());
+            if checkpoint.position < wanted
+                && let Ok(page) = self.store.read_all(checkpoint.position, &filter, 1).await
+                && page.events.is_empty()
+            {
+                reader.advance(page.scanned_to);
+            }
         }
     }
 
@@ -162,6 +172,7 @@ impl Runtime {
         Self {
             readers: Readers {
                 database: database.clone(),
+                store: Arc::clone(&store),
                 readers: Arc::new(readers.collect()),
             },
             database,

@@ -144,7 +144,12 @@ async fn projections_are_listed_with_how_far_they_are() {
     app.alice.workspace().await;
     app.settle().await;
     let head = app.alice.head().await;
-    let listed = printed(&daybook(&app, &["projections", "list"]).await);
+    let listed = eventually(async || {
+        let listed = printed(&daybook(&app, &["projections", "list"]).await);
+        let up_to_date = listed.lines().skip(1).all(|line| line.contains(" 0 "));
+        up_to_date.then_some(listed)
+    })
+    .await;
     let columns = |name: &str| {
         let line = listed
             .lines()

@@ -1,5 +1,6 @@
 //! Connections to the database: the pool, single connections, migrations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -23,8 +24,9 @@ const POOL_SIZE: usize = 24;
 /// How long a server that does not answer counts as there.
 const UNREACHABLE: Duration = Duration::from_secs(10);
 
-/// Every session works as the role that cannot change the log, and finds read models without naming their schema.
-const SESSION: &str = "set role daybook_app; set search_path = read";
+/// Every session works as the role that cannot change the log, and finds read models without naming their schema. It looks for
+/// rows by index: plans that are made while a table is empty are kept, and would read all of it once it is not.
+const SESSION: &str = "set role daybook_app; set search_path = read; set enable_seqscan = off";
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 /// A PostgreSQL database and a pool of connections to it.
 #[derive(Clone)]
 pub struct Database {
-    config: Config,
+    config: Arc<Config>,
     tls: MakeRustlsConnect,
     pub pool: Pool,
 }
@@ -100,7 +102,11 @@ impl Database {
                 })
             }))
             .build()?;
-        let database = Self { config, tls, pool };
+        let database = Self {
+            config: Arc::new(config),
+            tls,
+            pool,
+        };
         database.migrate().await?;
         Ok(database)
     }

@@ -17,6 +17,9 @@ const CHANNEL: &str = "daybook_log";
 /// How often the head is read without having been woken, in case a notification was lost with its connection.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Between two announcements: each costs a commit.
+const BREATH: Duration = Duration::from_millis(2);
+
 /// Follows the head of the log without end.
 pub async fn run(database: Database, head: Arc<watch::Sender<Position>>) {
     loop {
@@ -65,6 +68,7 @@ async fn announce(
     announced: &AtomicI64,
 ) -> Result<Infallible, tokio_postgres::Error> {
     client.batch_execute(&format!("listen {CHANNEL}")).await?;
+    let notify = client.prepare("select pg_notify($1, $2)").await?;
     let mut watcher = head.subscribe();
     // Appends since the last connection broke.
     watcher.mark_changed();
@@ -77,9 +81,8 @@ async fn announce(
             let position = *watcher.borrow_and_update();
             if position > announced.fetch_max(position, Ordering::Relaxed) {
                 let payload = position.to_string();
-                client
-                    .execute("select pg_notify($1, $2)", &[&CHANNEL, &payload])
-                    .await?;
+                client.execute(&notify, &[&CHANNEL, &payload]).await?;
+                tokio::time::sleep(BREATH).await;
             }
         }
     }

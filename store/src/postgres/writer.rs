@@ -24,6 +24,8 @@ use crate::{Append, AppendError, Appended, NewEvent, Position, Recorded};
 const MAX_EVENTS: usize = 4096;
 /// Payload bytes in one transaction, likewise.
 const MAX_BYTES: usize = 8 << 20;
+/// How long a batch waits for callers that are expected.
+const LINGER: Duration = Duration::from_micros(150);
 /// How long appends wait for a lost connection to come back.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two attempts to get it back.
@@ -76,6 +78,10 @@ const EXISTING: &str =
 impl Session {
     async fn open(database: &Database) -> Result<Self, tokio_postgres::Error> {
         let client = database.connect().await?;
+        // A plan made anew for every batch would be the same, and take longer than the append.
+        client
+            .batch_execute("set plan_cache_mode = force_generic_plan")
+            .await?;
         let receipts = format!("select {RECEIPT_COLUMNS} from log.receipts where key = any($1)");
         Ok(Self {
             append: client.prepare(APPEND).await?,
@@ -105,8 +111,10 @@ impl Writer {
 
     /// Commits batches until every sender is gone.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Pending>) {
+        let mut callers = 1;
         while let Some(first) = queue.recv().await {
-            let batch = gather(first, &mut queue);
+            let batch = gather(first, &mut queue, callers).await;
+            callers = batch.len();
             let started = Instant::now();
             let events: usize = batch.iter().map(|p| p.append.events.len()).sum();
             self.commit(batch).await;
@@ -363,12 +371,25 @@ impl Existing {
     }
 }
 
-/// Everything that waits, as far as it fits into one transaction.
-fn gather(first: Pending, queue: &mut mpsc::Receiver<Pending>) -> Vec<Pending> {
+/// Everything that waits, as far as it fits into one transaction. Callers that were just answered often come back at once: as many as
+/// there were are waited for, but not for long.
+async fn gather(
+    first: Pending,
+    queue: &mut mpsc::Receiver<Pending>,
+    callers: usize,
+) -> Vec<Pending> {
+    let linger = Instant::now() + LINGER;
     let mut batch = vec![first];
     let (mut events, mut bytes) = size(&batch[0].append);
     while events < MAX_EVENTS && bytes < MAX_BYTES {
-        let Ok(next) = queue.try_recv() else { break };
+        let next = match queue.try_recv() {
+            Ok(next) => next,
+            Err(_) if batch.len() < callers && Instant::now() < linger => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Err(_) => break,
+        };
         let more = size(&next.append);
         events += more.0;
         bytes += more.1;

@@ -1,25 +1,109 @@
 //! Which endpoints get an event.
 
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
-use domain::covers;
+use domain::delivery::webhook::Webhook;
+use domain::{Aggregate, covers};
 use projections::delivery::webhook::{self, WebhookContent};
 use projections::{PostError, Readers, Row};
-use store::Recorded;
+use store::{Position, Recorded};
 use uuid::Uuid;
 
 use super::payload::{delivery, is_delivered};
 use crate::Office;
 use crate::reaction::{Consequences, Reaction};
 
+/// Products whose endpoints are remembered.
+const MAX_PRODUCTS: usize = 10_000;
+
 /// Schedules a delivery for every endpoint that has subscribed to an event.
 pub struct Fanout {
     office: Office,
     readers: Readers,
+    known: Mutex<Known>,
 }
 
+/// Endpoints by product, good for as long as every event is seen and none is about an endpoint.
+#[derive(Default)]
+struct Known {
+    /// The last event that was seen.
+    position: Position,
+    endpoints: HashMap<Uuid, Endpoints>,
+}
+
+type Endpoints = Arc<Vec<Row<WebhookContent>>>;
+
 impl Fanout {
-    pub const fn new(office: Office, readers: Readers) -> Self {
-        Self { office, readers }
+    pub fn new(office: Office, readers: Readers) -> Self {
+        Self {
+            office,
+            readers,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The endpoints of every product that the events are of.
+    async fn endpoints(
+        &self,
+        events: &[Recorded],
+    ) -> Result<HashMap<Uuid, Endpoints>, Box<dyn Error + Send + Sync>> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return Ok(HashMap::new());
+        };
+        let products: HashSet<Uuid> = events.iter().map(|event| event.product_id).collect();
+        let lasting = !events
+            .iter()
+            .any(|event| event.stream.category == Webhook::CATEGORY);
+        let mut endpoints = self.recall(&products, first.position, last.position, lasting);
+        let unknown = products
+            .iter()
+            .filter(|product| !endpoints.contains_key(*product));
+        let unknown: Vec<Uuid> = unknown.copied().collect();
+        if unknown.is_empty() {
+            return Ok(endpoints);
+        }
+        self.readers.wait(Webhook::CATEGORY, last.position).await?;
+        let found = webhook::enabled(&self.office.database, &unknown, first.position).await?;
+        let mut of_each: HashMap<Uuid, Vec<_>> = unknown.iter().map(|id| (*id, vec![])).collect();
+        for endpoint in found {
+            of_each
+                .entry(endpoint.facts.product_id)
+                .or_default()
+                .push(endpoint);
+        }
+        endpoints.extend(of_each.into_iter().map(|(id, found)| (id, Arc::new(found))));
+        if lasting {
+            self.known().endpoints.extend(endpoints.clone());
+        }
+        Ok(endpoints)
+    }
+
+    /// What is known still, when the next events are these.
+    fn recall(
+        &self,
+        products: &HashSet<Uuid>,
+        first: Position,
+        last: Position,
+        lasting: bool,
+    ) -> HashMap<Uuid, Endpoints> {
+        let mut known = self.known();
+        if !lasting || first != known.position + 1 || known.endpoints.len() > MAX_PRODUCTS {
+            known.endpoints.clear();
+        }
+        known.position = last;
+        let endpoints = products
+            .iter()
+            .filter_map(|id| Some((*id, known.endpoints.get(id)?)));
+        endpoints
+            .map(|(id, found)| (id, Arc::clone(found)))
+            .collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -29,26 +113,18 @@ impl Reaction for Fanout {
     const CATEGORIES: &'static [&'static str] = &[];
 
     async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
-            return Ok(Consequences::default());
-        };
-        let retry = |error: &dyn std::error::Error| PostError::Retry(error.to_string());
-        self.readers
-            .wait("webhook", last.position)
+        let endpoints = self
+            .endpoints(events)
             .await
-            .map_err(|error| retry(&error))?;
-        let mut products: Vec<Uuid> = events.iter().map(|event| event.product_id).collect();
-        products.sort_unstable();
-        products.dedup();
-        let endpoints = webhook::enabled(&self.office.database, &products, first.position)
-            .await
-            .map_err(|error| retry(&error))?;
+            .map_err(|error| PostError::Retry(error.to_string()))?;
         Ok(Consequences {
             schedule: events
                 .iter()
                 .flat_map(|event| {
-                    endpoints
-                        .iter()
+                    let of_product = endpoints.get(&event.product_id);
+                    of_product
+                        .into_iter()
+                        .flat_map(|endpoints| endpoints.iter())
                         .filter(|endpoint| subscribes(endpoint, event))
                         .map(|endpoint| delivery(event, endpoint.facts.id, None))
                 })
