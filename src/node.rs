@@ -24,6 +24,11 @@ pub enum NodeError {
          a private PostgreSQL"
     )]
     Given(OpenError),
+    /// Only the server makes a database.
+    #[error(
+        "there is no Daybook in {0}: name its directory with --data-dir, or make one with `daybook serve`"
+    )]
+    Nothing(String),
     /// The URL is not one.
     #[error("DATABASE_URL: {0}")]
     Url(tokio_postgres::Error),
@@ -37,7 +42,15 @@ pub struct Node {
 }
 
 impl Node {
-    /// Connects to the given database, or starts the private one or attaches to it.
+    /// The same as [`Self::open`], if there is a database.
+    pub async fn open_existing(config: &Config) -> Result<Self, NodeError> {
+        if config.database_url.is_none() && !PrivatePostgres::exists(&config.data_dir) {
+            return Err(NodeError::Nothing(config.data_dir.display().to_string()));
+        }
+        Self::open(config).await
+    }
+
+    /// Connects to the given database, or starts the private one or attaches to it. The first time, it makes it.
     pub async fn open(config: &Config) -> Result<Self, NodeError> {
         let (private, settings) = match &config.database_url {
             Some(url) => (None, url.parse().map_err(NodeError::Url)?),

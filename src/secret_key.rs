@@ -23,6 +23,11 @@ pub enum SecretKeyError {
     /// The file holds something else.
     #[error("{0} does not hold 32 bytes in base64; restore it from a backup")]
     Damaged(String),
+    /// The database was set up with a key that is not here.
+    #[error(
+        "the secret key of this database is missing: restore {0} from a backup, or set DAYBOOK_SECRET_KEY to the key of the other nodes"
+    )]
+    Lost(String),
     /// Other nodes of this database have another one.
     #[error(
         "this node's secret key is not the one that this database was set up with; \
@@ -44,14 +49,15 @@ pub async fn load(config: &Config, database: &Database) -> Result<Secrets, Secre
     let configured = config.secret_key.as_deref().and_then(decode);
     let root = match configured {
         Some(root) => root,
-        None => from_file(&config.data_dir)?,
+        None => from_file(&config.data_dir, is_set_up(database).await?)?,
     };
     let secrets = Secrets::new(root);
     check(database, &secrets.fingerprint()).await?;
     Ok(secrets)
 }
 
-fn from_file(data_dir: &Path) -> Result<[u8; 32], SecretKeyError> {
+/// Only the first start makes the file: a new key would be of no use to what the old one has sealed.
+fn from_file(data_dir: &Path, set_up: bool) -> Result<[u8; 32], SecretKeyError> {
     let path = data_dir.join(FILE);
     let fault = |source| SecretKeyError::File {
         path: path.display().to_string(),
@@ -59,6 +65,9 @@ fn from_file(data_dir: &Path) -> Result<[u8; 32], SecretKeyError> {
     };
     fs::create_dir_all(data_dir).map_err(fault)?;
     if !path.exists() {
+        if set_up {
+            return Err(SecretKeyError::Lost(path.display().to_string()));
+        }
         make(&path).map_err(fault)?;
     }
     let text = fs::read_to_string(&path).map_err(fault)?;
@@ -84,6 +93,18 @@ fn make(path: &Path) -> io::Result<()> {
     fs::remove_file(&draft)
 }
 
+async fn is_set_up(database: &Database) -> Result<bool, SecretKeyError> {
+    const SET_UP: &str =
+        "select exists (select from log.settings where name = 'secret_key_fingerprint')";
+    let client = database.pool.get().await.map_err(|e| fault(&e))?;
+    let row = client.query_one(SET_UP, &[]).await.map_err(|e| fault(&e))?;
+    Ok(row.get(0))
+}
+
+fn fault(error: &dyn std::fmt::Display) -> SecretKeyError {
+    SecretKeyError::Database(error.to_string())
+}
+
 async fn check(database: &Database, fingerprint: &str) -> Result<(), SecretKeyError> {
     const AGREE: &str = "
         with mine as (
@@ -93,7 +114,6 @@ async fn check(database: &Database, fingerprint: &str) -> Result<(), SecretKeyEr
         select value from mine
         union all
         select value from log.settings where name = 'secret_key_fingerprint'";
-    let fault = |error: &dyn std::fmt::Display| SecretKeyError::Database(error.to_string());
     let client = database.pool.get().await.map_err(|e| fault(&e))?;
     let row = client
         .query_one(AGREE, &[&fingerprint])

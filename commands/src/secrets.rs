@@ -3,11 +3,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::Aead;
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 const PREFIX: &str = "dbk_";
+const SEALED: &str = "sealed:v1:";
 
 /// The root secret: 256 random bits, the same on every node of one database.
 #[derive(Clone)]
@@ -47,6 +50,39 @@ impl Secrets {
     #[must_use]
     pub fn webhook_key(&self, id: Uuid, generation: u32) -> [u8; 32] {
         self.derive("webhook", id, generation)
+    }
+
+    /// A text as it may stand in the log: the same text of the same thing is sealed the same, so that a repeated
+    /// command says the same.
+    #[must_use]
+    pub fn seal(&self, id: Uuid, text: &str) -> String {
+        let key = self.derive("seal", id, 0);
+        let mut mac = Hmac::<Sha256>::from(&Self(key));
+        mac.update(text.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        let mut nonce = XNonce::default();
+        nonce.copy_from_slice(&digest[..24]);
+        // Fails beyond 256 GiB.
+        let sealed = XChaCha20Poly1305::new(&key.into())
+            .encrypt(&nonce, text.as_bytes())
+            .unwrap_or_default();
+        format!(
+            "{SEALED}{}",
+            STANDARD.encode([nonce.as_slice(), &sealed].concat())
+        )
+    }
+
+    /// The text behind [`Self::seal`]; none: it was sealed for another thing, or by another root secret.
+    #[must_use]
+    pub fn open(&self, id: Uuid, sealed: &str) -> Option<String> {
+        let bytes = STANDARD.decode(sealed.strip_prefix(SEALED)?).ok()?;
+        let (nonce, sealed) = bytes.split_at_checked(24)?;
+        let key = self.derive("seal", id, 0);
+        let nonce = XNonce::try_from(nonce).ok()?;
+        let text = XChaCha20Poly1305::new(&key.into())
+            .decrypt(&nonce, sealed)
+            .ok()?;
+        String::from_utf8(text).ok()
     }
 
     /// Tells nodes with different root secrets apart without revealing them.
@@ -102,6 +138,27 @@ mod tests {
         let key = SECRETS.api_key(Uuid::from_u128(1), 0);
         assert_eq!(key.len(), 4 + 64 + 8);
         assert_eq!(check_api_key(&key), Ok(()));
+    }
+
+    #[test]
+    fn what_is_sealed_is_opened_for_the_same_thing_by_the_same_root_alone() {
+        let (id, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let sealed = SECRETS.seal(id, "Bearer tea");
+        assert!(!sealed.contains("tea"));
+        assert_eq!(SECRETS.seal(id, "Bearer tea"), sealed);
+        assert_ne!(SECRETS.seal(id, "Bearer coffee"), sealed);
+        assert_eq!(SECRETS.open(id, &sealed).as_deref(), Some("Bearer tea"));
+        assert_eq!(SECRETS.open(other, &sealed), None);
+        assert_eq!(Secrets::new([8; 32]).open(id, &sealed), None);
+        for bad in [
+            "",
+            "Bearer tea",
+            "sealed:v1:",
+            "sealed:v1:AAAA",
+            &sealed[..40],
+        ] {
+            assert_eq!(SECRETS.open(id, bad), None, "{bad}");
+        }
     }
 
     #[test]

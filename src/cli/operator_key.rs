@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::{secret_key, serve};
 
 pub async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
-    let node = Node::open(config).await?;
+    let node = Node::open_existing(config).await?;
     let secrets = secret_key::load(config, &node.database).await?;
     let id = Uuid::now_v7();
     let request = Request {

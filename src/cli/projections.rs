@@ -28,7 +28,7 @@ pub enum Projections {
 
 impl Projections {
     pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
-        let node = Node::open(config).await?;
+        let node = Node::open_existing(config).await?;
         let outcome = match self {
             Self::List => list(&node).await,
             Self::Rebuild { name } => run(&node, &name, true).await,

@@ -35,7 +35,7 @@ pub struct Replay {
 
 impl Replay {
     pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
-        let node = Node::open(config).await?;
+        let node = Node::open_existing(config).await?;
         let printed = self.print(node.store.as_ref()).await;
         node.close().await?;
         printed

@@ -25,7 +25,7 @@ pub enum Work {
 
 impl Work {
     pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
-        let node = Node::open(config).await?;
+        let node = Node::open_existing(config).await?;
         match self {
             Self::List { parked } => {
                 for item in workers::list(&node.database, parked, i64::MAX).await? {

@@ -141,6 +141,12 @@ impl fmt::Debug for PrivatePostgres {
 }
 
 impl PrivatePostgres {
+    /// Whether a data directory has a cluster.
+    #[must_use]
+    pub fn exists(data_dir: &Path) -> bool {
+        data_dir.join("postgres").exists()
+    }
+
     /// Starts the cluster in `<data_dir>/postgres` (initialising it the first time), or attaches to it if another process already
     /// runs it.
     pub async fn start(data_dir: &Path) -> Result<Self> {

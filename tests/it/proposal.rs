@@ -684,6 +684,19 @@ async fn an_agent_that_was_removed_can_neither_propose_nor_withdraw_but_what_it_
 }
 
 #[tokio::test]
+async fn an_action_for_a_version_that_never_was_is_refused() {
+    let cast = Cast::assemble().await;
+    let note = cast.note("Tea").await;
+    let draft = cast.draft(json!([
+        {"type": "note.revise", "note_id": id(&note), "base_version": 2, "title": "Green tea"},
+    ]));
+    cast.agent
+        .post("/v1/proposals", draft)
+        .await
+        .expect_problem(422, "proposal_no_such_version");
+}
+
+#[tokio::test]
 async fn every_field_of_a_proposal_at_fault_is_named_at_once() {
     let cast = Cast::assemble().await;
     let note = cast.note("Tea").await;

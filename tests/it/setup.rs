@@ -238,3 +238,41 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
         assert_eq!(line, None, "{secret} is in the log");
     }
 }
+
+#[tokio::test]
+async fn only_the_server_makes_a_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = directory.path().join("nowhere");
+    for arguments in [
+        &["replay"][..],
+        &["projections", "list"],
+        &["work", "list"],
+        &["operator-key"],
+    ] {
+        let mut command = daybook(arguments, &[]);
+        command
+            .env_remove("DATABASE_URL")
+            .arg("--data-dir")
+            .arg(&nowhere);
+        run(command)
+            .await
+            .expect_failure(&["there is no Daybook in", "daybook serve"]);
+        assert!(!nowhere.join("postgres").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_secret_key_that_is_lost_is_asked_for_and_not_replaced() {
+    let app = TestApp::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = daybook(&["serve", "--listen", "127.0.0.1:0"], &[]);
+    command
+        .env("DATABASE_URL", &app.database_url)
+        .env_remove("DAYBOOK_SECRET_KEY")
+        .arg("--data-dir")
+        .arg(directory.path());
+    run(command)
+        .await
+        .expect_failure(&["secret.key", "backup", "DAYBOOK_SECRET_KEY"]);
+    assert!(!directory.path().join("secret.key").exists());
+}

@@ -230,12 +230,7 @@ async fn what_is_recorded_of_deliveries_is_never_delivered() {
     let app = TestApp::start_with(&[AT_ONCE]).await;
     let receiver = Receiver::start().await;
     receiver.reply((0..100).map(|_| status(500)));
-    let endpoint = Endpoint::create(
-        &app.alice,
-        &receiver.url,
-        &["*", "webhook.delivery_*", "webhook.*"],
-    )
-    .await;
+    let endpoint = Endpoint::create(&app.alice, &receiver.url, &["*", "webhook.*"]).await;
     app.alice.workspace().await;
     app.settle().await;
     let deliveries = endpoint.deliveries(&app.alice).await;

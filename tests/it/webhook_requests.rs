@@ -224,6 +224,17 @@ async fn a_delivery_that_has_ended_is_sent_again_on_request() {
     .await;
     assert_eq!(again["last_status"], 500);
 
+    app.alice
+        .post_empty(&format!("{}/disable", endpoint.path))
+        .await
+        .expect(200);
+    let succeeded = endpoint.deliveries(&app.alice).await;
+    let resend = format!("/v1/deliveries/{}/resend", id(&succeeded[0]));
+    app.alice
+        .post_empty(&resend)
+        .await
+        .expect_problem(422, "webhook_disabled");
+
     let unknown = format!("/v1/deliveries/{}/resend", Uuid::now_v7());
     app.alice
         .post_empty(&unknown)

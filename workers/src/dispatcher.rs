@@ -36,6 +36,8 @@ pub enum Outcome {
     },
     /// It failed; it is retried with growing waiting times, and in the end parked.
     Failed(String),
+    /// It waits until its lane is freed; that is no failure.
+    Hold(String),
     /// It cannot go on until somebody does something.
     Park(String),
 }
@@ -177,8 +179,14 @@ async fn conclude(database: &Database, mut item: Item, outcome: Outcome) -> Resu
             item.payload = payload;
             item.attempts = 0;
         }
+        Outcome::Hold(reason) => {
+            item.parked = true;
+            item.attempts = 0;
+            item.last_error = Some(reason);
+        }
         Outcome::Park(reason) => {
             item.parked = true;
+            item.attempts += 1;
             item.last_error = Some(reason);
         }
         Outcome::Failed(reason) => {

@@ -287,7 +287,7 @@ async fn an_item_that_cannot_go_on_is_parked_at_once_and_redriven_alone() {
     assert!(
         parked
             .iter()
-            .all(|item| item.attempts == 0 && item.last_error.as_deref() == Some("no tea left"))
+            .all(|item| item.attempts == 1 && item.last_error.as_deref() == Some("no tea left"))
     );
     let redrive = async |number| {
         due_work::redrive(&database, Some(Uuid::from_u128(number)))

@@ -270,7 +270,7 @@ pub async fn measure(database: Database, shutdown: CancellationToken) {
 
 async fn depth(database: &Database) -> Result<Vec<(String, String, i64)>, Error> {
     const DEPTH: &str = "
-        select kind, case when parked then 'parked' when leased_until > now() then 'leased' else 'scheduled' end, count(*)
+        select kind, case when parked and attempts = 0 then 'held' when parked then 'parked' when leased_until > now() then 'leased' else 'scheduled' end, count(*)
         from log.due_work group by 1, 2";
     let client = database.pool.get().await?;
     let rows = client.query(DEPTH, &[]).await?;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::TimeDelta;
 use commands::On;
+use commands::delivery::webhook::Configure;
 use domain::delivery::webhook::{Changes, SECRET_OVERLAP, Webhook, WebhookCommand};
 use projections::delivery::webhook::{WebhookContent, Webhooks};
 use projections::{List, Row, Where};
@@ -44,7 +45,7 @@ struct NewWebhook {
     events: BTreeSet<String>,
     #[schema(max_length = 1000)]
     description: Option<String>,
-    /// Sent along with every delivery.
+    /// Sent along with every delivery. Their values are sealed, and never shown again.
     headers: Option<BTreeMap<String, String>>,
     /// Deliveries per second; 0 or nothing: no limit.
     #[schema(maximum = 10_000)]
@@ -102,6 +103,20 @@ struct WebhookWithSecret {
 }
 
 impl App {
+    fn configure(
+        &self,
+        id: Uuid,
+        command: fn(Changes) -> WebhookCommand,
+        changes: Changes,
+    ) -> Configure {
+        Configure {
+            id,
+            command,
+            changes,
+            secrets: self.secrets.clone(),
+        }
+    }
+
     /// The resource with its secret, derived again however often the request is repeated.
     fn with_secret(&self, webhook: Row<WebhookContent>) -> WebhookWithSecret {
         let (id, generation) = (webhook.facts.id, webhook.content.generation);
@@ -128,7 +143,7 @@ async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<
         headers: new.headers,
         rate_limit: new.rate_limit,
     };
-    let create = on(Uuid::now_v7(), WebhookCommand::Create(changes));
+    let create = app.configure(Uuid::now_v7(), WebhookCommand::Create, changes);
     app.run_as::<Webhooks, _>(&command.request, &create, StatusCode::CREATED, |row| {
         app.with_secret(row)
     })
@@ -152,7 +167,7 @@ async fn update(
         headers: asked.headers,
         rate_limit: asked.rate_limit,
     };
-    let update = on(id, WebhookCommand::Update(changes));
+    let update = app.configure(id, WebhookCommand::Update, changes);
     app.run::<Webhooks>(&command.request, &update, StatusCode::OK)
         .await
 }

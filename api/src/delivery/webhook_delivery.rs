@@ -3,8 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use commands::On;
-use domain::delivery::webhook_delivery::{Delivery, DeliveryCommand};
+use commands::delivery::webhook::Resend;
 use projections::delivery::webhook::Webhooks;
 use projections::delivery::webhook_delivery::{Deliveries, DeliveryContent};
 use projections::{List, Row, Where};
@@ -80,10 +79,7 @@ async fn resend(
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    let resend = On::<Delivery> {
-        id,
-        command: DeliveryCommand::Resend,
-    };
+    let resend = Resend { delivery_id: id };
     app.run::<Deliveries>(&command.request, &resend, StatusCode::ACCEPTED)
         .await
 }

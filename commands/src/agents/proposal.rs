@@ -36,12 +36,19 @@ impl Handler for Submit {
             .await?;
         for (index, action) in self.draft.actions.iter().enumerate() {
             if let Some(note_id) = action.note_id() {
+                let current = book.base_version::<Note>(note_id).await?;
                 let note = book.load::<Note>(note_id).await?;
                 let at_home = matches!(&note.state, Note::Active(content)
                     if content.workspace_id == self.draft.workspace_id);
                 if !at_home {
                     return Err(CommandError::refused(ProposalRefusal::NoteUnavailable {
                         action: index,
+                    }));
+                }
+                if action.base_version().is_some_and(|base| base > current) {
+                    return Err(CommandError::refused(ProposalRefusal::NoSuchVersion {
+                        action: index,
+                        current,
                     }));
                 }
             }

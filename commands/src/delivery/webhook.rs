@@ -1,12 +1,91 @@
-//! An attempt belongs to its delivery; what it means for the endpoint's health, to the endpoint.
+//! Endpoints, whose headers may hold passwords; and deliveries: an attempt belongs to its delivery, what it means for the
+//! endpoint's health to the endpoint.
 
 use async_trait::async_trait;
-use domain::delivery::webhook::{Outcome, Webhook, WebhookCommand, is_health_news};
-use domain::delivery::webhook_delivery::{Attempt, Delivery, DeliveryCommand};
+use domain::delivery::webhook::{
+    Changes, Outcome, Webhook, WebhookCommand, WebhookRefusal, is_health_news,
+};
+use domain::delivery::webhook_delivery::{Attempt, Delivery, DeliveryCommand, DeliveryRefusal};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{Book, CommandError, Handler, Secrets};
+
+/// Creates or updates an endpoint; the values of its headers are sealed.
+pub struct Configure {
+    pub id: Uuid,
+    pub command: fn(Changes) -> WebhookCommand,
+    pub changes: Changes,
+    pub secrets: Secrets,
+}
+
+#[async_trait]
+impl Handler for Configure {
+    fn name(&self) -> String {
+        (self.command)(Changes::default()).as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        Webhook::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Webhook>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let mut changes = self.changes.clone();
+        changes
+            .check()
+            .map_err(|violations| CommandError::refused(WebhookRefusal::Invalid(violations)))?;
+        for value in changes
+            .headers
+            .iter_mut()
+            .flat_map(|headers| headers.values_mut())
+        {
+            *value = self.secrets.seal(self.id, value);
+        }
+        book.decide::<Webhook>(self.id, (self.command)(changes))
+            .await?;
+        Ok(())
+    }
+}
+
+/// Sends a delivery that has ended once more, if its endpoint takes anything.
+pub struct Resend {
+    pub delivery_id: Uuid,
+}
+
+#[async_trait]
+impl Handler for Resend {
+    fn name(&self) -> String {
+        DeliveryCommand::Resend.as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        Delivery::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Delivery>(self.delivery_id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let delivery = book.load::<Delivery>(self.delivery_id).await?;
+        let Some(progress) = delivery.state.progress() else {
+            return Err(CommandError::refused(DeliveryRefusal::NotFound));
+        };
+        let webhook_id = progress.webhook_id;
+        let webhook = book.load::<Webhook>(webhook_id).await?;
+        let endpoint = webhook.state.endpoint().ok_or(WebhookRefusal::NotFound);
+        if endpoint.map_err(CommandError::refused)?.disabled.is_some() {
+            return Err(CommandError::refused(WebhookRefusal::Disabled));
+        }
+        book.decide::<Delivery>(self.delivery_id, DeliveryCommand::Resend)
+            .await?;
+        Ok(())
+    }
+}
 
 /// Records an attempt, and what it tells of the endpoint.
 pub struct RecordAttempt {

@@ -127,6 +127,15 @@ pub enum ProposalRefusal {
         /// Index of the action.
         action: usize,
     },
+    /// An action was written for a version that its note has not come to.
+    #[error(
+        "action {action}: the note is only at version {current}; name the version that was read"
+    )]
+    NoSuchVersion {
+        /// Index of the action.
+        action: usize,
+        current: i64,
+    },
     /// The command is malformed.
     #[error("{0}")]
     Invalid(#[from] Violations),
@@ -138,7 +147,10 @@ impl Refusal for ProposalRefusal {
             Self::NotFound => Class::Absent,
             Self::Exists | Self::NotPending(_) | Self::HashMismatch => Class::Conflict,
             Self::NotProposer => Class::Forbidden,
-            Self::Expired | Self::SelfApproval | Self::NoteUnavailable { .. } => Class::Rule,
+            Self::Expired
+            | Self::SelfApproval
+            | Self::NoteUnavailable { .. }
+            | Self::NoSuchVersion { .. } => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }

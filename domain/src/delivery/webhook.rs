@@ -156,6 +156,7 @@ pub struct Endpoint {
     pub url: String,
     pub events: BTreeSet<String>,
     pub description: String,
+    /// Their values are sealed.
     pub headers: BTreeMap<String, String>,
     pub rate_limit: Option<u32>,
     pub disabled: Option<DisableReason>,
@@ -187,6 +188,16 @@ impl Webhook {
         }
         self
     }
+}
+
+/// Asks for an example; what is delivered of it is the example.
+pub const EXAMPLE_REQUESTED: &str = "webhook.example_requested";
+
+/// Events about deliveries are never delivered: each would cause the next. Nor is the wish for an example, but to
+/// the endpoint that it names.
+#[must_use]
+pub fn is_delivered(event_type: &str) -> bool {
+    !event_type.starts_with("webhook.delivery_") && event_type != EXAMPLE_REQUESTED
 }
 
 /// Whether an event is news of an endpoint's health. How its own delivery fares says nothing of any endpoint's health:
@@ -319,7 +330,11 @@ impl Endpoint {
                 to_position,
             } => {
                 let mut violations = Violations::default();
-                violations.require(from_position >= 0, "/from_position", "must be at least 0");
+                violations.require(
+                    (0..=to_position).contains(&from_position),
+                    "/from_position",
+                    format!("must be 0 to {to_position}, the end of the log"),
+                );
                 violations.into_result()?;
                 vec![WebhookEvent::ReplayRequested {
                     from_position,
@@ -332,7 +347,7 @@ impl Endpoint {
     }
 
     fn update(&self, changes: Changes) -> Result<Vec<WebhookEvent>, Violations> {
-        changes.check()?;
+        changes.check_sealed()?;
         let url = changes.url.filter(|url| *url != self.url);
         let events = changes.events.filter(|events| *events != self.events);
         let description = changes.description.filter(|text| *text != self.description);
@@ -406,7 +421,7 @@ impl Endpoint {
 }
 
 fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
-    changes.check()?;
+    changes.check_sealed()?;
     Ok(vec![WebhookEvent::Created {
         url: changes.url.unwrap_or_default(),
         events: changes.events.unwrap_or_default(),

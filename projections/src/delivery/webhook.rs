@@ -1,6 +1,6 @@
 //! Webhook endpoints as they are now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use domain::Aggregate;
@@ -19,7 +19,8 @@ pub struct WebhookContent {
     pub url: String,
     pub events: BTreeSet<String>,
     pub description: String,
-    pub headers: BTreeMap<String, String>,
+    /// Names of the headers that are sent along; their values are never shown.
+    pub headers: BTreeSet<String>,
     /// Deliveries per second; none: no limit.
     pub rate_limit: Option<u32>,
     /// `enabled` or `disabled`.
@@ -42,7 +43,7 @@ impl ReadModel for Webhooks {
     const NAME: &'static str = Webhook::CATEGORY;
     const CONTEXT: &'static str = Webhook::CONTEXT;
     const TABLE: &'static str = "webhooks";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/webhook.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
     type Event = WebhookEvent;
@@ -67,7 +68,7 @@ impl ReadModel for Webhooks {
                 url,
                 events,
                 description,
-                headers,
+                headers: headers.into_keys().collect(),
                 rate_limit: rate_limit.filter(|limit| *limit > 0),
                 status: "enabled".into(),
                 disabled_reason: None,
@@ -96,7 +97,7 @@ impl WebhookContent {
                 url: url.unwrap_or(self.url),
                 events: events.unwrap_or(self.events),
                 description: description.unwrap_or(self.description),
-                headers: headers.unwrap_or(self.headers),
+                headers: headers.map_or(self.headers, |headers| headers.into_keys().collect()),
                 rate_limit: rate_limit.or(self.rate_limit).filter(|limit| *limit > 0),
                 ..self
             },

@@ -1,11 +1,10 @@
 //! What a receiver gets: `{type, timestamp, data}`, under 20 kB.
 
 use domain::Sample;
+use domain::delivery::webhook::EXAMPLE_REQUESTED;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Recorded;
-
-use super::payload::EXAMPLE;
 
 /// Longest body in bytes, as Standard Webhooks recommends.
 const MAX: usize = 20_000;
@@ -13,7 +12,7 @@ const MAX: usize = 20_000;
 /// The body for an event; one that would be too large carries a reference instead, and the wish for an example
 /// becomes the example.
 pub fn of(event: &Recorded) -> Result<String, serde_json::Error> {
-    if event.event_type == EXAMPLE {
+    if event.event_type == EXAMPLE_REQUESTED {
         return example(event);
     }
     let whole = body(&event.event_type, event, event)?;

@@ -49,7 +49,7 @@ impl Deliver {
             return Ok(Outcome::Done);
         };
         if endpoint.disabled.is_some() {
-            return Ok(Outcome::Park("the endpoint is disabled".into()));
+            return Ok(Outcome::Hold("the endpoint is disabled".into()));
         }
         if let Some(at) = self.turn(&payload, endpoint) {
             return Ok(Outcome::Again {
@@ -95,11 +95,26 @@ impl Deliver {
                 timestamp,
                 &body,
             ),
+            headers: self.headers(payload.webhook_id, endpoint)?,
             id: &id,
             timestamp,
             body,
         };
         Ok(self.sender.send(endpoint, signed).await)
+    }
+
+    /// The endpoint's own headers, their values unsealed.
+    fn headers<'a>(
+        &self,
+        id: Uuid,
+        endpoint: &'a Endpoint,
+    ) -> Result<Vec<(&'a str, String)>, String> {
+        let open = |(name, sealed): (&'a String, &String)| {
+            let value = self.settings.secrets.open(id, sealed);
+            let lost = || format!("the value of header {name} cannot be unsealed: set it again");
+            Ok((name.as_str(), value.ok_or_else(lost)?))
+        };
+        endpoint.headers.iter().map(open).collect()
     }
 
     /// The secret in force, and the one before while their overlap lasts.

@@ -5,14 +5,14 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use domain::delivery::webhook::Webhook;
+use domain::delivery::webhook::{Webhook, is_delivered};
 use domain::{Aggregate, covers};
 use projections::delivery::webhook::{self, WebhookContent};
 use projections::{PostError, Readers, Row};
 use store::{Position, Recorded};
 use uuid::Uuid;
 
-use super::payload::{delivery, is_delivered};
+use super::payload::delivery;
 use crate::Office;
 use crate::reaction::{Consequences, Reaction};
 

@@ -10,15 +10,6 @@ use crate::NewItem;
 pub const DELIVER: &str = "webhook.deliver";
 pub const REPLAY: &str = "webhook.replay";
 
-/// Asks for an example; what is delivered of it is the example.
-pub const EXAMPLE: &str = "webhook.example_requested";
-
-/// Events about deliveries are never delivered: each would cause the next. Nor is the wish for an example, but to
-/// the endpoint that it names.
-pub fn is_delivered(event_type: &str) -> bool {
-    !event_type.starts_with("webhook.delivery_") && event_type != EXAMPLE
-}
-
 /// One event on its way to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {

@@ -29,8 +29,9 @@ pub struct Answer {
     pub retry_after: Option<DateTime<Utc>>,
 }
 
-/// The headers that Standard Webhooks adds.
+/// What is sent: the endpoint's own headers, and what Standard Webhooks adds.
 pub struct Signed<'a> {
+    pub headers: Vec<(&'a str, String)>,
     pub id: &'a str,
     pub timestamp: DateTime<Utc>,
     pub signature: String,
@@ -76,8 +77,8 @@ impl Sender {
         let url: Url = endpoint.url.parse().map_err(|e| format!("the URL: {e}"))?;
         self.check_literal(&url)?;
         let mut request = self.client.post(url);
-        for (name, value) in &endpoint.headers {
-            request = request.header(name, value);
+        for (name, value) in &signed.headers {
+            request = request.header(*name, value);
         }
         request
             .header("content-type", "application/json")

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::is_delivered;
 use crate::{Violations, covers, event_types};
 
 /// The settings that a command gives; what it leaves out stays as it is.
@@ -15,8 +16,17 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Every field at fault.
-    pub(super) fn check(&self) -> Result<(), Violations> {
+    /// Every field at fault, before the values of headers are sealed.
+    pub fn check(&self) -> Result<(), Violations> {
+        self.check_with(is_header_value)
+    }
+
+    /// Every field at fault, as far as one can tell once the values of headers are sealed.
+    pub(super) fn check_sealed(&self) -> Result<(), Violations> {
+        self.check_with(|_| true)
+    }
+
+    fn check_with(&self, value_holds: fn(&str) -> bool) -> Result<(), Violations> {
         let mut violations = Violations::default();
         if let Some(url) = &self.url {
             let rest = url
@@ -24,9 +34,10 @@ impl Changes {
                 .or_else(|| url.strip_prefix("http://"));
             violations.require(
                 url.len() <= 2000
-                    && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')),
+                    && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+                    && !rest.is_some_and(has_password),
                 "/url",
-                "must be an http or https URL of at most 2000 characters",
+                "must be an http or https URL of at most 2000 characters, without a name and password: send those in a header",
             );
         }
         if let Some(events) = &self.events {
@@ -37,9 +48,9 @@ impl Changes {
             );
             for pattern in events {
                 violations.require(
-                event_types().any(|known| covers(pattern, known)),
+                event_types().any(|known| is_delivered(known) && covers(pattern, known)),
                 "/events",
-                format!("must be types of events such as note.created, or patterns of them that end in *; {pattern:?} is none"),
+                format!("must be types of events that are delivered, such as note.created, or patterns of them that end in *; {pattern:?} is none"),
             );
             }
         }
@@ -54,7 +65,7 @@ impl Changes {
             );
             for (name, value) in headers {
                 violations.require(
-                    is_header(name, value),
+                    is_header_name(name) && value_holds(value),
                     format!("/headers/{}", name.replace('~', "~0").replace('/', "~1")),
                     "must be a header of printable ASCII that Daybook does not set itself",
                 );
@@ -69,7 +80,7 @@ impl Changes {
     }
 }
 
-fn is_header(name: &str, value: &str) -> bool {
+fn is_header_name(name: &str) -> bool {
     const OURS: [&str; 6] = [
         "host",
         "content-type",
@@ -83,8 +94,16 @@ fn is_header(name: &str, value: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        && value.len() <= 1000
-        && value.bytes().all(|b| (0x20..0x7f).contains(&b))
         && !lower.starts_with("webhook-")
         && !OURS.contains(&lower.as_str())
+}
+
+fn is_header_value(value: &str) -> bool {
+    value.len() <= 1000 && value.bytes().all(|b| (0x20..0x7f).contains(&b))
+}
+
+/// Whether an address has user information in front of the host (RFC 3986, section 3.2.1).
+fn has_password(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.contains('@')
 }
