@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::{App, Limits};
 use commands::identity::api_key::Issue;
 use commands::{CommandError, Executor, Request, Secrets};
+use domain::identity::api_key::Issuer;
 use domain::identity::product::OPERATOR;
 use domain::identity::scope;
 use domain::{Actor, ActorKind};
@@ -204,8 +205,12 @@ pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
             kind: ActorKind::Person,
             id: Uuid::now_v7(),
         },
+        named: false,
         scopes: everything.clone(),
-        issuer_scopes: everything,
+        issuer: Issuer {
+            is_operator: true,
+            scopes: everything,
+        },
         secrets: secrets.clone(),
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use domain::Actor;
+use domain::identity::api_key::Issuer;
 use domain::identity::product::OPERATOR;
 use domain::identity::scope;
 use projections::Viewer;
@@ -21,6 +22,8 @@ pub struct Caller {
     pub actor: Actor,
     pub product_id: Uuid,
     pub scopes: Arc<BTreeSet<String>>,
+    /// SHA-256 of the key as it was presented.
+    pub key_sha256: Arc<str>,
 }
 
 impl Caller {
@@ -33,6 +36,14 @@ impl Caller {
             Ok(())
         } else {
             Err(Problem::scope_missing(wanted))
+        }
+    }
+
+    /// The caller as one who manages keys.
+    pub fn issuer(&self) -> Issuer {
+        Issuer {
+            is_operator: self.is_operator(),
+            scopes: self.scopes.as_ref().clone(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use commands::{check_api_key, sha256_hex};
@@ -18,6 +19,8 @@ use crate::problem::Problem;
 
 /// Keys that are kept.
 const KEPT: usize = 10_000;
+/// How often a key in use is looked at again, and how soon following is taken up after a fault.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A key as it was found.
 struct Found {
@@ -62,12 +65,22 @@ impl Keyring {
     /// Whose token it is, if it works now.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, Problem> {
         check_api_key(token).map_err(|error| Problem::unauthorized(error.to_string()))?;
-        let sha256 = sha256_hex(token);
-        let found = match self.kept.get(&sha256) {
+        self.bearer(&sha256_hex(token)).await
+    }
+
+    /// Returns once the key that the caller came with no longer works, or nobody can tell.
+    pub async fn refuses(&self, caller: &Caller) {
+        while self.bearer(&caller.key_sha256).await.is_ok() {
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    async fn bearer(&self, sha256: &str) -> Result<Caller, Problem> {
+        let found = match self.kept.get(sha256) {
             Some(found) if found.as_of >= self.changed.load(Ordering::Acquire) => found,
-            Some(_) | None => self.look_up(&sha256).await?,
+            Some(_) | None => self.look_up(sha256).await?,
         };
-        if works(&found.key, &sha256, Utc::now()) {
+        if works(&found.key, sha256, Utc::now()) {
             Ok(found.caller.clone())
         } else {
             Err(Problem::unauthorized(
@@ -91,6 +104,7 @@ impl Keyring {
             actor: row.content.actor,
             product_id: row.facts.product_id,
             scopes: Arc::new(row.content.scopes.clone()),
+            key_sha256: sha256.into(),
         };
         let found = Arc::new(Found {
             key: row.content,
@@ -124,6 +138,6 @@ async fn follow(
             after = event.position;
             keyring.changed_at(after);
         }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(TICK).await;
     }
 }

@@ -175,7 +175,17 @@ impl<'a> Book<'a> {
             page.current.state = std::mem::take(&mut page.current.state).evolve(&event);
             page.current.version += 1;
             page.current.bytes += data.len() as u64;
-            ids.push(self.stage(stream.clone(), event.event_type(), event.version(), data));
+            let event_id = Uuid::now_v7();
+            let before = page.current.last_event.replace(event_id);
+            self.stage(
+                stream.clone(),
+                event_id,
+                event.event_type(),
+                event.version(),
+                data,
+                before.filter(|_| A::CHAINED),
+            );
+            ids.push(event_id);
         }
         Ok(ids)
     }
@@ -194,14 +204,16 @@ impl<'a> Book<'a> {
             .map_err(CommandError::refused)
     }
 
+    /// `cause`: where nobody has named one.
     fn stage(
         &mut self,
         stream: StreamId,
+        event_id: Uuid,
         event_type: &str,
         contract_version: u16,
         data: String,
-    ) -> Uuid {
-        let event_id = Uuid::now_v7();
+        cause: Option<Uuid>,
+    ) {
         self.staged.push(NewEvent {
             stream,
             event_id,
@@ -217,9 +229,8 @@ impl<'a> Book<'a> {
                 traceparent: self.request.traceparent.clone(),
             },
             correlation_id: self.request.correlation_id,
-            causation_id: self.causation_id,
+            causation_id: self.causation_id.or(cause),
         });
-        event_id
     }
 
     /// What is staged from here on was caused by an event of this command, in another actor's interest.

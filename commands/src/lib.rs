@@ -10,6 +10,7 @@ mod secrets;
 pub mod agents;
 pub mod delivery;
 pub mod identity;
+pub mod knowledge;
 
 pub use book::{Book, Planned};
 pub use error::CommandError;

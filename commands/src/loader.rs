@@ -24,8 +24,9 @@ pub struct Loaded<A> {
     pub state: A,
     /// 0: nothing happened yet.
     pub version: i64,
-    /// Whose it is; none where nothing happened yet.
+    /// Whose it is, also where it is absent because another product sees it; none where nothing happened yet.
     pub product_id: Option<Uuid>,
+    pub(crate) last_event: Option<Uuid>,
     pub(crate) bytes: u64,
 }
 
@@ -36,6 +37,7 @@ impl<A: Aggregate> Loaded<A> {
             state: A::default(),
             version: 0,
             product_id: None,
+            last_event: None,
             bytes: ENTRY_BYTES,
         }
     }
@@ -45,6 +47,7 @@ impl<A: Aggregate> Loaded<A> {
         self.bytes += event.data.len() as u64;
         self.version = event.version;
         self.product_id = Some(event.product_id);
+        self.last_event = Some(event.event_id);
         Ok(self)
     }
 
@@ -52,7 +55,10 @@ impl<A: Aggregate> Loaded<A> {
     #[must_use]
     pub fn seen_by(self, product_id: Uuid) -> Self {
         if self.product_id.is_some_and(|owner| owner != product_id) {
-            Self::empty(self.id)
+            Self {
+                product_id: self.product_id,
+                ..Self::empty(self.id)
+            }
         } else {
             self
         }

@@ -12,6 +12,9 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     const CATEGORY: &'static str;
     /// Commands need the scope `<CONTEXT>:write`, queries `<CONTEXT>:read`.
     const CONTEXT: &'static str;
+    /// Its events follow from one another, as a decision on a proposal from its submission: each has the one before it
+    /// as its cause, unless the caller names another.
+    const CHAINED: bool = false;
     /// Its `AsRef<str>` is the command's name in metadata and metrics: `note.revise`.
     type Command: AsRef<str> + Clone + Send + Sync;
     type Event: EventContract;

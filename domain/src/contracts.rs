@@ -82,6 +82,7 @@ impl Sample {
 pub fn contracts() -> Vec<Contract> {
     vec![
         Contract::of::<identity::product::Product>(),
+        Contract::of::<identity::actor::KnownActor>(),
         Contract::of::<identity::api_key::ApiKey>(),
         Contract::of::<knowledge::workspace::Workspace>(),
         Contract::of::<knowledge::note::Note>(),

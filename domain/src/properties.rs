@@ -10,18 +10,22 @@ use proptest::test_runner::TestRunner;
 use crate::agents::proposal::Proposal;
 use crate::delivery::webhook::Webhook;
 use crate::delivery::webhook_delivery::Delivery;
+use crate::identity::actor::KnownActor;
 use crate::identity::api_key::ApiKey;
 use crate::identity::product::Product;
 use crate::knowledge::note::Note;
 use crate::knowledge::workspace::Workspace;
 use crate::testing::strategies::{
-    api_key, note, product, proposal, webhook, webhook_delivery, workspace,
+    api_key, known_actor, note, product, proposal, webhook, webhook_delivery, workspace,
 };
 use crate::{Aggregate, EventContract, contracts};
 
 /// An aggregate's category, and its check.
-const CHECKS: [(&str, fn()); 7] = [
+const CHECKS: [(&str, fn()); 8] = [
     (Product::CATEGORY, || folding_is_total::<Product>(product())),
+    (KnownActor::CATEGORY, || {
+        folding_is_total::<KnownActor>(known_actor());
+    }),
     (ApiKey::CATEGORY, || folding_is_total::<ApiKey>(api_key())),
     (Workspace::CATEGORY, || {
         folding_is_total::<Workspace>(workspace());

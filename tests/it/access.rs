@@ -6,7 +6,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, TestApp, forged_key, id};
+use crate::harness::{Answer, Client, OPERATOR, TestApp, forged_key, id};
 use crate::world::{MARK, Operation, World};
 
 #[tokio::test]
@@ -73,13 +73,17 @@ async fn every_operation_needs_its_scope_and_no_other() {
     }
 }
 
-/// Another key of the same actor, with fewer scopes.
+/// Another key of the same actor, with fewer scopes; for the operator one of another operator.
 async fn another_key(of: &Client, scopes: &[&str]) -> Client {
-    let mut actor = json!({"kind": "person"});
-    if !of.actor_id.is_nil() {
-        actor["id"] = json!(of.actor_id);
-    }
-    let body = json!({"name": "key", "actor": actor, "scopes": scopes});
+    let body = if of.actor_id.is_nil() {
+        let actor = json!({"kind": "person"});
+        json!({"name": "key", "product_id": OPERATOR, "actor": actor, "scopes": scopes})
+    } else {
+        let keys = of.pages("/v1/api-keys").await.concat();
+        let own = keys.iter().map(|key| &key["actor"]);
+        let actor = own.into_iter().find(|a| a["id"] == json!(of.actor_id));
+        json!({"name": "key", "actor": actor.unwrap(), "scopes": scopes})
+    };
     let key = of.post("/v1/api-keys", body).await.expect(201);
     Client::new(&of.url, key["key"].as_str().unwrap())
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, Server, TestApp, eventually, forged_key, id, pointers, types};
+use crate::harness::{
+    Answer, Client, OPERATOR, Server, TestApp, eventually, forged_key, id, pointers, types,
+};
 
 fn with_key(client: &Client, key: &Value) -> Client {
     Client::new(&client.url, key["key"].as_str().unwrap())
@@ -16,6 +18,14 @@ fn at(key: &Value) -> String {
 async fn issue(by: &Client, scopes: &[&str]) -> Value {
     let body = json!({"name": "scribe", "actor": {"kind": "agent"}, "scopes": scopes});
     by.post("/v1/api-keys", body).await.expect(201)
+}
+
+/// Asks for a key for an actor that the asker names.
+async fn ask_for(by: &Client, product_id: Uuid, kind: &str, actor_id: Uuid) -> Answer {
+    let actor = json!({"kind": kind, "id": actor_id});
+    let body =
+        json!({"name": "k", "product_id": product_id, "actor": actor, "scopes": ["notes:read"]});
+    by.post("/v1/api-keys", body).await
 }
 
 /// As everybody sees it who did not make it.
@@ -141,6 +151,10 @@ async fn nobody_gives_more_than_they_have() {
     let answer = clerk.post_empty(&format!("{}/rotate", at(&stronger))).await;
     answer.expect_problem(403, "api_key_scope_not_held");
     assert!(works(&with_key(&app.alice, &stronger)).await);
+    // Nor does a lesser key lock out a greater one.
+    let answer = clerk.delete(&at(&stronger)).await;
+    answer.expect_problem(403, "api_key_scope_not_held");
+    assert!(works(&with_key(&app.alice, &stronger)).await);
     for (scopes, pointer) in [
         (json!([]), "/scopes"),
         (json!(["notes:fly"]), "/scopes"),
@@ -167,6 +181,124 @@ async fn a_key_for_a_known_actor_speaks_as_that_actor() {
         phone.note(workspace_id, "Tea", "").await["created_by"],
         json!(app.alice.actor_id)
     );
+}
+
+#[tokio::test]
+async fn nobody_but_the_operator_issues_a_key_for_somebody_else() {
+    let app = TestApp::start().await;
+    let clerk = app
+        .actor("agent", &["api_keys:write", "api_keys:read", "notes:read"])
+        .await;
+    let stranger = app.stranger().await;
+    let head = app.operator.head().await;
+    for (kind, actor_id) in [
+        ("person", app.alice.actor_id),
+        ("agent", app.alice.actor_id),
+        ("person", stranger.actor_id),
+        ("agent", Uuid::now_v7()),
+        // Themselves, but as somebody who approves what the agent proposes.
+        ("person", clerk.actor_id),
+    ] {
+        let answer = ask_for(&clerk, app.product_id, kind, actor_id).await;
+        answer.expect_problem(403, "api_key_actor_not_yours");
+    }
+    assert_eq!(app.operator.head().await, head);
+    let own = ask_for(&clerk, app.product_id, "agent", clerk.actor_id).await;
+    assert_eq!(own.expect(201)["actor"]["id"], json!(clerk.actor_id));
+    let new = issue(&clerk, &["notes:read"]).await;
+    assert_ne!(new["actor"]["id"], json!(clerk.actor_id));
+    let other = ask_for(&app.operator, app.product_id, "agent", clerk.actor_id).await;
+    assert_eq!(other.expect(201)["actor"]["id"], json!(clerk.actor_id));
+}
+
+#[tokio::test]
+async fn an_actor_is_of_one_kind_and_one_product_for_good() {
+    let app = TestApp::start().await;
+    let other_id = app.operator.product("Other").await;
+    let imported = Uuid::now_v7();
+    for actor_id in [app.alice.actor_id, imported] {
+        let ask = async |product_id, kind| ask_for(&app.operator, product_id, kind, actor_id).await;
+        ask(app.product_id, "person").await.expect(201);
+        let answer = ask(app.product_id, "agent").await;
+        answer.expect_problem(422, "actor_kind_mismatch");
+        for kind in ["person", "agent"] {
+            let answer = ask(other_id, kind).await;
+            answer.expect_problem(422, "actor_elsewhere");
+        }
+        let stream = format!("stream=actor-{actor_id}");
+        let stream = app.operator.events(&stream).await;
+        assert_eq!(types(&stream), ["actor.registered"]);
+        assert_eq!(stream[0]["data"], json!({"kind": "person"}));
+        assert_eq!(stream[0]["product_id"], json!(app.product_id));
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_say_at_once_who_an_actor_is_one_is_right() {
+    let app = TestApp::start().await;
+    let other_id = app.operator.product("Other").await;
+    for _round in 0..10 {
+        let actor_id = Uuid::now_v7();
+        let ask = |product_id, kind| ask_for(&app.operator, product_id, kind, actor_id);
+        let answers = tokio::join!(
+            ask(app.product_id, "person"),
+            ask(app.product_id, "agent"),
+            ask(other_id, "person"),
+            ask(other_id, "service"),
+        );
+        let (issued, refused): (Vec<Answer>, Vec<Answer>) = Vec::from(<[Answer; 4]>::from(answers))
+            .into_iter()
+            .partition(|answer| answer.status == 201);
+        assert_eq!(issued.len(), 1);
+        for answer in refused {
+            let code = answer.body["code"].as_str().unwrap().to_owned();
+            assert!(["actor_kind_mismatch", "actor_elsewhere"].contains(&&*code));
+            answer.expect_problem(422, &code);
+        }
+        let stream = format!("stream=actor-{actor_id}");
+        let stream = app.operator.events(&stream).await;
+        assert_eq!(types(&stream), ["actor.registered"]);
+        assert_eq!(stream[0]["data"]["kind"], issued[0].body["actor"]["kind"]);
+        assert_eq!(stream[0]["product_id"], issued[0].body["product_id"]);
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_a_key_can_give_it_back() {
+    let app = TestApp::start().await;
+    let laptop = app.actor("person", &["*"]).await;
+    let body = json!({"name": "panic button", "scopes": ["api_keys:write"],
+        "actor": {"kind": "person", "id": laptop.actor_id}});
+    let button = laptop.post("/v1/api-keys", body).await.expect(201);
+    let button = with_key(&app.alice, &button);
+    let keys = laptop.pages("/v1/api-keys").await.concat();
+    let lost = keys
+        .iter()
+        .find(|key| key["actor"]["id"] == json!(laptop.actor_id) && key["scopes"] == json!(["*"]));
+    let lost = lost.unwrap();
+    // It takes the greater key away, but does not get its successor.
+    let answer = button.post_empty(&format!("{}/rotate", at(lost))).await;
+    answer.expect_problem(403, "api_key_scope_not_held");
+    button.delete(&at(lost)).await.expect(200);
+    assert!(!works(&laptop).await);
+}
+
+#[tokio::test]
+async fn the_operator_says_for_which_product_a_key_is() {
+    let app = TestApp::start().await;
+    let body = json!({"name": "k", "actor": {"kind": "person"}, "scopes": ["*"]});
+    let head = app.operator.head().await;
+    let problem = app.operator.post("/v1/api-keys", body.clone()).await;
+    let problem = problem.expect_problem(400, "validation_failed");
+    assert_eq!(pointers(&problem), ["/product_id"]);
+    assert_eq!(app.operator.head().await, head);
+    let mut own = body;
+    own["product_id"] = json!(OPERATOR);
+    let own = app.operator.post("/v1/api-keys", own).await.expect(201);
+    assert_eq!(own["product_id"], json!(OPERATOR));
+    let deputy = with_key(&app.operator, &own);
+    let made = deputy.product("Made by the deputy").await;
+    assert_eq!(app.operator.ids("/v1/products").await[0], made);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, eventually, id, items, time};
+use crate::harness::{Client, TestApp, eventually, id, items, time, types};
 use crate::receiver::{Endpoint, Receiver};
 
 /// A text in an answer.
@@ -380,6 +380,75 @@ async fn the_tree_of_causes_leads_from_an_approval_over_the_notes_to_the_deliver
         causation(&approved["event"]).await["effects"],
         approved["effects"]
     );
+}
+
+#[tokio::test]
+async fn a_decision_on_a_proposal_was_caused_by_its_submission() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let agent = app.actor("agent", &["*"]).await;
+    app.alice.admit(workspace_id, &agent, "agent").await;
+    let note = app.alice.note(workspace_id, "Tea", "").await;
+    let effects = |tree: &Value| -> Vec<Value> {
+        let effects = tree["effects"].as_array().unwrap().iter();
+        effects.map(|effect| effect["event"].clone()).collect()
+    };
+    let tree = async |event: &Value| {
+        let path = format!("/v1/events/{}/causation", text(&event["event_id"]));
+        app.alice.get(&path).await.expect(200)
+    };
+    for (decide, expected) in [
+        ("approve", "proposal.approved"),
+        ("reject", "proposal.rejected"),
+        ("withdraw", "proposal.withdrawn"),
+    ] {
+        let proposal = json!({"workspace_id": workspace_id, "rationale": "order",
+            "actions": [{"type": "note.tag", "note_id": id(&note), "add": [decide]}]});
+        let proposal = agent.post("/v1/proposals", proposal).await.expect(201);
+        let path = format!("/v1/proposals/{}/{decide}", id(&proposal));
+        let decided = match decide {
+            "approve" => {
+                let body = json!({"actions_hash": proposal["actions_hash"]});
+                app.alice.post(&path, body).await
+            }
+            "reject" => app.alice.post(&path, json!({"reason": "no"})).await,
+            _ => agent.post_empty(&path).await,
+        };
+        decided.expect(200);
+        let stream = format!("stream=proposal-{}", id(&proposal));
+        let stream = app.alice.events(&stream).await;
+        let (submitted, decision) = (&stream[0], &stream[1]);
+        assert!(submitted["metadata"].get("causation_id").is_none());
+        assert_eq!(decision["type"], expected);
+        assert_eq!(decision["metadata"]["causation_id"], submitted["event_id"]);
+        // Though they came in different requests.
+        let whole = tree(submitted).await;
+        assert_eq!(effects(&whole), std::slice::from_ref(decision));
+        let below = tree(decision).await;
+        assert_eq!(below["causes"], json!([submitted]));
+        assert_eq!(whole["effects"][0]["effects"], below["effects"]);
+        if decide == "approve" {
+            let changes = effects(&below);
+            assert_eq!(types(&changes), ["note.tagged", "proposal.applied"]);
+            let tagged = tree(&changes[0]).await;
+            assert_eq!(tagged["causes"], json!([decision, submitted]));
+        }
+    }
+    // A caller who says what made them do it knows better.
+    let proposal = json!({"workspace_id": workspace_id, "rationale": "order",
+        "actions": [{"type": "note.archive", "note_id": id(&note)}]});
+    let proposal = agent.post("/v1/proposals", proposal).await.expect(201);
+    let cause = app.alice.events("category=note").await.remove(0);
+    let path = format!("/v1/proposals/{}/reject", id(&proposal));
+    let reject = app
+        .alice
+        .request(Method::POST, &path)
+        .header("Daybook-Causation-Id", text(&cause["event_id"]))
+        .json(&json!({"reason": "no"}));
+    app.alice.send(reject).await.expect(200);
+    let rejected = app.alice.events("type=proposal.rejected").await;
+    let causes = tree(&rejected[1]).await["causes"].take();
+    assert_eq!(causes, json!([cause]));
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! The log as a stream: server-sent events and lines of JSON.
 
 use reqwest::{Method, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::event::{history, text};
-use crate::harness::{Client, PATIENCE, TestApp, id};
+use crate::harness::{Client, PATIENCE, Server, TestApp, id};
 
 /// A body that arrives piece by piece.
 struct Stream {
@@ -192,6 +192,55 @@ async fn streams_end_when_the_server_stops() {
     assert_eq!(live.frame().await, None);
     assert!(following.rest().await.is_empty());
     assert!(app.server.ended().await.success());
+}
+
+/// A key that reads the log, and its path.
+async fn reader(app: &TestApp) -> (Client, String) {
+    let reader = app.actor("service", &["events:read"]).await;
+    let keys = app.alice.pages("/v1/api-keys?limit=1").await;
+    let path = format!("/v1/api-keys/{}", id(&keys[0][0]));
+    (reader, path)
+}
+
+#[tokio::test]
+async fn streams_end_when_their_key_is_revoked_on_whichever_server() {
+    let app = TestApp::start().await;
+    let second = Server::start(&app.database_url, &[]).await;
+    let (reader, path) = reader(&app).await;
+    let mut streams = vec![];
+    for reader in [reader.clone(), reader.at(&second.url)] {
+        let mut live = Stream::live(&reader, "type=product.*", &[]).await;
+        let mut following = Stream::lines(&reader, "type=product.*&follow=true").await;
+        let first = live.frames(1).await.remove(0);
+        assert_eq!(following.line().await, Some(first));
+        streams.push((live, following));
+    }
+    let mut others = Stream::live(&app.alice, "type=note.*", &[]).await;
+    app.alice.delete(&path).await.expect(200);
+    for (mut live, following) in streams {
+        assert_eq!(live.frame().await, None);
+        assert!(following.rest().await.is_empty());
+    }
+    let workspace_id = app.alice.workspace().await;
+    app.alice.note(workspace_id, "Tea", "").await;
+    assert_eq!(others.frames(1).await[0]["type"], "note.created");
+}
+
+#[tokio::test]
+async fn a_stream_of_a_rotated_key_ends_with_the_overlap_and_its_successor_reads_on() {
+    let app = TestApp::start().await;
+    let (old, path) = reader(&app).await;
+    let mut before = Stream::live(&old, "type=note.*", &[]).await;
+    let body = json!({"overlap_seconds": 2});
+    let rotated = app.alice.post(&format!("{path}/rotate"), body).await;
+    let new = Client::new(&old.url, &text(&rotated.expect(200)["key"]));
+    let mut after = Stream::live(&new, "type=note.*", &[]).await;
+    let workspace_id = app.alice.workspace().await;
+    app.alice.note(workspace_id, "During", "").await;
+    assert_eq!(before.frames(1).await, after.frames(1).await);
+    assert_eq!(before.frame().await, None);
+    app.alice.note(workspace_id, "After", "").await;
+    assert_eq!(after.frames(1).await[0]["data"]["title"], "After");
 }
 
 #[tokio::test]

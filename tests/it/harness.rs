@@ -16,6 +16,9 @@ pub const DAYBOOK: &str = env!("CARGO_BIN_EXE_daybook");
 /// The same root secret for every server of a test, so that several can share a database.
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// The operator's own product.
+pub const OPERATOR: Uuid = Uuid::nil();
+
 /// Longest time that anything is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 

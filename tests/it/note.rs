@@ -474,8 +474,8 @@ async fn members_read_owners_and_editors_write_and_strangers_see_nothing() {
     assert_eq!(types(&notes), ["note.created"]);
     assert_eq!(
         app.alice.head().await,
-        head + 3 + 2,
-        "three keys, two members"
+        head + 3 * 2 + 2,
+        "three actors with a key each, two members"
     );
 
     let editor = app.actor("person", &["*"]).await;

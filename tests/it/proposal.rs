@@ -380,6 +380,48 @@ async fn nobody_approves_their_own_proposal() {
 }
 
 #[tokio::test]
+async fn programs_decide_nothing_whatever_their_role() {
+    let cast = Cast::assemble().await;
+    let note = cast.note("Tea").await;
+    let proposal = cast.retitle(&note, "Green tea").await;
+    for (kind, role) in [
+        ("agent", "owner"),
+        ("agent", "editor"),
+        ("service", "owner"),
+    ] {
+        let program = cast.app.actor(kind, &["*"]).await;
+        cast.app
+            .alice
+            .admit(cast.workspace_id, &program, role)
+            .await;
+        for answer in [
+            approve(&program, &proposal).await,
+            reject(&program, &proposal).await,
+        ] {
+            answer.expect_problem(422, "proposal_needs_person");
+        }
+    }
+    assert_eq!(cast.agent.get(&at(&proposal)).await.expect(200), proposal);
+    assert_eq!(cast.now(&note).await, note);
+    let applied = approve(&cast.editor, &proposal).await.expect(200);
+    assert_eq!(applied["status"], "applied");
+}
+
+#[tokio::test]
+async fn whoever_proposed_it_withdraws_it_rather_than_rejecting_it() {
+    let cast = Cast::assemble().await;
+    let note = cast.note("Tea").await;
+    let alice = &cast.app.alice;
+    let actions = json!([retitle(&note, "Green tea")]);
+    let proposal = alice.post("/v1/proposals", cast.draft(actions)).await;
+    let proposal = proposal.expect(201);
+    let own = reject(alice, &proposal).await;
+    own.expect_problem(422, "proposal_self_rejection");
+    let withdrawn = withdraw(alice, &proposal).await.expect(200);
+    assert_eq!(withdrawn["status"], "withdrawn");
+}
+
+#[tokio::test]
 async fn an_approver_may_edit_the_actions_first() {
     let cast = Cast::assemble().await;
     let note = cast.note("Tea").await;

@@ -157,6 +157,41 @@ async fn members_join_change_roles_and_leave() {
 }
 
 #[tokio::test]
+async fn only_actors_of_the_product_become_members() {
+    let app = TestApp::start().await;
+    let workspace = open(&app.alice, "Research").await;
+    let bob = app.actor("person", &["*"]).await;
+    let stranger = app.stranger().await;
+    for nobody in [Uuid::now_v7(), Uuid::nil(), stranger.actor_id] {
+        let path = format!("{}/members/{nobody}", at(&workspace));
+        for role in ["owner", "viewer"] {
+            let body = json!({"role": role});
+            let answer = app.alice.put(&path, body.clone()).await;
+            answer.expect_problem(422, "workspace_actor_unknown");
+            // Whoever is not let in cannot try out who there is.
+            let answer = bob.put(&path, body).await;
+            answer.expect_problem(404, "workspace_not_found");
+        }
+    }
+    let unchanged = app.alice.get(&at(&workspace)).await.expect(200);
+    assert_eq!(unchanged, workspace);
+    // And so nobody is left alone with an owner who is not there.
+    let left = app.alice.delete(&member(&workspace, &app.alice)).await;
+    left.expect_problem(422, "workspace_last_owner");
+    app.alice.admit(id(&workspace), &bob, "owner").await;
+}
+
+#[tokio::test]
+async fn the_operator_opens_no_workspace() {
+    let app = TestApp::start().await;
+    let head = app.operator.head().await;
+    let body = json!({"name": "Nowhere"});
+    let answer = app.operator.post("/v1/workspaces", body).await;
+    answer.expect_problem(422, "workspace_needs_product");
+    assert_eq!(app.operator.head().await, head);
+}
+
+#[tokio::test]
 async fn only_owners_manage_a_workspace_and_everybody_may_leave_it() {
     let app = TestApp::start().await;
     let workspace = open(&app.alice, "Research").await;

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use commands::On;
 use commands::identity::api_key::{Issue, Rotate};
 use domain::identity::api_key::{ApiKey, ApiKeyCommand};
+use domain::identity::product::OPERATOR;
 use domain::{Actor, ActorKind};
 use projections::identity::api_key::{ApiKeyContent, ApiKeys};
 use projections::{Facts, List, Row, Where};
@@ -21,7 +22,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 use crate::query::{Page, Params, Path, Read};
 
 /// How long a rotated key goes on working, if not said otherwise: a day.
@@ -40,7 +41,7 @@ pub fn routes() -> OpenApiRouter<App> {
 struct NewApiKey {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// For which product; only the operator names another than their own.
+    /// For which product: the operator says it, everybody else's is their own.
     product_id: Option<Uuid>,
     actor: NewActor,
     /// `<context>:read`, `<context>:write`, or `*`.
@@ -53,7 +54,7 @@ struct NewApiKey {
 #[serde(deny_unknown_fields)]
 struct NewActor {
     kind: ActorKind,
-    /// A new actor, if not given.
+    /// A new actor, if not given. Only the operator names another than themselves.
     id: Option<Uuid>,
 }
 
@@ -126,21 +127,28 @@ async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Re
     let caller = command.caller;
     caller.require("api_keys:write")?;
     let mut request = command.request;
-    if let Some(product_id) = command.body.product_id {
-        if product_id != caller.product_id && !caller.is_operator() {
-            return Err(Problem::not_found("product"));
+    request.product_id = match command.body.product_id {
+        Some(id) if id == caller.product_id || caller.is_operator() => id,
+        Some(_) => return Err(Problem::not_found("product")),
+        None if caller.is_operator() => {
+            return Err(Problem::invalid(vec![FieldError {
+                pointer: "/product_id".into(),
+                detail: format!("must name a product; {OPERATOR} for another key of the operator"),
+            }]));
         }
-        request.product_id = product_id;
-    }
+        None => caller.product_id,
+    };
+    let named = command.body.actor.id;
     let issue = Issue {
         id: Uuid::now_v7(),
         name: command.body.name,
         actor: Actor {
             kind: command.body.actor.kind,
-            id: command.body.actor.id.unwrap_or_else(Uuid::now_v7),
+            id: named.unwrap_or_else(Uuid::now_v7),
         },
+        named: named.is_some(),
         scopes: command.body.scopes,
-        issuer_scopes: caller.scopes.as_ref().clone(),
+        issuer: caller.issuer(),
         secrets: app.secrets.clone(),
     };
     app.run_as::<ApiKeys, _>(&request, &issue, StatusCode::CREATED, |row| {
@@ -163,7 +171,7 @@ async fn rotate(
     let rotate = Rotate {
         id,
         overlap: TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX),
-        issuer_scopes: command.caller.scopes.as_ref().clone(),
+        issuer: command.caller.issuer(),
         secrets: app.secrets.clone(),
     };
     let response = app
@@ -186,7 +194,9 @@ async fn revoke(
     app.reach(&mut command, id).await?;
     let revoke = On::<ApiKey> {
         id,
-        command: ApiKeyCommand::Revoke,
+        command: ApiKeyCommand::Revoke {
+            issuer: command.caller.issuer(),
+        },
     };
     let response = app
         .run_as::<ApiKeys, _>(&command.request, &revoke, StatusCode::OK, ApiKeyView::from)

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use commands::On;
+use commands::knowledge::workspace::SetMember;
 use domain::knowledge::workspace::{Role, Workspace, WorkspaceCommand};
 use projections::knowledge::workspace::{WorkspaceContent, Workspaces};
 use projections::{List, Row, Where};
@@ -46,10 +47,18 @@ const fn on(id: Uuid, command: WorkspaceCommand) -> On<Workspace> {
     On { id, command }
 }
 
-/// Opens a workspace; the caller is its owner.
+/// Opens a workspace; the caller is its owner. The operator has no product to open one in.
 #[utoipa::path(post, path = "/workspaces", tag = "workspaces", request_body = Named,
     responses((status = 201, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
 async fn create(State(app): State<App>, command: Command<Named>) -> Result<Response, Problem> {
+    command.caller.require("workspaces:write")?;
+    if command.caller.is_operator() {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "workspace_needs_product",
+            "a workspace belongs to a product that people work with; open it with a key of that product",
+        ));
+    }
     let name = command.body.name;
     let create = on(Uuid::now_v7(), WorkspaceCommand::Create { name });
     app.run::<Workspaces>(&command.request, &create, StatusCode::CREATED)
@@ -84,7 +93,7 @@ async fn archive(
         .await
 }
 
-/// Makes an actor a member, or gives them another role.
+/// Makes an actor of the product a member, or gives them another role.
 #[utoipa::path(put, path = "/workspaces/{id}/members/{actor_id}", tag = "workspaces",
     params(("id" = Uuid, Path), ("actor_id" = Uuid, Path)), request_body = Membership,
     responses((status = 200, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
@@ -93,8 +102,11 @@ async fn set_member(
     Path((id, actor_id)): Path<(Uuid, Uuid)>,
     command: Command<Membership>,
 ) -> Result<Response, Problem> {
-    let role = command.body.role;
-    let set = on(id, WorkspaceCommand::SetMember { actor_id, role });
+    let set = SetMember {
+        id,
+        actor_id,
+        role: command.body.role,
+    };
     app.run::<Workspaces>(&command.request, &set, StatusCode::OK)
         .await
 }

@@ -1,10 +1,8 @@
-//! The log itself: in pages, as a stream of lines, live, and as a tree of causes.
+//! The log itself: in pages, as a stream of lines, and live.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -22,23 +20,22 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::causation;
 use crate::App;
 use crate::answer;
 use crate::caller::Caller;
 use crate::problem::Problem;
-use crate::query::{self, Params, Path, Read, invalid_parameter};
+use crate::query::{self, Params, Read, invalid_parameter};
 
 /// Events that are read at a time while streaming.
 const CHUNK: usize = 1_000;
 /// Payload bytes after which a page ends before it is full.
 const PAGE_BYTES: usize = 8 << 20;
-/// Levels of effects in a tree: most JSON parsers stop at 128 levels, and each of these takes two.
-const DEEPEST: usize = 50;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(causation))
+        .merge(causation::routes())
 }
 
 /// Which events.
@@ -153,7 +150,8 @@ struct EventPage {
 }
 
 /// The log: JSON in pages; with `Accept: text/event-stream` live as server-sent events, `Last-Event-ID` going on
-/// where the connection broke; with `Accept: application/x-ndjson` as a stream of lines.
+/// where the connection broke; with `Accept: application/x-ndjson` as a stream of lines. A stream ends when its key
+/// stops working.
 #[utoipa::path(get, path = "/events", tag = "events", params(Which), responses((status = 200, content(
         (EventPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson")))),
     security(("api_key" = ["events:read"])))]
@@ -171,12 +169,16 @@ async fn list(
     let accepts = |media: &str| accept.is_some_and(|accept| accept.contains(media));
     if accepts("text/event-stream") {
         let after = last_event_id(&headers)?.unwrap_or(after);
-        let events = live(&app, after, filter).take(which.limit.unwrap_or(usize::MAX));
+        let events = subscribe(app.store.clone(), after, filter)
+            .take(which.limit.unwrap_or(usize::MAX))
+            .take_until(cut(&app, read.caller));
         return Ok(server_sent(events));
     }
     if accepts("application/x-ndjson") {
         let end = (!which.follow.unwrap_or(false)).then(|| app.head());
-        return Ok(lines(&app, after, filter, which.limit, end));
+        let lines = lines(&app, after, filter, which.limit, end).take_until(cut(&app, read.caller));
+        let body = Body::from_stream(lines);
+        return Ok(([(CONTENT_TYPE, "application/x-ndjson")], body).into_response());
     }
     let limit = query::limit(which.limit, 100, 1_000)?;
     let head = app.head();
@@ -185,7 +187,7 @@ async fn list(
 }
 
 /// Waits until this node knows of a position that another has given out.
-async fn await_head(app: &App, wanted: Position) -> Result<(), Problem> {
+pub(super) async fn await_head(app: &App, wanted: Position) -> Result<(), Problem> {
     let mut head = app.store.head();
     tokio::time::timeout(
         Duration::from_secs(5),
@@ -251,14 +253,15 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
         .transpose()
 }
 
-/// Everything after a position, without end; ends when the server stops.
-fn live(
-    app: &App,
-    after: Position,
-    filter: Filter,
-) -> impl Stream<Item = Result<Recorded, ReadError>> + Send + use<> {
-    let shutdown = app.shutdown.clone();
-    subscribe(app.store.clone(), after, filter).take_until(shutdown.cancelled_owned())
+/// Returns when a stream has to end: the server stops, or the reader's key no longer works.
+fn cut(app: &App, reader: Caller) -> impl Future<Output = ()> + Send + use<> {
+    let (shutdown, keyring) = (app.shutdown.clone(), app.keyring.clone());
+    async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = keyring.refuses(&reader) => {}
+        }
+    }
 }
 
 fn server_sent(
@@ -283,11 +286,10 @@ fn lines(
     filter: Filter,
     limit: Option<usize>,
     end: Option<Position>,
-) -> Response {
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
     let store = app.store.clone();
-    let shutdown = app.shutdown.clone();
     let mut head = store.head();
-    let stream = async_stream::stream! {
+    async_stream::stream! {
         let mut after = after;
         let mut left = limit.unwrap_or(usize::MAX);
         while left > 0 {
@@ -314,9 +316,7 @@ fn lines(
                 return;
             }
         }
-    };
-    let body = Body::from_stream(stream.take_until(shutdown.cancelled_owned()));
-    ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+    }
 }
 
 fn text<'a>(events: impl Iterator<Item = &'a Recorded>) -> Bytes {
@@ -328,96 +328,4 @@ fn text<'a>(events: impl Iterator<Item = &'a Recorded>) -> Bytes {
         }
     }
     text.into()
-}
-
-/// An event with what caused it and what it caused.
-#[derive(Serialize, ToSchema)]
-struct Causation {
-    #[schema(value_type = Event)]
-    event: Recorded,
-    /// What caused it, the nearest first.
-    #[schema(value_type = Vec<Event>)]
-    causes: Vec<Recorded>,
-    /// What it caused, fifty levels deep; ask for the last of them to see on.
-    effects: Vec<Effect>,
-}
-
-/// An event that another caused, with what it caused itself.
-#[derive(Serialize, ToSchema)]
-struct Effect {
-    #[schema(value_type = Event)]
-    event: Recorded,
-    #[schema(no_recursion)]
-    effects: Vec<Self>,
-}
-
-/// What caused an event, and what it caused, as a tree.
-#[utoipa::path(get, path = "/events/{event_id}/causation", tag = "events", params(("event_id" = Uuid, Path)),
-    responses((status = 200, body = Causation)), security(("api_key" = ["events:read"])))]
-async fn causation(
-    State(app): State<App>,
-    read: Read,
-    Path(event_id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    read.caller.require("events:read")?;
-    await_head(&app, read.min_position).await?;
-    let visible = |event: &Recorded| {
-        let own = read.caller.viewer().product_id;
-        own.is_none_or(|own| own == event.product_id)
-    };
-    let event = app
-        .store
-        .find(event_id)
-        .await?
-        .filter(visible)
-        .ok_or_else(|| Problem::not_found("event"))?;
-    let family = family(&app, &event).await?;
-    let mut by_id: HashMap<Uuid, &Recorded> = family.iter().map(|e| (e.event_id, e)).collect();
-    let mut causes: Vec<Recorded> = Vec::new();
-    let mut cause = event.causation_id;
-    // A client names causes itself: what was found is taken out, so that a circle ends where it closes.
-    by_id.remove(&event.event_id);
-    while let Some(found) = cause.and_then(|id| by_id.remove(&id)) {
-        causes.push(found.clone());
-        cause = found.causation_id;
-    }
-    let mut by_cause: HashMap<Uuid, Vec<Recorded>> = HashMap::new();
-    for event in family {
-        if let Some(cause) = event.causation_id {
-            by_cause.entry(cause).or_default().push(event);
-        }
-    }
-    let tree = Causation {
-        effects: effects(event.event_id, DEEPEST, &mut by_cause),
-        event,
-        causes,
-    };
-    Ok(answer::at(Json(tree).into_response(), app.head()))
-}
-
-/// Takes the effects out of the map, so that every event stands in the tree once.
-fn effects(of: Uuid, depth: usize, by_cause: &mut HashMap<Uuid, Vec<Recorded>>) -> Vec<Effect> {
-    let Some(deeper) = depth.checked_sub(1) else {
-        return vec![];
-    };
-    by_cause
-        .remove(&of)
-        .unwrap_or_default()
-        .into_iter()
-        .map(|event| Effect {
-            effects: effects(event.event_id, deeper, by_cause),
-            event,
-        })
-        .collect()
-}
-
-/// Everything with the same correlation id, up to a bound.
-async fn family(app: &App, event: &Recorded) -> Result<Vec<Recorded>, Problem> {
-    const MOST: usize = 10_000;
-    let filter = Filter {
-        products: vec![event.product_id],
-        correlation_id: Some(event.correlation_id),
-        ..Filter::default()
-    };
-    Ok(app.store.read_all(0, &filter, MOST).await?.events)
 }

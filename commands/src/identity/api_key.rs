@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::identity::api_key::{ApiKey, ApiKeyCommand};
+use domain::identity::actor::{ActorCommand, ActorRefusal, KnownActor};
+use domain::identity::api_key::{ApiKey, ApiKeyCommand, Issuer};
 use domain::identity::product::{OPERATOR, Product, ProductRefusal};
 use domain::{Actor, Aggregate, StreamId};
 use uuid::Uuid;
@@ -16,9 +17,10 @@ pub struct Issue {
     pub id: Uuid,
     pub name: String,
     pub actor: Actor,
+    /// The issuer says who the actor is; otherwise it is a new one.
+    pub named: bool,
     pub scopes: BTreeSet<String>,
-    /// What the issuer's own key holds.
-    pub issuer_scopes: BTreeSet<String>,
+    pub issuer: Issuer,
     pub secrets: Secrets,
 }
 
@@ -44,11 +46,20 @@ impl Handler for Issue {
         let command = ApiKeyCommand::Issue {
             name: self.name.clone(),
             actor: self.actor,
+            named: self.named,
             scopes: self.scopes.clone(),
             sha256: sha256_hex(&self.secrets.api_key(self.id, 0)),
-            issuer_scopes: self.issuer_scopes.clone(),
+            issuer: self.issuer.clone(),
         };
+        // First whether the issuer may: whoever may not learns nothing of the actor.
         book.decide::<ApiKey>(self.id, command).await?;
+        let owner = book.load::<KnownActor>(self.actor.id).await?.product_id;
+        if owner.is_some_and(|owner| owner != product_id) {
+            return Err(CommandError::refused(ActorRefusal::Elsewhere));
+        }
+        let kind = self.actor.kind;
+        book.decide::<KnownActor>(self.actor.id, ActorCommand::Register { kind })
+            .await?;
         Ok(())
     }
 }
@@ -58,7 +69,7 @@ pub struct Rotate {
     pub id: Uuid,
     /// How long the old key goes on working.
     pub overlap: TimeDelta,
-    pub issuer_scopes: BTreeSet<String>,
+    pub issuer: Issuer,
     pub secrets: Secrets,
 }
 
@@ -82,7 +93,7 @@ impl Handler for Rotate {
         let command = ApiKeyCommand::Rotate {
             sha256: sha256_hex(&self.secrets.api_key(self.id, generation)),
             overlap: self.overlap,
-            issuer_scopes: self.issuer_scopes.clone(),
+            issuer: self.issuer.clone(),
         };
         book.decide::<ApiKey>(self.id, command).await?;
         Ok(())

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::agents::action::{self, Action};
 use crate::knowledge::workspace::Permission;
-use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
+use crate::{Actor, ActorKind, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
 
 /// A note that stood in the way of an approved proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -118,6 +118,12 @@ pub enum ProposalRefusal {
     /// Four eyes.
     #[error("nobody approves their own proposal; ask another member")]
     SelfApproval,
+    /// A rejection is somebody else's, too.
+    #[error("nobody rejects their own proposal; withdraw it instead")]
+    SelfRejection,
+    /// Programs propose, whatever their role; people decide.
+    #[error("only a person decides a proposal; this key is that of an agent or a service")]
+    NeedsPerson,
     /// Only its proposer takes it back.
     #[error("only the proposer can withdraw a proposal; reject it instead")]
     NotProposer,
@@ -149,6 +155,8 @@ impl Refusal for ProposalRefusal {
             Self::NotProposer => Class::Forbidden,
             Self::Expired
             | Self::SelfApproval
+            | Self::SelfRejection
+            | Self::NeedsPerson
             | Self::NoteUnavailable { .. }
             | Self::NoSuchVersion { .. } => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
@@ -215,6 +223,7 @@ impl Submission {
                 },
             ) => self.approve(actions_hash, comment, edited_actions, at)?,
             (Stage::Pending, ProposalCommand::Reject { reason }) => {
+                self.require_other_person(at, ProposalRefusal::SelfRejection)?;
                 let mut violations = Violations::default();
                 violations.require_length(&reason, 1, 10_000, "/reason");
                 violations.into_result()?;
@@ -238,6 +247,21 @@ impl Submission {
         Ok(vec![event])
     }
 
+    /// Four eyes, two of them human.
+    fn require_other_person(
+        &self,
+        at: &Moment,
+        own: ProposalRefusal,
+    ) -> Result<(), ProposalRefusal> {
+        if self.proposer.id == at.actor.id {
+            return Err(own);
+        }
+        match at.actor.kind {
+            ActorKind::Person => Ok(()),
+            ActorKind::Agent | ActorKind::Service => Err(ProposalRefusal::NeedsPerson),
+        }
+    }
+
     fn approve(
         &self,
         actions_hash: String,
@@ -245,9 +269,7 @@ impl Submission {
         edited_actions: Option<Vec<Action>>,
         at: &Moment,
     ) -> Result<ProposalEvent, ProposalRefusal> {
-        if self.proposer.id == at.actor.id {
-            return Err(ProposalRefusal::SelfApproval);
-        }
+        self.require_other_person(at, ProposalRefusal::SelfApproval)?;
         if self.draft.expires_at.is_some_and(|end| end <= at.now) {
             return Err(ProposalRefusal::Expired);
         }
@@ -290,6 +312,7 @@ impl Proposal {
 impl Aggregate for Proposal {
     const CATEGORY: &'static str = "proposal";
     const CONTEXT: &'static str = "proposals";
+    const CHAINED: bool = true;
     type Command = ProposalCommand;
     type Event = ProposalEvent;
     type Refusal = ProposalRefusal;

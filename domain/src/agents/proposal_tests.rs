@@ -149,6 +149,28 @@ fn another_key_of_the_same_actor_is_still_the_same_actor() {
 }
 
 #[test]
+fn only_a_person_decides_it() {
+    for kind in [ActorKind::Agent, ActorKind::Service] {
+        let program = Actor {
+            kind,
+            id: Uuid::from_u128(3),
+        };
+        for decide in [approve(), reject()] {
+            given::<Proposal>([submitted_by(AGENT)])
+                .when_by(program, decide)
+                .then_refused(ProposalRefusal::NeedsPerson);
+        }
+    }
+}
+
+#[test]
+fn its_proposer_withdraws_it_rather_than_rejecting_it() {
+    given::<Proposal>([submitted_by(PERSON)])
+        .when_by(PERSON, reject())
+        .then_refused(ProposalRefusal::SelfRejection);
+}
+
+#[test]
 fn an_approval_of_other_actions_is_refused() {
     given::<Proposal>([submitted_by(AGENT)])
         .when(ProposalCommand::Approve {

@@ -23,24 +23,35 @@ events! {
     }
 }
 
+/// Whoever issues, rotates or revokes a key, as their own key has it.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    pub is_operator: bool,
+    pub scopes: BTreeSet<String>,
+}
+
 #[derive(Debug, Clone, strum::AsRefStr)]
 #[strum(prefix = "api_key.", serialize_all = "snake_case")]
 pub enum ApiKeyCommand {
     Issue {
         name: String,
         actor: Actor,
+        /// The issuer says who the actor is; otherwise it is a new one.
+        named: bool,
         scopes: BTreeSet<String>,
         sha256: String,
-        /// What the issuer holds: nobody gives what they do not have.
-        issuer_scopes: BTreeSet<String>,
+        /// Nobody gives scopes that they do not have.
+        issuer: Issuer,
     },
     Rotate {
         sha256: String,
         overlap: TimeDelta,
         /// A new key carries the old one's scopes, so whoever rotates it must hold them.
-        issuer_scopes: BTreeSet<String>,
+        issuer: Issuer,
     },
-    Revoke,
+    Revoke {
+        issuer: Issuer,
+    },
 }
 
 /// Why a command on an API key is refused.
@@ -57,8 +68,13 @@ pub enum ApiKeyRefusal {
     #[error("the API key is revoked; issue a new one")]
     Revoked,
     /// The issuer's own key lacks a scope.
-    #[error("you cannot give the scope {0}: your own key does not have it")]
+    #[error("only a key with the scope {0} can give it or take it away; yours does not have it")]
     ScopeNotHeld(String),
+    /// Whoever could get a key of another actor could act as two: their own eyes and the other's.
+    #[error(
+        "a key is for yourself, with your own kind, or for a new actor; leave actor.id out, or ask the operator"
+    )]
+    ActorNotYours,
     /// The command is malformed.
     #[error("{0}")]
     Invalid(#[from] Violations),
@@ -70,7 +86,7 @@ impl Refusal for ApiKeyRefusal {
             Self::NotFound => Class::Absent,
             Self::Exists => Class::Conflict,
             Self::Revoked => Class::Rule,
-            Self::ScopeNotHeld(_) => Class::Forbidden,
+            Self::ScopeNotHeld(_) | Self::ActorNotYours => Class::Forbidden,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
@@ -152,13 +168,17 @@ impl Aggregate for ApiKey {
                 ApiKeyCommand::Issue {
                     name,
                     actor,
+                    named,
                     scopes,
                     sha256,
-                    issuer_scopes,
+                    issuer,
                 },
             ) => {
                 check(&name, actor, &scopes)?;
-                require_held(&scopes, &issuer_scopes)?;
+                if named && actor != at.actor && !issuer.is_operator {
+                    return Err(ApiKeyRefusal::ActorNotYours);
+                }
+                issuer.require(&scopes)?;
                 Ok(vec![ApiKeyEvent::Issued {
                     name,
                     actor,
@@ -167,7 +187,7 @@ impl Aggregate for ApiKey {
                 }])
             }
             (_, ApiKeyCommand::Issue { .. }) => Err(ApiKeyRefusal::Exists),
-            (Self::Absent, ApiKeyCommand::Rotate { .. } | ApiKeyCommand::Revoke) => {
+            (Self::Absent, ApiKeyCommand::Rotate { .. } | ApiKeyCommand::Revoke { .. }) => {
                 Err(ApiKeyRefusal::NotFound)
             }
             (
@@ -175,10 +195,10 @@ impl Aggregate for ApiKey {
                 ApiKeyCommand::Rotate {
                     sha256,
                     overlap,
-                    issuer_scopes,
+                    issuer,
                 },
             ) => {
-                require_held(&grant.scopes, &issuer_scopes)?;
+                issuer.require(&grant.scopes)?;
                 let mut violations = Violations::default();
                 violations.require_overlap(overlap);
                 violations.into_result()?;
@@ -188,9 +208,27 @@ impl Aggregate for ApiKey {
                 }])
             }
             (Self::Revoked(_), ApiKeyCommand::Rotate { .. }) => Err(ApiKeyRefusal::Revoked),
-            (Self::Active(_), ApiKeyCommand::Revoke) => Ok(vec![ApiKeyEvent::Revoked {}]),
-            (Self::Revoked(_), ApiKeyCommand::Revoke) => Ok(vec![]),
+            (Self::Active(grant) | Self::Revoked(grant), ApiKeyCommand::Revoke { issuer }) => {
+                if grant.actor.id != at.actor.id && !issuer.is_operator {
+                    issuer.require(&grant.scopes)?;
+                }
+                Ok(match self {
+                    Self::Active(_) => vec![ApiKeyEvent::Revoked {}],
+                    Self::Absent | Self::Revoked(_) => vec![],
+                })
+            }
         }
+    }
+}
+
+impl Issuer {
+    fn require(&self, scopes: &BTreeSet<String>) -> Result<(), ApiKeyRefusal> {
+        scopes
+            .iter()
+            .find(|scope| !scope::grants(&self.scopes, scope))
+            .map_or(Ok(()), |scope| {
+                Err(ApiKeyRefusal::ScopeNotHeld(scope.clone()))
+            })
     }
 }
 
@@ -220,149 +258,6 @@ fn check(name: &str, actor: Actor, scopes: &BTreeSet<String>) -> Result<(), Viol
     violations.into_result()
 }
 
-fn require_held(
-    scopes: &BTreeSet<String>,
-    issuer_scopes: &BTreeSet<String>,
-) -> Result<(), ApiKeyRefusal> {
-    scopes
-        .iter()
-        .find(|scope| !scope::grants(issuer_scopes, scope))
-        .map_or(Ok(()), |scope| {
-            Err(ApiKeyRefusal::ScopeNotHeld(scope.clone()))
-        })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{AGENT, given, noon};
-
-    fn scopes(scopes: &[&str]) -> BTreeSet<String> {
-        scopes.iter().map(ToString::to_string).collect()
-    }
-
-    fn issue(name: &str, wanted: &[&str], held: &[&str]) -> ApiKeyCommand {
-        ApiKeyCommand::Issue {
-            name: name.into(),
-            actor: AGENT,
-            scopes: scopes(wanted),
-            sha256: "aa".into(),
-            issuer_scopes: scopes(held),
-        }
-    }
-
-    fn issued() -> ApiKeyEvent {
-        ApiKeyEvent::Issued {
-            name: "scribe".into(),
-            actor: AGENT,
-            scopes: scopes(&["notes:read"]),
-            sha256: "aa".into(),
-        }
-    }
-
-    fn rotate(overlap: TimeDelta) -> ApiKeyCommand {
-        ApiKeyCommand::Rotate {
-            sha256: "bb".into(),
-            overlap,
-            issuer_scopes: scopes(&["*"]),
-        }
-    }
-
-    #[test]
-    fn it_is_issued_with_scopes_that_the_issuer_holds() {
-        for held in [["notes:read"], ["*"]] {
-            given::<ApiKey>([])
-                .when(issue("scribe", &["notes:read"], &held))
-                .then([issued()]);
-        }
-    }
-
-    #[test]
-    fn nobody_gives_a_scope_that_they_do_not_hold() {
-        for wanted in ["notes:write", "*"] {
-            given::<ApiKey>([])
-                .when(issue("scribe", &[wanted], &["notes:read"]))
-                .then_refused(ApiKeyRefusal::ScopeNotHeld(wanted.into()));
-        }
-    }
-
-    #[test]
-    fn rotating_a_key_gives_its_scopes_and_so_needs_them() {
-        given::<ApiKey>([issued()])
-            .when(ApiKeyCommand::Rotate {
-                sha256: "bb".into(),
-                overlap: TimeDelta::zero(),
-                issuer_scopes: scopes(&["api_keys:write"]),
-            })
-            .then_refused(ApiKeyRefusal::ScopeNotHeld("notes:read".into()));
-    }
-
-    #[test]
-    fn every_field_at_fault_is_named() {
-        given::<ApiKey>([])
-            .when(issue("", &["notes:fly"], &["*"]))
-            .then_invalid(&["/name", "/scopes"]);
-        given::<ApiKey>([])
-            .when(issue("a", &[], &["*"]))
-            .then_invalid(&["/scopes"]);
-    }
-
-    #[test]
-    fn nobody_speaks_as_daybook_itself() {
-        let mut command = issue("scribe", &["notes:read"], &["*"]);
-        if let ApiKeyCommand::Issue { actor, .. } = &mut command {
-            *actor = Actor::SYSTEM;
-        }
-        given::<ApiKey>([])
-            .when(command)
-            .then_invalid(&["/actor/id"]);
-    }
-
-    #[test]
-    fn an_id_is_used_once() {
-        given::<ApiKey>([issued()])
-            .when(issue("scribe", &["notes:read"], &["*"]))
-            .then_refused(ApiKeyRefusal::Exists);
-    }
-
-    #[test]
-    fn a_rotated_key_works_a_little_longer() {
-        given::<ApiKey>([issued()])
-            .when(rotate(TimeDelta::hours(1)))
-            .then([ApiKeyEvent::Rotated {
-                sha256: "bb".into(),
-                previous_valid_until: noon() + TimeDelta::hours(1),
-            }]);
-    }
-
-    #[test]
-    fn the_overlap_is_bounded() {
-        for overlap in [TimeDelta::days(31), TimeDelta::seconds(-1)] {
-            given::<ApiKey>([issued()])
-                .when(rotate(overlap))
-                .then_invalid(&["/overlap_seconds"]);
-        }
-    }
-
-    #[test]
-    fn it_is_revoked_once_and_for_good() {
-        given::<ApiKey>([issued()])
-            .when(ApiKeyCommand::Revoke)
-            .then([ApiKeyEvent::Revoked {}]);
-        given::<ApiKey>([issued(), ApiKeyEvent::Revoked {}])
-            .when(ApiKeyCommand::Revoke)
-            .then_nothing();
-        given::<ApiKey>([issued(), ApiKeyEvent::Revoked {}])
-            .when(rotate(TimeDelta::zero()))
-            .then_refused(ApiKeyRefusal::Revoked);
-    }
-
-    #[test]
-    fn one_that_was_never_issued_is_not_found() {
-        for command in [ApiKeyCommand::Revoke, rotate(TimeDelta::zero())] {
-            given::<ApiKey>([])
-                .when(command)
-                .then_refused(ApiKeyRefusal::NotFound);
-        }
-    }
-}
+#[path = "api_key_tests.rs"]
+mod tests;

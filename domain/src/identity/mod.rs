@@ -1,5 +1,6 @@
-//! Who may call: products (tenants) and their keys.
+//! Who may call: products (tenants), their actors, and the keys of these.
 
+pub mod actor;
 pub mod api_key;
 pub mod product;
 pub mod scope;

@@ -88,6 +88,9 @@ pub enum WorkspaceRefusal {
     /// A workspace always has an owner.
     #[error("the last owner cannot leave or step down; make another member owner first")]
     LastOwner,
+    /// Nobody of the product: they never had a key.
+    #[error("there is no such actor in this product; issue a key for them first")]
+    ActorUnknown,
     /// The actor to remove is not there.
     #[error("this actor is not a member of the workspace")]
     MemberNotFound,
@@ -102,7 +105,7 @@ impl Refusal for WorkspaceRefusal {
             Self::NotFound | Self::MemberNotFound => Class::Absent,
             Self::Exists => Class::Conflict,
             Self::RoleInsufficient(_) => Class::Forbidden,
-            Self::Archived | Self::LastOwner => Class::Rule,
+            Self::Archived | Self::LastOwner | Self::ActorUnknown => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }

@@ -13,6 +13,7 @@ use crate::agents::action::Action;
 use crate::agents::proposal::{Applied, Conflict, Draft, ProposalEvent};
 use crate::delivery::webhook::{DisableReason, WebhookEvent};
 use crate::delivery::webhook_delivery::DeliveryEvent;
+use crate::identity::actor::ActorEvent;
 use crate::identity::api_key::ApiKeyEvent;
 use crate::identity::product::ProductEvent;
 use crate::knowledge::note::NoteEvent;
@@ -39,9 +40,20 @@ fn time() -> impl Strategy<Value = DateTime<Utc>> {
     any::<i32>().prop_map(|seconds| DateTime::from_timestamp(i64::from(seconds), 1_000).unwrap())
 }
 
+fn kind() -> impl Strategy<Value = ActorKind> {
+    prop::sample::select(vec![
+        ActorKind::Person,
+        ActorKind::Agent,
+        ActorKind::Service,
+    ])
+}
+
 fn actor() -> impl Strategy<Value = Actor> {
-    let kinds = vec![ActorKind::Person, ActorKind::Agent, ActorKind::Service];
-    (prop::sample::select(kinds), id()).prop_map(|(kind, id)| Actor { kind, id })
+    (kind(), id()).prop_map(|(kind, id)| Actor { kind, id })
+}
+
+pub fn known_actor() -> impl Strategy<Value = ActorEvent> {
+    kind().prop_map(|kind| ActorEvent::Registered { kind })
 }
 
 pub fn product() -> impl Strategy<Value = ProductEvent> {

@@ -1,0 +1,163 @@
+//! What caused an event, and what it caused, as a tree.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use store::{Direction, Filter, Recorded};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::event::{Event, await_head};
+use crate::App;
+use crate::answer;
+use crate::problem::Problem;
+use crate::query::{Path, Read};
+
+/// Levels of effects in a tree: most JSON parsers stop at 128 levels, and each of these takes two.
+const DEEPEST: usize = 50;
+/// Events that a tree is made of.
+const MOST: usize = 10_000;
+/// Causes that are looked up one by one.
+const ELSEWHERE: usize = 50;
+/// Later events of its stream in which the answers to an event are looked for.
+const ANSWERS: usize = 1_000;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(causation))
+}
+
+/// An event with what caused it and what it caused.
+#[derive(Serialize, ToSchema)]
+struct Causation {
+    #[schema(value_type = Event)]
+    event: Recorded,
+    /// What caused it, the nearest first.
+    #[schema(value_type = Vec<Event>)]
+    causes: Vec<Recorded>,
+    /// What it caused, fifty levels deep; ask for the last of them to see on.
+    effects: Vec<Effect>,
+}
+
+/// An event that another caused, with what it caused itself.
+#[derive(Serialize, ToSchema)]
+struct Effect {
+    #[schema(value_type = Event)]
+    event: Recorded,
+    #[schema(no_recursion)]
+    effects: Vec<Self>,
+}
+
+/// What caused an event, and what it caused, as a tree.
+#[utoipa::path(get, path = "/events/{event_id}/causation", tag = "events", params(("event_id" = Uuid, Path)),
+    responses((status = 200, body = Causation)), security(("api_key" = ["events:read"])))]
+async fn causation(
+    State(app): State<App>,
+    read: Read,
+    Path(event_id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    read.caller.require("events:read")?;
+    await_head(&app, read.min_position).await?;
+    let visible = |event: &Recorded| {
+        let own = read.caller.viewer().product_id;
+        own.is_none_or(|own| own == event.product_id)
+    };
+    let event = app
+        .store
+        .find(event_id)
+        .await?
+        .filter(visible)
+        .ok_or_else(|| Problem::not_found("event"))?;
+    let family = family(&app, &event).await?;
+    let causes = causes(&app, &event, &family).await?;
+    let mut by_cause: HashMap<Uuid, Vec<Recorded>> = HashMap::new();
+    for event in family {
+        if let Some(cause) = event.causation_id {
+            by_cause.entry(cause).or_default().push(event);
+        }
+    }
+    let tree = Causation {
+        effects: effects(event.event_id, DEEPEST, &mut by_cause),
+        event,
+        causes,
+    };
+    Ok(answer::at(Json(tree).into_response(), app.head()))
+}
+
+/// What led to the event, the nearest first.
+async fn causes(
+    app: &App,
+    event: &Recorded,
+    family: &[Recorded],
+) -> Result<Vec<Recorded>, Problem> {
+    let by_id: HashMap<Uuid, &Recorded> = family.iter().map(|e| (e.event_id, e)).collect();
+    // A client names causes itself: each is followed once, so that a circle ends where it closes.
+    let mut seen = HashSet::from([event.event_id]);
+    let mut causes = Vec::new();
+    let mut elsewhere = 0;
+    let mut next = event.causation_id;
+    while let Some(id) = next.filter(|id| seen.insert(*id)) {
+        let found = match by_id.get(&id) {
+            Some(found) => Some((*found).clone()),
+            // It came in another request, and costs a question of its own.
+            None if elsewhere < ELSEWHERE => {
+                elsewhere += 1;
+                let found = app.store.find(id).await?;
+                found.filter(|cause| cause.product_id == event.product_id)
+            }
+            None => None,
+        };
+        next = found.as_ref().and_then(|cause| cause.causation_id);
+        causes.extend(found);
+    }
+    Ok(causes)
+}
+
+/// Takes the effects out of the map, so that every event stands in the tree once.
+fn effects(of: Uuid, depth: usize, by_cause: &mut HashMap<Uuid, Vec<Recorded>>) -> Vec<Effect> {
+    let Some(deeper) = depth.checked_sub(1) else {
+        return vec![];
+    };
+    by_cause
+        .remove(&of)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|event| Effect {
+            effects: effects(event.event_id, deeper, by_cause),
+            event,
+        })
+        .collect()
+}
+
+/// Everything with the same correlation id, or with that of a request that answered the event in its own stream (who
+/// decides on a proposal does so in a request of their own), up to a bound.
+async fn family(app: &App, event: &Recorded) -> Result<Vec<Recorded>, Problem> {
+    let later = app
+        .store
+        .read_stream(&event.stream, event.version, Direction::Forwards, ANSWERS)
+        .await?;
+    let answers = later
+        .iter()
+        .filter(|later| later.causation_id == Some(event.event_id));
+    let mut asked = HashSet::new();
+    let mut family: Vec<Recorded> = Vec::new();
+    for correlation_id in std::iter::once(event)
+        .chain(answers)
+        .map(|event| event.correlation_id)
+        .filter(|id| asked.insert(*id))
+    {
+        let filter = Filter {
+            products: vec![event.product_id],
+            correlation_id: Some(correlation_id),
+            ..Filter::default()
+        };
+        let left = MOST.saturating_sub(family.len());
+        family.extend(app.store.read_all(0, &filter, left).await?.events);
+    }
+    family.sort_unstable_by_key(|event| event.position);
+    Ok(family)
+}

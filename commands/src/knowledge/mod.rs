@@ -1,0 +1,3 @@
+//! Decisions on workspaces that look at the actors, too.
+
+pub mod workspace;

@@ -1,0 +1,209 @@
+//! Decisions on API keys, as sentences.
+
+use super::*;
+use crate::testing::{AGENT, PERSON, given, noon};
+
+fn scopes(scopes: &[&str]) -> BTreeSet<String> {
+    scopes.iter().map(ToString::to_string).collect()
+}
+
+fn holder_of(held: &[&str]) -> Issuer {
+    Issuer {
+        is_operator: false,
+        scopes: scopes(held),
+    }
+}
+
+fn operator(held: &[&str]) -> Issuer {
+    Issuer {
+        is_operator: true,
+        ..holder_of(held)
+    }
+}
+
+fn issue(name: &str, wanted: &[&str], held: &[&str]) -> ApiKeyCommand {
+    ApiKeyCommand::Issue {
+        name: name.into(),
+        actor: AGENT,
+        named: false,
+        scopes: scopes(wanted),
+        sha256: "aa".into(),
+        issuer: holder_of(held),
+    }
+}
+
+fn issue_named(wanted: Actor, by: Issuer) -> ApiKeyCommand {
+    ApiKeyCommand::Issue {
+        name: "scribe".into(),
+        actor: wanted,
+        named: true,
+        scopes: scopes(&["notes:read"]),
+        sha256: "aa".into(),
+        issuer: by,
+    }
+}
+
+fn revoke(held: &[&str]) -> ApiKeyCommand {
+    ApiKeyCommand::Revoke {
+        issuer: holder_of(held),
+    }
+}
+
+fn issued() -> ApiKeyEvent {
+    ApiKeyEvent::Issued {
+        name: "scribe".into(),
+        actor: AGENT,
+        scopes: scopes(&["notes:read"]),
+        sha256: "aa".into(),
+    }
+}
+
+fn rotate(overlap: TimeDelta) -> ApiKeyCommand {
+    ApiKeyCommand::Rotate {
+        sha256: "bb".into(),
+        overlap,
+        issuer: holder_of(&["*"]),
+    }
+}
+
+#[test]
+fn it_is_issued_with_scopes_that_the_issuer_holds() {
+    for held in [["notes:read"], ["*"]] {
+        given::<ApiKey>([])
+            .when(issue("scribe", &["notes:read"], &held))
+            .then([issued()]);
+    }
+}
+
+#[test]
+fn nobody_gives_a_scope_that_they_do_not_hold() {
+    for wanted in ["notes:write", "*"] {
+        given::<ApiKey>([])
+            .when(issue("scribe", &[wanted], &["notes:read"]))
+            .then_refused(ApiKeyRefusal::ScopeNotHeld(wanted.into()));
+    }
+}
+
+#[test]
+fn rotating_a_key_gives_its_scopes_and_so_needs_them() {
+    given::<ApiKey>([issued()])
+        .when(ApiKeyCommand::Rotate {
+            sha256: "bb".into(),
+            overlap: TimeDelta::zero(),
+            issuer: holder_of(&["api_keys:write"]),
+        })
+        .then_refused(ApiKeyRefusal::ScopeNotHeld("notes:read".into()));
+}
+
+#[test]
+fn a_key_is_for_a_new_actor_or_for_oneself() {
+    given::<ApiKey>([])
+        .when_by(AGENT, issue_named(AGENT, holder_of(&["*"])))
+        .then([issued()]);
+    let disguised = Actor {
+        kind: crate::ActorKind::Person,
+        ..AGENT
+    };
+    for other in [PERSON, disguised] {
+        given::<ApiKey>([])
+            .when_by(AGENT, issue_named(other, holder_of(&["*"])))
+            .then_refused(ApiKeyRefusal::ActorNotYours);
+    }
+}
+
+#[test]
+fn the_operator_names_whom_they_want() {
+    given::<ApiKey>([])
+        .when(issue_named(AGENT, operator(&["*"])))
+        .then([issued()]);
+}
+
+#[test]
+fn whoever_holds_the_scopes_or_the_key_or_operates_daybook_revokes_it() {
+    let revoked = || [ApiKeyEvent::Revoked {}];
+    given::<ApiKey>([issued()])
+        .when(revoke(&["notes:read"]))
+        .then(revoked());
+    given::<ApiKey>([issued()])
+        .when_by(AGENT, revoke(&["api_keys:write"]))
+        .then(revoked());
+    given::<ApiKey>([issued()])
+        .when(ApiKeyCommand::Revoke {
+            issuer: operator(&["api_keys:write"]),
+        })
+        .then(revoked());
+    for history in [vec![issued()], vec![issued(), ApiKeyEvent::Revoked {}]] {
+        given::<ApiKey>(history)
+            .when(revoke(&["api_keys:write"]))
+            .then_refused(ApiKeyRefusal::ScopeNotHeld("notes:read".into()));
+    }
+}
+
+#[test]
+fn every_field_at_fault_is_named() {
+    given::<ApiKey>([])
+        .when(issue("", &["notes:fly"], &["*"]))
+        .then_invalid(&["/name", "/scopes"]);
+    given::<ApiKey>([])
+        .when(issue("a", &[], &["*"]))
+        .then_invalid(&["/scopes"]);
+}
+
+#[test]
+fn nobody_speaks_as_daybook_itself() {
+    let mut command = issue("scribe", &["notes:read"], &["*"]);
+    if let ApiKeyCommand::Issue { actor, .. } = &mut command {
+        *actor = Actor::SYSTEM;
+    }
+    given::<ApiKey>([])
+        .when(command)
+        .then_invalid(&["/actor/id"]);
+}
+
+#[test]
+fn an_id_is_used_once() {
+    given::<ApiKey>([issued()])
+        .when(issue("scribe", &["notes:read"], &["*"]))
+        .then_refused(ApiKeyRefusal::Exists);
+}
+
+#[test]
+fn a_rotated_key_works_a_little_longer() {
+    given::<ApiKey>([issued()])
+        .when(rotate(TimeDelta::hours(1)))
+        .then([ApiKeyEvent::Rotated {
+            sha256: "bb".into(),
+            previous_valid_until: noon() + TimeDelta::hours(1),
+        }]);
+}
+
+#[test]
+fn the_overlap_is_bounded() {
+    for overlap in [TimeDelta::days(31), TimeDelta::seconds(-1)] {
+        given::<ApiKey>([issued()])
+            .when(rotate(overlap))
+            .then_invalid(&["/overlap_seconds"]);
+    }
+}
+
+#[test]
+fn it_is_revoked_once_and_for_good() {
+    given::<ApiKey>([issued()])
+        .when(revoke(&["*"]))
+        .then([ApiKeyEvent::Revoked {}]);
+    given::<ApiKey>([issued(), ApiKeyEvent::Revoked {}])
+        .when(revoke(&["*"]))
+        .then_nothing();
+    given::<ApiKey>([issued(), ApiKeyEvent::Revoked {}])
+        .when(rotate(TimeDelta::zero()))
+        .then_refused(ApiKeyRefusal::Revoked);
+}
+
+#[test]
+fn one_that_was_never_issued_is_not_found() {
+    for command in [revoke(&["*"]), rotate(TimeDelta::zero())] {
+        given::<ApiKey>([])
+            .when(command)
+            .then_refused(ApiKeyRefusal::NotFound);
+    }
+}
