@@ -1,9 +1,13 @@
 //! Daybook: parse the command line, wire the parts, start.
 
+// `println!` panics where nobody reads any more; `output` does not.
+#![deny(clippy::print_stdout)]
+
 mod cli;
 mod config;
 mod demo;
 mod node;
+mod output;
 mod secret_key;
 mod serve;
 mod telemetry;

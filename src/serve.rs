@@ -24,6 +24,7 @@ use workers::{Office, Workers, webhook};
 
 use crate::config::Config;
 use crate::node::{Node, NodeError};
+use crate::output::print;
 use crate::secret_key::{self, SecretKeyError};
 use crate::telemetry;
 
@@ -69,7 +70,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let secrets = secret_key::load(&config, &node.database).await?;
     let server = Server::wire(&config, &node, secrets, metrics);
     server.announce_operator_key().await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    print(&format!("listening on http://{}", listener.local_addr()?))?;
     let served = server.serve(listener, stop, config.shutdown_timeout).await;
     node.close().await?;
     tracing::info!("stopped");
@@ -141,7 +142,7 @@ impl Server {
     }
 
     /// The first start of a database prints its operator's key, once.
-    async fn announce_operator_key(&self) -> Result<(), CommandError> {
+    async fn announce_operator_key(&self) -> Result<(), ServeError> {
         let id = Uuid::now_v7();
         let request = Request::reaction(OPERATOR, id, id, "first operator key".into());
         let request = Request {
@@ -154,8 +155,10 @@ impl Server {
             .execute(&request, &operator_key(id, &self.app.secrets))
             .await?;
         if !done.replayed {
-            println!("operator API key: {}", self.app.secrets.api_key(id, 0));
-            println!("(shown this once; `daybook operator-key` issues another)");
+            print(&format!(
+                "operator API key: {}\n(shown this once; `daybook operator-key` issues another)",
+                self.app.secrets.api_key(id, 0)
+            ))?;
         }
         Ok(())
     }

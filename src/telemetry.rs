@@ -38,10 +38,52 @@ fn says_nothing_private(line: &Metadata<'_>) -> bool {
     !line.target().starts_with("tokio_postgres") || *line.level() <= Level::INFO
 }
 
+/// Everything that is measured, and what it says. Kinds are told by whoever measures.
+const MEASURES: [(&str, &str); 10] = [
+    (
+        "daybook_append_batch_events",
+        "Events in one append transaction.",
+    ),
+    (
+        "daybook_append_seconds",
+        "How long one append transaction took.",
+    ),
+    ("daybook_commands_total", "Commands by type and outcome."),
+    ("daybook_due_work", "Items of due work by kind and state."),
+    (
+        "daybook_http_request_seconds",
+        "From a request's head to the head of its answer.",
+    ),
+    (
+        "daybook_projection_lag_positions",
+        "How far a consumer of the log is behind its end.",
+    ),
+    (
+        "daybook_projection_lag_seconds",
+        "For how long a consumer of the log has been behind its end.",
+    ),
+    (
+        "daybook_projection_stopped",
+        "1: stopped by an event that it cannot apply; rebuild it or upgrade.",
+    ),
+    (
+        "daybook_webhook_attempt_seconds",
+        "How long endpoints took to answer a delivery.",
+    ),
+    (
+        "daybook_webhook_attempts_total",
+        "Attempted deliveries by outcome.",
+    ),
+];
+
 /// Collects measurements from here on.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_batch_events".into()), &EVENTS)?
-        .install_recorder()
+        .install_recorder()?;
+    for (name, description) in MEASURES {
+        metrics::describe_gauge!(name, description);
+    }
+    Ok(handle)
 }

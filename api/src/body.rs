@@ -1,7 +1,5 @@
 //! Bodies of commands: JSON, every field at fault named at once.
 
-use std::sync::OnceLock;
-
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
@@ -10,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::openapi;
 use crate::problem::{FieldError, Problem};
+use crate::schema;
 
 /// Parses a body. No body at all stands for an empty object.
 pub fn parse<T: DeserializeOwned + ToSchema>(
@@ -96,31 +95,11 @@ fn pointer(path: &str) -> String {
 
 /// Everything that the published schema holds against a value: serde stops at the first fault.
 fn against_schema(name: &str, value: &Value) -> Vec<FieldError> {
-    static COMPONENTS: OnceLock<Value> = OnceLock::new();
-    let components = COMPONENTS.get_or_init(|| {
-        serde_json::to_value(openapi::document())
-            .map(|mut document| document["components"].take())
-            .unwrap_or_default()
-    });
     let schema = json!({
         "$ref": format!("#/components/schemas/{name}"),
-        "components": components,
+        "components": openapi::published()["components"],
     });
-    jsonschema::options()
-        .should_validate_formats(true)
-        .build(&schema)
-        .map_or_else(
-            |_| vec![],
-            |validator| {
-                validator
-                    .iter_errors(value)
-                    .map(|error| FieldError {
-                        pointer: error.instance_path().to_string(),
-                        detail: error.to_string(),
-                    })
-                    .collect()
-            },
-        )
+    schema::validator(&schema).map_or_else(Vec::new, |validator| schema::faults(&validator, value))
 }
 
 #[cfg(test)]

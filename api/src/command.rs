@@ -2,8 +2,8 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
-use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
+use axum::http::{HeaderMap, StatusCode};
 use commands::{Idempotency, Request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ use crate::App;
 use crate::body;
 use crate::caller::Caller;
 use crate::middleware::Correlation;
+use crate::parameters;
 use crate::problem::Problem;
 
 /// A command with its body, ready to be run.
@@ -35,11 +36,10 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<App> for Command<T> {
     async fn from_request(http: HttpRequest, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = http.into_parts();
         let caller = Caller::from_request_parts(&mut parts, app).await?;
+        parameters::check(&parts)?;
         let bytes = Bytes::from_request(HttpRequest::from_parts(parts.clone(), body), app)
             .await
-            .map_err(|rejection| {
-                Problem::new(rejection.status(), "body_unreadable", rejection.body_text())
-            })?;
+            .map_err(|rejection| unreadable(rejection.status(), app.limits.body))?;
         let query = parts.uri.query().unwrap_or_default();
         let fingerprint = Sha256::new()
             .chain_update(parts.method.as_str())
@@ -60,7 +60,7 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<App> for Command<T> {
             product_id: caller.product_id,
             scopes: caller.scopes.clone(),
             correlation_id,
-            causation_id: causation(&parts.headers)?,
+            causation_id: causation(&parts.headers, &caller, app).await?,
             traceparent: traceparent(&parts.headers),
             reason: None,
             idempotency: idempotency_key(&parts.headers)?.map(|key| Idempotency {
@@ -69,7 +69,7 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<App> for Command<T> {
                 fingerprint,
             }),
             if_match: if_match(&parts.headers)?,
-            dry_run: dry_run(query)?,
+            dry_run: parameters::is_set(&parts.uri, "dry_run"),
         };
         Ok(Self {
             body: body::parse(&parts.headers, &bytes)?,
@@ -77,6 +77,14 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<App> for Command<T> {
             request,
         })
     }
+}
+
+fn unreadable(status: StatusCode, limit: usize) -> Problem {
+    let detail = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => format!("the body must be at most {limit} bytes"),
+        _ => "the body did not arrive whole".into(),
+    };
+    Problem::new(status, "body_unreadable", detail)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
@@ -115,30 +123,52 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The version in an entity tag; `*` is met by whatever there is.
-fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+/// The versions in a list of entity tags; `*` is met by whatever there is.
+fn if_match(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
     let Some(text) = text(headers, IF_MATCH.as_str())?.map(str::trim) else {
-        return Ok(None);
+        return Ok(vec![]);
     };
     if text == "*" {
-        return Ok(None);
+        return Ok(vec![]);
     }
-    let tag = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
-    tag.parse().map(Some).map_err(|_| {
-        malformed_header(
-            "If-Match",
-            "must be the ETag of an earlier answer, such as \"3\"",
-        )
-    })
+    let version = |tag: &str| {
+        let tag = tag.trim();
+        tag.strip_prefix("W/")
+            .unwrap_or(tag)
+            .trim_matches('"')
+            .parse()
+    };
+    text.split(',')
+        .map(version)
+        .collect::<Result<_, _>>()
+        .map_err(|_| {
+            malformed_header(
+                "If-Match",
+                "must be ETags of earlier answers, such as \"3\" or \"3\", \"5\"",
+            )
+        })
 }
 
-fn causation(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+/// An event that the caller may see: nobody ties their own to another product's.
+async fn causation(
+    headers: &HeaderMap,
+    caller: &Caller,
+    app: &App,
+) -> Result<Option<Uuid>, Problem> {
     const NAME: &str = "Daybook-Causation-Id";
-    text(headers, NAME)?
-        .map(|text| {
-            Uuid::try_parse(text).map_err(|_| malformed_header(NAME, "must be the id of an event"))
-        })
-        .transpose()
+    let Some(text) = text(headers, NAME)? else {
+        return Ok(None);
+    };
+    let id =
+        Uuid::try_parse(text).map_err(|_| malformed_header(NAME, "must be the id of an event"))?;
+    match app.store.find(id).await? {
+        Some(event) if caller.sees(event.product_id) => Ok(Some(id)),
+        Some(_) | None => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "cause_not_found",
+            format!("{NAME}: there is no such event"),
+        )),
+    }
 }
 
 /// W3C trace context, version 00. As the specification demands, one that is not valid is not carried on.
@@ -158,22 +188,6 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
         && !zero(fields[1])
         && !zero(fields[2]);
     valid.then(|| text.to_owned())
-}
-
-fn dry_run(query: &str) -> Result<bool, Problem> {
-    let asked = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('=').or(Some((pair, "true"))))
-        .find(|(name, _)| *name == "dry_run")
-        .map(|(_, value)| value);
-    match asked {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(Problem::malformed(
-            "malformed_query",
-            "dry_run must be true or false",
-        )),
-    }
 }
 
 #[cfg(test)]
@@ -210,11 +224,13 @@ mod tests {
     #[test]
     fn if_match_takes_strong_and_weak_tags() {
         let version = |value| if_match(&headers("if-match", value)).ok();
-        assert_eq!(version("\"3\""), Some(Some(3)));
-        assert_eq!(version("W/\"3\""), Some(Some(3)));
-        assert_eq!(version("3"), Some(Some(3)));
-        assert_eq!(version("*"), Some(None));
+        assert_eq!(version("\"3\""), Some(vec![3]));
+        assert_eq!(version("W/\"3\""), Some(vec![3]));
+        assert_eq!(version("3"), Some(vec![3]));
+        assert_eq!(version("\"3\", W/\"5\",7"), Some(vec![3, 5, 7]));
+        assert_eq!(version("*"), Some(vec![]));
         assert_eq!(version("\"abc\""), None);
+        assert_eq!(version("\"3\","), None);
     }
 
     #[test]

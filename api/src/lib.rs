@@ -1,5 +1,6 @@
 //! HTTP: one file per resource, and what they share.
 
+mod accept;
 mod answer;
 mod app;
 mod body;
@@ -9,9 +10,11 @@ mod health;
 mod keyring;
 mod middleware;
 mod openapi;
+mod parameters;
 mod problem;
 mod query;
 mod routes;
+mod schema;
 
 pub mod agents;
 pub mod delivery;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -17,16 +17,28 @@ use crate::problem::Problem;
 #[derive(Debug, Clone, Copy)]
 pub struct Correlation(pub Uuid);
 
-const HEADERS: [&str; 2] = ["daybook-correlation-id", "x-correlation-id"];
+const HEADER: &str = "daybook-correlation-id";
+/// Others send it too, and not always a UUID.
+const COMMON_HEADER: &str = "x-correlation-id";
+
+/// The correlation id that a request comes with.
+fn given(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+    let parse = |value: &HeaderValue| Uuid::try_parse(value.to_str().ok()?).ok();
+    match headers.get(HEADER) {
+        Some(value) => parse(value).map(Some).ok_or_else(|| {
+            Problem::malformed("malformed_header", "Daybook-Correlation-Id must be a UUID")
+        }),
+        None => Ok(headers.get(COMMON_HEADER).and_then(parse)),
+    }
+}
 
 /// Gives every request a correlation id, a span, a bound in time, a measurement, and every answer its position.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let correlation_id = HEADERS
-        .iter()
-        .filter_map(|name| request.headers().get(*name)?.to_str().ok())
-        .find_map(|text| Uuid::try_parse(text).ok())
-        .unwrap_or_else(Uuid::now_v7);
+    let (correlation_id, refused) = match given(request.headers()) {
+        Ok(given) => (given.unwrap_or_else(Uuid::now_v7), None),
+        Err(problem) => (Uuid::now_v7(), Some(problem)),
+    };
     request.extensions_mut().insert(Correlation(correlation_id));
     let method = request.method().clone();
     let route = request
@@ -34,10 +46,13 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("http", %method, route, %correlation_id);
-    let answered = tokio::time::timeout(
-        app.limits.timeout,
-        next.run(request).instrument(span.clone()),
-    );
+    let answer = async {
+        match refused {
+            None => next.run(request).await,
+            Some(problem) => problem.into_response(),
+        }
+    };
+    let answered = tokio::time::timeout(app.limits.timeout, answer.instrument(span.clone()));
     let mut response = answered
         .await
         .unwrap_or_else(|_| Problem::timed_out(app.limits.timeout).into_response());
@@ -54,7 +69,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         "method" => method.to_string(), "route" => route, "status" => status.as_u16().to_string())
     .record(started.elapsed());
     if let Ok(value) = HeaderValue::from_str(&correlation_id.to_string()) {
-        response.headers_mut().insert(HEADERS[0], value);
+        response.headers_mut().insert(HEADER, value);
     }
     if response.headers().contains_key("daybook-position") {
         response

@@ -1,10 +1,15 @@
 //! The API's own description, generated from its handlers.
 
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use axum::http::StatusCode;
+use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::Response;
+use utoipa::openapi::schema::{
+    AdditionalProperties, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema};
@@ -42,10 +47,29 @@ impl Modify for Finish {
     }
 }
 
+/// Unions in the bodies of commands. A struct that denies unknown fields is described so; a variant is not.
+const SENT_UNIONS: [&str; 1] = ["NewAction"];
+
+fn close(document: &mut Document, name: &str) {
+    let schemas = document.components.as_mut().map(|parts| &mut parts.schemas);
+    let union = schemas.and_then(|schemas| schemas.get_mut(name));
+    if let Some(RefOr::T(Schema::OneOf(union))) = union {
+        for variant in &mut union.items {
+            if let RefOr::T(Schema::Object(variant)) = variant {
+                variant.additional_properties =
+                    Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+    }
+}
+
 /// The OpenAPI 3.1 document of this build: what the handlers say, and what is the same for all of them.
 #[must_use]
 pub fn document() -> Document {
     let mut document = routes::described().split_for_parts().1;
+    for union in SENT_UNIONS {
+        close(&mut document, union);
+    }
     for (path, item) in &mut document.paths.paths {
         for (is_command, operation) in operations(item) {
             name(operation, path);
@@ -54,12 +78,18 @@ pub fn document() -> Document {
                 let parameters = if is_command { command() } else { query() };
                 let all = operation.parameters.get_or_insert_default();
                 all.extend(parameters.into_iter().map(Into::into));
-                let responses = &mut operation.responses.responses;
-                responses.insert("default".into(), problem().into());
+                all.push(correlation().into());
+                problems(operation, is_command, path.contains('{'));
             }
         }
     }
     document
+}
+
+/// The same as JSON, made once.
+pub fn published() -> &'static Value {
+    static PUBLISHED: OnceLock<Value> = OnceLock::new();
+    PUBLISHED.get_or_init(|| serde_json::to_value(document()).unwrap_or_default())
 }
 
 /// The operations of a path, and whether they are commands.
@@ -101,47 +131,118 @@ fn describe(operation: &mut Operation) {
     }
 }
 
-fn parameter<T: PartialSchema>(place: ParameterIn, name: &str, description: &str) -> Parameter {
+fn uuid() -> RefOr<Schema> {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    schema.format(Some(format)).into()
+}
+
+fn parameter(
+    place: ParameterIn,
+    name: &str,
+    schema: RefOr<Schema>,
+    description: &str,
+) -> Parameter {
     ParameterBuilder::new()
         .parameter_in(place)
         .name(name)
         .description(Some(description))
-        .schema(Some(T::schema()))
+        .schema(Some(schema))
         .build()
 }
 
 fn command() -> Vec<Parameter> {
     vec![
-        parameter::<String>(
+        parameter(
             ParameterIn::Header,
             "Idempotency-Key",
+            String::schema(),
             "A repetition under the same key gets the answer of the first time.",
         ),
-        parameter::<String>(
+        parameter(
             ParameterIn::Header,
             "If-Match",
-            "The `ETag` of the resource; 412 if it has moved on.",
+            String::schema(),
+            "The `ETag` of the resource, or several; 412 if it is at none of them.",
         ),
-        parameter::<bool>(
+        parameter(
+            ParameterIn::Header,
+            "Daybook-Causation-Id",
+            uuid(),
+            "The event that made the caller do it.",
+        ),
+        parameter(
+            ParameterIn::Header,
+            "traceparent",
+            String::schema(),
+            "W3C trace context, recorded with the events.",
+        ),
+        parameter(
             ParameterIn::Query,
             "dry_run",
+            bool::schema(),
             "Answers 200 with a `DryRun`: the events that would be appended. Nothing is.",
         ),
     ]
 }
 
+fn correlation() -> Parameter {
+    parameter(
+        ParameterIn::Header,
+        "Daybook-Correlation-Id",
+        uuid(),
+        "Ties together what belongs together; made up if not given, and answered.",
+    )
+}
+
 fn query() -> Vec<Parameter> {
-    vec![parameter::<i64>(
+    vec![parameter(
         ParameterIn::Header,
         "Daybook-Min-Position",
+        i64::schema(),
         "Waits until the answer holds for this position, such as the `Daybook-Position` of an earlier answer.",
     )]
 }
 
-fn problem() -> Response {
+/// What an operation of its kind can answer when it does not succeed.
+fn problems(operation: &mut Operation, is_command: bool, has_id: bool) {
+    let has_body = operation.request_body.is_some();
+    for (status, can_be, description) in [
+        ("400", true, "Malformed, whatever the state."),
+        ("401", true, "No key, or one that does not work."),
+        ("403", true, "The key or the role does not allow it."),
+        (
+            "404",
+            has_id || has_body,
+            "Absent, or not the caller's to see.",
+        ),
+        ("409", is_command, "Somebody or something else came first."),
+        (
+            "412",
+            is_command,
+            "It is at no version that `If-Match` names.",
+        ),
+        ("413", has_body, "The body is too large."),
+        ("415", has_body, "The body is not said to be JSON."),
+        ("422", is_command, "Refused by a rule."),
+        (
+            "503",
+            true,
+            "Not ready; `Retry-After` says when to come back.",
+        ),
+        ("default", true, "What went wrong; `code` is stable."),
+    ] {
+        if can_be {
+            let responses = &mut operation.responses.responses;
+            responses.insert(status.into(), problem(description).into());
+        }
+    }
+}
+
+fn problem(description: &str) -> Response {
     let schema = Ref::from_schema_name("ProblemDetails");
     ResponseBuilder::new()
-        .description("What went wrong; `code` is stable.")
+        .description(description)
         .content(
             "application/problem+json",
             ContentBuilder::new().schema(Some(schema)).build(),

@@ -1,5 +1,6 @@
 //! Errors on the wire: problem details (RFC 9457) with a stable code.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
@@ -11,6 +12,11 @@ use projections::{QueryError, TooFarBehind, ViewError};
 use serde::Serialize;
 use store::ReadError;
 use utoipa::ToSchema;
+
+/// Faults that one answer names.
+const MOST_ERRORS: usize = 100;
+/// Characters of a name that are repeated.
+const LONGEST_NAME: usize = 60;
 
 /// An error on its way to the client.
 #[derive(Debug, Clone)]
@@ -61,16 +67,22 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// The request breaks rules that hold whatever the state; each is named.
+    /// The body breaks rules that hold whatever the state; each is named.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let detail = errors
-            .iter()
-            .map(|error| format!("{}: {}", error.pointer, error.detail))
-            .collect::<Vec<_>>()
-            .join("; ");
+        Self::faulty("validation_failed", errors)
+    }
+
+    /// Fields, or parameters, that are not as they must be. What the client sent stands in the names at most, and
+    /// is cut short there: an answer is never larger than it helps.
+    pub fn faulty(code: &str, mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(MOST_ERRORS);
+        for error in &mut errors {
+            error.pointer = shorten(&error.pointer);
+        }
+        let told: Vec<String> = errors.iter().map(FieldError::to_string).collect();
         Self {
             errors,
-            ..Self::malformed("validation_failed", detail)
+            ..Self::malformed(code, told.join("; "))
         }
     }
 
@@ -138,6 +150,27 @@ impl Problem {
     }
 }
 
+/// Each name of a pointer in a few dozen characters.
+fn shorten(pointer: &str) -> String {
+    let name = |name: &str| match name.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    };
+    let names: Vec<String> = pointer.split('/').map(name).collect();
+    names.join("/")
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.pointer.is_empty() {
+            "the body"
+        } else {
+            &self.pointer
+        };
+        write!(f, "{place}: {}", self.detail)
+    }
+}
+
 impl From<Violation> for FieldError {
     fn from(violation: Violation) -> Self {
         Self {
@@ -153,7 +186,7 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::ScopeMissing(scope) => Self::scope_missing(&scope),
             CommandError::Refused(refusal) => Self::refused(refusal.as_ref()),
-            CommandError::PreconditionFailed { .. } => {
+            CommandError::PreconditionFailed(_) => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", detail)
             }
             CommandError::KeyReused => Self::new(

@@ -1,5 +1,6 @@
 //! What reads share: the caller, the position they wait for, parameters, pages.
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use projections::Cursor;
@@ -11,7 +12,9 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::caller::Caller;
-use crate::problem::{FieldError, Problem};
+use crate::parameters;
+use crate::problem::Problem;
+use crate::schema;
 
 /// Longest page of a list.
 const MAX_LIMIT: usize = 200;
@@ -28,6 +31,7 @@ impl FromRequestParts<App> for Read {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, app).await?;
+        parameters::check(parts)?;
         let min_position = match parts.headers.get("daybook-min-position") {
             None => -1,
             Some(value) => value
@@ -49,7 +53,7 @@ impl FromRequestParts<App> for Read {
     }
 }
 
-/// Parameters in the path; what does not parse is a problem.
+/// Ids in the path; what does not parse is a problem.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
@@ -59,7 +63,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
         axum::extract::Path::from_request_parts(parts, app)
             .await
             .map(|axum::extract::Path(value)| Self(value))
-            .map_err(|rejection| Problem::malformed("malformed_path", rejection.body_text()))
+            .map_err(|_| Problem::malformed("malformed_path", "the ids in a path must be UUIDs"))
     }
 }
 
@@ -72,8 +76,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
         Query::try_from_uri(&parts.uri)
             .map(|Query(value)| Self(value))
-            .map_err(|rejection| Problem::malformed("malformed_query", rejection.body_text()))
+            .map_err(|rejection| Problem::malformed("malformed_query", explain(&rejection)))
     }
+}
+
+/// What the parser says, without what the framework says around it.
+fn explain(rejection: &QueryRejection) -> String {
+    std::error::Error::source(rejection).map_or_else(|| rejection.to_string(), ToString::to_string)
 }
 
 /// Which page of a list.
@@ -104,25 +113,16 @@ pub fn limit(asked: Option<usize>, default: usize, max: usize) -> Result<usize, 
     if (1..=max).contains(&limit) {
         Ok(limit)
     } else {
-        Err(invalid_parameter("limit", format!("must be 1 to {max}")))
+        Err(parameters::invalid("limit", format!("must be 1 to {max}")))
     }
-}
-
-/// A query parameter that is not as it must be.
-pub fn invalid_parameter(name: &str, detail: impl Into<String>) -> Problem {
-    Problem::invalid(vec![FieldError {
-        pointer: name.to_owned(),
-        detail: detail.into(),
-    }])
 }
 
 /// One of a few words.
 pub fn one_of(name: &str, asked: Option<&str>, words: &[&str]) -> Result<(), Problem> {
     match asked {
-        Some(word) if !words.contains(&word) => Err(invalid_parameter(
-            name,
-            format!("must be one of {}", words.join(", ")),
-        )),
+        Some(word) if !words.contains(&word) => {
+            Err(parameters::invalid(name, schema::one_of(words)))
+        }
         Some(_) | None => Ok(()),
     }
 }

@@ -12,9 +12,9 @@ pub enum CommandError {
     /// The decision said no.
     #[error("{0}")]
     Refused(Box<dyn Refusal>),
-    /// The stream is no longer at the version that the caller saw.
-    #[error("version {wanted} was expected, but it is at {actual}; read it again")]
-    PreconditionFailed { wanted: i64, actual: i64 },
+    /// The stream is no longer at a version that the caller saw.
+    #[error("it is at version {0}, not at one that If-Match names; read it again")]
+    PreconditionFailed(i64),
     /// The idempotency key belongs to another command.
     #[error("this idempotency key was used for a different request; use a new key")]
     KeyReused,
@@ -52,7 +52,7 @@ impl CommandError {
         match self {
             Self::ScopeMissing(_) => "forbidden",
             Self::Refused(_) | Self::Rejected(_) => "refused",
-            Self::PreconditionFailed { .. }
+            Self::PreconditionFailed(_)
             | Self::KeyReused
             | Self::InProgress
             | Self::Contention(_) => "conflict",

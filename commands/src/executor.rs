@@ -146,7 +146,7 @@ impl Executor {
         let _turn = Turn::take(&self.in_progress, receipt.key)?;
         match self.run(request, handler, Some(&receipt)).await {
             // What refuses a repetition may be the effect of the first time.
-            Err(error @ (CommandError::Refused(_) | CommandError::PreconditionFailed { .. })) => {
+            Err(error @ (CommandError::Refused(_) | CommandError::PreconditionFailed(_))) => {
                 match self.store.receipt(&receipt.key).await? {
                     Some(stored) => answer(&stored, &receipt),
                     None => Err(error),
@@ -223,11 +223,10 @@ fn precondition(
     book: &Book<'_>,
 ) -> Result<(), CommandError> {
     let actual = book.base_version_of(&handler.stream()).unwrap_or_default();
-    match request.if_match {
-        Some(wanted) if wanted != actual => {
-            Err(CommandError::PreconditionFailed { wanted, actual })
-        }
-        Some(_) | None => Ok(()),
+    if request.if_match.is_empty() || request.if_match.contains(&actual) {
+        Ok(())
+    } else {
+        Err(CommandError::PreconditionFailed(actual))
     }
 }
 

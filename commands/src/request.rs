@@ -32,8 +32,8 @@ pub struct Request {
     /// Why, in the actor's words.
     pub reason: Option<String>,
     pub idempotency: Option<Idempotency>,
-    /// The version that the caller last saw of the command's stream.
-    pub if_match: Option<i64>,
+    /// The versions of the command's stream of which it must be at one; none: whichever it is at.
+    pub if_match: Vec<i64>,
     /// Only say what would be appended.
     pub dry_run: bool,
 }
@@ -56,7 +56,7 @@ impl Request {
                 tenant: product_id,
                 fingerprint,
             }),
-            if_match: None,
+            if_match: vec![],
             dry_run: false,
         }
     }

@@ -26,5 +26,5 @@ pub use actor::{Actor, ActorKind};
 pub use aggregate::{Aggregate, Moment, Standing, fold};
 pub use contract::{ContractError, EventContract, Lift, parse as parse_payload};
 pub use contracts::{Contract, Sample, contracts, covers, event_types};
-pub use refusal::{Class, Refusal, Violation, Violations};
+pub use refusal::{Class, Refusal, Violation, Violations, excerpt};
 pub use stream::{StreamId, StreamIdError};

@@ -23,6 +23,15 @@ pub trait Refusal: std::error::Error + AsRef<str> + Send + Sync + 'static {
     fn class(&self) -> Class<'_>;
 }
 
+/// A value for a message: quoted, and no more of it than tells which it is.
+#[must_use]
+pub fn excerpt(value: &str) -> String {
+    match value.char_indices().nth(40) {
+        Some((end, _)) => format!("{:?}…", &value[..end]),
+        None => format!("{value:?}"),
+    }
+}
+
 /// One field that breaks its rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use clap::Args;
 
+use crate::output::print;
+
 #[derive(Args)]
 pub struct Health {
     /// Base URL of the server
@@ -14,9 +16,11 @@ pub struct Health {
 impl Health {
     pub async fn run(self) -> Result<(), Box<dyn Error>> {
         let url = format!("{}/health/ready", self.server.trim_end_matches('/'));
-        let answer = reqwest::get(url).await?;
+        let answer = reqwest::get(url).await.map_err(|error| {
+            format!("{error}; --server (or DAYBOOK_SERVER) says where the server is")
+        })?;
         let ready = answer.status().is_success();
-        println!("{}", answer.text().await?);
+        print(&answer.text().await?)?;
         if ready {
             Ok(())
         } else {

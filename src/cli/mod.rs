@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, LogFormat, Overrides};
 use crate::demo::Demo;
+use crate::output::print;
 use crate::{serve, telemetry};
 
 /// The event-sourced backend that AI-native products build on.
@@ -100,10 +101,7 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Replay(replay) => replay.run(&config).await,
         Command::Projections(projections) => projections.run(&config).await,
         Command::Work(work) => work.run(&config).await,
-        Command::Config(ConfigCommand::Check) => {
-            println!("the configuration is fine");
-            Ok(())
-        }
+        Command::Config(ConfigCommand::Check) => Ok(print("the configuration is fine")?),
         Command::OperatorKey => operator_key::run(&config).await,
         Command::Health(_) | Command::Demo(_) => Ok(()),
     }

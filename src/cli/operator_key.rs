@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::node::Node;
+use crate::output::print;
 use crate::{secret_key, serve};
 
 pub async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
@@ -22,7 +23,7 @@ pub async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     executor
         .execute(&request, &serve::operator_key(id, &secrets))
         .await?;
-    println!("operator API key: {}", secrets.api_key(id, 0));
+    print(&format!("operator API key: {}", secrets.api_key(id, 0)))?;
     drop(executor);
     Ok(node.close().await?)
 }

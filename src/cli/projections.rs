@@ -1,6 +1,7 @@
 //! `daybook projections`: how far they are, rebuilding them, comparing them with what a rebuild gives.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use clap::Subcommand;
@@ -9,6 +10,7 @@ use store::EventStore;
 
 use crate::config::Config;
 use crate::node::Node;
+use crate::output::print;
 
 #[derive(Subcommand)]
 pub enum Projections {
@@ -41,7 +43,10 @@ impl Projections {
 
 async fn list(node: &Node) -> Result<(), Box<dyn Error>> {
     let head = *node.store.head().borrow();
-    println!("{:<20} {:>12} {:>8}  STATE", "NAME", "POSITION", "LAG");
+    print(&format!(
+        "{:<20} {:>12} {:>8}  STATE",
+        "NAME", "POSITION", "LAG"
+    ))?;
     for checkpoint in checkpoints(&node.database).await? {
         let current = models()
             .iter()
@@ -56,7 +61,8 @@ async fn list(node: &Node) -> Result<(), Box<dyn Error>> {
             (None, None) => "reaction".into(),
         };
         let (name, position) = (&checkpoint.name, checkpoint.position);
-        println!("{name:<20} {position:>12} {:>8}  {state}", head - position);
+        let lag = head - position;
+        print(&format!("{name:<20} {position:>12} {lag:>8}  {state}"))?;
     }
     Ok(())
 }
@@ -78,7 +84,7 @@ async fn run(node: &Node, name: &str, swap: bool) -> Result<(), Box<dyn Error>> 
     let mut differences = 0;
     for model in chosen {
         let report = rebuild(&node.database, &store, model.as_ref(), swap).await?;
-        show(&report);
+        show(&report)?;
         differences += report.differences;
     }
     if differences > 0 && !swap {
@@ -87,21 +93,22 @@ async fn run(node: &Node, name: &str, swap: bool) -> Result<(), Box<dyn Error>> 
     Ok(())
 }
 
-fn show(report: &Report) {
+fn show(report: &Report) -> io::Result<()> {
     let compared = match (report.compared, report.differences) {
         (false, _) => "not compared: the live one was built by another version".into(),
         (true, 0) => "equal to the live one".into(),
         (true, differences) => format!("{differences} row(s) differ from the live one"),
     };
     let swapped = if report.swapped { "; swapped" } else { "" };
-    println!(
+    print(&format!(
         "{}: {} events up to position {}, {compared}{swapped}",
         report.name, report.events, report.position
-    );
+    ))?;
     for sample in &report.samples {
-        println!(
+        print(&format!(
             "  only in {}, {}: {}",
             sample.only_in, sample.table, sample.row
-        );
+        ))?;
     }
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! `daybook replay`: the log as it is, one event a line.
 
 use std::error::Error;
-use std::io::{ErrorKind, Write};
 
 use clap::Args;
 use domain::StreamId;
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::node::Node;
+use crate::output;
 
 /// Events that are read at a time.
 const CHUNK: usize = 1_000;
@@ -70,16 +70,12 @@ impl Replay {
     }
 }
 
-/// False once nobody reads any more: `daybook replay | head` is no error.
+/// False once nobody reads any more.
 fn write(events: &[Recorded]) -> Result<bool, Box<dyn Error>> {
     let mut text = Vec::new();
     for event in events {
         serde_json::to_writer(&mut text, event)?;
         text.push(b'\n');
     }
-    match std::io::stdout().write_all(&text) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(true),
-    }
+    Ok(output::write(&text)?)
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::node::Node;
+use crate::output::print;
 
 #[derive(Subcommand)]
 pub enum Work {
@@ -26,17 +27,23 @@ pub enum Work {
 impl Work {
     pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
         let node = Node::open_existing(config).await?;
+        let done = self.on(&node).await;
+        node.close().await?;
+        done
+    }
+
+    async fn on(self, node: &Node) -> Result<(), Box<dyn Error>> {
         match self {
             Self::List { parked } => {
                 for item in workers::list(&node.database, parked, i64::MAX).await? {
-                    println!("{}", serde_json::to_string(&item)?);
+                    print(&serde_json::to_string(&item)?)?;
                 }
             }
             Self::Redrive { id } => {
                 let count = workers::redrive(&node.database, id).await?;
-                println!("{count} item(s) are due again");
+                print(&format!("{count} item(s) are due again"))?;
             }
         }
-        Ok(node.close().await?)
+        Ok(())
     }
 }

@@ -89,12 +89,14 @@ impl Client {
         Ok(items)
     }
 
-    /// Reads a stream of JSON lines; nothing but the line at hand is kept in memory.
+    /// Reads events as JSON lines up to the end of the log; the path has a query already. Nothing but the line at hand
+    /// is kept in memory.
     pub async fn lines<T: DeserializeOwned>(
         &self,
         path: &str,
         mut each: impl FnMut(T),
     ) -> Result<(), DemoError> {
+        let path = &format!("{path}&follow=false");
         let unexpected = |reason: String| DemoError::Unexpected {
             request: format!("GET {path}"),
             reason,

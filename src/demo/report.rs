@@ -75,7 +75,7 @@ impl Report<'_> {
             ),
             (format!("/v1/webhooks/{webhook}/deliveries?limit=3"), ""),
             (
-                format!("/v1/events?product={product_id}&type=proposal.*&follow=true"),
+                format!("/v1/events?product={product_id}&type=proposal.*"),
                 " -N -H 'Accept: application/x-ndjson'",
             ),
         ] {

@@ -133,7 +133,7 @@ fn tags(actions: &[Value]) -> usize {
 fn edited(actions: &[Value]) -> (Vec<Value>, String) {
     let mut actions = actions.to_vec();
     for action in &mut actions {
-        if let Some(tags) = action["add"].as_array_mut()
+        if let Some(tags) = action.get_mut("add").and_then(Value::as_array_mut)
             && tags.len() > 1
             && let Some(tag) = tags.pop()
         {

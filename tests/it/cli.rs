@@ -274,6 +274,52 @@ async fn replay_prints_the_log_beside_the_running_server() {
 }
 
 #[tokio::test]
+async fn no_command_minds_that_nobody_reads_its_answer() {
+    let app = TestApp::start().await;
+    history(&app).await;
+    let workspace_id = app.alice.workspace().await;
+    let expires_at = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    let action = json!({"type": "note.create", "title": "Tea", "body": ""});
+    let proposal = json!({"workspace_id": workspace_id, "actions": [action], "rationale": "thirst", "expires_at": expires_at});
+    app.alice.post("/v1/proposals", proposal).await.expect(201);
+    app.settle().await;
+    let listed = printed(&daybook(&app, &["work", "list"]).await);
+    assert!(listed.contains("proposal.expire"), "{listed}");
+    for arguments in [
+        &["work", "list"][..],
+        &["work", "redrive"],
+        &["projections", "list"],
+        &["projections", "diff", "all"],
+        &["replay"],
+        &["config", "check"],
+        &["operator-key"],
+        &["health", "--server", &app.server.url],
+    ] {
+        let mut running = command(&app.database_url, &[])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(running.stdout.take());
+        let ended = running.wait_with_output().await.unwrap();
+        assert!(
+            ended.status.success(),
+            "{arguments:?}: {}",
+            complaint(&ended)
+        );
+        assert_eq!(complaint(&ended), "", "{arguments:?}");
+    }
+    let nowhere = daybook(&app, &["health", "--server", "http://127.0.0.1:9"]).await;
+    assert!(!nowhere.status.success());
+    assert!(
+        complaint(&nowhere).contains("--server"),
+        "{}",
+        complaint(&nowhere)
+    );
+}
+
+#[tokio::test]
 async fn replay_follows_the_log_as_another_process_writes_it() {
     let app = TestApp::start().await;
     let mut following = command(&app.database_url, &[])

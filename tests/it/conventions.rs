@@ -193,16 +193,16 @@ async fn if_match_guards_a_version() {
             .json(&json!({"title": title}));
         app.alice.send(request).await
     };
-    for (version, tag) in (2..).zip(["\"1\"", "W/\"2\"", "3", "*"]) {
+    for (version, tag) in (2..).zip(["\"1\"", "\"1\", W/\"2\"", "3", "*"]) {
         let answer = retitle(tag, &version.to_string()).await;
         assert_eq!(answer.header("etag"), format!("\"{version}\""));
         assert_eq!(answer.expect(200)["version"], version);
     }
-    for stale in ["\"4\"", "\"6\"", "\"0\"", "\"-1\""] {
+    for stale in ["\"1\", \"3\"", "\"4\"", "\"6\"", "\"0\"", "\"-1\""] {
         let answer = retitle(stale, "x").await;
         answer.expect_problem(412, "version_mismatch");
     }
-    for malformed in ["", "\"\"", "\"abc\"", "5 5"] {
+    for malformed in ["", "\"\"", "\"abc\"", "5 5", "\"5\", x"] {
         let answer = retitle(malformed, "x").await;
         answer.expect_problem(400, "malformed_header");
     }
@@ -344,9 +344,9 @@ async fn every_event_tells_what_it_belongs_to_and_who_asked_for_it() {
         .await;
     assert_eq!(tree.expect(200)["event"]["event_id"], cause);
 
-    // What is not a trace or a correlation id is not carried on; what is not a cause is refused.
+    // What comes in others' headers and is not ours to read is not carried on; what is not a cause is refused.
     let request = write(&app.alice, "odd", workspace_id, "Tea")
-        .header("Daybook-Correlation-Id", "me")
+        .header("X-Correlation-Id", "req-123")
         .header("traceparent", "00-nonsense");
     let answer = app.alice.send(request).await;
     let made_up: Uuid = answer.header("daybook-correlation-id").parse().unwrap();
@@ -358,12 +358,81 @@ async fn every_event_tells_what_it_belongs_to_and_who_asked_for_it() {
         .remove(0);
     assert!(event["metadata"].get("traceparent").is_none());
     assert!(event["metadata"].get("causation_id").is_none());
+    for header in ["Daybook-Correlation-Id", "Daybook-Causation-Id"] {
+        for malformed in ["you", ""] {
+            let request = write(&app.alice, "bad", workspace_id, "Tea").header(header, malformed);
+            let answer = app.alice.send(request).await;
+            assert!(!answer.header("daybook-correlation-id").is_empty());
+            let problem = answer.expect_problem(400, "malformed_header");
+            assert!(problem["detail"].as_str().unwrap().starts_with(header));
+        }
+    }
+    let nothing = Uuid::now_v7().to_string();
     let request =
-        write(&app.alice, "bad", workspace_id, "Tea").header("Daybook-Causation-Id", "you");
+        write(&app.alice, "bad", workspace_id, "Tea").header("Daybook-Causation-Id", nothing);
     app.alice
         .send(request)
         .await
-        .expect_problem(400, "malformed_header");
+        .expect_problem(422, "cause_not_found");
+}
+
+#[tokio::test]
+async fn no_operation_takes_a_parameter_that_it_does_not_know() {
+    let world = World::start().await;
+    for operation in world.document.guarded() {
+        let path = world.path(&operation).await;
+        let caller = world.caller(&operation);
+        let known = operation.query_parameters();
+        let query = "dryrun=true&colour=green";
+        let answer = world
+            .call(caller, &operation, &format!("{path}?{query}"))
+            .await;
+        let correlation_id = answer.header("daybook-correlation-id").to_owned();
+        assert_eq!(answer.status, 400, "{}", operation.name());
+        let problem = answer.expect_problem(400, "malformed_query");
+        assert_eq!(pointers(&problem), ["dryrun", "colour"]);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(known.iter().all(|name| detail.contains(name)), "{detail}");
+        let query = format!("correlation_id={correlation_id}");
+        let done = world.app.operator.events(&query).await;
+        assert_eq!(done, Vec::<Value>::new(), "{}", operation.name());
+    }
+}
+
+#[tokio::test]
+async fn every_parameter_at_fault_is_named_at_once_with_what_it_must_be() {
+    let app = TestApp::start().await;
+    let long = "x".repeat(5_000);
+    let query =
+        format!("limit=many&since=now&actor=bob&after=-1&follow=perhaps&types=a&limit=2&{long}=1");
+    let answer = app.alice.get(&format!("/v1/events?{query}")).await;
+    let problem = answer.expect_problem(400, "malformed_query");
+    let mut told: Vec<String> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| {
+            format!(
+                "{}: {}",
+                error["pointer"].as_str().unwrap(),
+                error["detail"].as_str().unwrap()
+            )
+        })
+        .collect();
+    let names = "there are actor, after, category, correlation_id, follow, limit, product, since, stream, type, until";
+    let mut expected = vec![
+        "actor: must be a UUID".to_owned(),
+        "after: it is less than the minimum of 0".to_owned(),
+        "follow: must be true or false".to_owned(),
+        "limit: is given more than once".to_owned(),
+        "limit: must be a whole number".to_owned(),
+        "since: must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z".to_owned(),
+        format!("types: is not a parameter: {names}"),
+        format!("{}…: is not a parameter: {names}", &long[..60]),
+    ];
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]
@@ -467,22 +536,19 @@ async fn every_list_keeps_to_its_bounds() {
         let items = page["items"].as_array().unwrap().len();
         assert!(items <= 1, "{}", operation.name());
         full += items;
-        for (limit, code) in [
-            ("0", "validation_failed"),
-            ("1001", "validation_failed"),
-            ("-1", "malformed_query"),
-            ("many", "malformed_query"),
-            ("", "malformed_query"),
-            ("1&limit=1", "malformed_query"),
-        ] {
+        for limit in ["0", "1001", "-1", "many", "", "1&limit=1"] {
             let answer = caller.get(&format!("{path}?limit={limit}")).await;
             assert_eq!(answer.status, 400, "{} {limit}", operation.name());
-            answer.expect_problem(400, code);
+            let problem = answer.expect_problem(400, "malformed_query");
+            assert_eq!(pointers(&problem), ["limit"]);
         }
         for cursor in ["cursor", "after"] {
             if operation.query_parameters().contains(cursor) {
-                let answer = caller.get(&format!("{path}?{cursor}=here")).await;
-                answer.expect_problem(400, "malformed_query");
+                for malformed in ["here", "-1", ""] {
+                    let answer = caller.get(&format!("{path}?{cursor}={malformed}")).await;
+                    let problem = answer.expect_problem(400, "malformed_query");
+                    assert_eq!(pointers(&problem), [cursor]);
+                }
             }
         }
     }
@@ -581,7 +647,7 @@ async fn every_error_is_a_problem_with_a_stable_code() {
             Method::GET,
             "/v1/events?stream=note",
             400,
-            "validation_failed",
+            "malformed_query",
             "Bad Request",
         ),
         (Method::GET, stop_here, 404, "not_found", "Not Found"),
@@ -676,8 +742,89 @@ async fn a_body_that_is_not_what_it_must_be_is_refused_with_a_reason() {
     let archive = format!("{}/archive", at(&note));
     let more = app.alice.post(&archive, json!({"why": "it is old"})).await;
     let problem = more.expect_problem(400, "validation_failed");
-    assert_eq!(pointers(&problem).len(), 1);
+    assert_eq!(pointers(&problem), ["/why"]);
     app.alice.post(&archive, json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_fields_at_fault_and_repeats_no_long_value() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let told = async |path: &str, body: Value| {
+        let answer = match path.contains("/members/") {
+            true => app.alice.put(path, body).await,
+            false => app.alice.post(path, body).await,
+        };
+        let problem = answer.expect_problem(400, "validation_failed");
+        assert!(problem.to_string().len() < 2_000, "{problem:.2000}");
+        problem["detail"].as_str().unwrap().to_owned()
+    };
+    let detail = told("/v1/notes", json!([])).await;
+    assert_eq!(detail, "the body: must be an object");
+    let detail = told(
+        "/v1/notes",
+        json!({"title": 7, "tags": ["a", 1], "colour": "green"}),
+    )
+    .await;
+    let mut parts: Vec<&str> = detail.split("; ").collect();
+    parts.sort_unstable();
+    assert_eq!(
+        parts,
+        [
+            "/colour: is not a field that there is",
+            "/tags/1: must be a string",
+            "/title: must be a string",
+            "/workspace_id: is required"
+        ]
+    );
+    let member = format!(
+        "/v1/workspaces/{workspace_id}/members/{}",
+        app.alice.actor_id
+    );
+    let detail = told(&member, json!({"role": "god"})).await;
+    assert_eq!(detail, "/role: must be one of owner, editor, viewer, agent");
+    let long = "x".repeat(100_000);
+    for (path, body) in [
+        ("/v1/notes", json!({"workspace_id": long, "title": ""})),
+        (
+            "/v1/notes",
+            json!({"workspace_id": workspace_id, "title": long}),
+        ),
+        (
+            "/v1/notes",
+            json!({"workspace_id": workspace_id, "title": {"text": long}}),
+        ),
+        (
+            "/v1/notes",
+            json!({"workspace_id": workspace_id, "title": "", "tags": [long]}),
+        ),
+        (
+            "/v1/notes",
+            json!({"workspace_id": workspace_id, "title": "", &long: ""}),
+        ),
+        ("/v1/webhooks", json!({"url": long, "events": ["*"]})),
+        (
+            "/v1/webhooks",
+            json!({"url": "http://host", "events": [long]}),
+        ),
+        (
+            "/v1/webhooks",
+            json!({"url": "http://host", "events": ["*"], "headers": {&long: ""}}),
+        ),
+        (
+            "/v1/proposals",
+            json!({"workspace_id": workspace_id, "rationale": "", "actions": [{"type": long}]}),
+        ),
+        (&member, json!({"role": long})),
+    ] {
+        told(path, body).await;
+    }
+    let crowd = json!({"workspace_id": workspace_id, "title": "", "tags": vec![7; 100_000]});
+    let problem = app.alice.post("/v1/notes", crowd).await;
+    assert_eq!(
+        pointers(&problem.expect_problem(400, "validation_failed")).len(),
+        100
+    );
 }
 
 #[tokio::test]

@@ -187,7 +187,7 @@ async fn a_silent_stream_shows_that_it_lives() {
 async fn streams_end_when_the_server_stops() {
     let app = TestApp::start().await;
     let mut live = Stream::live(&app.alice, "after=1000000", &[]).await;
-    let following = Stream::lines(&app.alice, "type=note.purged&follow=true").await;
+    let following = Stream::lines(&app.alice, "type=note.purged").await;
     app.server.tell_to_stop().await;
     assert_eq!(live.frame().await, None);
     assert!(following.rest().await.is_empty());
@@ -244,25 +244,20 @@ async fn a_stream_of_a_rotated_key_ends_with_the_overlap_and_its_successor_reads
 }
 
 #[tokio::test]
-async fn lines_end_with_the_log_or_follow_it() {
+async fn lines_follow_the_log_or_end_with_it() {
     let app = TestApp::start().await;
     history(&app).await;
     let past = app.alice.events("").await;
-    assert_eq!(Stream::lines(&app.alice, "").await.rest().await, past);
+    assert_eq!(
+        Stream::lines(&app.alice, "follow=false").await.rest().await,
+        past
+    );
     assert_eq!(
         Stream::lines(&app.alice, "limit=3").await.rest().await,
         past[..3]
     );
-    assert_eq!(
-        Stream::lines(&app.alice, "limit=3&follow=true&after=1")
-            .await
-            .rest()
-            .await
-            .len(),
-        3
-    );
     let after = past[past.len() - 2]["position"].as_i64().unwrap();
-    let mut following = Stream::lines(&app.alice, &format!("follow=true&after={after}")).await;
+    let mut following = Stream::lines(&app.alice, &format!("after={after}")).await;
     assert_eq!(following.line().await.as_ref(), past.last());
     app.alice.workspace().await;
     let next = following.line().await.unwrap();
@@ -278,17 +273,26 @@ async fn a_stream_shows_the_product_of_its_reader_and_to_the_operator_the_one_th
         .await;
     history(&app).await;
     let ours = app.alice.events("").await;
-    assert_eq!(Stream::lines(&app.alice, "").await.rest().await, ours);
-    let named = format!("product={}", app.product_id);
+    assert_eq!(
+        Stream::lines(&app.alice, "follow=false").await.rest().await,
+        ours
+    );
+    let named = format!("product={}&follow=false", app.product_id);
     assert_eq!(
         Stream::lines(&app.operator, &named).await.rest().await,
         ours
     );
     let all = app.operator.events("").await;
-    assert_eq!(Stream::lines(&app.operator, "").await.rest().await, all);
+    assert_eq!(
+        Stream::lines(&app.operator, "follow=false")
+            .await
+            .rest()
+            .await,
+        all
+    );
     for query in [
-        format!("stream=note-{}", id(&theirs)),
-        format!("actor={}", stranger.actor_id),
+        format!("follow=false&stream=note-{}", id(&theirs)),
+        format!("follow=false&actor={}", stranger.actor_id),
     ] {
         let found = Stream::lines(&app.alice, &query).await.rest().await;
         assert_eq!(found, Vec::<Value>::new(), "{query}");

@@ -333,8 +333,8 @@ impl Client {
             if page["next_cursor"].is_null() {
                 return pages;
             }
-            let cursor = page["next_cursor"].to_string();
-            next = format!("{path}{joint}cursor={}", cursor.trim_matches('"'));
+            let cursor = page["next_cursor"].as_str().expect("a cursor is a text");
+            next = format!("{path}{joint}cursor={cursor}");
         }
     }
 

@@ -197,4 +197,12 @@ async fn the_alert_rules_speak_of_what_is_measured() {
         missing.is_empty().then_some(())
     })
     .await;
+    let metrics = metrics(&app).await;
+    for measured in metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+    {
+        let name = measured.split(' ').next().unwrap();
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name}");
+    }
 }

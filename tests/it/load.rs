@@ -370,7 +370,9 @@ impl Log {
             let path = format!("/v1/events?after={start}&limit=1000");
             let page = operator.get_at(&path, position).await.expect(200);
             events.extend(page["items"].as_array().unwrap().iter().cloned());
-            after = page["next_cursor"].as_i64();
+            after = page["next_cursor"]
+                .as_str()
+                .map(|cursor| cursor.parse().unwrap());
         }
         Self(events)
     }

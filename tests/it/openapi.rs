@@ -182,17 +182,82 @@ async fn every_operation_says_what_it_is_takes_needs_and_answers() {
                 "{name}"
             );
             let (query, header) = (operation.query_parameters(), operation.parameters("header"));
-            if operation.is_read() {
-                assert!(header.contains("Daybook-Min-Position"), "{name}");
+            let (headers, statuses) = if operation.is_read() {
+                (
+                    &["Daybook-Min-Position"][..],
+                    &["400", "401", "403", "503"][..],
+                )
             } else {
-                assert!(
-                    header.contains("Idempotency-Key") && header.contains("If-Match"),
-                    "{name}"
-                );
                 assert!(query.contains("dry_run"), "{name}");
-            }
+                (
+                    &[
+                        "Idempotency-Key",
+                        "If-Match",
+                        "Daybook-Causation-Id",
+                        "traceparent",
+                    ][..],
+                    &["400", "401", "403", "409", "412", "422", "503"][..],
+                )
+            };
+            assert!(header.contains("Daybook-Correlation-Id"), "{name}");
+            assert!(
+                headers.iter().all(|wanted| header.contains(wanted)),
+                "{name}"
+            );
+            assert!(
+                statuses
+                    .iter()
+                    .all(|status| responses.contains_key(*status)),
+                "{name}"
+            );
+            assert_eq!(
+                responses.contains_key("415"),
+                spec.get("requestBody").is_some(),
+                "{name}"
+            );
         }
     }
+}
+
+#[tokio::test]
+async fn no_body_takes_a_field_that_it_does_not_describe() {
+    let app = TestApp::start().await;
+    let document = Document::of(&app.alice).await;
+    let mut objects = 0;
+    for operation in document.operations() {
+        let mut schemas = vec![operation.spec["requestBody"]["content"].clone()];
+        while let Some(schema) = schemas.pop() {
+            walk(&schema, &mut |part| {
+                if part.get("$ref").is_some() {
+                    schemas.push(document.resolve(part).clone());
+                }
+                if part["properties"].is_object() {
+                    let closed = &part["additionalProperties"];
+                    assert_eq!(*closed, json!(false), "{}: {part:#}", operation.name());
+                    objects += 1;
+                }
+            });
+        }
+    }
+    assert!(objects > 20, "{objects}");
+}
+
+#[tokio::test]
+async fn actions_that_are_sent_are_those_that_are_answered() {
+    let app = TestApp::start().await;
+    let document = Document::of(&app.alice).await;
+    let variants = |name: &str| {
+        let schema = &document.0["components"]["schemas"][name]["oneOf"];
+        let mut variants = schema.as_array().unwrap().clone();
+        for variant in &mut variants {
+            variant
+                .as_object_mut()
+                .unwrap()
+                .remove("additionalProperties");
+        }
+        variants
+    };
+    assert_eq!(variants("NewAction"), variants("Action"));
 }
 
 /// What an answer has that its operation's description does not, or the other way round.
@@ -200,7 +265,7 @@ fn departures(document: &Document, operation: &Operation, answer: &Answer) -> Ve
     let responses = &operation.spec["responses"];
     let response = responses
         .get(answer.status.to_string())
-        .or_else(|| responses.get("default").filter(|_| answer.status >= 400));
+        .or_else(|| responses.get("default").filter(|_| answer.status >= 500));
     let Some(response) = response else {
         return vec![format!("{} is not documented", answer.status)];
     };
@@ -242,6 +307,10 @@ async fn every_operation_answers_as_it_is_described() {
         assert_described(&world.document, &operation, &answer);
         let refused = world.call(&nobody, &operation, &path).await;
         assert_described(&world.document, &operation, &refused);
+        let absent = world
+            .call(caller, &operation, &operation.on_nothing())
+            .await;
+        assert_described(&world.document, &operation, &absent);
     }
 }
 

@@ -770,18 +770,66 @@ async fn every_field_of_a_proposal_at_fault_is_named_at_once() {
         let problem = problem.expect_problem(400, "validation_failed");
         assert_eq!(pointers(&problem), ["/actions"]);
     }
-    for action in [
-        json!({}),
-        json!({"type": "note.burn"}),
-        json!({"type": "note.revise", "note_id": "x"}),
+    assert!(cast.agent.ids("/v1/proposals").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_action_has_the_fields_of_its_type_and_no_others() {
+    let cast = Cast::assemble().await;
+    let note = cast.note("Tea").await;
+    let revise = retitle(&note, "Green tea");
+    let with = |name: &str, value: Value| {
+        let mut action = revise.clone();
+        action[name] = value;
+        action
+    };
+    let mut unversioned = revise.clone();
+    unversioned.as_object_mut().unwrap().remove("base_version");
+    let types = "/actions/0/type: must be one of note.create, note.revise, note.tag, note.archive";
+    for (action, told) in [
+        (json!({}), "/actions/0/type: is required"),
+        (json!("note.burn"), "/actions/0: must be an object"),
+        (json!({"type": "note.burn"}), types),
+        (json!({"type": 7}), types),
+        (unversioned, "/actions/0/base_version: is required"),
+        (
+            with("title", json!(7)),
+            "/actions/0/title: must be a string or null",
+        ),
+        (
+            with("note_id", json!("x")),
+            "/actions/0/note_id: must be a UUID",
+        ),
+        (
+            with("titel", json!("T")),
+            "/actions/0/titel: is not a field that there is",
+        ),
+        (
+            json!({"type": "note.create", "title": "T", "body": "", "tag": "x"}),
+            "/actions/0/tag: is not a field that there is",
+        ),
+        (
+            json!({"type": "note.tag", "note_id": id(&note), "add": ["x"], "note": "x"}),
+            "/actions/0/note: is not a field that there is",
+        ),
+        (
+            json!({"type": "note.archive", "note_id": id(&note), "a/b": 1}),
+            "/actions/0/a~1b: is not a field that there is",
+        ),
     ] {
-        let problem = cast
-            .agent
-            .post("/v1/proposals", cast.draft(json!([action])))
-            .await;
-        problem.expect_problem(400, "validation_failed");
+        let draft = cast.draft(json!([action]));
+        let problem = cast.agent.post("/v1/proposals", draft).await;
+        let problem = problem.expect_problem(400, "validation_failed");
+        assert_eq!(problem["detail"], told);
     }
     assert!(cast.agent.ids("/v1/proposals").await.is_empty());
+    let proposal = cast.retitle(&note, "Green tea").await;
+    let mut body = approval(&proposal);
+    body["edited_actions"] = json!([with("titel", json!("T"))]);
+    let path = format!("{}/approve", at(&proposal));
+    let problem = cast.editor.post(&path, body).await;
+    let problem = problem.expect_problem(400, "validation_failed");
+    assert_eq!(pointers(&problem), ["/edited_actions/0/titel"]);
 }
 
 #[tokio::test]
@@ -809,6 +857,7 @@ async fn proposals_are_listed_by_workspace_and_status() {
         (String::new(), vec![pending, withdrawn, rejected, applied]),
         ("status=pending".into(), vec![pending]),
         ("status=applied".into(), vec![applied]),
+        ("status=approved".into(), vec![applied]),
         ("status=rejected".into(), vec![rejected]),
         ("status=withdrawn".into(), vec![withdrawn]),
         ("status=failed".into(), vec![]),
@@ -825,8 +874,8 @@ async fn proposals_are_listed_by_workspace_and_status() {
     let pages = cast.editor.pages("/v1/proposals?limit=3").await;
     let sizes: Vec<usize> = pages.iter().map(Vec::len).collect();
     assert_eq!(sizes, [3, 1]);
-    let unknown = cast.editor.get("/v1/proposals?status=approved").await;
-    let problem = unknown.expect_problem(400, "validation_failed");
+    let unknown = cast.editor.get("/v1/proposals?status=done").await;
+    let problem = unknown.expect_problem(400, "malformed_query");
     assert_eq!(pointers(&problem), ["status"]);
 }
 

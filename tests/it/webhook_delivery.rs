@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, eventually, id, items, time};
+use crate::harness::{Server, TestApp, eventually, id, items, serve, time};
 use crate::receiver::{
     AT_ONCE, Arrived, Endpoint, MUCH_LATER, Receiver, arrived_ids, event_ids, status,
 };
@@ -305,6 +305,39 @@ async fn an_endpoint_that_refuses_the_news_of_its_health_makes_no_more_of_it() {
 }
 
 #[tokio::test]
+async fn the_log_lines_tell_which_endpoint_stopped_working() {
+    let database_url = store::testing::url(&store::testing::database().await);
+    let path = store::testing::directory().join("health-news");
+    let mut command = serve(&database_url, &[AT_ONCE, ("DAYBOOK_LOG", "info")]);
+    command.stderr(std::fs::File::create(&path).unwrap());
+    let server = Server::launch(&mut command).await;
+    let app = TestApp::on(server, database_url).await;
+    let receiver = Receiver::start().await;
+    receiver.reply([status(500), status(200), status(410)]);
+    let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;
+    app.alice.workspace().await;
+    receiver.wait_for(2).await;
+    app.alice.workspace().await;
+    let lines = eventually(async || {
+        let log = std::fs::read_to_string(&path).unwrap();
+        let of_it = log
+            .lines()
+            .filter(|line| line.contains(&endpoint.id.to_string()));
+        let lines: Vec<String> = of_it.map(str::to_owned).collect();
+        (lines.len() >= 4).then_some(lines)
+    })
+    .await;
+    for (line, (level, news)) in lines.iter().zip([
+        ("WARN", "webhook.endpoint_failing"),
+        ("INFO", "webhook.endpoint_recovered"),
+        ("WARN", "webhook.endpoint_failing"),
+        ("WARN", "webhook.endpoint_disabled"),
+    ]) {
+        assert!(line.contains(level) && line.contains(news), "{lines:#?}");
+    }
+}
+
+#[tokio::test]
 async fn deliveries_are_listed_by_status_and_page_by_page() {
     let app = TestApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
@@ -338,7 +371,7 @@ async fn deliveries_are_listed_by_status_and_page_by_page() {
         .alice
         .get(&format!("{}/deliveries?status=lost", endpoint.path))
         .await;
-    unknown.expect_problem(400, "validation_failed");
+    unknown.expect_problem(400, "malformed_query");
 }
 
 #[tokio::test]

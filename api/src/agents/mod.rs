@@ -1,3 +1,4 @@
 //! What agents propose.
 
+mod action;
 pub mod proposal;

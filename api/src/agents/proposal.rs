@@ -16,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::action::NewAction;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
@@ -46,7 +47,7 @@ pub fn routes() -> OpenApiRouter<App> {
 struct NewProposal {
     workspace_id: Uuid,
     #[schema(min_items = 1, max_items = 100)]
-    actions: Vec<Action>,
+    actions: Vec<NewAction>,
     /// Why these changes are good.
     #[schema(min_length = 1, max_length = 10_000)]
     rationale: String,
@@ -71,7 +72,7 @@ struct Approval {
     comment: Option<String>,
     /// To be applied instead.
     #[schema(min_items = 1, max_items = 100)]
-    edited_actions: Option<Vec<Action>>,
+    edited_actions: Option<Vec<NewAction>>,
 }
 
 /// A person's refusal.
@@ -87,8 +88,13 @@ struct Rejection {
 #[into_params(parameter_in = Query)]
 struct Which {
     workspace_id: Option<Uuid>,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn` or `expired`.
+    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn` or `expired`; `approved` finds the applied ones: an
+    /// approval takes effect at once, or fails.
     status: Option<String>,
+}
+
+fn actions(new: Vec<NewAction>) -> Vec<Action> {
+    new.into_iter().map(Action::from).collect()
 }
 
 const fn on(id: Uuid, command: ProposalCommand) -> On<Proposal> {
@@ -107,7 +113,7 @@ async fn submit(
         id: Uuid::now_v7(),
         draft: Draft {
             workspace_id: new.workspace_id,
-            actions: new.actions,
+            actions: actions(new.actions),
             rationale: new.rationale,
             confidence: new.confidence,
             model: new.model,
@@ -134,7 +140,7 @@ async fn approve(
         id,
         actions_hash: approval.actions_hash,
         comment: approval.comment,
-        edited_actions: approval.edited_actions,
+        edited_actions: approval.edited_actions.map(actions),
         note_ids: std::iter::repeat_with(Uuid::now_v7)
             .take(MAX_ACTIONS)
             .collect(),
@@ -191,10 +197,14 @@ async fn list(
     Params(which): Params<Which>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    one_of("status", which.status.as_deref(), &STATUSES)?;
+    let status = match which.status.as_deref() {
+        Some("approved") => Some("applied"),
+        status => status,
+    };
+    one_of("status", status, &STATUSES)?;
     let wanted = Where::default()
         .and("t.workspace_id = ?", &which.workspace_id)
-        .and("t.status = ?", &which.status);
+        .and("t.status = ?", &status);
     Ok(answer::found(
         app.list::<Proposals>(&read, wanted, page).await?,
     ))

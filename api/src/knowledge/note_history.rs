@@ -17,8 +17,9 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
+use crate::parameters;
 use crate::problem::Problem;
-use crate::query::{self, Params, Path, Read, invalid_parameter};
+use crate::query::{self, Params, Path, Read};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(history))
@@ -44,16 +45,20 @@ impl AsOf {
         };
         // In a query string a bare `+` means a blank.
         let time = || DateTime::parse_from_rfc3339(&text.replace(' ', "+"));
-        text.parse()
+        let position = || text.parse().ok().filter(|position| *position >= 0);
+        position()
             .map(When::Position)
-            .or_else(|_| time().map(|time| When::Time(time.to_utc())))
+            .or_else(|| time().ok().map(|time| When::Time(time.to_utc())))
             .map(Some)
-            .map_err(|_| invalid_parameter("as_of", "must be a position or an RFC 3339 time"))
+            .ok_or_else(|| parameters::invalid("as_of", "must be a position or an RFC 3339 time"))
     }
 }
 
 /// The note as it was. Positions and times only ever grow, so its past is a prefix of its stream.
 pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Problem> {
+    if let When::Position(position) = when {
+        reached(app, position).await?;
+    }
     app.views
         .while_holds::<Notes>(id, |event| match when {
             When::Position(position) => event.position <= position,
@@ -63,11 +68,26 @@ pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Pro
         .ok_or_else(|| Problem::not_found("note at that time"))
 }
 
+/// Nobody knows the note as it will be. Another node may know more of the log than this one: the log itself decides.
+async fn reached(app: &App, position: Position) -> Result<(), Problem> {
+    if position <= app.head() {
+        return Ok(());
+    }
+    match app.store.read_head().await? {
+        head if position <= head => Ok(()),
+        head => Err(Problem::malformed(
+            "position_ahead",
+            format!("as_of: the log ends at position {head}"),
+        )),
+    }
+}
+
 /// Which part of a history.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Part {
     /// `next_cursor` of the page before.
+    #[param(minimum = 1)]
     cursor: Option<i64>,
     /// Versions on the page: 1 to 200; 50 if not given.
     #[param(minimum = 1, maximum = 200)]
@@ -78,7 +98,7 @@ struct Part {
 #[derive(Serialize, ToSchema)]
 struct History {
     items: Vec<Version>,
-    next_cursor: Option<i64>,
+    next_cursor: Option<String>,
 }
 
 /// One version of a note.
@@ -137,7 +157,7 @@ async fn history(
     }
     items.reverse();
     let page = History {
-        next_cursor: items.last().map(|last| last.version).filter(|_| first > 0),
+        next_cursor: (items.last().filter(|_| first > 0)).map(|last| last.version.to_string()),
         items,
     };
     Ok(answer::found((page, position)))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -22,15 +22,21 @@ use uuid::Uuid;
 
 use super::causation;
 use crate::App;
+use crate::accept;
 use crate::answer;
 use crate::caller::Caller;
-use crate::problem::Problem;
-use crate::query::{self, Params, Read, invalid_parameter};
+use crate::parameters;
+use crate::problem::{Problem, ProblemDetails};
+use crate::query::{self, Params, Read};
 
 /// Events that are read at a time while streaming.
 const CHUNK: usize = 1_000;
 /// Payload bytes after which a page ends before it is full.
 const PAGE_BYTES: usize = 8 << 20;
+
+const JSON: &str = "application/json";
+const SERVER_SENT: &str = "text/event-stream";
+const LINES: &str = "application/x-ndjson";
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -43,7 +49,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Query)]
 struct Which {
     /// Only events after this position; 0 if not given.
-    #[param(minimum = 0)]
+    #[param(minimum = 0, value_type = Option<i64>)]
     after: Option<Position>,
     /// Events on the page: 1 to 1000, 100 if not given. A stream ends after as many, or not at all if not given.
     #[param(minimum = 1)]
@@ -63,7 +69,7 @@ struct Which {
     since: Option<DateTime<Utc>>,
     /// Recorded before this time (RFC 3339).
     until: Option<DateTime<Utc>>,
-    /// NDJSON only: go on when the end is reached.
+    /// NDJSON only: `false` ends the stream where the log ends; it goes on live if not given.
     follow: Option<bool>,
 }
 
@@ -80,7 +86,7 @@ impl Which {
             .as_deref()
             .map(str::parse::<StreamId>)
             .transpose()
-            .map_err(|error| invalid_parameter("stream", error.to_string()))?;
+            .map_err(|error| parameters::invalid("stream", error.to_string()))?;
         Ok(Filter {
             products: own.or(self.product).into_iter().collect(),
             categories: words(self.category.as_deref()),
@@ -146,14 +152,15 @@ struct EventPage {
     #[schema(value_type = Vec<Event>)]
     items: Vec<Recorded>,
     /// What to pass as `after` for the next page; none: this page reaches the end of the log.
-    next_cursor: Option<Position>,
+    next_cursor: Option<String>,
 }
 
 /// The log: JSON in pages; with `Accept: text/event-stream` live as server-sent events, `Last-Event-ID` going on
-/// where the connection broke; with `Accept: application/x-ndjson` as a stream of lines. A stream ends when its key
+/// where the connection broke; with `Accept: application/x-ndjson` live as a stream of lines. A stream ends when its key
 /// stops working.
 #[utoipa::path(get, path = "/events", tag = "events", params(Which), responses((status = 200, content(
-        (EventPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson")))),
+        (EventPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson"))),
+        (status = 404, description = "No such product.", body = ProblemDetails, content_type = "application/problem+json")),
     security(("api_key" = ["events:read"])))]
 async fn list(
     State(app): State<App>,
@@ -163,22 +170,24 @@ async fn list(
 ) -> Result<Response, Problem> {
     read.caller.require("events:read")?;
     let filter = which.filter(&read.caller)?;
-    let after = which.after.unwrap_or_default().max(0);
+    let after = which.after.unwrap_or_default();
     await_head(&app, read.min_position).await?;
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    let accepts = |media: &str| accept.is_some_and(|accept| accept.contains(media));
-    if accepts("text/event-stream") {
-        let after = last_event_id(&headers)?.unwrap_or(after);
-        let events = subscribe(app.store.clone(), after, filter)
-            .take(which.limit.unwrap_or(usize::MAX))
-            .take_until(cut(&app, read.caller));
-        return Ok(server_sent(events));
-    }
-    if accepts("application/x-ndjson") {
-        let end = (!which.follow.unwrap_or(false)).then(|| app.head());
-        let lines = lines(&app, after, filter, which.limit, end).take_until(cut(&app, read.caller));
-        let body = Body::from_stream(lines);
-        return Ok(([(CONTENT_TYPE, "application/x-ndjson")], body).into_response());
+    match accept::preferred(&headers, &[JSON, SERVER_SENT, LINES]) {
+        SERVER_SENT => {
+            let after = last_event_id(&headers)?.unwrap_or(after);
+            let events = subscribe(app.store.clone(), after, filter)
+                .take(which.limit.unwrap_or(usize::MAX))
+                .take_until(cut(&app, read.caller));
+            return Ok(server_sent(events));
+        }
+        LINES => {
+            let end = (!which.follow.unwrap_or(true)).then(|| app.head());
+            let lines =
+                lines(&app, after, filter, which.limit, end).take_until(cut(&app, read.caller));
+            let body = Body::from_stream(lines);
+            return Ok(([(CONTENT_TYPE, LINES)], body).into_response());
+        }
+        _ => {}
     }
     let limit = query::limit(which.limit, 100, 1_000)?;
     let head = app.head();
@@ -234,7 +243,7 @@ async fn page(
     }
     Ok(EventPage {
         items,
-        next_cursor: (after < head).then_some(after),
+        next_cursor: (after < head).then(|| after.to_string()),
     })
 }
 

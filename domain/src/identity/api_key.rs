@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use super::scope;
 use crate::{Actor, Aggregate, Class, Moment, Refusal, Violations, events};
@@ -16,6 +17,9 @@ events! {
             scopes: BTreeSet<String>,
             /// SHA-256 of the key, in hex.
             sha256: String,
+            /// Id of the actor who has seen the key first.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            issued_by: Option<Uuid>,
         },
         /// Replaced by a new key; the old one works a little longer.
         Rotated("api_key.rotated", 1) { sha256: String, previous_valid_until: DateTime<Utc> },
@@ -75,6 +79,9 @@ pub enum ApiKeyRefusal {
         "a key is for yourself, with your own kind, or for a new actor; leave actor.id out, or ask the operator"
     )]
     ActorNotYours,
+    /// Whoever rotates a key sees the new one.
+    #[error("only its actor, whoever issued it, or the operator rotates an API key")]
+    NotYours,
     /// The command is malformed.
     #[error("{0}")]
     Invalid(#[from] Violations),
@@ -86,7 +93,7 @@ impl Refusal for ApiKeyRefusal {
             Self::NotFound => Class::Absent,
             Self::Exists => Class::Conflict,
             Self::Revoked => Class::Rule,
-            Self::ScopeNotHeld(_) | Self::ActorNotYours => Class::Forbidden,
+            Self::ScopeNotHeld(_) | Self::ActorNotYours | Self::NotYours => Class::Forbidden,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
@@ -106,6 +113,7 @@ pub struct Grant {
     pub actor: Actor,
     pub scopes: BTreeSet<String>,
     pub sha256: String,
+    pub issued_by: Option<Uuid>,
     /// How often it was rotated.
     pub generation: u32,
 }
@@ -136,12 +144,14 @@ impl Aggregate for ApiKey {
                     actor,
                     scopes,
                     sha256,
+                    issued_by,
                 },
             ) => Self::Active(Grant {
                 name: name.clone(),
                 actor: *actor,
                 scopes: scopes.clone(),
                 sha256: sha256.clone(),
+                issued_by: *issued_by,
                 generation: 0,
             }),
             (Self::Active(grant), ApiKeyEvent::Rotated { sha256, .. }) => Self::Active(Grant {
@@ -184,6 +194,7 @@ impl Aggregate for ApiKey {
                     actor,
                     scopes,
                     sha256,
+                    issued_by: Some(at.actor.id),
                 }])
             }
             (_, ApiKeyCommand::Issue { .. }) => Err(ApiKeyRefusal::Exists),
@@ -199,6 +210,10 @@ impl Aggregate for ApiKey {
                 },
             ) => {
                 issuer.require(&grant.scopes)?;
+                let seen_by = [Some(grant.actor.id), grant.issued_by];
+                if !seen_by.contains(&Some(at.actor.id)) && !issuer.is_operator {
+                    return Err(ApiKeyRefusal::NotYours);
+                }
                 let mut violations = Violations::default();
                 violations.require_overlap(overlap);
                 violations.into_result()?;

@@ -55,6 +55,7 @@ fn issued() -> ApiKeyEvent {
         actor: AGENT,
         scopes: scopes(&["notes:read"]),
         sha256: "aa".into(),
+        issued_by: Some(PERSON.id),
     }
 }
 
@@ -93,6 +94,25 @@ fn rotating_a_key_gives_its_scopes_and_so_needs_them() {
             issuer: holder_of(&["api_keys:write"]),
         })
         .then_refused(ApiKeyRefusal::ScopeNotHeld("notes:read".into()));
+}
+
+#[test]
+fn a_key_is_rotated_by_those_who_have_seen_it() {
+    let stranger = Actor {
+        id: Uuid::from_u128(9),
+        ..PERSON
+    };
+    for actor in [PERSON, AGENT] {
+        given::<ApiKey>([issued()])
+            .when_by(actor, rotate(TimeDelta::zero()))
+            .then([ApiKeyEvent::Rotated {
+                sha256: "bb".into(),
+                previous_valid_until: noon(),
+            }]);
+    }
+    given::<ApiKey>([issued()])
+        .when_by(stranger, rotate(TimeDelta::zero()))
+        .then_refused(ApiKeyRefusal::NotYours);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::workspace::Permission;
-use crate::{Aggregate, Class, Moment, Refusal, Standing, Violations, events};
+use crate::{Aggregate, Class, Moment, Refusal, Standing, Violations, events, excerpt};
 
 /// Longest body in bytes: one mebibyte.
 pub const MAX_BODY: usize = 1 << 20;
@@ -338,7 +338,10 @@ pub(crate) fn check(
         violations.require(
             (1..=64).contains(&length),
             &pointer,
-            format!("must be tags of 1 to 64 characters; {tag:?} is not"),
+            format!(
+                "must be tags of 1 to 64 characters; {} is not",
+                excerpt(tag)
+            ),
         );
     }
 }

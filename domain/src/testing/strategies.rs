@@ -62,14 +62,15 @@ pub fn product() -> impl Strategy<Value = ProductEvent> {
 
 pub fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
     prop_oneof![
-        (text(), actor(), texts(), text()).prop_map(|(name, actor, scopes, sha256)| {
-            ApiKeyEvent::Issued {
+        (text(), actor(), texts(), text(), maybe(id())).prop_map(
+            |(name, actor, scopes, sha256, issued_by)| ApiKeyEvent::Issued {
                 name,
                 actor,
                 scopes,
                 sha256,
+                issued_by,
             }
-        }),
+        ),
         (text(), time()).prop_map(|(sha256, previous_valid_until)| ApiKeyEvent::Rotated {
             sha256,
             previous_valid_until,

@@ -47,6 +47,7 @@ impl ReadModel for ApiKeys {
                     actor,
                     scopes,
                     sha256,
+                    issued_by: _,
                 },
             ) => ApiKeyContent {
                 name,

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::Request;
 use commands::delivery::webhook::RecordAttempt;
+use domain::Aggregate;
 use domain::delivery::webhook::{Endpoint, Webhook};
 use domain::delivery::webhook_delivery::{Attempt, Delivery};
 use serde_json::json;
@@ -171,10 +172,11 @@ impl Deliver {
             attempt,
         };
         let executor = &self.office.executor;
-        executor
+        let done = executor
             .execute(&request, &command)
             .await
             .map_err(|error| error.to_string())?;
+        announce(&done.events);
         let delivery = executor
             .loader()
             .latest::<Delivery>(id)
@@ -190,6 +192,22 @@ impl Deliver {
             },
             Delivery::New | Delivery::Succeeded(_) | Delivery::Exhausted(_) => Outcome::Done,
         })
+    }
+}
+
+/// An endpoint's health, for whoever watches the server rather than the log.
+fn announce(events: &[Recorded]) {
+    for event in events
+        .iter()
+        .filter(|event| event.stream.category == Webhook::CATEGORY)
+    {
+        let (webhook_id, news) = (event.stream.id, event.event_type.as_str());
+        match news {
+            "webhook.endpoint_recovered" => {
+                tracing::info!(%webhook_id, news, "a webhook endpoint works again")
+            }
+            _ => tracing::warn!(%webhook_id, news, "a webhook endpoint does not work"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::is_delivered;
-use crate::{Violations, covers, event_types};
+use crate::{Violations, covers, event_types, excerpt};
 
 /// The settings that a command gives; what it leaves out stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,7 +50,7 @@ impl Changes {
                 violations.require(
                 event_types().any(|known| is_delivered(known) && covers(pattern, known)),
                 "/events",
-                format!("must be types of events that are delivered, such as note.created, or patterns of them that end in *; {pattern:?} is none"),
+                format!("must be types of events that are delivered, such as note.created, or patterns of them that end in *; {} is none", excerpt(pattern)),
             );
             }
         }

@@ -1,0 +1,157 @@
+//! Query parameters: an operation takes those that it is described with, as it describes them, and no others.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use axum::extract::{MatchedPath, Query};
+use axum::http::request::Parts;
+use axum::http::{Method, Uri};
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+
+use crate::openapi;
+use crate::problem::{FieldError, Problem};
+use crate::schema;
+
+/// The parameters of one operation.
+struct Described {
+    /// By name.
+    schemas: Map<String, Value>,
+    validator: Validator,
+}
+
+/// Refuses a query string that is not as the operation is described; names everything that is wrong with it.
+pub fn check(parts: &Parts) -> Result<(), Problem> {
+    let given = given(&parts.uri);
+    let operation = parts
+        .extensions
+        .get::<MatchedPath>()
+        .and_then(|path| operations().get(&key(&parts.method, path.as_str())));
+    let (Some(operation), false) = (operation, given.is_empty()) else {
+        return Ok(());
+    };
+    let mut faults = vec![];
+    let mut values = Map::new();
+    for (name, text) in given {
+        let detail = match operation.schemas.get(&name) {
+            None => operation.names(),
+            Some(_) if values.contains_key(&name) => "is given more than once".into(),
+            Some(schema) => {
+                values.insert(name, read(schema, text));
+                continue;
+            }
+        };
+        faults.push(FieldError {
+            pointer: name,
+            detail,
+        });
+    }
+    let wrong = schema::faults(&operation.validator, &values.into());
+    faults.extend(wrong.into_iter().map(|fault| FieldError {
+        pointer: fault.pointer.trim_start_matches('/').to_owned(),
+        ..fault
+    }));
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(malformed(faults))
+    }
+}
+
+/// Whether a parameter that can only be true or false is there and says so; its name alone does.
+pub fn is_set(uri: &Uri, name: &str) -> bool {
+    given(uri)
+        .iter()
+        .any(|(given, text)| given == name && text != "false")
+}
+
+/// A query parameter that is not as it must be.
+pub fn invalid(name: &str, detail: impl Into<String>) -> Problem {
+    malformed(vec![FieldError {
+        pointer: name.to_owned(),
+        detail: detail.into(),
+    }])
+}
+
+fn malformed(faults: Vec<FieldError>) -> Problem {
+    Problem::faulty("malformed_query", faults)
+}
+
+fn given(uri: &Uri) -> Vec<(String, String)> {
+    Query::try_from_uri(uri).map_or_else(|_| vec![], |Query(pairs)| pairs)
+}
+
+/// A text as the value that its schema speaks of.
+fn read(schema: &Value, text: String) -> Value {
+    match schema["type"].as_str() {
+        Some("boolean") if text.is_empty() => Value::Bool(true),
+        Some("boolean" | "integer") => text.parse().unwrap_or(Value::String(text)),
+        _ => Value::String(text),
+    }
+}
+
+impl Described {
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.schemas.keys().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => "is not a parameter: there are none here".into(),
+            names => format!("is not a parameter: there are {}", names.join(", ")),
+        }
+    }
+}
+
+fn key(method: &Method, path: &str) -> (String, String) {
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    (method.as_str().to_lowercase(), path.to_owned())
+}
+
+/// All operations, by method and path.
+fn operations() -> &'static HashMap<(String, String), Described> {
+    static OPERATIONS: OnceLock<HashMap<(String, String), Described>> = OnceLock::new();
+    OPERATIONS.get_or_init(|| {
+        let paths = openapi::published()["paths"]
+            .as_object()
+            .into_iter()
+            .flatten();
+        paths
+            .flat_map(|(path, item)| {
+                let operations = item.as_object().into_iter().flatten();
+                operations.filter_map(|(method, operation)| {
+                    let parameters = describe(&operation["parameters"])?;
+                    Some(((method.clone(), path.clone()), parameters))
+                })
+            })
+            .collect()
+    })
+}
+
+fn describe(parameters: &Value) -> Option<Described> {
+    let schemas: Map<String, Value> = parameters
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|parameter| parameter["in"] == "query")
+        .filter_map(|parameter| {
+            Some((
+                parameter["name"].as_str()?.to_owned(),
+                present(&parameter["schema"]),
+            ))
+        })
+        .collect();
+    let schema = json!({"properties": schemas, "components": openapi::published()["components"]});
+    let validator = schema::validator(&schema)?;
+    Some(Described { schemas, validator })
+}
+
+/// A parameter that is there is not null, though it may be absent.
+fn present(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(types) = schema["type"].as_array() {
+        schema["type"] = types.iter().find(|kind| **kind != "null").cloned().into();
+    }
+    schema
+}

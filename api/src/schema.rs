@@ -1,0 +1,141 @@
+//! What the published schema holds against a value, in words: which field, and what it must be. Values are never
+//! repeated, so that an answer stays small however large the request was.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most of JSON Schema's keywords need no words of their own"
+)]
+
+use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
+use jsonschema::{JsonType, ValidationError, Validator};
+use serde_json::Value;
+
+use crate::problem::FieldError;
+
+/// The field by which the variants of a union are told apart, wherever there is one.
+const TAG: &str = "type";
+
+/// A validator of the schema, formats included; nothing if the schema is none.
+pub fn validator(schema: &Value) -> Option<Validator> {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .ok()
+}
+
+/// Every fault of a value.
+pub fn faults(validator: &Validator, value: &Value) -> Vec<FieldError> {
+    let mut faults = vec![];
+    for error in validator.iter_errors(value) {
+        explain(&error, &mut faults);
+    }
+    faults
+}
+
+fn explain(error: &ValidationError<'_>, faults: &mut Vec<FieldError>) {
+    let at = error.instance_path().as_str();
+    let mut fault = |pointer: String, detail: String| faults.push(FieldError { pointer, detail });
+    match error.kind() {
+        Kind::OneOfNotValid { context } | Kind::AnyOf { context } => choose(at, context, faults),
+        Kind::Required { property } => fault(below(at, name(property)), "is required".into()),
+        Kind::AdditionalProperties { unexpected } => {
+            for field in unexpected {
+                fault(below(at, field), "is not a field that there is".into());
+            }
+        }
+        Kind::Type { kind } => fault(at.into(), format!("must be {}", types(kind).join(" or "))),
+        Kind::Enum { options } => fault(at.into(), one_of(&words(options))),
+        Kind::Format { format } => fault(at.into(), format!("must be {}", form(format))),
+        _ => fault(at.into(), error.masked_with("it").to_string()),
+    }
+}
+
+/// What is wrong with a value of a union: in its own variant, if it tells which that is.
+fn choose(at: &str, variants: &[Vec<ValidationError<'_>>], faults: &mut Vec<FieldError>) {
+    let tag = below(at, TAG);
+    let of_another = |error: &ValidationError<'_>| {
+        let place = error.instance_path().as_str();
+        match error.kind() {
+            Kind::Required { property } => place == at && property == TAG,
+            Kind::Type { .. } => place == at,
+            _ => place == tag,
+        }
+    };
+    if let Some(own) = variants
+        .iter()
+        .find(|errors| !errors.iter().any(of_another))
+    {
+        for error in own {
+            explain(error, faults);
+        }
+        return;
+    }
+    let (mut tags, mut kinds) = (vec![], vec![]);
+    for error in variants.iter().flatten() {
+        match error.kind() {
+            Kind::Enum { options } if error.instance_path().as_str() == tag => {
+                tags.extend(words(options));
+            }
+            Kind::Type { kind } if error.instance_path().as_str() == at => {
+                kinds.extend(types(kind))
+            }
+            _ => {}
+        }
+    }
+    kinds.dedup();
+    let (pointer, detail) = match (tags.is_empty(), kinds.is_empty()) {
+        (false, _) => (tag, one_of(&tags)),
+        (true, false) => (at.to_owned(), format!("must be {}", kinds.join(" or "))),
+        (true, true) => (tag, "is required".into()),
+    };
+    faults.push(FieldError { pointer, detail });
+}
+
+/// The pointer to a field of what stands at a pointer (RFC 6901).
+fn below(at: &str, field: &str) -> String {
+    format!("{at}/{}", field.replace('~', "~0").replace('/', "~1"))
+}
+
+fn name(property: &Value) -> &str {
+    property.as_str().unwrap_or_default()
+}
+
+fn words(options: &Value) -> Vec<String> {
+    let options = options.as_array().into_iter().flatten();
+    options
+        .filter_map(|option| option.as_str().map(str::to_owned))
+        .collect()
+}
+
+pub fn one_of(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    format!("must be one of {}", words.join(", "))
+}
+
+fn types(kind: &TypeKind) -> Vec<&'static str> {
+    let word = |kind: JsonType| match kind {
+        JsonType::Array => "an array",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Null => "null",
+        JsonType::Number => "a number",
+        JsonType::Object => "an object",
+        JsonType::String => "a string",
+    };
+    match kind {
+        TypeKind::Single(kind) => vec![word(*kind)],
+        TypeKind::Multiple(kinds) => {
+            let mut words: Vec<_> = kinds.iter().map(word).collect();
+            words.sort_by_key(|word| *word == "null");
+            words
+        }
+    }
+}
+
+fn form(format: &str) -> String {
+    match format {
+        "uuid" => "a UUID".into(),
+        "date-time" => "a time as in RFC 3339, such as 2030-01-31T12:00:00Z".into(),
+        other => format!("a valid {other}"),
+    }
+}
