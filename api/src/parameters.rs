@@ -23,11 +23,10 @@ struct Described {
 /// Refuses a query string that is not as the operation is described; names everything that is wrong with it.
 pub fn check(parts: &Parts) -> Result<(), Problem> {
     let given = given(&parts.uri);
-    let operation = parts
-        .extensions
-        .get::<MatchedPath>()
-        .and_then(|path| operations().get(&key(&parts.method, path.as_str())));
-    let (Some(operation), false) = (operation, given.is_empty()) else {
+    let (Some(path), false) = (parts.extensions.get::<MatchedPath>(), given.is_empty()) else {
+        return Ok(());
+    };
+    let Some(operation) = operations().get(&key(&parts.method, path.as_str())) else {
         return Ok(());
     };
     let mut faults = vec![];
@@ -142,8 +141,7 @@ fn describe(parameters: &Value) -> Option<Described> {
             ))
         })
         .collect();
-    let schema = json!({"properties": schemas, "components": openapi::published()["components"]});
-    let validator = schema::validator(&schema)?;
+    let validator = schema::validator(&json!({"properties": schemas}))?;
     Some(Described { schemas, validator })
 }
 

@@ -50,6 +50,8 @@ impl Replay {
         };
         let mut head = store.head();
         let mut after = self.after;
+        // One for the whole run: a signal that comes while events are printed counts too.
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
             let end = *head.borrow_and_update();
             while after < end {
@@ -64,7 +66,7 @@ impl Replay {
             }
             tokio::select! {
                 changed = head.changed() => changed?,
-                interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+                signal = &mut interrupted => return Ok(signal?),
             }
         }
     }

@@ -230,17 +230,24 @@ async fn streams_end_when_their_key_is_revoked_on_whichever_server() {
 async fn a_stream_of_a_rotated_key_ends_with_the_overlap_and_its_successor_reads_on() {
     let app = TestApp::start().await;
     let (old, path) = reader(&app).await;
-    let mut before = Stream::live(&old, "type=note.*", &[]).await;
-    let body = json!({"overlap_seconds": 2});
-    let rotated = app.alice.post(&format!("{path}/rotate"), body).await;
-    let new = Client::new(&old.url, &text(&rotated.expect(200)["key"]));
-    let mut after = Stream::live(&new, "type=note.*", &[]).await;
+    let rotate = async |overlap_seconds: u32| {
+        let body = json!({"overlap_seconds": overlap_seconds});
+        let rotated = app.alice.post(&format!("{path}/rotate"), body).await;
+        Client::new(&old.url, &text(&rotated.expect(200)["key"]))
+    };
     let workspace_id = app.alice.workspace().await;
+    let mut first = Stream::live(&old, "type=note.*", &[]).await;
+    let second = rotate(3600).await;
+    let mut second = Stream::live(&second, "type=note.*", &[]).await;
     app.alice.note(workspace_id, "During", "").await;
-    assert_eq!(before.frames(1).await, after.frames(1).await);
-    assert_eq!(before.frame().await, None);
+    assert_eq!(first.frames(1).await, second.frames(1).await);
+
+    let third = rotate(1).await;
+    let mut third = Stream::live(&third, "type=note.*", &[]).await;
+    assert_eq!(first.frame().await, None);
+    assert_eq!(second.frame().await, None);
     app.alice.note(workspace_id, "After", "").await;
-    assert_eq!(after.frames(1).await[0]["data"]["title"], "After");
+    assert_eq!(third.frames(1).await[0]["data"]["title"], "After");
 }
 
 #[tokio::test]
