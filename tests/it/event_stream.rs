@@ -232,7 +232,7 @@ async fn a_stream_of_a_rotated_key_ends_with_the_overlap_and_its_successor_reads
     let (old, path) = reader(&app).await;
     let rotate = async |overlap_seconds: u32| {
         let body = json!({"overlap_seconds": overlap_seconds});
-        let rotated = app.alice.post(&format!("{path}/rotate"), body).await;
+        let rotated = app.operator.post(&format!("{path}/rotate"), body).await;
         Client::new(&old.url, &text(&rotated.expect(200)["key"]))
     };
     let workspace_id = app.alice.workspace().await;
@@ -247,7 +247,7 @@ async fn a_stream_of_a_rotated_key_ends_with_the_overlap_and_its_successor_reads
     assert_eq!(first.frame().await, None);
     assert_eq!(second.frame().await, None);
     app.alice.note(workspace_id, "After", "").await;
-    assert_eq!(third.frames(1).await[0]["data"]["title"], "After");
+    assert_eq!(third.frames(2).await[1]["data"]["title"], "After");
 }
 
 #[tokio::test]
