@@ -29,8 +29,7 @@ pub struct Planned {
 pub struct Book<'a> {
     loader: &'a Loader,
     request: &'a Request,
-    /// Read from the log, not from what this node remembers.
-    fresh: bool,
+    source: Source,
     moment: Moment,
     entries: HashMap<StreamId, Box<dyn Entry>>,
     staged: Vec<NewEvent>,
@@ -39,6 +38,17 @@ pub struct Book<'a> {
     on_behalf_of: Option<domain::Actor>,
     reason: Option<String>,
     remembered: bool,
+}
+
+/// Where a command reads its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In what this node remembers.
+    Memory,
+    /// In the log, and what is on its way there.
+    Current,
+    /// In the log.
+    Log,
 }
 
 /// A stream that was read, and its state with the staged events folded in.
@@ -51,8 +61,10 @@ struct Page<A> {
 
 /// A [`Page`] of any aggregate.
 trait Entry: Any + Send {
+    fn expected(&self) -> Expected;
     fn base_version(&self) -> i64;
     fn discard(&mut self);
+    fn announce(&self, loader: &Loader, product_id: Uuid);
     fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid);
 }
 
@@ -61,8 +73,25 @@ impl<A: Aggregate> Entry for Page<A> {
         self.base_version
     }
 
+    fn expected(&self) -> Expected {
+        match (self.base_version, self.base.last_event) {
+            (0, _) => Expected::NoStream,
+            (version, Some(event_id)) if self.base.ahead => Expected::After { version, event_id },
+            (version, _) => Expected::Exact(version),
+        }
+    }
+
     fn discard(&mut self) {
         self.current = self.base.clone();
+    }
+
+    fn announce(&self, loader: &Loader, product_id: Uuid) {
+        if self.current.version > self.base_version {
+            loader.announce(Loaded {
+                product_id: Some(product_id),
+                ..self.current.clone()
+            });
+        }
     }
 
     fn keep(mut self: Box<Self>, loader: &Loader, product_id: Uuid) {
@@ -78,12 +107,12 @@ impl<'a> Book<'a> {
         loader: &'a Loader,
         request: &'a Request,
         command: &str,
-        fresh: bool,
+        source: Source,
     ) -> Self {
         Self {
             loader,
             request,
-            fresh,
+            source,
             moment: Moment {
                 // Read models keep no more: what is answered now must be what is read later.
                 now: Utc::now().trunc_subsecs(6),
@@ -133,15 +162,18 @@ impl<'a> Book<'a> {
     }
 
     async fn read<A: Aggregate>(&mut self, id: Uuid) -> Result<Loaded<A>, CommandError> {
-        if !self.fresh
-            && let Some(kept) = self.loader.kept(id)
-        {
+        let remembered = match self.source {
+            Source::Log => None,
+            Source::Current => self.loader.ahead(id),
+            Source::Memory => self
+                .loader
+                .ahead(id)
+                .or_else(|| self.loader.kept(id))
+                .or_else(|| is_new(id).then(|| Loaded::empty(id))),
+        };
+        if let Some(loaded) = remembered {
             self.remembered = true;
-            return Ok(kept);
-        }
-        if !self.fresh && is_new(id) {
-            self.remembered = true;
-            return Ok(Loaded::empty(id));
+            return Ok(loaded);
         }
         self.loader.latest(id).await
     }
@@ -301,17 +333,26 @@ impl<'a> Book<'a> {
             expectations: self
                 .entries
                 .iter()
-                .map(|(stream, entry)| {
-                    let expected = match entry.base_version() {
-                        0 => Expected::NoStream,
-                        version => Expected::Exact(version),
-                    };
-                    (stream.clone(), expected)
-                })
+                .map(|(stream, entry)| (stream.clone(), entry.expected()))
                 .collect(),
             events: self.staged.clone(),
             receipt,
         }
+    }
+
+    /// Lets other commands be decided on what this one is about to append.
+    pub(crate) fn announce(&self) {
+        for entry in self.entries.values() {
+            entry.announce(self.loader, self.request.product_id);
+        }
+    }
+
+    /// The streams that events are staged for.
+    pub(crate) fn written(&self) -> Vec<StreamId> {
+        self.staged
+            .iter()
+            .map(|event| event.stream.clone())
+            .collect()
     }
 
     /// Remembers the states that the append made; returns its events as the log has them.

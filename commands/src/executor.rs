@@ -9,6 +9,7 @@ use domain::{Aggregate, StreamId};
 use store::{AppendError, EventStore, Position, Receipt, ReceiptKey, Recorded};
 use uuid::Uuid;
 
+use crate::book::Source;
 use crate::{Book, CommandError, Loader, Planned, Request};
 
 /// How often a command is decided again because others changed its streams meanwhile.
@@ -164,21 +165,25 @@ impl Executor {
     ) -> Result<Done, CommandError> {
         let name = handler.name();
         // A preview answers from the log, never from memory.
-        let mut fresh = request.dry_run;
+        let mut source = if request.dry_run {
+            Source::Log
+        } else {
+            Source::Memory
+        };
         for _ in 0..ATTEMPTS {
-            let mut book = Book::open(&self.loader, request, &name, fresh);
+            let mut book = Book::open(&self.loader, request, &name, source);
             let decided = match handler.handle(&mut book).await {
                 Ok(()) => precondition(request, handler, &book),
                 Err(error) => Err(error),
             };
             // Only the log itself can say no, or that there is nothing to do.
             if book.remembered() && (decided.is_err() || book.staged() == 0) {
-                fresh = true;
+                source = Source::Log;
                 continue;
             }
             decided?;
             match self.conclude(request, handler, book, receipt).await {
-                Err(AppendError::Conflict { .. }) => fresh = true,
+                Err(AppendError::Conflict { .. }) => source = Source::Current,
                 Err(AppendError::Repeated(stored)) => {
                     return receipt
                         .map_or(Err(CommandError::KeyReused), |key| answer(&stored, key));
@@ -209,11 +214,19 @@ impl Executor {
         if book.staged() == 0 && receipt.is_none() {
             return Ok(Done::at(stream, head, version));
         }
-        let appended = self.store.append(book.append(receipt.cloned())).await?;
-        Ok(Done {
-            events: book.close(&appended),
-            ..Done::at(stream, appended.position, version)
-        })
+        book.announce();
+        match self.store.append(book.append(receipt.cloned())).await {
+            Ok(appended) => Ok(Done {
+                events: book.close(&appended),
+                ..Done::at(stream, appended.position, version)
+            }),
+            Err(error) => {
+                for stream in book.written() {
+                    self.loader.withdraw(&stream);
+                }
+                Err(error)
+            }
+        }
     }
 }
 

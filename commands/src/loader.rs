@@ -13,6 +13,8 @@ use crate::CommandError;
 
 /// Payload bytes behind the states that are kept.
 const CACHE_BYTES: u64 = 64 << 20;
+/// The same for states that are ahead of the log.
+const AHEAD_BYTES: u64 = 16 << 20;
 /// What a kept state costs beside its payload.
 const ENTRY_BYTES: u64 = 512;
 const PAGE: usize = 500;
@@ -27,6 +29,8 @@ pub struct Loaded<A> {
     /// Whose it is, also where it is absent because another product sees it; none where nothing happened yet.
     pub product_id: Option<Uuid>,
     pub(crate) last_event: Option<Uuid>,
+    /// Its last events are on their way into the log, and may not arrive.
+    pub(crate) ahead: bool,
     pub(crate) bytes: u64,
 }
 
@@ -38,6 +42,7 @@ impl<A: Aggregate> Loaded<A> {
             version: 0,
             product_id: None,
             last_event: None,
+            ahead: false,
             bytes: ENTRY_BYTES,
         }
     }
@@ -81,38 +86,84 @@ impl Weighter<StreamId, Kept> for ByBytes {
     }
 }
 
+fn by_bytes(bytes: u64) -> Cache<StreamId, Kept, ByBytes> {
+    Cache::with(
+        100_000,
+        bytes,
+        ByBytes,
+        DefaultHashBuilder::default(),
+        quick_cache::sync::DefaultLifecycle::default(),
+    )
+}
+
+fn kept<A: Aggregate>(loaded: Loaded<A>) -> Kept {
+    Kept {
+        bytes: loaded.bytes,
+        state: Arc::new(loaded),
+    }
+}
+
+fn get<A: Aggregate>(cache: &Cache<StreamId, Kept, ByBytes>, id: Uuid) -> Option<Loaded<A>> {
+    let kept = cache.get(&StreamId::of::<A>(id))?;
+    kept.state.downcast_ref::<Loaded<A>>().cloned()
+}
+
 /// Loads states from the log.
 pub struct Loader {
     store: Arc<dyn EventStore>,
+    /// As the log has them, or had them.
     cache: Cache<StreamId, Kept, ByBytes>,
+    /// As they will be once the appends under way have arrived: commands on one stream need not wait for each other.
+    ahead: Cache<StreamId, Kept, ByBytes>,
 }
 
 impl Loader {
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
             store,
-            cache: Cache::with(
-                100_000,
-                CACHE_BYTES,
-                ByBytes,
-                DefaultHashBuilder::default(),
-                quick_cache::sync::DefaultLifecycle::default(),
-            ),
+            cache: by_bytes(CACHE_BYTES),
+            ahead: by_bytes(AHEAD_BYTES),
         }
     }
 
     /// The state as this node last knew it, if it does; another node may have moved on.
     pub(crate) fn kept<A: Aggregate>(&self, id: Uuid) -> Option<Loaded<A>> {
-        let kept = self.cache.get(&StreamId::of::<A>(id))?;
-        kept.state.downcast_ref::<Loaded<A>>().cloned()
+        get(&self.cache, id)
     }
 
-    pub(crate) fn keep<A: Aggregate>(&self, loaded: Loaded<A>) {
-        let kept = Kept {
-            bytes: loaded.bytes,
-            state: Arc::new(loaded.clone()),
+    /// The state as the appends under way will make it, if there are any.
+    pub(crate) fn ahead<A: Aggregate>(&self, id: Uuid) -> Option<Loaded<A>> {
+        get(&self.ahead, id)
+    }
+
+    /// Announces a state whose last events are about to be appended.
+    pub(crate) fn announce<A: Aggregate>(&self, loaded: Loaded<A>) {
+        let ahead = Loaded {
+            ahead: true,
+            ..loaded
         };
-        self.cache.insert(StreamId::of::<A>(loaded.id), kept);
+        self.ahead.insert(StreamId::of::<A>(ahead.id), kept(ahead));
+    }
+
+    /// What was announced did not arrive, and nothing that was decided on it will.
+    pub(crate) fn withdraw(&self, stream: &StreamId) {
+        self.ahead.remove(stream);
+    }
+
+    /// Remembers a state that the log has.
+    pub(crate) fn keep<A: Aggregate>(&self, loaded: Loaded<A>) {
+        let stream = StreamId::of::<A>(loaded.id);
+        let is_later = |other: Option<Loaded<A>>| other.is_some_and(|o| o.version > loaded.version);
+        if !is_later(self.ahead(loaded.id)) {
+            self.ahead.remove(&stream);
+        }
+        if !is_later(self.kept(loaded.id)) {
+            let confirmed = Loaded {
+                ahead: false,
+                ..loaded
+            };
+            self.cache.insert(stream, kept(confirmed));
+        }
     }
 
     /// The state as the log has it now.

@@ -65,8 +65,7 @@ impl Views {
             next.into_iter()
                 .try_fold(base, |row, event| post::<M>(row, event))?
         } else {
-            self.while_holds::<M>(id, |event| event.version <= version)
-                .await?
+            self.advance::<M>(id, base, version).await?
         };
         match &row {
             Some(row) if size(row) <= LARGEST => self.kept.insert(stream, Arc::new(row.clone())),
@@ -75,6 +74,21 @@ impl Views {
             }
         }
         Ok(row)
+    }
+
+    /// The row up to a version, from what is known of it.
+    async fn advance<M: ReadModel>(
+        &self,
+        id: Uuid,
+        base: Option<Row<M::Content>>,
+        version: i64,
+    ) -> Result<Option<Row<M::Content>>, ViewError> {
+        let from = base.as_ref().map_or(0, |row| row.facts.version);
+        let events = self.events_after::<M>(id, from).await?;
+        events
+            .iter()
+            .take_while(|event| event.version <= version)
+            .try_fold(base, |row, event| Ok(post::<M>(row, event)?))
     }
 
     fn kept<M: ReadModel>(&self, stream: &StreamId) -> Option<Row<M::Content>> {
@@ -97,10 +111,18 @@ impl Views {
 
     /// Every event of a resource.
     pub async fn history<M: ReadModel>(&self, id: Uuid) -> Result<Vec<Recorded>, ReadError> {
+        self.events_after::<M>(id, 0).await
+    }
+
+    async fn events_after<M: ReadModel>(
+        &self,
+        id: Uuid,
+        version: i64,
+    ) -> Result<Vec<Recorded>, ReadError> {
         let stream = StreamId::new(M::NAME, id);
         let mut events: Vec<Recorded> = Vec::new();
         loop {
-            let from = events.last().map_or(0, |event| event.version);
+            let from = events.last().map_or(version, |event| event.version);
             let page = self
                 .store
                 .read_stream(&stream, from, Direction::Forwards, PAGE)

@@ -16,15 +16,18 @@ begin
     set position = position + cardinality(event_ids), recorded_at = greatest(clock_timestamp(), recorded_at)
     returning position - cardinality(event_ids), recorded_at into base, at;
 
+    -- Limits, so that each stream is looked up by the index: an exists here may become a hash of the whole log.
     perform
     from unnest(guarded_categories, guarded_ids, guarded_versions) as wanted (category, stream_id, version)
-    where exists (
-        select from log.events e
-        where e.stream_id = wanted.stream_id and e.category = wanted.category and e.version = wanted.version + 1
-    ) or wanted.version > 0 and not exists (
-        select from log.events e
-        where e.stream_id = wanted.stream_id and e.category = wanted.category and e.version = wanted.version
-    );
+    left join lateral (
+        select true as found from log.events e
+        where e.stream_id = wanted.stream_id and e.category = wanted.category and e.version = wanted.version limit 1
+    ) as last on true
+    left join lateral (
+        select true as found from log.events e
+        where e.stream_id = wanted.stream_id and e.category = wanted.category and e.version = wanted.version + 1 limit 1
+    ) as next on true
+    where next.found or wanted.version > 0 and last.found is null;
     if found then
         raise exception 'a stream is not at the version that an append expects' using errcode = 'DB001';
     end if;

@@ -1,6 +1,9 @@
 //! Notes.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -529,4 +532,32 @@ async fn the_notes_of_an_archived_workspace_are_read_and_no_longer_written() {
     let nowhere = tagged(Uuid::now_v7(), "New", &[]);
     let nowhere = app.alice.post("/v1/notes", nowhere).await;
     nowhere.expect_problem(404, "workspace_not_found");
+}
+
+#[tokio::test]
+async fn commands_on_one_note_at_once_are_each_done_once_and_in_a_row() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let note = app.alice.note(workspace_id, "Tea", "").await;
+    let path = format!("/v1/notes/{}", id(&note));
+    let titles: BTreeSet<String> = (0..64).map(|n| format!("Title {n}")).collect();
+    let revised = join_all(titles.iter().map(async |title| {
+        let answer = app.alice.patch(&path, json!({"title": title})).await;
+        let shown = answer.expect(200);
+        assert_eq!(
+            shown["title"],
+            title.as_str(),
+            "each answer is that of its own command"
+        );
+        shown["version"].as_i64().unwrap()
+    }))
+    .await;
+    let versions: BTreeSet<i64> = revised.into_iter().collect();
+    assert_eq!(versions, (2..66).collect());
+    let events = app.alice.events("type=note.revised").await;
+    let written: BTreeSet<String> = events
+        .iter()
+        .map(|event| event["data"]["title"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!((events.len(), written), (64, titles));
 }
