@@ -24,8 +24,7 @@ pub async fn inserts_per_second(bench: &Bench, clients: usize) -> f64 {
     .unwrap();
     let url = bench.postgres.url("postgres");
     run(Command::new(program("psql")).args(["-q", "-d", &url, "-c", TABLE])).await;
-    // More clients than PostgreSQL takes connections do not make it faster.
-    let clients = clients.min(96).to_string();
+    let clients = clients.to_string();
     let output = run(Command::new(program("pgbench"))
         .args([
             "-n", "-M", "prepared", "-c", &clients, "-j", "2", "-T", SECONDS, "-f",

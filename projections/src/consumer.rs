@@ -63,6 +63,6 @@ pub trait Consumer: Send + Sync + 'static {
     /// Takes in a batch. Whatever it writes is undone if this fails; what it writes nothing about costs nothing.
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError>;
 
-    /// Called once what was posted is committed.
+    /// Called once what was written is committed.
     fn posted(&self) {}
 }

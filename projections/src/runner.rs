@@ -187,7 +187,9 @@ impl Runner {
             Err(error) => Err(error),
             Ok(()) => {
                 progress.advance(page.scanned_to, posting.begun());
-                consumer.posted();
+                if posting.begun() {
+                    consumer.posted();
+                }
                 self.reader.advance(page.scanned_to);
                 Ok(())
             }
