@@ -48,6 +48,18 @@ impl Bench {
 
     /// A new database of the same server.
     async fn database(&self, name: &str) -> tokio_postgres::Config {
+        self.execute(&format!("create database {name}")).await;
+        self.postgres.config(name)
+    }
+
+    /// Nothing of a measurement is left to be vacuumed during the next.
+    async fn clear(&self, name: &str) {
+        self.execute(&format!("drop database {name} with (force)"))
+            .await;
+        self.execute("checkpoint").await;
+    }
+
+    async fn execute(&self, sql: &str) {
         let (client, connection) = self
             .postgres
             .config("postgres")
@@ -55,11 +67,7 @@ impl Bench {
             .await
             .unwrap();
         tokio::spawn(connection);
-        client
-            .batch_execute(&format!("create database {name}"))
-            .await
-            .unwrap();
-        self.postgres.config(name)
+        client.batch_execute(sql).await.unwrap();
     }
 }
 
@@ -71,12 +79,14 @@ async fn main() {
         let name = format!("append_{writers}");
         if bench.wants(&name) {
             rows.push(append::measure(&bench, &name, writers).await);
+            bench.clear(&name).await;
         }
     }
     for connections in [64, 256] {
         let name = format!("http_command_{connections}");
         if bench.wants(&name) {
             rows.push(http::measure(&bench, &name, connections).await);
+            bench.clear(&name).await;
         }
     }
     report::print(&rows);
