@@ -64,6 +64,7 @@ trait Entry: Any + Send {
     fn expected(&self) -> Expected;
     fn base_version(&self) -> i64;
     fn discard(&mut self);
+    fn is_current(&self, loader: &Loader) -> bool;
     fn announce(&self, loader: &Loader, product_id: Uuid);
     fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid);
 }
@@ -83,6 +84,10 @@ impl<A: Aggregate> Entry for Page<A> {
 
     fn discard(&mut self) {
         self.current = self.base.clone();
+    }
+
+    fn is_current(&self, loader: &Loader) -> bool {
+        loader.is_current(&self.base)
     }
 
     fn announce(&self, loader: &Loader, product_id: Uuid) {
@@ -340,6 +345,12 @@ impl<'a> Book<'a> {
         }
     }
 
+    /// Whether this node knows nothing newer of any stream than what was read.
+    pub(crate) fn is_current(&self) -> bool {
+        let mut entries = self.entries.values();
+        entries.all(|entry| entry.is_current(self.loader))
+    }
+
     /// Lets other commands be decided on what this one is about to append.
     pub(crate) fn announce(&self) {
         for entry in self.entries.values() {
@@ -347,12 +358,11 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// The streams that events are staged for.
-    pub(crate) fn written(&self) -> Vec<StreamId> {
-        self.staged
-            .iter()
-            .map(|event| event.stream.clone())
-            .collect()
+    /// What was announced is not in the log.
+    pub(crate) fn withdraw(&self) {
+        for event in &self.staged {
+            self.loader.withdraw(&event.stream);
+        }
     }
 
     /// Remembers the states that the append made; returns its events as the log has them.

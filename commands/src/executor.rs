@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use domain::identity::scope;
 use domain::{Aggregate, StreamId};
-use store::{AppendError, EventStore, Position, Receipt, ReceiptKey, Recorded};
+use futures::future::BoxFuture;
+use store::{AppendError, Appended, EventStore, Position, Receipt, ReceiptKey, Recorded};
 use uuid::Uuid;
 
 use crate::book::Source;
@@ -183,50 +184,68 @@ impl Executor {
             }
             decided?;
             match self.conclude(request, handler, book, receipt).await {
-                Err(AppendError::Conflict { .. }) => source = Source::Current,
+                Ok(None) | Err(AppendError::Conflict { .. }) => source = Source::Current,
                 Err(AppendError::Repeated(stored)) => {
                     return receipt
                         .map_or(Err(CommandError::KeyReused), |key| answer(&stored, key));
                 }
                 Err(error) => return Err(error.into()),
-                Ok(done) => return Ok(done),
+                Ok(Some(done)) => return Ok(done),
             }
         }
         Err(CommandError::Contention(handler.stream().to_string()))
     }
 
+    /// None, if another command was faster.
     async fn conclude(
         &self,
         request: &Request,
         handler: &dyn Handler,
         book: Book<'_>,
         receipt: Option<&ReceiptKey>,
-    ) -> Result<Done, AppendError> {
+    ) -> Result<Option<Done>, AppendError> {
         let stream = handler.stream();
         let version = book.version_of(&stream);
         let head = *self.store.head().borrow();
         if request.dry_run {
-            return Ok(Done {
+            return Ok(Some(Done {
                 planned: Some(book.planned()),
                 ..Done::at(stream, head, version)
-            });
+            }));
         }
         if book.staged() == 0 && receipt.is_none() {
-            return Ok(Done::at(stream, head, version));
+            return Ok(Some(Done::at(stream, head, version)));
         }
-        book.announce();
-        match self.store.append(book.append(receipt.cloned())).await {
-            Ok(appended) => Ok(Done {
+        let Some(appending) = self.hand_over(&book, receipt) else {
+            return Ok(None);
+        };
+        match appending.await {
+            Ok(appended) => Ok(Some(Done {
                 events: book.close(&appended),
                 ..Done::at(stream, appended.position, version)
-            }),
+            })),
             Err(error) => {
-                for stream in book.written() {
-                    self.loader.withdraw(&stream);
-                }
+                book.withdraw();
                 Err(error)
             }
         }
+    }
+
+    /// Begins the append. None, if what was remembered is out of date: the append would fail.
+    fn hand_over(
+        &self,
+        book: &Book<'_>,
+        receipt: Option<&ReceiptKey>,
+    ) -> Option<BoxFuture<'_, Result<Appended, AppendError>>> {
+        let append = book.append(receipt.cloned());
+        let _order = self.loader.order();
+        let current = book.is_current();
+        if current {
+            book.announce();
+        } else if book.remembered() {
+            return None;
+        }
+        Some(self.store.append(append))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Current states, folded from their streams; recent ones are kept.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{Aggregate, StreamId};
 use quick_cache::sync::Cache;
@@ -103,9 +103,14 @@ fn kept<A: Aggregate>(loaded: Loaded<A>) -> Kept {
     }
 }
 
+impl Kept {
+    fn loaded<A: Aggregate>(&self) -> Option<&Loaded<A>> {
+        self.state.downcast_ref()
+    }
+}
+
 fn get<A: Aggregate>(cache: &Cache<StreamId, Kept, ByBytes>, id: Uuid) -> Option<Loaded<A>> {
-    let kept = cache.get(&StreamId::of::<A>(id))?;
-    kept.state.downcast_ref::<Loaded<A>>().cloned()
+    cache.get(&StreamId::of::<A>(id))?.loaded().cloned()
 }
 
 /// Loads states from the log.
@@ -115,6 +120,7 @@ pub struct Loader {
     cache: Cache<StreamId, Kept, ByBytes>,
     /// As they will be once the appends under way have arrived: commands on one stream need not wait for each other.
     ahead: Cache<StreamId, Kept, ByBytes>,
+    order: Mutex<()>,
 }
 
 impl Loader {
@@ -123,6 +129,7 @@ impl Loader {
             store,
             cache: by_bytes(CACHE_BYTES),
             ahead: by_bytes(AHEAD_BYTES),
+            order: Mutex::default(),
         }
     }
 
@@ -136,6 +143,24 @@ impl Loader {
         get(&self.ahead, id)
     }
 
+    /// Held while an append is announced and handed over, so that the log gets appends in the order in which they were decided
+    /// on each other, and while what is known changes.
+    pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is known of the stream that a state was loaded without.
+    pub(crate) fn is_current<A: Aggregate>(&self, loaded: &Loaded<A>) -> bool {
+        let stream = StreamId::of::<A>(loaded.id);
+        let known = self.ahead.get(&stream).or_else(|| self.cache.get(&stream));
+        let known = known.as_ref().and_then(Kept::loaded::<A>);
+        if loaded.ahead {
+            known.is_some_and(|known| known.last_event == loaded.last_event)
+        } else {
+            known.is_none_or(|known| known.version <= loaded.version)
+        }
+    }
+
     /// Announces a state whose last events are about to be appended.
     pub(crate) fn announce<A: Aggregate>(&self, loaded: Loaded<A>) {
         let ahead = Loaded {
@@ -147,12 +172,14 @@ impl Loader {
 
     /// What was announced did not arrive, and nothing that was decided on it will.
     pub(crate) fn withdraw(&self, stream: &StreamId) {
+        let _order = self.order();
         self.ahead.remove(stream);
     }
 
     /// Remembers a state that the log has.
     pub(crate) fn keep<A: Aggregate>(&self, loaded: Loaded<A>) {
         let stream = StreamId::of::<A>(loaded.id);
+        let _order = self.order();
         let is_later = |other: Option<Loaded<A>>| other.is_some_and(|o| o.version > loaded.version);
         if !is_later(self.ahead(loaded.id)) {
             self.ahead.remove(&stream);

@@ -62,8 +62,7 @@ impl Views {
             .collect();
         let complete = i64::try_from(next.len()).is_ok_and(|n| base_version + n == version);
         let row = if complete {
-            next.into_iter()
-                .try_fold(base, |row, event| post::<M>(row, event))?
+            fold::<M>(base, next)?
         } else {
             self.advance::<M>(id, base, version).await?
         };
@@ -85,10 +84,8 @@ impl Views {
     ) -> Result<Option<Row<M::Content>>, ViewError> {
         let from = base.as_ref().map_or(0, |row| row.facts.version);
         let events = self.events_after::<M>(id, from).await?;
-        events
-            .iter()
-            .take_while(|event| event.version <= version)
-            .try_fold(base, |row, event| Ok(post::<M>(row, event)?))
+        let until = events.iter().take_while(|event| event.version <= version);
+        Ok(fold::<M>(base, until)?)
     }
 
     fn kept<M: ReadModel>(&self, stream: &StreamId) -> Option<Row<M::Content>> {
@@ -103,10 +100,10 @@ impl Views {
         holds: impl Fn(&Recorded) -> bool + Send,
     ) -> Result<Option<Row<M::Content>>, ViewError> {
         let events = self.history::<M>(id).await?;
-        events
-            .iter()
-            .take_while(|event| holds(event))
-            .try_fold(None, |row, event| Ok(post::<M>(row, event)?))
+        Ok(fold::<M>(
+            None,
+            events.iter().take_while(|event| holds(event)),
+        )?)
     }
 
     /// Every event of a resource.
@@ -134,6 +131,14 @@ impl Views {
             }
         }
     }
+}
+
+/// The row after more events of its stream.
+fn fold<'a, M: ReadModel>(
+    row: Option<Row<M::Content>>,
+    events: impl IntoIterator<Item = &'a Recorded>,
+) -> Result<Option<Row<M::Content>>, ContractError> {
+    events.into_iter().try_fold(row, post::<M>)
 }
 
 /// Bytes of a row's JSON.

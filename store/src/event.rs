@@ -280,3 +280,16 @@ pub struct Page {
     /// Everything up to here was looked at: read on after it.
     pub scanned_to: Position,
 }
+
+impl Page {
+    /// Of a read that began after a position and came to its end, unless the page was full before. A full page ends with
+    /// its last event; one that is full with none has not moved.
+    pub(crate) fn new(events: Vec<Recorded>, full: bool, after: Position, end: Position) -> Self {
+        let scanned_to = if full {
+            events.last().map_or(after, |last| last.position)
+        } else {
+            end.max(after)
+        };
+        Self { events, scanned_to }
+    }
+}

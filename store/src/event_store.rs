@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::StreamId;
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -56,7 +57,10 @@ pub enum Direction {
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// Appends all the events or none. Repeating an append whose event ids are all in the log returns where they are.
-    async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+    ///
+    /// Takes its place in the queue when it is called, not when it is first awaited: appends of one node reach the log in
+    /// the order of their calls, unless the queue was full.
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
     /// At most `limit` events of a stream, starting beyond version `from`.
     async fn read_stream(

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::StreamId;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
@@ -68,14 +70,21 @@ impl Drop for PostgresStore {
 
 #[async_trait]
 impl EventStore for PostgresStore {
-    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
         let (reply, answer) = oneshot::channel();
+        let queued = self.appends.try_send(Pending { append, reply });
         let stopped = || AppendError::Unavailable("the writer has stopped".into());
-        self.appends
-            .send(Pending { append, reply })
-            .await
-            .map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        Box::pin(async move {
+            match queued {
+                Ok(()) => {}
+                Err(TrySendError::Closed(_)) => return Err(stopped()),
+                Err(TrySendError::Full(pending)) => {
+                    let sent = self.appends.send(pending).await;
+                    sent.map_err(|_| stopped())?;
+                }
+            }
+            answer.await.map_err(|_| stopped())?
+        })
     }
 
     async fn read_stream(

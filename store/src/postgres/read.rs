@@ -64,13 +64,8 @@ pub async fn all(
     query.restrict(filter);
     let (sql, params) = query.finish(limit);
     let (events, cut) = events(database, &sql, &params, BYTES).await?;
-    // A full page ends with its last event; one that is full with none has not moved.
-    let scanned_to = if cut || events.len() == limit {
-        events.last().map_or(after, |last| last.position)
-    } else {
-        to.max(after)
-    };
-    Ok(Page { events, scanned_to })
+    let full = cut || events.len() == limit;
+    Ok(Page::new(events, full, after, to))
 }
 
 /// A select over `log.events` whose conditions depend on the filter. Its text is one of a few, so that it stays prepared.

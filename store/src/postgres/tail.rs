@@ -37,11 +37,7 @@ impl Tail {
     /// Begins after a position.
     pub fn after(position: Position) -> Self {
         Self {
-            kept: RwLock::new(Kept {
-                events: VecDeque::new(),
-                bytes: 0,
-                end: position,
-            }),
+            kept: RwLock::new(Kept::after(position)),
             fetching: tokio::sync::Mutex::default(),
         }
     }
@@ -93,32 +89,21 @@ impl Tail {
         if kept.end < head {
             return Found::TooEarly(kept.end);
         }
-        let mut events: Vec<Recorded> = Vec::new();
         let wanted = kept.events.range(skipped..);
-        events.extend(
-            wanted
-                .filter(|event| filter.matches(event))
-                .take(limit)
-                .cloned(),
-        );
-        // A full page ends with its last event; one that is full with none has not moved.
-        let scanned_to = if events.len() == limit {
-            events.last().map_or(after, |last| last.position)
-        } else {
-            kept.end.max(after)
-        };
-        Found::Page(Page { events, scanned_to })
+        let events: Vec<Recorded> = wanted
+            .filter(|event| filter.matches(event))
+            .take(limit)
+            .cloned()
+            .collect();
+        let full = events.len() == limit;
+        Found::Page(Page::new(events, full, after, kept.end))
     }
 
     /// Too much is missing to be worth fetching.
     fn restart(&self, head: Position) {
         let mut kept = self.write();
         if kept.end < head {
-            *kept = Kept {
-                events: VecDeque::new(),
-                bytes: 0,
-                end: head,
-            };
+            *kept = Kept::after(head);
         }
     }
 
@@ -132,6 +117,14 @@ impl Tail {
 }
 
 impl Kept {
+    const fn after(position: Position) -> Self {
+        Self {
+            events: VecDeque::new(),
+            bytes: 0,
+            end: position,
+        }
+    }
+
     fn push(&mut self, event: Recorded) {
         if event.position == self.end + 1 {
             self.end = event.position;

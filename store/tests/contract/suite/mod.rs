@@ -27,6 +27,7 @@ macro_rules! hold_to_the_contract {
             order {
                 versions_and_positions_are_contiguous,
                 events_of_several_streams_keep_their_order,
+                appends_arrive_in_the_order_of_their_calls,
                 appends_of_many_tasks_are_there_once_and_without_gap,
                 appends_of_two_nodes_are_there_once_and_without_gap,
                 of_many_that_race_for_a_version_one_wins,

@@ -37,6 +37,20 @@ pub async fn events_of_several_streams_keep_their_order(backend: &impl Backend) 
     assert_holds_exactly(&log(&*store).await, &[(mixed, appended)]);
 }
 
+pub async fn appends_arrive_in_the_order_of_their_calls(backend: &impl Backend) {
+    let store = backend.node().await;
+    let stream = new_stream();
+    let called =
+        (0..50).map(|version| store.append(append_to(&stream, Expected::Exact(version), 1)));
+    let called: Vec<_> = called.collect();
+    // Awaited the other way round.
+    let mut versions = Vec::new();
+    for appending in called.into_iter().rev() {
+        versions.push(appending.await.unwrap().placed[0].1);
+    }
+    assert_eq!(versions, (1..=50).rev().collect::<Vec<_>>());
+}
+
 pub async fn appends_of_many_tasks_are_there_once_and_without_gap(backend: &impl Backend) {
     race(backend, 1).await;
 }
