@@ -56,24 +56,26 @@ fn has_nul(bytes: &[u8]) -> bool {
 }
 
 fn parse_json<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|_| fault::<T>(bytes))
+}
+
+/// What is wrong with a body that cannot be parsed.
+fn fault<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Problem {
+    let value = match serde_json::from_slice::<Value>(bytes) {
+        Ok(value) => value,
+        Err(syntax) => return not_json(&syntax),
+    };
+    let mut errors = against_schema(&T::name(), &value);
     let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut *deserializer).map_err(|error| {
-        match serde_json::from_slice::<Value>(bytes) {
-            Err(syntax) => not_json(&syntax),
-            Ok(value) => {
-                let mut errors = against_schema(&T::name(), &value);
-                if errors.is_empty() {
-                    errors.push(FieldError {
-                        pointer: pointer(&error.path().to_string()),
-                        detail: error.inner().to_string(),
-                    });
-                }
-                Problem::invalid(errors)
-            }
-        }
-    })?;
-    deserializer.end().map_err(|error| not_json(&error))?;
-    Ok(parsed)
+    if errors.is_empty()
+        && let Err(error) = serde_path_to_error::deserialize::<_, T>(deserializer)
+    {
+        errors.push(FieldError {
+            pointer: pointer(&error.path().to_string()),
+            detail: error.inner().to_string(),
+        });
+    }
+    Problem::invalid(errors)
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {

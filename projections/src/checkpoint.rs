@@ -1,9 +1,8 @@
 //! How far a consumer has come.
 
 use serde::Serialize;
-use store::{Database, Position};
+use store::{Database, Position, Session};
 use tokio_postgres::GenericClient;
-use tokio_postgres::types::{ToSql, Type};
 
 use crate::QueryError;
 
@@ -78,20 +77,25 @@ pub async fn create(
     Ok(())
 }
 
+const ADVANCE: &str = "
+    update log.checkpoints set position = $3, stopped = null, updated_at = now()
+    where name = $1 and position = $2";
+
+/// Makes a session ready to [`advance`] without a round trip of its own.
+pub async fn prepare(session: &Session) -> Result<(), tokio_postgres::Error> {
+    session.prepare_cached(ADVANCE).await?;
+    Ok(())
+}
+
 /// Moves a checkpoint on; false if somebody else moved it meanwhile.
 pub async fn advance(
-    client: &impl GenericClient,
+    session: &Session,
     name: &str,
     from: Position,
     to: Position,
 ) -> Result<bool, tokio_postgres::Error> {
-    const ADVANCE: &str = "
-        update log.checkpoints set position = $3, stopped = null, updated_at = now()
-        where name = $1 and position = $2
-        returning name";
-    let params: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&name, Type::TEXT), (&from, Type::INT8), (&to, Type::INT8)];
-    Ok(!client.query_typed(ADVANCE, &params).await?.is_empty())
+    let advance = session.prepare_cached(ADVANCE).await?;
+    Ok(session.execute(&advance, &[&name, &from, &to]).await? == 1)
 }
 
 pub async fn stop(

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::ContractError;
-use store::{Position, Recorded};
+use store::{Position, Recorded, Session};
 
 use crate::Posting;
 
@@ -36,6 +36,16 @@ impl PostError {
     }
 }
 
+/// A read model that is built anew: takes in the log from its start, into tables that are empty.
+#[async_trait]
+pub trait Rebuilding: Send + Sync {
+    /// Takes in a stretch of the log.
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError>;
+
+    /// Writes what is not in the tables yet.
+    async fn finish(&mut self, session: &Session) -> Result<(), PostError>;
+}
+
 /// Reads the log in order, exactly once: what it writes and how far it has come are committed together.
 #[async_trait]
 pub trait Consumer: Send + Sync + 'static {
@@ -58,6 +68,11 @@ pub trait Consumer: Send + Sync + 'static {
     /// What the read model was built by; another value means that it must be rebuilt.
     fn built_by(&self) -> String {
         String::new()
+    }
+
+    /// Begins to build its read model anew; none: it keeps none.
+    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+        None
     }
 
     /// Takes in a batch. Whatever it writes is undone if this fails; what it writes nothing about costs nothing.

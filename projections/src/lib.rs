@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod consumer;
+mod fold;
 mod models;
 mod posting;
 mod query;
@@ -9,6 +10,7 @@ mod read_model;
 mod rebuild;
 mod runner;
 mod runtime;
+mod table;
 mod views;
 
 pub mod agents;
@@ -17,11 +19,12 @@ pub mod identity;
 pub mod knowledge;
 
 pub use checkpoint::{Checkpoint, all as checkpoints};
-pub use consumer::{Consumer, PostError};
+pub use consumer::{Consumer, PostError, Rebuilding};
+pub use fold::Fold;
 pub use models::models;
 pub use posting::Posting;
 pub use query::{Cursor, List, QueryError, Viewer, Where, get, list, visible};
-pub use read_model::{Facts, Fold, ReadModel, Row, post};
+pub use read_model::{Facts, ReadModel, Row, post};
 pub use rebuild::{Difference, RebuildError, Report, rebuild};
 pub use runtime::{Health, Readers, Runtime, TooFarBehind};
 pub use views::{ViewError, Views};

@@ -1,8 +1,7 @@
 //! One batch on its way into the database: a transaction that only begins when there is something to write.
 
 use futures::try_join;
-use store::Position;
-use tokio_postgres::Client;
+use store::{Position, Session};
 
 use crate::{PostError, checkpoint};
 
@@ -15,28 +14,18 @@ pub(crate) struct Step {
 
 /// What a consumer writes through. Everything is committed together with the checkpoint, or not at all.
 pub struct Posting<'a> {
-    client: &'a Client,
-    /// None, where the transaction belongs to somebody else.
-    step: Option<Step>,
+    session: &'a Session,
+    step: Step,
     begun: bool,
 }
 
 impl<'a> Posting<'a> {
     /// A batch of its own.
-    pub(crate) const fn of(client: &'a Client, step: Step) -> Self {
+    pub(crate) const fn of(session: &'a Session, step: Step) -> Self {
         Self {
-            client,
-            step: Some(step),
+            session,
+            step,
             begun: false,
-        }
-    }
-
-    /// A batch inside a transaction that is under way.
-    pub(crate) const fn within(client: &'a Client) -> Self {
-        Self {
-            client,
-            step: None,
-            begun: true,
         }
     }
 
@@ -46,13 +35,10 @@ impl<'a> Posting<'a> {
         &mut self,
         first: impl Future<Output = Result<T, PostError>>,
     ) -> Result<T, PostError> {
-        let (false, Some(step)) = (self.begun, &self.step) else {
-            return first.await;
-        };
-        let client = self.client;
-        let begin = async { Ok(client.batch_execute("begin").await?) };
+        let (session, step) = (self.session, &self.step);
+        let begin = async { Ok(session.batch_execute("begin").await?) };
         let advance =
-            async { Ok(checkpoint::advance(client, step.name, step.from, step.to).await?) };
+            async { Ok(checkpoint::advance(session, step.name, step.from, step.to).await?) };
         self.begun = true;
         let ((), moved, first) = try_join!(begin, advance, first)?;
         if moved {
@@ -71,20 +57,17 @@ impl<'a> Posting<'a> {
         &mut self,
         last: impl Future<Output = Result<(), PostError>>,
     ) -> Result<(), PostError> {
-        if self.step.is_none() {
-            return last.await;
-        }
-        let client = self.client;
+        let session = self.session;
         // A commit behind a failed statement rolls back.
-        let commit = async { Ok(client.batch_execute("commit").await?) };
+        let commit = async { Ok(session.batch_execute("commit").await?) };
         try_join!(last, commit)?;
         Ok(())
     }
 
     /// The session of the transaction.
     #[must_use]
-    pub const fn client(&self) -> &'a Client {
-        self.client
+    pub const fn session(&self) -> &'a Session {
+        self.session
     }
 
     /// Whether anything was written.

@@ -1,15 +1,15 @@
 //! Building a read model anew beside the live one, comparing the two row by row, and swapping them.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use serde::Serialize;
-use store::{Database, EventStore, Filter, Position, ReadError};
-use tokio_postgres::{Client, Transaction};
+use store::{Database, EventStore, Filter, Page, Position, ReadError, Recorded, Session, pages};
 
-use crate::{Consumer, PostError, Posting, checkpoint};
+use crate::consumer::Rebuilding;
+use crate::{Consumer, PostError, checkpoint};
 
-/// Events in one transaction of a rebuild.
-const BATCH: usize = 10_000;
 /// Differing rows that a report shows.
 const SAMPLES: i64 = 20;
 
@@ -56,131 +56,170 @@ pub struct Report {
     pub swapped: bool,
 }
 
-/// Rebuilds a read model beside the live one and compares them; swaps them if told to. Reads go on throughout;
-/// posting pauses while the two are compared.
+/// Rebuilds read models beside the live ones, in one pass over the log, and compares them; swaps them if told to. Reads go
+/// on throughout; the posting of each pauses while it is compared.
 pub async fn rebuild(
     database: &Database,
     store: &Arc<dyn EventStore>,
-    consumer: &dyn Consumer,
+    consumers: &[Arc<dyn Consumer>],
     swap: bool,
-) -> Result<Report, RebuildError> {
-    if consumer.ddl().is_empty() {
-        return Err(RebuildError::NoModel(consumer.name()));
+) -> Result<Vec<Report>, RebuildError> {
+    let mut rebuilds = Vec::with_capacity(consumers.len());
+    for consumer in consumers {
+        rebuilds.push(Rebuild::begin(database, consumer.as_ref()).await?);
     }
-    let mut client = database.connect().await?;
-    let locked = client
-        .query_one(
-            "select pg_try_advisory_lock(hashtextextended('daybook rebuild ' || $1, 0))",
-            &[&consumer.name()],
-        )
-        .await?;
-    if !locked.get::<_, bool>(0) {
-        return Err(RebuildError::UnderWay(consumer.name()));
+    let rebuilt = run(&mut rebuilds, store, swap).await;
+    for rebuild in rebuilds {
+        rebuild.end().await?;
     }
-    let schema = format!("rebuild_{}", consumer.name());
-    let rebuilt = Rebuild {
-        store,
-        consumer,
-        schema: &schema,
-    }
-    .run(&mut client, swap)
-    .await;
-    client
-        .batch_execute(&format!("drop schema if exists {schema} cascade"))
-        .await?;
     rebuilt
 }
 
-struct Rebuild<'a> {
-    store: &'a Arc<dyn EventStore>,
-    consumer: &'a dyn Consumer,
-    schema: &'a str,
+async fn run(
+    rebuilds: &mut [Rebuild<'_>],
+    store: &Arc<dyn EventStore>,
+    swap: bool,
+) -> Result<Vec<Report>, RebuildError> {
+    // Most of it first, without keeping the live models from moving on.
+    let end = rebuilds.iter().map(|rebuild| rebuild.target).max();
+    let categories = rebuilds
+        .iter()
+        .flat_map(|rebuild| rebuild.consumer.categories());
+    let filter = Filter::categories(categories.copied());
+    let mut pages = pin!(pages(Arc::clone(store), 0, end, filter));
+    while let Some(page) = pages.try_next().await? {
+        for rebuild in &mut *rebuilds {
+            rebuild.take(&page).await?;
+        }
+    }
+    let mut reports = Vec::with_capacity(rebuilds.len());
+    for rebuild in rebuilds {
+        reports.push(rebuild.finish(store, swap).await?);
+    }
+    Ok(reports)
 }
 
-impl Rebuild<'_> {
-    async fn run(&self, client: &mut Client, swap: bool) -> Result<Report, RebuildError> {
-        let schema = self.schema;
-        client
+struct Rebuild<'a> {
+    consumer: &'a dyn Consumer,
+    rebuilding: Box<dyn Rebuilding + 'a>,
+    session: Session,
+    schema: String,
+    /// How far the live model is.
+    target: Position,
+    position: Position,
+    events: u64,
+}
+
+impl<'a> Rebuild<'a> {
+    /// Makes empty tables in a schema of their own, as the only one who rebuilds this model.
+    async fn begin(database: &Database, consumer: &'a dyn Consumer) -> Result<Self, RebuildError> {
+        const LOCK: &str =
+            "select pg_try_advisory_lock(hashtextextended('daybook rebuild ' || $1, 0))";
+        let name = consumer.name();
+        let rebuilding = consumer.rebuilding().ok_or(RebuildError::NoModel(name))?;
+        let session = database.connect().await?;
+        if !session.query_one(LOCK, &[&name]).await?.get::<_, bool>(0) {
+            return Err(RebuildError::UnderWay(name));
+        }
+        let schema = format!("rebuild_{name}");
+        session
             .batch_execute(&format!(
                 "set synchronous_commit = off; drop schema if exists {schema} cascade; create schema {schema}; \
                  set search_path = {schema}"
             ))
             .await?;
-        client.batch_execute(self.consumer.ddl()).await?;
+        session.batch_execute(consumer.ddl()).await?;
+        let live = checkpoint::read(&*session, name).await?;
+        Ok(Self {
+            consumer,
+            rebuilding,
+            session,
+            schema,
+            target: live.map_or(0, |live| live.position),
+            position: 0,
+            events: 0,
+        })
+    }
 
-        // Most of it first, without keeping the live model from moving on.
-        let mut progress = Progress::default();
-        let target = self.live_position(client).await?;
-        while progress.position < target {
-            let tx = client.transaction().await?;
-            self.step(&tx, &mut progress, target).await?;
-            tx.commit().await?;
+    /// Takes in what the live model has taken in of a page.
+    async fn take(&mut self, page: &Page) -> Result<(), RebuildError> {
+        let categories = self.consumer.categories();
+        let concerns = |event: &&Recorded| {
+            event.position <= self.target
+                && (categories.is_empty() || categories.contains(&event.stream.category.as_str()))
+        };
+        let events: Vec<&Recorded> = page.events.iter().filter(concerns).collect();
+        if !events.is_empty() {
+            self.rebuilding.take(&self.session, &events).await?;
         }
+        self.events += events.len() as u64;
+        self.position = page.scanned_to.min(self.target);
+        Ok(())
+    }
 
-        let tx = client.transaction().await?;
-        let live = checkpoint::lock(&tx, self.consumer.name()).await?;
-        let target = live.as_ref().map_or(0, |live| live.position);
-        while progress.position < target {
-            self.step(&tx, &mut progress, target).await?;
+    async fn finish(
+        &mut self,
+        store: &Arc<dyn EventStore>,
+        swap: bool,
+    ) -> Result<Report, RebuildError> {
+        self.session.batch_execute("begin").await?;
+        let report = self.catch_up(store, swap).await;
+        let end = if report.is_ok() { "commit" } else { "rollback" };
+        self.session.batch_execute(end).await?;
+        report
+    }
+
+    /// Catches up with the live model while that stands still, and compares the two.
+    async fn catch_up(
+        &mut self,
+        store: &Arc<dyn EventStore>,
+        swap: bool,
+    ) -> Result<Report, RebuildError> {
+        let live = checkpoint::lock(&*self.session, self.consumer.name()).await?;
+        self.target = live.as_ref().map_or(0, |live| live.position);
+        let filter = Filter::categories(self.consumer.categories().iter().copied());
+        let mut pages = pin!(pages(
+            Arc::clone(store),
+            self.position,
+            Some(self.target),
+            filter
+        ));
+        while let Some(page) = pages.try_next().await? {
+            self.take(&page).await?;
         }
+        self.rebuilding.finish(&self.session).await?;
         let built_by = self.consumer.built_by();
         let mut report = Report {
             name: self.consumer.name(),
-            position: progress.position,
-            events: progress.events,
+            position: self.position,
+            events: self.events,
             differences: 0,
             samples: vec![],
             compared: live.is_some_and(|live| live.built_by == built_by),
             swapped: swap,
         };
-        let tables = tables(&tx, self.schema).await?;
+        let tables = self.tables().await?;
         if report.compared {
             for table in &tables {
-                self.compare(&tx, table, &mut report).await?;
+                self.compare(table, &mut report).await?;
             }
         }
         if swap {
-            self.swap(&tx, &tables).await?;
-            checkpoint::create(&tx, self.consumer.name(), progress.position, &built_by).await?;
+            self.swap(&tables).await?;
+            let (name, position) = (self.consumer.name(), self.position);
+            checkpoint::create(&*self.session, name, position, &built_by).await?;
         }
-        tx.commit().await?;
         Ok(report)
     }
 
-    async fn live_position(&self, client: &Client) -> Result<Position, RebuildError> {
-        let live = checkpoint::read(client, self.consumer.name()).await?;
-        Ok(live.map_or(0, |live| live.position))
+    async fn tables(&self) -> Result<Vec<String>, RebuildError> {
+        let sql = "select tablename::text from pg_tables where schemaname = $1 order by 1";
+        let rows = self.session.query(sql, &[&self.schema]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Posts one batch, none of it beyond the target.
-    async fn step(
-        &self,
-        tx: &Transaction<'_>,
-        progress: &mut Progress,
-        target: Position,
-    ) -> Result<(), RebuildError> {
-        let filter = Filter::categories(self.consumer.categories().iter().copied());
-        let mut page = self
-            .store
-            .read_all(progress.position, &filter, BATCH)
-            .await?;
-        page.events.retain(|event| event.position <= target);
-        if !page.events.is_empty() {
-            let mut posting = Posting::within(tx.client());
-            self.consumer.post(&mut posting, &page.events).await?;
-        }
-        progress.position = page.scanned_to.min(target);
-        progress.events += page.events.len() as u64;
-        Ok(())
-    }
-
-    async fn compare(
-        &self,
-        tx: &Transaction<'_>,
-        table: &str,
-        report: &mut Report,
-    ) -> Result<(), RebuildError> {
-        let schema = self.schema;
+    async fn compare(&self, table: &str, report: &mut Report) -> Result<(), RebuildError> {
+        let schema = &self.schema;
         let differences = format!(
             "select only_in, row from (
                 (select 'live' as only_in, l::text as row from (select * from read.{table} except all select * from {schema}.{table}) l)
@@ -188,13 +227,11 @@ impl Rebuild<'_> {
                 (select 'rebuilt', r::text from (select * from {schema}.{table} except all select * from read.{table}) r)
              ) differing"
         );
-        let count = tx
-            .query_one(&format!("select count(*) from ({differences}) d"), &[])
-            .await?;
+        let count = format!("select count(*) from ({differences}) d");
+        let count = self.session.query_one(&count, &[]).await?;
         report.differences += count.get::<_, i64>(0);
-        let samples = tx
-            .query(&format!("{differences} order by row limit {SAMPLES}"), &[])
-            .await?;
+        let samples = format!("{differences} order by row limit {SAMPLES}");
+        let samples = self.session.query(&samples, &[]).await?;
         report.samples.extend(samples.iter().map(|row| Difference {
             table: table.to_owned(),
             only_in: row.get(0),
@@ -203,30 +240,21 @@ impl Rebuild<'_> {
         Ok(())
     }
 
-    async fn swap(&self, tx: &Transaction<'_>, tables: &[String]) -> Result<(), RebuildError> {
-        let schema = self.schema;
+    async fn swap(&self, tables: &[String]) -> Result<(), RebuildError> {
+        let schema = &self.schema;
         for table in tables {
-            tx.batch_execute(&format!(
+            let swap = format!(
                 "drop table if exists read.{table}; alter table {schema}.{table} set schema read"
-            ))
-            .await?;
+            );
+            self.session.batch_execute(&swap).await?;
         }
         Ok(())
     }
-}
 
-#[derive(Default)]
-struct Progress {
-    position: Position,
-    events: u64,
-}
-
-async fn tables(tx: &Transaction<'_>, schema: &str) -> Result<Vec<String>, RebuildError> {
-    let rows = tx
-        .query(
-            "select tablename::text from pg_tables where schemaname = $1 order by 1",
-            &[&schema],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    /// Leaves nothing behind.
+    async fn end(self) -> Result<(), RebuildError> {
+        let schema = &self.schema;
+        let clear = format!("drop schema if exists {schema} cascade");
+        Ok(self.session.batch_execute(&clear).await?)
+    }
 }

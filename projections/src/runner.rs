@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Database, EventStore, Filter, Position};
+use store::{Database, EventStore, Filter, Position, Session};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::posting::{Posting, Step};
@@ -17,6 +16,8 @@ use crate::{PostError, checkpoint, rebuild};
 const BATCH: usize = 2_000;
 /// How long the checkpoint of a consumer that has nothing to write may lag behind.
 const FLUSH: Duration = Duration::from_millis(250);
+/// What a crash undoes is posted again: the checkpoint goes with it. A plan made anew for every batch would be the same.
+const SETTINGS: &str = "set synchronous_commit = off; set plan_cache_mode = force_generic_plan";
 /// How often a node asks whether the one that runs the consumer is gone, and how long errors wait.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a consumer that met an event it cannot apply waits before it looks again.
@@ -67,19 +68,19 @@ impl Runner {
 
     /// Takes the lock if it is free, and consumes on the session that holds it: losing one loses the other.
     async fn lead(&self, head: &mut watch::Receiver<Position>) -> Result<(), PostError> {
-        let mut client = self.database.connect().await?;
+        let session = self.database.connect().await?;
         let consumer = &self.reader.consumer;
-        while !self.lock(&client).await? {
-            self.follow(&client).await?;
+        while !self.lock(&session).await? {
+            self.follow(&session).await?;
             tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
-        // What a crash undoes here is posted again: the checkpoint goes with it.
-        client.batch_execute("set synchronous_commit = off").await?;
+        session.batch_execute(SETTINGS).await?;
+        checkpoint::prepare(&session).await?;
         let known = *head.borrow();
-        let mut progress = Progress::at(self.prepare(&mut client, known).await?);
+        let mut progress = Progress::at(self.prepare(&session, known).await?);
         self.reader.advance(progress.position);
         tracing::debug!(
             projection = consumer.name(),
@@ -89,33 +90,33 @@ impl Runner {
         loop {
             let known = *head.borrow_and_update();
             while progress.position < known && !self.shutdown.is_cancelled() {
-                self.step(&client, &mut progress, BATCH).await?;
+                self.step(&session, &mut progress, BATCH).await?;
                 self.reader.stop(None);
                 if progress.is_due() {
-                    self.flush(&client, &mut progress).await?;
+                    self.flush(&session, &mut progress).await?;
                 }
             }
             tokio::select! {
-                () = self.shutdown.cancelled() => return self.flush(&client, &mut progress).await,
+                () = self.shutdown.cancelled() => return self.flush(&session, &mut progress).await,
                 changed = head.changed() => if changed.is_err() { return Ok(()) },
                 () = tokio::time::sleep_until(progress.due()), if progress.is_ahead() => {
-                    self.flush(&client, &mut progress).await?;
+                    self.flush(&session, &mut progress).await?;
                 }
             }
         }
     }
 
-    async fn lock(&self, client: &Client) -> Result<bool, PostError> {
+    async fn lock(&self, session: &Session) -> Result<bool, PostError> {
         const LOCK: &str =
             "select pg_try_advisory_lock(hashtextextended('daybook consumer ' || $1, 0))";
         let name = self.reader.consumer.name();
-        Ok(client.query_one(LOCK, &[&name]).await?.get(0))
+        Ok(session.query_one(LOCK, &[&name]).await?.get(0))
     }
 
     /// Another node runs it: keep an eye on how far that one is.
-    async fn follow(&self, client: &Client) -> Result<(), PostError> {
+    async fn follow(&self, session: &Session) -> Result<(), PostError> {
         let name = self.reader.consumer.name();
-        if let Some(checkpoint) = checkpoint::read(client, name).await? {
+        if let Some(checkpoint) = checkpoint::read(&**session, name).await? {
             self.reader.advance(checkpoint.position);
             self.reader.stop(checkpoint.stopped);
         }
@@ -123,27 +124,27 @@ impl Runner {
     }
 
     /// Makes the read model exist as this build wants it, and says where to go on.
-    async fn prepare(&self, client: &mut Client, head: Position) -> Result<Position, PostError> {
+    async fn prepare(&self, session: &Session, head: Position) -> Result<Position, PostError> {
         let consumer = &self.reader.consumer;
         let built_by = consumer.built_by();
-        match checkpoint::read(client, consumer.name()).await? {
+        match checkpoint::read(&**session, consumer.name()).await? {
             Some(checkpoint) if checkpoint.built_by == built_by => Ok(checkpoint.position),
             Some(_) => {
                 tracing::info!(
                     projection = consumer.name(),
                     "built by another version; rebuilding"
                 );
-                rebuild(&self.database, &self.store, consumer.as_ref(), true)
-                    .await
-                    .map(|report| report.position)
-                    .map_err(|error| PostError::Retry(error.to_string()))
+                let consumers = std::slice::from_ref(consumer);
+                let rebuilt = rebuild(&self.database, &self.store, consumers, true).await;
+                let reports = rebuilt.map_err(|error| PostError::Retry(error.to_string()))?;
+                Ok(reports.first().map_or(0, |report| report.position))
             }
             None => {
                 let start = if consumer.starts_at_head() { head } else { 0 };
-                let tx = client.transaction().await?;
-                tx.batch_execute(consumer.ddl()).await?;
-                checkpoint::create(&tx, consumer.name(), start, &built_by).await?;
-                tx.commit().await?;
+                session.batch_execute("begin").await?;
+                session.batch_execute(consumer.ddl()).await?;
+                checkpoint::create(&**session, consumer.name(), start, &built_by).await?;
+                session.batch_execute("commit").await?;
                 Ok(start)
             }
         }
@@ -152,7 +153,7 @@ impl Runner {
     /// One batch; a batch that the database refuses is taken event by event, to find the one at fault.
     async fn step(
         &self,
-        client: &Client,
+        session: &Session,
         progress: &mut Progress,
         limit: usize,
     ) -> Result<(), PostError> {
@@ -168,7 +169,7 @@ impl Runner {
             from: progress.durable,
             to: page.scanned_to,
         };
-        let mut posting = Posting::of(client, step);
+        let mut posting = Posting::of(session, step);
         let posted = if page.events.is_empty() {
             Ok(())
         } else {
@@ -176,13 +177,13 @@ impl Runner {
         };
         match posted {
             Err(PostError::Database(error)) if error.as_db_error().is_some() => {
-                client.batch_execute("rollback").await?;
+                session.batch_execute("rollback").await?;
                 if let [event] = page.events.as_slice() {
                     let reason = PostError::Database(error).to_string();
                     let position = event.position;
                     return Err(PostError::Event { position, reason });
                 }
-                Box::pin(self.step(client, progress, 1)).await
+                Box::pin(self.step(session, progress, 1)).await
             }
             Err(error) => Err(error),
             Ok(()) => {
@@ -197,12 +198,12 @@ impl Runner {
     }
 
     /// Writes down how far it has come, if that was not done with what it wrote.
-    async fn flush(&self, client: &Client, progress: &mut Progress) -> Result<(), PostError> {
+    async fn flush(&self, session: &Session, progress: &mut Progress) -> Result<(), PostError> {
         if !progress.is_ahead() {
             return Ok(());
         }
         let name = self.reader.consumer.name();
-        if !checkpoint::advance(client, name, progress.durable, progress.position).await? {
+        if !checkpoint::advance(session, name, progress.durable, progress.position).await? {
             return Err(PostError::moved());
         }
         progress.advance(progress.position, true);

@@ -29,6 +29,13 @@ pub enum ViewError {
     Contract(#[from] ContractError),
 }
 
+/// A row with about how many bytes of JSON it has at most: as many as its events.
+#[derive(Clone)]
+struct Kept<C> {
+    row: Row<C>,
+    bytes: usize,
+}
+
 /// Makes views of single streams.
 pub struct Views {
     store: Arc<dyn EventStore>,
@@ -52,27 +59,41 @@ impl Views {
         new: &[Recorded],
     ) -> Result<Option<Row<M::Content>>, ViewError> {
         let stream = StreamId::new(M::NAME, id);
-        let base = self
+        let (base, bytes) = self
             .kept::<M>(&stream)
-            .filter(|row| row.facts.version <= version);
+            .filter(|kept| kept.row.facts.version <= version)
+            .map_or((None, 0), |kept| (Some(kept.row), kept.bytes));
         let base_version = base.as_ref().map_or(0, |row| row.facts.version);
         let next: Vec<&Recorded> = new
             .iter()
             .filter(|event| event.stream == stream && event.version > base_version)
             .collect();
         let complete = i64::try_from(next.len()).is_ok_and(|n| base_version + n == version);
-        let row = if complete {
-            fold::<M>(base, next)?
+        let (row, bytes) = if complete {
+            let more: usize = next.iter().map(|event| event.data.len()).sum();
+            (fold::<M>(base, next)?, bytes + more)
         } else {
-            self.advance::<M>(id, base, version).await?
+            let row = self.advance::<M>(id, base, version).await?;
+            let bytes = row.as_ref().map_or(0, size);
+            (row, bytes)
         };
-        match &row {
-            Some(row) if size(row) <= LARGEST => self.kept.insert(stream, Arc::new(row.clone())),
-            Some(_) | None => {
+        self.keep::<M>(stream, row.as_ref(), bytes);
+        Ok(row)
+    }
+
+    /// Keeps a row that has at most so many bytes, if that is not too large.
+    fn keep<M: ReadModel>(&self, stream: StreamId, row: Option<&Row<M::Content>>, bytes: usize) {
+        let small = row.and_then(|row| {
+            let bytes = if bytes > LARGEST { size(row) } else { bytes };
+            let row = row.clone();
+            (bytes <= LARGEST).then_some(Kept { row, bytes })
+        });
+        match small {
+            Some(small) => self.kept.insert(stream, Arc::new(small)),
+            None => {
                 self.kept.remove(&stream);
             }
         }
-        Ok(row)
     }
 
     /// The row up to a version, from what is known of it.
@@ -88,9 +109,9 @@ impl Views {
         Ok(fold::<M>(base, until)?)
     }
 
-    fn kept<M: ReadModel>(&self, stream: &StreamId) -> Option<Row<M::Content>> {
+    fn kept<M: ReadModel>(&self, stream: &StreamId) -> Option<Kept<M::Content>> {
         let kept = self.kept.get(stream)?;
-        kept.downcast_ref::<Row<M::Content>>().cloned()
+        kept.downcast_ref::<Kept<M::Content>>().cloned()
     }
 
     /// The resource as it was when the condition last held for its events, in their order.

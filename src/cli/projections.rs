@@ -82,8 +82,7 @@ async fn run(node: &Node, name: &str, swap: bool) -> Result<(), Box<dyn Error>> 
     }
     let store: Arc<dyn EventStore> = node.store.clone();
     let mut differences = 0;
-    for model in chosen {
-        let report = rebuild(&node.database, &store, model.as_ref(), swap).await?;
+    for report in rebuild(&node.database, &store, &chosen, swap).await? {
         show(&report)?;
         differences += report.differences;
     }

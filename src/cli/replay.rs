@@ -1,18 +1,18 @@
 //! `daybook replay`: the log as it is, one event a line.
 
 use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
 
 use clap::Args;
 use domain::StreamId;
-use store::{EventStore, Filter, Position, Recorded};
+use futures::StreamExt;
+use store::{EventStore, Filter, Position, Recorded, pages};
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::node::Node;
 use crate::output;
-
-/// Events that are read at a time.
-const CHUNK: usize = 1_000;
 
 #[derive(Args)]
 pub struct Replay {
@@ -36,37 +36,30 @@ pub struct Replay {
 impl Replay {
     pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
         let node = Node::open_existing(config).await?;
-        let printed = self.print(node.store.as_ref()).await;
+        let printed = self.print(node.store.clone()).await;
         node.close().await?;
         printed
     }
 
-    async fn print(&self, store: &dyn EventStore) -> Result<(), Box<dyn Error>> {
+    async fn print(&self, store: Arc<dyn EventStore>) -> Result<(), Box<dyn Error>> {
         let filter = Filter {
             stream: self.stream.clone(),
             products: self.product.into_iter().collect(),
             types: self.types.clone(),
             ..Filter::default()
         };
-        let mut head = store.head();
-        let mut after = self.after;
+        let end = (!self.follow).then(|| *store.head().borrow());
+        let mut pages = pin!(pages(store, self.after, end, filter));
         // One for the whole run: a signal that comes while events are printed counts too.
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut interrupted = pin!(tokio::signal::ctrl_c());
         loop {
-            let end = *head.borrow_and_update();
-            while after < end {
-                let page = store.read_all(after, &filter, CHUNK).await?;
-                after = page.scanned_to;
-                if !write(&page.events)? {
-                    return Ok(());
-                }
-            }
-            if !self.follow {
-                return Ok(());
-            }
-            tokio::select! {
-                changed = head.changed() => changed?,
+            let page = tokio::select! {
+                page = pages.next() => page,
                 signal = &mut interrupted => return Ok(signal?),
+            };
+            let Some(page) = page else { return Ok(()) };
+            if !write(&page?.events)? {
+                return Ok(());
             }
         }
     }

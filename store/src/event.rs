@@ -292,4 +292,13 @@ impl Page {
         };
         Self { events, scanned_to }
     }
+
+    /// Without what lies beyond a position.
+    pub(crate) fn within(mut self, until: Option<Position>) -> Self {
+        if let Some(until) = until {
+            self.events.retain(|event| event.position <= until);
+            self.scanned_to = self.scanned_to.min(until);
+        }
+        self
+    }
 }

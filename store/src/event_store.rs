@@ -58,8 +58,8 @@ pub enum Direction {
 pub trait EventStore: Send + Sync + 'static {
     /// Appends all the events or none. Repeating an append whose event ids are all in the log returns where they are.
     ///
-    /// Takes its place in the queue when it is called, not when it is first awaited: appends of one node reach the log in
-    /// the order of their calls, unless the queue was full.
+    /// Takes its place in the queue when it is called, not when it is first awaited: appends of one node to one stream reach
+    /// the log in the order of their calls, unless the queue was full.
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
     /// At most `limit` events of a stream, starting beyond version `from`.

@@ -13,6 +13,6 @@ pub use event::{
     Recorded,
 };
 pub use event_store::{AppendError, Direction, EventStore, ReadError};
-pub use postgres::{Database, OpenError, PostgresStore};
+pub use postgres::{Database, OpenError, PostgresStore, Session};
 pub use private_postgres::{PrivatePostgres, PrivatePostgresError};
-pub use subscription::subscribe;
+pub use subscription::{pages, subscribe};

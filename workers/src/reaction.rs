@@ -59,7 +59,7 @@ impl<R: Reaction> Consumer for Reacting<R> {
         if consequences == Consequences::default() {
             return Ok(());
         }
-        let client = posting.client();
+        let client: &tokio_postgres::Client = posting.session();
         let write = async {
             due_work::schedule(client, &consequences.schedule).await?;
             for lane in &consequences.unpark {

@@ -14,7 +14,7 @@ use domain::{Actor, StreamId};
 use futures::{Stream, StreamExt};
 use projections::TooFarBehind;
 use serde::{Deserialize, Serialize};
-use store::{Filter, Position, ReadError, Recorded, subscribe};
+use store::{Filter, Position, ReadError, Recorded, pages, subscribe};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,8 +29,8 @@ use crate::parameters;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::{self, Params, Read};
 
-/// Events that are read at a time while streaming.
-const CHUNK: usize = 1_000;
+/// About what a line holds beside the payload.
+const ENVELOPE_BYTES: usize = 640;
 /// Payload bytes after which a page ends before it is full.
 const PAGE_BYTES: usize = 8 << 20;
 
@@ -288,7 +288,7 @@ fn server_sent(
         .into_response()
 }
 
-/// One event a line. Read chunk by chunk as the client takes them, so that memory stays flat.
+/// One event a line. Read page by page as the client takes them, so that memory stays flat.
 fn lines(
     app: &App,
     after: Position,
@@ -296,40 +296,30 @@ fn lines(
     limit: Option<usize>,
     end: Option<Position>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
-    let store = app.store.clone();
-    let mut head = store.head();
+    let mut pages = Box::pin(pages(app.store.clone(), after, end, filter));
     async_stream::stream! {
-        let mut after = after;
         let mut left = limit.unwrap_or(usize::MAX);
-        while left > 0 {
-            let known = *head.borrow_and_update();
-            while left > 0 && after < end.unwrap_or(known) {
-                match store.read_all(after, &filter, CHUNK.min(left)).await {
-                    Ok(page) => {
-                        let within = |event: &&Recorded| end.is_none_or(|end| event.position <= end);
-                        left -= page.events.len();
-                        after = page.scanned_to.max(after);
-                        let text = text(page.events.iter().filter(within));
-                        if !text.is_empty() {
-                            yield Ok::<_, Infallible>(text);
-                        }
-                    }
-                    Err(error) => {
-                        // Cut off in the middle, not ended: the client sees that its stream is broken.
-                        tracing::warn!(%error, "an event stream broke off");
-                        return;
-                    }
+        while left > 0 && let Some(page) = pages.next().await {
+            let mut events = match page {
+                Ok(page) => page.events,
+                Err(error) => {
+                    // Cut off in the middle, not ended: the client sees that its stream is broken.
+                    tracing::warn!(%error, "an event stream broke off");
+                    return;
                 }
-            }
-            if left == 0 || end.is_some() || head.changed().await.is_err() {
-                return;
+            };
+            events.truncate(left);
+            left -= events.len();
+            if !events.is_empty() {
+                yield Ok(text(&events));
             }
         }
     }
 }
 
-fn text<'a>(events: impl Iterator<Item = &'a Recorded>) -> Bytes {
-    let mut text = Vec::new();
+fn text(events: &[Recorded]) -> Bytes {
+    let bytes: usize = events.iter().map(|event| event.data.len()).sum();
+    let mut text = Vec::with_capacity(bytes + events.len() * ENVELOPE_BYTES);
     for event in events {
         // Writing to memory fails only where the data is not JSON, which the database has checked.
         if serde_json::to_writer(&mut text, event).is_ok() {

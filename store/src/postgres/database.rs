@@ -70,6 +70,9 @@ pub struct Database {
     pub pool: Pool,
 }
 
+/// A connection that remembers the statements that were prepared on it.
+pub type Session = deadpool_postgres::ClientWrapper;
+
 /// A connection's other half: polls for what the server sends, until it ends.
 pub type Messages =
     futures::stream::BoxStream<'static, Result<AsyncMessage, tokio_postgres::Error>>;
@@ -128,12 +131,15 @@ impl Database {
         Ok(())
     }
 
-    /// A connection outside the pool, for whoever holds a lock or listens. Ends when its client is dropped.
-    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+    /// A connection outside the pool, for whoever holds a lock. Ends when its client is dropped.
+    pub async fn connect(&self) -> Result<Session, tokio_postgres::Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        tokio::spawn(connection);
+        let connection = tokio::spawn(async {
+            // Its client is told of the error too.
+            let _ = connection.await;
+        });
         client.batch_execute(SESSION).await?;
-        Ok(client)
+        Ok(Session::new(client, connection))
     }
 
     /// A connection whose notifications the caller wants. Its messages must be polled for the client to work.

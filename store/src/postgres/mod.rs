@@ -3,6 +3,7 @@
 mod database;
 mod ground;
 mod insert;
+mod lane;
 mod listener;
 mod read;
 mod rows;
@@ -19,12 +20,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-pub use database::{Database, OpenError};
+pub use database::{Database, OpenError, Session};
 
 use crate::{
     Append, AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError,
     Receipt, Recorded,
 };
+use lane::{Lane, Shared};
 use tail::{MAX_MISSING, Tail};
 use writer::{Pending, Writer};
 
@@ -47,9 +49,12 @@ impl PostgresStore {
         let head = Arc::new(watch::Sender::new(position));
         let tail = Arc::new(Tail::after(position));
         let (appends, queue) = mpsc::channel(QUEUE);
-        let writer =
-            Writer::connect(database.clone(), Arc::clone(&head), Arc::clone(&tail)).await?;
-        tokio::spawn(writer.run(queue));
+        let shared = Shared::new(database.clone(), Arc::clone(&head), Arc::clone(&tail));
+        let lanes = [
+            Lane::open(Arc::clone(&shared)).await?,
+            Lane::open(shared).await?,
+        ];
+        tokio::spawn(Writer::new(queue, lanes).run());
         let listener = tokio::spawn(listener::run(database.clone(), Arc::clone(&head)));
         Ok(Arc::new(Self {
             database,

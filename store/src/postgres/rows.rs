@@ -1,18 +1,31 @@
 //! Rows of `log.events` and `log.receipts`.
 
+use std::error::Error;
+
 use domain::StreamId;
-use postgres_types::Json;
+use postgres_types::{FromSql, Json, Type, accepts};
 use tokio_postgres::Row;
 
 use crate::{ReadError, Receipt, Recorded};
 
 /// The columns that [`recorded`] reads.
 pub const EVENT_COLUMNS: &str = "position, product_id, category, stream_id, version, event_id, type, \
-     contract_version, data::text, metadata, correlation_id, causation_id, recorded_at";
+     contract_version, data, metadata, correlation_id, causation_id, recorded_at";
 
 /// The columns that [`receipt`] reads.
 pub const RECEIPT_COLUMNS: &str =
     "key, fingerprint, position, category, stream_id, version, event_ids";
+
+/// JSON as it was written.
+struct JsonText(String);
+
+impl<'a> FromSql<'a> for JsonText {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self(str::from_utf8(raw)?.to_owned()))
+    }
+
+    accepts!(JSON);
+}
 
 pub fn recorded(row: &Row) -> Result<Recorded, ReadError> {
     let position = row.get(0);
@@ -29,7 +42,7 @@ pub fn recorded(row: &Row) -> Result<Recorded, ReadError> {
         event_id: row.get(5),
         event_type: row.get(6),
         contract_version: contract_version.cast_unsigned(),
-        data: row.get(8),
+        data: row.get::<_, JsonText>(8).0,
         metadata,
         correlation_id: row.get(10),
         causation_id: row.get(11),

@@ -1,24 +1,16 @@
-//! Group commit: appends that wait together are committed together, in one transaction that holds the log's lock.
+//! Group commit: appends that wait together are committed together, and the next batch is under way before the last is done.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use domain::StreamId;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::database::{Database, OpenError, detail};
-use super::ground::{Ground, Judgement, Tip, Tips};
-use super::insert::{APPEND, Batch};
-use super::listener::advance;
-use super::rows::{self, RECEIPT_COLUMNS};
-use super::tail::Tail;
-use crate::{Append, AppendError, Appended, NewEvent, Position, Recorded};
+use super::lane::Lane;
+use crate::{Append, AppendError, Appended};
 
 /// Events in one transaction, beyond which the next append waits for the next batch.
 const MAX_EVENTS: usize = 4096;
@@ -26,10 +18,8 @@ const MAX_EVENTS: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
 /// How long a batch waits for callers that are expected.
 const LINGER: Duration = Duration::from_micros(150);
-/// How long appends wait for a lost connection to come back.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Between two attempts to get it back.
-const RECONNECT: Duration = Duration::from_millis(100);
+/// From how many callers on two batches are under way at a time: fewer do better all in one.
+const MANY: usize = 48;
 
 /// An append and the caller that waits for it.
 pub struct Pending {
@@ -37,377 +27,177 @@ pub struct Pending {
     pub reply: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
-type Verdict = Result<Appended, AppendError>;
-
+/// Gathers appends and sends them on their way.
 pub struct Writer {
-    database: Database,
-    session: Session,
-    tips: Tips,
-    head: Arc<watch::Sender<Position>>,
-    tail: Arc<Tail>,
+    queue: mpsc::Receiver<Pending>,
+    idle: Vec<Lane>,
+    flights: FuturesUnordered<BoxFuture<'static, Landed>>,
+    /// Streams that the batches under way write to.
+    written: HashSet<Uuid>,
+    /// Appends in the batches under way.
+    flying: usize,
+    /// Callers that are expected to come back at once.
+    callers: usize,
 }
 
-/// A connection with the writer's statements prepared on it.
-struct Session {
-    client: Client,
-    append: Statement,
-    lock: Statement,
-    tips: Statement,
-    receipts: Statement,
-    existing: Statement,
+/// A lane that has committed its batch.
+struct Landed {
+    lane: Lane,
+    appends: usize,
+    written: HashSet<Uuid>,
 }
 
-// Whatever the database's default is: each statement must see what was committed before the lock was got.
-const BEGIN: &str = "begin isolation level read committed";
+/// Appends for one transaction.
+#[derive(Default)]
+struct Batch {
+    appends: Vec<Pending>,
+    events: usize,
+    bytes: usize,
+}
 
-const LOCK: &str = "select from log.head for update";
+impl Batch {
+    fn push(&mut self, pending: Pending) {
+        let events = &pending.append.events;
+        self.events += events.len();
+        self.bytes += events.iter().map(|event| event.data.len()).sum::<usize>();
+        self.appends.push(pending);
+    }
 
-const TIPS: &str = "
-select coalesce(tip.version, 0), tip.event_id
-from unnest($1::text[], $2::uuid[]) with ordinality as wanted(category, stream_id, place)
-left join lateral (
-    select version, event_id from log.events e
-    where e.stream_id = wanted.stream_id and e.category = wanted.category
-    order by version desc limit 1
-) as tip on true
-order by place";
+    const fn is_full(&self) -> bool {
+        self.events >= MAX_EVENTS || self.bytes >= MAX_BYTES
+    }
 
-const EXISTING: &str =
-    "select event_id, position, version, recorded_at from log.events where event_id = any($1)";
+    fn touches(&self, streams: &HashSet<Uuid>) -> bool {
+        let mut touched = self
+            .appends
+            .iter()
+            .flat_map(|pending| pending.append.streams());
+        touched.any(|stream| streams.contains(&stream.id))
+    }
 
-impl Session {
-    async fn open(database: &Database) -> Result<Self, tokio_postgres::Error> {
-        let client = database.connect().await?;
-        // A plan made anew for every batch would be the same, and take longer than the append.
-        client
-            .batch_execute("set plan_cache_mode = force_generic_plan")
-            .await?;
-        let receipts = format!("select {RECEIPT_COLUMNS} from log.receipts where key = any($1)");
-        Ok(Self {
-            append: client.prepare(APPEND).await?,
-            lock: client.prepare(LOCK).await?,
-            tips: client.prepare(TIPS).await?,
-            receipts: client.prepare(&receipts).await?,
-            existing: client.prepare(EXISTING).await?,
-            client,
-        })
+    fn written(&self) -> HashSet<Uuid> {
+        let events = self
+            .appends
+            .iter()
+            .flat_map(|pending| &pending.append.events);
+        events.map(|event| event.stream.id).collect()
     }
 }
 
 impl Writer {
-    pub async fn connect(
-        database: Database,
-        head: Arc<watch::Sender<Position>>,
-        tail: Arc<Tail>,
-    ) -> Result<Self, OpenError> {
-        Ok(Self {
-            session: Session::open(&database).await?,
-            tips: Tips::default(),
-            database,
-            head,
-            tail,
-        })
+    pub fn new(queue: mpsc::Receiver<Pending>, lanes: [Lane; 2]) -> Self {
+        Self {
+            queue,
+            idle: lanes.into(),
+            flights: FuturesUnordered::new(),
+            written: HashSet::new(),
+            flying: 0,
+            callers: 1,
+        }
     }
 
     /// Commits batches until every sender is gone.
-    pub async fn run(mut self, mut queue: mpsc::Receiver<Pending>) {
-        let mut callers = 1;
-        while let Some(first) = queue.recv().await {
-            let batch = gather(first, &mut queue, callers).await;
-            callers = batch.len();
-            let started = Instant::now();
-            let events: usize = batch.iter().map(|p| p.append.events.len()).sum();
-            self.commit(batch).await;
-            metrics::histogram!("daybook_append_seconds").record(started.elapsed());
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a batch has at most thousands of events"
-            )]
-            metrics::histogram!("daybook_append_batch_events").record(events as f64);
-        }
-    }
-
-    async fn commit(&mut self, batch: Vec<Pending>) {
-        let (appends, replies): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|p| (p.append, p.reply)).unzip();
-        let deadline = Instant::now() + PATIENCE;
-        let verdicts = self.commit_or_retry(&appends, deadline).await;
-        for (reply, verdict) in replies.into_iter().zip(verdicts) {
-            // A caller that went away does not mind.
-            let _ = reply.send(verdict);
-        }
-    }
-
-    /// Tries until the database gives an answer. A connection that broke at the commit leaves it open whether
-    /// the batch is in the log; the next attempt finds out.
-    async fn commit_or_retry(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
-        loop {
-            let error = match self.attempt(appends).await {
-                Ok(Some(verdicts)) => return verdicts,
-                Ok(None) => return self.commit_one_by_one(appends, deadline).await,
-                Err(error) => error,
-            };
-            tracing::warn!(error = detail(&error), "lost the connection that appends");
-            if Instant::now() > deadline {
-                let unavailable = || Err(AppendError::Unavailable(detail(&error)));
-                return appends.iter().map(|_| unavailable()).collect();
-            }
-            tokio::time::sleep(RECONNECT).await;
-            if let Ok(session) = Session::open(&self.database).await {
-                self.session = session;
-            }
-        }
-    }
-
-    /// A batch that the database refuses is taken apart, so that only the append at fault fails.
-    async fn commit_one_by_one(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
-        let mut verdicts = Vec::with_capacity(appends.len());
-        for append in appends {
-            let append = std::slice::from_ref(append);
-            verdicts.extend(Box::pin(self.commit_or_retry(append, deadline)).await);
-        }
-        verdicts
-    }
-
-    /// The verdicts; none if the database refuses the batch for something that one of its appends has. An error says that
-    /// the connection is lost.
-    async fn attempt(
-        &mut self,
-        appends: &[Append],
-    ) -> Result<Option<Vec<Verdict>>, tokio_postgres::Error> {
-        let error = match self.transact(appends).await {
-            Ok(verdicts) => return self.recognise(appends, verdicts).await.map(Some),
-            Err(error) => error,
-        };
-        // Fails where the error was that of a lost connection.
-        self.session.client.batch_execute("rollback").await?;
-        match appends {
-            [append] => Ok(Some(vec![self.explain(append, &error).await?])),
-            _ => Ok(None),
-        }
-    }
-
-    /// Why a single append was refused.
-    async fn explain(
-        &self,
-        append: &Append,
-        error: &tokio_postgres::Error,
-    ) -> Result<Verdict, tokio_postgres::Error> {
-        let existing = self.existing(append.events.iter()).await?;
-        Ok(match existing.place(append) {
-            Some(appended) => Ok(appended),
-            None if is_fault_of_the_events(error) => Err(AppendError::Rejected(detail(error))),
-            None => Err(AppendError::Unavailable(detail(error))),
-        })
-    }
-
-    /// An append that conflicts with its own earlier self, or finds its own receipt, is in the log.
-    async fn recognise(
-        &self,
-        appends: &[Append],
-        mut verdicts: Vec<Verdict>,
-    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
-        let is_doubtful = |verdict: &Verdict| {
-            matches!(
-                verdict,
-                Err(AppendError::Conflict { .. } | AppendError::Repeated(_))
-            )
-        };
-        let doubtful = appends
-            .iter()
-            .zip(&verdicts)
-            .filter(|(_, verdict)| is_doubtful(verdict));
-        let existing = self
-            .existing(doubtful.flat_map(|(append, _)| &append.events))
-            .await?;
-        for (append, verdict) in appends.iter().zip(&mut verdicts) {
-            if is_doubtful(verdict)
-                && let Some(appended) = existing.place(append)
-            {
-                *verdict = Ok(appended);
-            }
-        }
-        Ok(verdicts)
-    }
-
-    /// Those of the events that are in the log.
-    async fn existing(
-        &self,
-        events: impl Iterator<Item = &NewEvent>,
-    ) -> Result<Existing, tokio_postgres::Error> {
-        let ids: Vec<Uuid> = events.map(|event| event.event_id).collect();
-        if ids.is_empty() {
-            return Ok(Existing::default());
-        }
-        let session = &self.session;
-        let rows = session.client.query(&session.existing, &[&ids]).await?;
-        let mut existing = Existing::default();
-        for row in &rows {
-            let position = row.get(1);
-            // Whoever is told of it can read it here.
-            advance(&self.head, position);
-            existing
-                .0
-                .insert(row.get(0), (position, row.get(2), row.get(3)));
-        }
-        Ok(existing)
-    }
-
-    /// One transaction: in one round trip, if every append holds by what is remembered and that turns out to be right.
-    async fn transact(
-        &mut self,
-        appends: &[Append],
-    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
-        if let Some(mut ground) = Ground::assumed(appends, &self.tips) {
+    pub async fn run(mut self) {
+        while let Some(first) = self.first().await {
             let mut batch = Batch::default();
-            let judgements = ground.judge_all(appends, &mut batch);
-            if judgements.iter().all(Judgement::holds) {
-                ground.guard(&mut batch);
-                let Session { client, append, .. } = &self.session;
-                match batch.write(client, append).await {
-                    Ok(place) => return Ok(self.committed(appends, &ground, judgements, place)),
-                    Err(error) if error.as_db_error().is_some() => {}
-                    Err(error) => return Err(error),
-                }
+            batch.push(first);
+            self.gather(&mut batch).await;
+            self.launch(batch).await;
+        }
+        self.land_all().await;
+    }
+
+    async fn first(&mut self) -> Option<Pending> {
+        loop {
+            tokio::select! {
+                first = self.queue.recv() => return first,
+                Some(landed) = self.flights.next() => self.landed(landed),
             }
         }
-        self.tips.forget(appends);
-        self.look_and_commit(appends).await
     }
 
-    /// The lock first, so that nothing that is looked up can change before the commit.
-    async fn look_and_commit(
-        &mut self,
-        appends: &[Append],
-    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
-        let mut ground = self.lock_and_look(appends).await?;
-        let mut batch = Batch::default();
-        let judgements = ground.judge_all(appends, &mut batch);
-        let Session { client, append, .. } = &self.session;
-        // Pipelined: a commit behind a failed statement rolls back, and the statement's own error is returned.
-        let (place, ()) =
-            futures::try_join!(batch.write(client, append), client.batch_execute("commit"))?;
-        Ok(self.committed(appends, &ground, judgements, place))
-    }
-
-    fn committed(
-        &mut self,
-        appends: &[Append],
-        ground: &Ground<'_>,
-        judgements: Vec<Judgement>,
-        (base, recorded_at): (Position, DateTime<Utc>),
-    ) -> Vec<Verdict> {
-        self.tips.learn(ground);
-        let judgements = judgements.into_iter();
-        let verdicts: Vec<Verdict> = judgements
-            .map(|judgement| judgement.verdict(base, recorded_at))
-            .collect();
-        let ends = verdicts.iter().flatten().map(|appended| appended.position);
-        let appended = appends
-            .iter()
-            .zip(&verdicts)
-            .filter_map(|(append, verdict)| {
-                let placed = &verdict.as_ref().ok()?.placed;
-                Some(append.events.iter().zip(placed).map(|(event, place)| {
-                    Recorded::placed(event.clone(), append.product_id, *place, recorded_at)
-                }))
-            });
-        // Whoever is woken by the head finds the events in the tail.
-        self.tail.extend(appended.flatten());
-        advance(&self.head, ends.max().unwrap_or(base));
-        verdicts
-    }
-
-    /// The statements are pipelined, and each sees what was committed before the lock was got.
-    async fn lock_and_look<'a>(
-        &self,
-        appends: &'a [Append],
-    ) -> Result<Ground<'a>, tokio_postgres::Error> {
-        let Session { client, .. } = &self.session;
-        let mut streams: Vec<&StreamId> = appends.iter().flat_map(Append::streams).collect();
-        streams.sort_unstable();
-        streams.dedup();
-        let categories: Vec<&str> = streams.iter().map(|s| s.category.as_str()).collect();
-        let ids: Vec<Uuid> = streams.iter().map(|s| s.id).collect();
-        let keys: Vec<&[u8]> = appends
-            .iter()
-            .filter_map(|append| Some(append.receipt.as_ref()?.key.as_slice()))
-            .collect();
-        let wanted: [&(dyn ToSql + Sync); 2] = [&categories, &ids];
-        let keys: [&(dyn ToSql + Sync); 1] = [&keys];
-        let ((), _, tips, receipts) = futures::try_join!(
-            client.batch_execute(BEGIN),
-            client.query_one(&self.session.lock, &[]),
-            client.query(&self.session.tips, &wanted),
-            client.query(&self.session.receipts, &keys),
-        )?;
-        let tips = tips.iter().map(|row| Tip {
-            version: row.get(0),
-            event_id: row.get(1),
-        });
-        let receipts = receipts.iter().map(|row| (row.get(0), rows::receipt(row)));
-        Ok(Ground::looked_up(
-            streams.into_iter().zip(tips).collect(),
-            receipts.collect(),
-        ))
-    }
-}
-
-/// Places of events that were in the log before: position, version, time.
-#[derive(Default)]
-struct Existing(HashMap<Uuid, (Position, i64, DateTime<Utc>)>);
-
-impl Existing {
-    /// Where an append is, if all of its events are in the log.
-    fn place(&self, append: &Append) -> Option<Appended> {
-        let ids = append.events.iter().map(|event| &event.event_id);
-        let places: Vec<_> = ids.map(|id| self.0.get(id)).collect::<Option<_>>()?;
-        let &&(position, _, recorded_at) = places.last()?;
-        Some(Appended {
-            position,
-            placed: places.iter().map(|place| (place.0, place.1)).collect(),
-            recorded_at,
-        })
-    }
-}
-
-/// Everything that waits, as far as it fits into one transaction. Callers that were just answered often come back at once: as many as
-/// there were are waited for, but not for long.
-async fn gather(
-    first: Pending,
-    queue: &mut mpsc::Receiver<Pending>,
-    callers: usize,
-) -> Vec<Pending> {
-    let linger = Instant::now() + LINGER;
-    let mut batch = vec![first];
-    let (mut events, mut bytes) = size(&batch[0].append);
-    while events < MAX_EVENTS && bytes < MAX_BYTES {
-        let next = match queue.try_recv() {
-            Ok(next) => next,
-            Err(_) if batch.len() < callers && Instant::now() < linger => {
+    /// Adds everything that waits, as far as it fits. Callers that were just answered often come back at once: they are
+    /// waited for while another batch is under way, or else a little.
+    async fn gather(&mut self, batch: &mut Batch) {
+        let mut linger = Instant::now() + LINGER;
+        while !batch.is_full() {
+            if let Ok(next) = self.queue.try_recv() {
+                batch.push(next);
+            } else if batch.appends.len() >= self.enough() && !self.idle.is_empty() {
+                return;
+            } else if !self.flights.is_empty() {
+                tokio::select! {
+                    Some(next) = self.queue.recv() => batch.push(next),
+                    Some(landed) = self.flights.next() => {
+                        self.landed(landed);
+                        linger = Instant::now() + LINGER;
+                    }
+                }
+            } else if Instant::now() < linger {
                 tokio::task::yield_now().await;
-                continue;
+            } else {
+                return;
             }
-            Err(_) => break,
-        };
-        let more = size(&next.append);
-        events += more.0;
-        bytes += more.1;
-        batch.push(next);
+        }
     }
-    batch
-}
 
-fn size(append: &Append) -> (usize, usize) {
-    let bytes = append.events.iter().map(|event| event.data.len()).sum();
-    (append.events.len(), bytes)
-}
+    /// How many appends make a batch.
+    const fn enough(&self) -> usize {
+        if self.callers < MANY {
+            self.callers
+        } else {
+            self.callers.div_ceil(2)
+        }
+    }
 
-/// Errors that come back however often the same events are tried.
-fn is_fault_of_the_events(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::UNIQUE_VIOLATION
-            || code.code().starts_with("22")
-            || code.code().starts_with("54")
-    })
+    /// A batch on streams that are being written goes after those who write: only then it is known where they end.
+    async fn launch(&mut self, batch: Batch) {
+        if batch.touches(&self.written) {
+            self.land_all().await;
+        }
+        let mut lane = loop {
+            match self.idle.pop() {
+                Some(lane) => break lane,
+                None => self.land().await,
+            }
+        };
+        let (appends, written) = (batch.appends.len(), batch.written());
+        self.written.extend(&written);
+        self.flying += appends;
+        self.callers = self.flying;
+        let mut flight = async move {
+            lane.commit(batch.appends).await;
+            Landed {
+                lane,
+                appends,
+                written,
+            }
+        }
+        .boxed();
+        // Sends it at once, not only when there is nothing else to do.
+        match (&mut flight).now_or_never() {
+            Some(landed) => self.landed(landed),
+            None => self.flights.push(flight),
+        }
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        self.flying -= landed.appends;
+        for stream in &landed.written {
+            self.written.remove(stream);
+        }
+        self.idle.push(landed.lane);
+    }
+
+    async fn land(&mut self) {
+        if let Some(landed) = self.flights.next().await {
+            self.landed(landed);
+        }
+    }
+
+    async fn land_all(&mut self) {
+        while !self.flights.is_empty() {
+            self.land().await;
+        }
+    }
 }

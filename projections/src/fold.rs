@@ -1,0 +1,193 @@
+//! Posts a [`ReadModel`]: events are folded in memory, and the rows they touch written once.
+
+use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use store::{Recorded, Session};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::read_model::{ReadModel, Row, post};
+use crate::table::{Prepared, Table, UpsertError};
+use crate::{Consumer, PostError, Posting, Rebuilding};
+
+/// Payload bytes that a rebuild folds before it makes room.
+const MAX_BYTES: usize = 128 << 20;
+/// Rows in one statement: more than a batch has events, so that what is written with its commit is one statement.
+const ROWS: usize = 5_000;
+
+/// The consumer of a read model.
+pub struct Fold<M> {
+    table: OnceCell<Table>,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M> Default for Fold<M> {
+    fn default() -> Self {
+        Self {
+            table: OnceCell::new(),
+            model: PhantomData,
+        }
+    }
+}
+
+impl<M: ReadModel> Fold<M> {
+    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Prepared<'a>, PostError> {
+        let describe = || Table::describe(session, M::TABLE);
+        let table = self.table.get_or_try_init(describe).await?;
+        Ok(table.prepare(session).await?)
+    }
+}
+
+#[async_trait]
+impl<M: ReadModel> Consumer for Fold<M> {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn categories(&self) -> &'static [&'static str] {
+        std::slice::from_ref(&M::NAME)
+    }
+
+    fn ddl(&self) -> &'static str {
+        M::DDL
+    }
+
+    fn built_by(&self) -> String {
+        let digest = hex::encode(Sha256::digest(M::DDL));
+        format!("{}-{}", M::VERSION, &digest[..12])
+    }
+
+    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
+        let table = self.prepare(posting.session()).await?;
+        let events: Vec<&Recorded> = events.iter().collect();
+        let mut rows = Rows::<M>::default();
+        let read = rows.read(&table, begun_before(&events));
+        posting.begin_with(read).await?;
+        rows.fold(&events)?;
+        posting.commit_with(rows.write(&table)).await
+    }
+
+    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+        Some(Box::new(Rebuild {
+            fold: self,
+            rows: Rows::default(),
+            bytes: 0,
+            written: false,
+        }))
+    }
+}
+
+/// Rows in memory, some of them newer than the table's.
+struct Rows<M: ReadModel> {
+    known: HashMap<Uuid, Option<Row<M::Content>>>,
+    changed: HashSet<Uuid>,
+}
+
+impl<M: ReadModel> Default for Rows<M> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            changed: HashSet::new(),
+        }
+    }
+}
+
+impl<M: ReadModel> Rows<M> {
+    /// Takes in what the table has of some rows.
+    async fn read(&mut self, table: &Prepared<'_>, ids: Vec<Uuid>) -> Result<(), PostError> {
+        for (id, row) in table.read(&ids).await? {
+            let row = serde_json::from_str(&row).map_err(|error| {
+                PostError::Retry(format!("a row of {} does not fit: {error}", M::TABLE))
+            })?;
+            self.known.insert(id, Some(row));
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, events: &[&Recorded]) -> Result<(), PostError> {
+        for event in events {
+            let row = self.known.entry(event.stream.id).or_default();
+            *row =
+                post::<M>(row.take(), event).map_err(|error| PostError::contract(event, &error))?;
+            self.changed.insert(event.stream.id);
+        }
+        Ok(())
+    }
+
+    /// Brings the table up to date.
+    async fn write(&mut self, table: &Prepared<'_>) -> Result<(), PostError> {
+        let changed = self.changed.drain();
+        let (rows, gone): (Vec<_>, Vec<_>) = changed
+            .map(|id| (id, self.known.get(&id).and_then(Option::as_ref)))
+            .partition(|(_, row)| row.is_some());
+        let gone: Vec<Uuid> = gone.into_iter().map(|(id, _)| id).collect();
+        let rows: Vec<_> = rows.into_iter().filter_map(|(_, row)| row).collect();
+        let upsert = async {
+            for rows in rows.chunks(ROWS) {
+                table.upsert(rows).await?;
+            }
+            Ok::<_, PostError>(())
+        };
+        let delete = async { Ok(table.delete(&gone).await?) };
+        futures::try_join!(upsert, delete)?;
+        Ok(())
+    }
+}
+
+impl From<UpsertError> for PostError {
+    fn from(error: UpsertError) -> Self {
+        match error {
+            UpsertError::Row(error) => Self::Retry(error.to_string()),
+            UpsertError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+/// The streams that began before these events: the others have no row yet.
+fn begun_before(events: &[&Recorded]) -> Vec<Uuid> {
+    let mut begun = HashMap::new();
+    for event in events {
+        begun.entry(event.stream.id).or_insert(event.version > 1);
+    }
+    let begun = begun.into_iter().filter(|(_, begun)| *begun);
+    begun.map(|(id, _)| id).collect()
+}
+
+/// A rebuild: rows stay in memory until they are too many.
+struct Rebuild<'a, M: ReadModel> {
+    fold: &'a Fold<M>,
+    rows: Rows<M>,
+    bytes: usize,
+    /// The table has rows that are not in memory any more.
+    written: bool,
+}
+
+#[async_trait]
+impl<M: ReadModel> Rebuilding for Rebuild<'_, M> {
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
+        if self.written {
+            let table = self.fold.prepare(session).await?;
+            let mut unknown = begun_before(events);
+            unknown.retain(|id| !self.rows.known.contains_key(id));
+            self.rows.read(&table, unknown).await?;
+        }
+        self.rows.fold(events)?;
+        self.bytes += events.iter().map(|event| event.data.len()).sum::<usize>();
+        if self.bytes > MAX_BYTES {
+            self.finish(session).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
+        let table = self.fold.prepare(session).await?;
+        self.rows.write(&table).await?;
+        self.rows = Rows::default();
+        self.bytes = 0;
+        self.written = true;
+        Ok(())
+    }
+}

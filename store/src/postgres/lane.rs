@@ -1,0 +1,381 @@
+//! Commits batches of appends, each in one transaction that holds the log's lock, until the database has given an answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use domain::StreamId;
+use tokio::sync::watch;
+use tokio_postgres::Statement;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::database::{self, Database, OpenError, detail};
+use super::ground::{Ground, Judgement, Tip, Tips};
+use super::insert::{APPEND, Batch};
+use super::listener::advance;
+use super::rows::{self, RECEIPT_COLUMNS};
+use super::tail::Tail;
+use super::writer::Pending;
+use crate::{Append, AppendError, Appended, NewEvent, Position, Recorded};
+
+/// How long appends wait for a lost connection to come back.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Between two attempts to get it back.
+const RECONNECT: Duration = Duration::from_millis(100);
+
+type Verdict = Result<Appended, AppendError>;
+
+/// What all lanes of a node share.
+pub struct Shared {
+    database: Database,
+    tips: Mutex<Tips>,
+    head: Arc<watch::Sender<Position>>,
+    tail: Arc<Tail>,
+}
+
+/// A connection that commits one batch at a time.
+pub struct Lane {
+    shared: Arc<Shared>,
+    session: Session,
+}
+
+/// A connection with the writer's statements prepared on it.
+struct Session {
+    client: database::Session,
+    append: Statement,
+    lock: Statement,
+    tips: Statement,
+    receipts: Statement,
+    existing: Statement,
+}
+
+// Whatever the database's default is: each statement must see what was committed before the lock was got.
+const BEGIN: &str = "begin isolation level read committed";
+
+const LOCK: &str = "select from log.head for update";
+
+const TIPS: &str = "
+select coalesce(tip.version, 0), tip.event_id
+from unnest($1::text[], $2::uuid[]) with ordinality as wanted(category, stream_id, place)
+left join lateral (
+    select version, event_id from log.events e
+    where e.stream_id = wanted.stream_id and e.category = wanted.category
+    order by version desc limit 1
+) as tip on true
+order by place";
+
+const EXISTING: &str =
+    "select event_id, position, version, recorded_at from log.events where event_id = any($1)";
+
+impl Session {
+    async fn open(database: &Database) -> Result<Self, tokio_postgres::Error> {
+        let client = database.connect().await?;
+        // A plan made anew for every batch would be the same, and take longer than the append.
+        client
+            .batch_execute("set plan_cache_mode = force_generic_plan")
+            .await?;
+        let receipts = format!("select {RECEIPT_COLUMNS} from log.receipts where key = any($1)");
+        Ok(Self {
+            append: client.prepare(APPEND).await?,
+            lock: client.prepare(LOCK).await?,
+            tips: client.prepare(TIPS).await?,
+            receipts: client.prepare(&receipts).await?,
+            existing: client.prepare(EXISTING).await?,
+            client,
+        })
+    }
+}
+
+impl Shared {
+    pub fn new(
+        database: Database,
+        head: Arc<watch::Sender<Position>>,
+        tail: Arc<Tail>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            database,
+            tips: Mutex::default(),
+            head,
+            tail,
+        })
+    }
+
+    fn tips(&self) -> MutexGuard<'_, Tips> {
+        self.tips.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows the readers of this node what was appended.
+    fn show(&self, appends: Vec<Append>, verdicts: &[Verdict]) {
+        let appended = appends
+            .into_iter()
+            .zip(verdicts)
+            .filter_map(|(append, verdict)| {
+                let Appended {
+                    placed,
+                    recorded_at,
+                    ..
+                } = verdict.as_ref().ok()?;
+                let product_id = append.product_id;
+                let events = append.events.into_iter().zip(placed);
+                Some(events.map(move |(event, place)| {
+                    Recorded::placed(event, product_id, *place, *recorded_at)
+                }))
+            });
+        // Whoever is woken by the head finds the events in the tail.
+        self.tail.extend(appended.flatten());
+        let ends = verdicts.iter().flatten().map(|appended| appended.position);
+        advance(&self.head, ends.max().unwrap_or_default());
+    }
+}
+
+impl Lane {
+    pub async fn open(shared: Arc<Shared>) -> Result<Self, OpenError> {
+        Ok(Self {
+            session: Session::open(&shared.database).await?,
+            shared,
+        })
+    }
+
+    pub async fn commit(&mut self, batch: Vec<Pending>) {
+        let started = Instant::now();
+        let (appends, replies): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|p| (p.append, p.reply)).unzip();
+        let events: usize = appends.iter().map(|append| append.events.len()).sum();
+        let verdicts = self.commit_or_retry(&appends, started + PATIENCE).await;
+        self.shared.show(appends, &verdicts);
+        for (reply, verdict) in replies.into_iter().zip(verdicts) {
+            // A caller that went away does not mind.
+            let _ = reply.send(verdict);
+        }
+        metrics::histogram!("daybook_append_seconds").record(started.elapsed());
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a batch has at most thousands of events"
+        )]
+        metrics::histogram!("daybook_append_batch_events").record(events as f64);
+    }
+
+    /// Tries until the database gives an answer. A connection that broke at the commit leaves it open whether
+    /// the batch is in the log; the next attempt finds out.
+    async fn commit_or_retry(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
+        loop {
+            let error = match self.attempt(appends).await {
+                Ok(Some(verdicts)) => return verdicts,
+                Ok(None) => return self.commit_one_by_one(appends, deadline).await,
+                Err(error) => error,
+            };
+            tracing::warn!(error = detail(&error), "lost the connection that appends");
+            if Instant::now() > deadline {
+                let unavailable = || Err(AppendError::Unavailable(detail(&error)));
+                return appends.iter().map(|_| unavailable()).collect();
+            }
+            tokio::time::sleep(RECONNECT).await;
+            if let Ok(session) = Session::open(&self.shared.database).await {
+                self.session = session;
+            }
+        }
+    }
+
+    /// A batch that the database refuses is taken apart, so that only the append at fault fails.
+    async fn commit_one_by_one(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
+        let mut verdicts = Vec::with_capacity(appends.len());
+        for append in appends {
+            let append = std::slice::from_ref(append);
+            verdicts.extend(Box::pin(self.commit_or_retry(append, deadline)).await);
+        }
+        verdicts
+    }
+
+    /// The verdicts; none if the database refuses the batch for something that one of its appends has. An error says that
+    /// the connection is lost.
+    async fn attempt(
+        &mut self,
+        appends: &[Append],
+    ) -> Result<Option<Vec<Verdict>>, tokio_postgres::Error> {
+        let error = match self.transact(appends).await {
+            Ok(verdicts) => return self.recognise(appends, verdicts).await.map(Some),
+            Err(error) => error,
+        };
+        // Fails where the error was that of a lost connection.
+        self.session.client.batch_execute("rollback").await?;
+        match appends {
+            [append] => Ok(Some(vec![self.explain(append, &error).await?])),
+            _ => Ok(None),
+        }
+    }
+
+    /// Why a single append was refused.
+    async fn explain(
+        &self,
+        append: &Append,
+        error: &tokio_postgres::Error,
+    ) -> Result<Verdict, tokio_postgres::Error> {
+        let existing = self.existing(append.events.iter()).await?;
+        Ok(match existing.place(append) {
+            Some(appended) => Ok(appended),
+            None if is_fault_of_the_events(error) => Err(AppendError::Rejected(detail(error))),
+            None => Err(AppendError::Unavailable(detail(error))),
+        })
+    }
+
+    /// An append that conflicts with its own earlier self, or finds its own receipt, is in the log.
+    async fn recognise(
+        &self,
+        appends: &[Append],
+        mut verdicts: Vec<Verdict>,
+    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+        let is_doubtful = |verdict: &Verdict| {
+            matches!(
+                verdict,
+                Err(AppendError::Conflict { .. } | AppendError::Repeated(_))
+            )
+        };
+        let doubtful = appends
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, verdict)| is_doubtful(verdict));
+        let existing = self
+            .existing(doubtful.flat_map(|(append, _)| &append.events))
+            .await?;
+        for (append, verdict) in appends.iter().zip(&mut verdicts) {
+            if is_doubtful(verdict)
+                && let Some(appended) = existing.place(append)
+            {
+                *verdict = Ok(appended);
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Those of the events that are in the log.
+    async fn existing(
+        &self,
+        events: impl Iterator<Item = &NewEvent>,
+    ) -> Result<Existing, tokio_postgres::Error> {
+        let ids: Vec<Uuid> = events.map(|event| event.event_id).collect();
+        if ids.is_empty() {
+            return Ok(Existing::default());
+        }
+        let session = &self.session;
+        let rows = session.client.query(&session.existing, &[&ids]).await?;
+        let mut existing = Existing::default();
+        for row in &rows {
+            let place = (row.get(1), row.get(2), row.get(3));
+            existing.0.insert(row.get(0), place);
+        }
+        Ok(existing)
+    }
+
+    /// One transaction: in one round trip, if every append holds by what is remembered and that turns out to be right.
+    async fn transact(
+        &mut self,
+        appends: &[Append],
+    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+        let assumed = Ground::assumed(appends, &self.shared.tips());
+        if let Some(mut ground) = assumed {
+            let mut batch = Batch::default();
+            let judgements = ground.judge_all(appends, &mut batch);
+            if judgements.iter().all(Judgement::holds) {
+                ground.guard(&mut batch);
+                let Session { client, append, .. } = &self.session;
+                match batch.write(client, append).await {
+                    Ok(place) => return Ok(self.committed(&ground, judgements, place)),
+                    Err(error) if error.as_db_error().is_some() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.shared.tips().forget(appends);
+        self.look_and_commit(appends).await
+    }
+
+    /// The lock first, so that nothing that is looked up can change before the commit.
+    async fn look_and_commit(
+        &mut self,
+        appends: &[Append],
+    ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
+        let mut ground = self.lock_and_look(appends).await?;
+        let mut batch = Batch::default();
+        let judgements = ground.judge_all(appends, &mut batch);
+        let Session { client, append, .. } = &self.session;
+        // Pipelined: a commit behind a failed statement rolls back, and the statement's own error is returned.
+        let (place, ()) =
+            futures::try_join!(batch.write(client, append), client.batch_execute("commit"))?;
+        Ok(self.committed(&ground, judgements, place))
+    }
+
+    fn committed(
+        &self,
+        ground: &Ground<'_>,
+        judgements: Vec<Judgement>,
+        (base, recorded_at): (Position, DateTime<Utc>),
+    ) -> Vec<Verdict> {
+        self.shared.tips().learn(ground);
+        let verdict = |judgement: Judgement| judgement.verdict(base, recorded_at);
+        judgements.into_iter().map(verdict).collect()
+    }
+
+    /// The statements are pipelined, and each sees what was committed before the lock was got.
+    async fn lock_and_look<'a>(
+        &self,
+        appends: &'a [Append],
+    ) -> Result<Ground<'a>, tokio_postgres::Error> {
+        let Session { client, .. } = &self.session;
+        let mut streams: Vec<&StreamId> = appends.iter().flat_map(Append::streams).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        let categories: Vec<&str> = streams.iter().map(|s| s.category.as_str()).collect();
+        let ids: Vec<Uuid> = streams.iter().map(|s| s.id).collect();
+        let keys: Vec<&[u8]> = appends
+            .iter()
+            .filter_map(|append| Some(append.receipt.as_ref()?.key.as_slice()))
+            .collect();
+        let wanted: [&(dyn ToSql + Sync); 2] = [&categories, &ids];
+        let keys: [&(dyn ToSql + Sync); 1] = [&keys];
+        let ((), _, tips, receipts) = futures::try_join!(
+            client.batch_execute(BEGIN),
+            client.query_one(&self.session.lock, &[]),
+            client.query(&self.session.tips, &wanted),
+            client.query(&self.session.receipts, &keys),
+        )?;
+        let tips = tips.iter().map(|row| Tip {
+            version: row.get(0),
+            event_id: row.get(1),
+        });
+        let receipts = receipts.iter().map(|row| (row.get(0), rows::receipt(row)));
+        Ok(Ground::looked_up(
+            streams.into_iter().zip(tips).collect(),
+            receipts.collect(),
+        ))
+    }
+}
+
+/// Places of events that were in the log before: position, version, time.
+#[derive(Default)]
+struct Existing(HashMap<Uuid, (Position, i64, DateTime<Utc>)>);
+
+impl Existing {
+    /// Where an append is, if all of its events are in the log.
+    fn place(&self, append: &Append) -> Option<Appended> {
+        let ids = append.events.iter().map(|event| &event.event_id);
+        let places: Vec<_> = ids.map(|id| self.0.get(id)).collect::<Option<_>>()?;
+        let &&(position, _, recorded_at) = places.last()?;
+        Some(Appended {
+            position,
+            placed: places.iter().map(|place| (place.0, place.1)).collect(),
+            recorded_at,
+        })
+    }
+}
+
+/// Errors that come back however often the same events are tried.
+fn is_fault_of_the_events(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::UNIQUE_VIOLATION
+            || code.code().starts_with("22")
+            || code.code().starts_with("54")
+    })
+}
