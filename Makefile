@@ -1,10 +1,11 @@
-# run · test · demo · bench · fmt. They need a Rust toolchain; what else is missing they install on Debian.
+# run · test · demo · bench · bench-peers · fmt. They need a Rust toolchain; what else is missing they install on Debian.
 
 # A release build that is quick to make; the profile is in Cargo.toml.
 BUILD = cargo build --profile serve --bin daybook
+BENCH = cargo bench --profile serve --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
-.PHONY: run test demo bench fmt compiler postgres
+.PHONY: run test demo bench bench-check bench-peers fmt compiler postgres wrk
 
 run: compiler $(if $(DATABASE_URL),,postgres)
 	$(BUILD)
@@ -23,8 +24,17 @@ demo: compiler postgres
 	scripts/demo.sh $(DAYBOOK) $(DIR)
 
 # All, or a few with ONLY=append_64,http_command_64.
-bench: compiler postgres
-	cargo bench --profile serve --bench daybook -- $(ONLY)
+bench: compiler postgres wrk
+	$(BENCH) $(ONLY)
+
+# Fails where a ratio is more than a fifth worse than the committed one.
+bench-check: compiler postgres wrk
+	$(BENCH) --check $(ONLY)
+
+# What users would pick instead, and Daybook, on one PostgreSQL; all, or a few with ONLY=cqrs-es,umadb.
+bench-peers: compiler postgres
+	scripts/ensure-peers.sh
+	python3 -B benches/peers/main.py $(ONLY)
 
 fmt:
 	cargo fmt --all
@@ -34,3 +44,6 @@ compiler:
 
 postgres:
 	@scripts/ensure-postgres.sh
+
+wrk:
+	@scripts/ensure-wrk.sh

@@ -1,57 +1,43 @@
 //! Appends to the log: one event each, into a new stream, its version checked.
 
-use domain::{Actor, StreamId};
-use store::{Append, Database, EventStore, Expected, Metadata, NewEvent, PostgresStore};
-use uuid::Uuid;
+use std::sync::Arc;
 
+use store::{EventStore, PostgresStore};
+
+use crate::load::Seen;
+use crate::notes::Desk;
 use crate::report::Row;
 use crate::{Bench, limit, load};
 
-pub async fn measure(bench: &Bench, name: &str, writers: usize) -> Row {
-    let database = Database::open(bench.database(name).await).await.unwrap();
-    let store = PostgresStore::open(database).await.unwrap();
-    // More than 64 clients do not make pgbench faster.
-    let clients = writers.min(64);
-    let before = limit::inserts_per_second(bench, clients).await;
-    let seen = load::run(writers, move || {
-        let store = store.clone();
-        async move {
-            store.append(append()).await.unwrap();
+const WRITERS: [usize; 5] = [1, 16, 64, 256, 1024];
+
+pub async fn rows(bench: &Bench) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for writers in WRITERS {
+        let name = format!("append_{writers}");
+        if bench.wants(&name) {
+            rows.push(row(bench, &name, writers).await);
         }
-    })
-    .await;
-    let after = limit::inserts_per_second(bench, clients).await;
-    Row::new(
-        name,
-        "events/s",
-        &seen,
-        "pgbench one-row insert, as many clients, 64 at most",
-        f64::midpoint(before, after),
-    )
+    }
+    rows
 }
 
-fn append() -> Append {
-    let stream = StreamId::new("bench", Uuid::now_v7());
-    Append {
-        product_id: Uuid::nil(),
-        expectations: vec![(stream.clone(), Expected::NoStream)],
-        events: vec![NewEvent {
-            stream,
-            event_id: Uuid::now_v7(),
-            event_type: "bench.appended".into(),
-            contract_version: 1,
-            data: format!("{{\"text\":\"{}\"}}", "x".repeat(289)),
-            metadata: Metadata {
-                actor: Actor::SYSTEM,
-                on_behalf_of: None,
-                command: "bench.append".into(),
-                command_key: None,
-                reason: None,
-                traceparent: None,
-            },
-            correlation_id: Uuid::now_v7(),
-            causation_id: None,
-        }],
-        receipt: None,
-    }
+pub async fn row(bench: &Bench, name: &str, writers: usize) -> Row {
+    let store = bench.product(name).await.store;
+    let inserts = async || limit::inserts_per_second(bench, writers).await;
+    let (seen, limit) = limit::around(inserts, async || new_notes(store, writers).await).await;
+    bench.clear(name).await;
+    Row::of(name, "events/s", &seen).limited(limit::INSERTS, limit)
+}
+
+/// So many writers, each appending one new note after the other.
+pub async fn new_notes(store: Arc<PostgresStore>, writers: usize) -> Seen {
+    let desk = Desk::new();
+    load::run(writers, move |_| {
+        let store = store.clone();
+        async move {
+            store.append(desk.new_note()).await.unwrap();
+        }
+    })
+    .await
 }

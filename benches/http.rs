@@ -1,130 +1,92 @@
-//! Commands over HTTP: `POST /v1/notes` with an idempotency key, everything that the product does switched on.
+//! Commands and queries over HTTP, everything that the product does switched on.
 
-use std::process::Stdio;
-use std::sync::Arc;
-
-use axum::Router;
-use axum::routing::post;
 use reqwest::Client;
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use uuid::Uuid;
+use serde_json::json;
 
-use crate::load::Seen;
+use crate::constant::{self, ANSWER};
 use crate::report::Row;
-use crate::{Bench, load};
+use crate::server::{Server, Tenant};
+use crate::wrk::{self, Requests};
+use crate::{Bench, limit};
 
-pub async fn measure(bench: &Bench, name: &str, connections: usize) -> Row {
-    let before = constant(connections).await;
-    let seen = commands(bench, name, connections).await;
-    let after = constant(connections).await;
-    let limit = f64::midpoint(before.per_second, after.per_second);
-    Row::new(
-        name,
-        "commands/s",
-        &seen,
-        "axum answering a constant",
-        limit,
-    )
-}
+/// Notes that are queried.
+const NOTES: usize = 5000;
 
-/// The same client against a server that does nothing.
-async fn constant(connections: usize) -> Seen {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1/notes", listener.local_addr().unwrap());
-    let app = Router::new().route("/v1/notes", post(async || "{}"));
-    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    let seen = posts(connections, url, String::new(), Uuid::nil()).await;
-    server.abort();
-    seen
-}
-
-async fn commands(bench: &Bench, name: &str, connections: usize) -> Seen {
-    bench.database(name).await;
-    let (mut server, url, operator) = serve(&bench.postgres.url(name)).await;
-    let client = Client::new();
-    let product = call(
-        &client,
-        &url,
-        &operator,
-        "products",
-        json!({"name": "bench"}),
-    )
-    .await;
-    let key = json!({"name": "bench", "product_id": product["id"], "actor": {"kind": "person"}, "scopes": ["*"]});
-    let key = call(&client, &url, &operator, "api-keys", key).await;
-    let key = key["key"].as_str().unwrap();
-    let workspace = call(&client, &url, key, "workspaces", json!({"name": "bench"})).await;
-    let workspace = workspace["id"].as_str().unwrap().parse().unwrap();
-    let seen = posts(
-        connections,
-        format!("{url}/v1/notes"),
-        key.to_owned(),
-        workspace,
-    )
-    .await;
-    server.kill().await.unwrap();
-    seen
-}
-
-async fn serve(database_url: &str) -> (Child, String, String) {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_daybook"))
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .env("DATABASE_URL", database_url)
-        .env(
-            "DAYBOOK_SECRET_KEY",
-            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-        )
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let mut key = String::new();
-    loop {
-        let line = lines.next_line().await.unwrap().expect("the server starts");
-        if let Some(operator) = line.strip_prefix("operator API key: ") {
-            key = operator.to_owned();
+pub async fn rows(bench: &Bench) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for connections in [64, 256] {
+        let name = format!("http_command_{connections}");
+        if bench.wants(&name) {
+            let server = Server::start(&bench.create(&name).await).await;
+            let requests = new_notes(&Tenant::new(&server).await);
+            rows.push(row(&name, "commands/s", &server, &requests, connections).await);
+            server.stop().await;
+            bench.clear(&name).await;
         }
-        if let Some(url) = line.strip_prefix("listening on ") {
-            return (server, url.to_owned(), key);
-        }
+    }
+    if bench.wants_any(&["http_query_64", "http_list_64"]) {
+        rows.extend(queries(bench).await);
+    }
+    rows
+}
+
+/// `POST /v1/notes`.
+pub fn new_notes(tenant: &Tenant) -> Requests {
+    let workspace_id = tenant.desk.workspace_id;
+    let body = json!({"workspace_id": workspace_id, "title": "Bench", "body": "x".repeat(200), "tags": []});
+    Requests {
+        key: tenant.key.clone(),
+        paths: vec!["/v1/notes".into()],
+        body: Some(body.to_string()),
     }
 }
 
-async fn call(client: &Client, url: &str, key: &str, what: &str, body: Value) -> Value {
-    let request = client
-        .post(format!("{url}/v1/{what}"))
-        .bearer_auth(key)
-        .json(&body);
-    let response = request.send().await.unwrap().error_for_status().unwrap();
-    response.json().await.unwrap()
+async fn queries(bench: &Bench) -> Vec<Row> {
+    let server = Server::start(&bench.create("http_query").await).await;
+    let tenant = Tenant::new(&server).await;
+    let store = bench.store("http_query").await;
+    let (ids, position) = tenant.desk.write(store.as_ref(), NOTES).await;
+    await_position(&server, &tenant, position).await;
+
+    let get = |paths| Requests {
+        key: tenant.key.clone(),
+        paths,
+        body: None,
+    };
+    let mut rows = Vec::new();
+    if bench.wants("http_query_64") {
+        let paths = ids.iter().map(|id| format!("/v1/notes/{id}")).collect();
+        rows.push(row("http_query_64", "queries/s", &server, &get(paths), 64).await);
+    }
+    if bench.wants("http_list_64") {
+        let workspace_id = tenant.desk.workspace_id;
+        let path = format!("/v1/notes?workspace_id={workspace_id}&limit=50");
+        let row = row("http_list_64", "lists/s", &server, &get(vec![path]), 64).await;
+        rows.push(row.under("50 notes of 300 bytes each"));
+    }
+    server.stop().await;
+    bench.clear("http_query").await;
+    rows
 }
 
-async fn posts(connections: usize, url: String, key: String, workspace_id: Uuid) -> Seen {
-    let client = Client::builder()
-        .pool_max_idle_per_host(connections)
-        .build()
-        .unwrap();
-    let body = json!({"workspace_id": workspace_id, "title": "Bench", "body": "x".repeat(200), "tags": []});
-    let shared = Arc::new((client, url, key, body.to_string()));
-    load::run(connections, move || {
-        let shared = Arc::clone(&shared);
-        async move {
-            let (client, url, key, body) = shared.as_ref();
-            let response = client
-                .post(url)
-                .bearer_auth(key)
-                .header("content-type", "application/json")
-                .header("idempotency-key", Uuid::now_v7().to_string())
-                .body(body.clone())
-                .send()
-                .await
-                .unwrap();
-            assert!(response.status().is_success(), "{}", response.status());
-            response.bytes().await.unwrap();
-        }
-    })
-    .await
+/// Waits until the server's notes have come so far.
+async fn await_position(server: &Server, tenant: &Tenant, position: i64) {
+    let request = Client::new()
+        .get(format!("{}/v1/notes", server.url))
+        .bearer_auth(&tenant.key)
+        .header("daybook-min-position", position);
+    request.send().await.unwrap().error_for_status().unwrap();
+}
+
+async fn row(
+    name: &str,
+    unit: &'static str,
+    server: &Server,
+    requests: &Requests,
+    connections: usize,
+) -> Row {
+    let constant = async || constant::answers_per_second(requests, connections).await;
+    let load = async || wrk::run(&server.url, requests, connections).await;
+    let (seen, limit) = limit::around(constant, load).await;
+    Row::of(name, unit, &seen).limited(ANSWER, limit)
 }

@@ -1,11 +1,19 @@
-//! What the same PostgreSQL can do at most: pgbench inserting one row a transaction.
+//! What the same PostgreSQL can do at most.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::pin::pin;
+use std::time::Instant;
 
+use axum::body::Bytes;
+use futures::{SinkExt, TryStreamExt};
 use tokio::process::Command;
+use tokio_postgres::Client;
 
-use crate::Bench;
+use crate::{Bench, notes, program};
+
+/// What [`inserts_per_second`] is called in the table.
+pub const INSERTS: &str = "pgbench one-row insert, as many clients, 64 at most";
+/// What [`copied_per_second`] is called in the table.
+pub const COPY: &str = "COPY of the same rows";
 
 const TABLE: &str = "drop table if exists limit_rows; \
     create table limit_rows (id bigserial primary key, data json not null)";
@@ -13,24 +21,34 @@ const TABLE: &str = "drop table if exists limit_rows; \
 /// Seconds of one run.
 const SECONDS: &str = "5";
 
-/// One-row inserts per second, as many clients at a time.
+/// Takes a measurement between two of its limit, whose mean counts.
+pub async fn around<T>(limit: impl AsyncFn() -> f64, measure: impl AsyncFnOnce() -> T) -> (T, f64) {
+    let before = limit().await;
+    let seen = measure().await;
+    let after = limit().await;
+    (seen, f64::midpoint(before, after))
+}
+
+/// One-row inserts per second by pgbench, as many clients at a time; more than 64 do not make it faster.
 pub async fn inserts_per_second(bench: &Bench, clients: usize) -> f64 {
-    let script = bench.directory.join("insert.sql");
-    let data = format!("{{\"text\":\"{}\"}}", "x".repeat(289));
+    let script = bench.directory.path().join("insert.sql");
+    let data = notes::payload();
     std::fs::write(
         &script,
         format!("insert into limit_rows (data) values ('{data}');\n"),
     )
     .unwrap();
-    let url = bench.postgres.url("postgres");
-    run(Command::new(program("psql")).args(["-q", "-d", &url, "-c", TABLE])).await;
-    let clients = clients.to_string();
-    let output = run(Command::new(program("pgbench"))
-        .args([
-            "-n", "-M", "prepared", "-c", &clients, "-j", "2", "-T", SECONDS, "-f",
-        ])
-        .arg(&script)
-        .arg(&url))
+    let client = bench.client("postgres").await;
+    client.batch_execute(TABLE).await.unwrap();
+    let clients = clients.min(64).to_string();
+    let output = program::run(
+        Command::new(program::of_postgres("pgbench"))
+            .args([
+                "-n", "-M", "prepared", "-c", &clients, "-j", "2", "-T", SECONDS, "-f",
+            ])
+            .arg(&script)
+            .arg(bench.postgres.url("postgres")),
+    )
     .await;
     output
         .lines()
@@ -38,22 +56,44 @@ pub async fn inserts_per_second(bench: &Bench, clients: usize) -> f64 {
         .expect("pgbench prints its rate")
 }
 
-async fn run(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().await.unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+/// Events per second that leave the log as PostgreSQL has them, parsed by nobody.
+pub async fn copied_per_second(client: &Client, events: usize) -> f64 {
+    let started = Instant::now();
+    copy_out(client, "log.events", |_| ()).await;
+    events as f64 / started.elapsed().as_secs_f64()
 }
 
-/// A program of PostgreSQL's, from the path or from where Debian puts it.
-fn program(name: &str) -> PathBuf {
-    let debian = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
-        .find(|path| path.exists());
-    debian.unwrap_or_else(|| PathBuf::from(name))
+/// Rows per second of the first events of the log, copied into a table with the log's indexes.
+pub async fn copied_in_per_second(client: &Client, events: usize) -> f64 {
+    let mut rows = Vec::new();
+    let first = format!("(select * from log.events where position <= {events})");
+    copy_out(client, &first, |chunk| rows.push(chunk)).await;
+    client
+        .batch_execute("create table limit_events (like log.events including all)")
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let sink = client
+        .copy_in("copy limit_events from stdin (format binary)")
+        .await
+        .unwrap();
+    let mut sink = pin!(sink);
+    for chunk in rows {
+        sink.feed(chunk).await.unwrap();
+    }
+    let copied = sink.finish().await.unwrap();
+    let took = started.elapsed().as_secs_f64();
+    client
+        .batch_execute("drop table limit_events")
+        .await
+        .unwrap();
+    copied as f64 / took
+}
+
+async fn copy_out(client: &Client, what: &str, mut take: impl FnMut(Bytes)) {
+    let sql = format!("copy {what} to stdout (format binary)");
+    let mut chunks = pin!(client.copy_out(&sql).await.unwrap());
+    while let Some(chunk) = chunks.try_next().await.unwrap() {
+        take(chunk);
+    }
 }

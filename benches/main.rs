@@ -1,5 +1,6 @@
 //! How much of the machine is used: each figure beside the limit of the same PostgreSQL, measured in the same run.
-//! `make bench` runs all, `make bench ONLY=append_64,http_command_64` a few.
+//! `make bench` runs all, `make bench ONLY=append_64,http_command_64` a few; `make bench-check` compares with what is
+//! committed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,91 +9,124 @@
 )]
 
 mod append;
+mod bench;
+mod check;
+mod conditions;
+mod constant;
+mod executor;
+mod fill;
+mod growth;
 mod http;
+mod lag;
 mod limit;
 mod load;
+mod million;
+mod notes;
+mod product;
+mod program;
+mod rebuild;
 mod report;
+mod server;
+mod slow_disk;
+mod two_nodes;
+mod webhooks;
+mod wrk;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use report::Row;
-use store::PrivatePostgres;
+use bench::Bench;
+use conditions::Conditions;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use report::{Results, Row};
 
-/// Where the measurements run: a PostgreSQL of their own, waiting for the disk as in production.
-pub struct Bench {
-    postgres: PrivatePostgres,
-    directory: PathBuf,
-    only: Vec<String>,
-}
+/// The product's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-impl Bench {
-    async fn open() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let directory = std::env::temp_dir().join(format!("daybook-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let only = std::env::args()
-            .skip(1)
-            .filter(|argument| !argument.starts_with("--"))
-            .flat_map(|argument| argument.split(',').map(str::to_owned).collect::<Vec<_>>())
-            .collect();
-        Self {
-            postgres: PrivatePostgres::start(&directory).await.unwrap(),
-            directory,
-            only,
-        }
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == name)
-    }
-
-    /// A new database of the same server.
-    async fn database(&self, name: &str) -> tokio_postgres::Config {
-        self.execute(&format!("create database {name}")).await;
-        self.postgres.config(name)
-    }
-
-    /// Nothing of a measurement is left to be vacuumed during the next.
-    async fn clear(&self, name: &str) {
-        self.execute(&format!("drop database {name} with (force)"))
-            .await;
-        self.execute("checkpoint").await;
-    }
-
-    async fn execute(&self, sql: &str) {
-        let (client, connection) = self
-            .postgres
-            .config("postgres")
-            .connect(tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(sql).await.unwrap();
-    }
-}
+/// What this process and the servers that it starts have to say.
+const LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench.log");
 
 #[tokio::main]
-async fn main() {
-    let bench = Bench::open().await;
-    let mut rows: Vec<Row> = Vec::new();
-    for writers in [1, 16, 64, 256, 1024] {
-        let name = format!("append_{writers}");
-        if bench.wants(&name) {
-            rows.push(append::measure(&bench, &name, writers).await);
-            bench.clear(&name).await;
+async fn main() -> ExitCode {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    observe();
+    eprintln!("the log of this run: {LOG}");
+    let (options, names): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with("--"));
+    let only = names.iter().flat_map(|names| names.split(','));
+    let bench = Bench::open(only.map(str::to_owned).collect()).await;
+    let conditions = Conditions::of(&bench).await;
+    println!("{conditions}");
+    let results = Results {
+        rows: measure(&bench).await,
+    };
+    println!("{}", report::table(&results.rows));
+    let is_whole = bench.is_whole();
+    bench.close().await;
+    if options.iter().any(|option| option == "--check") {
+        return check(&results.rows);
+    }
+    if is_whole {
+        report::write(&results, &conditions);
+    }
+    ExitCode::SUCCESS
+}
+
+async fn measure(bench: &Bench) -> Vec<Row> {
+    let mut rows = Vec::new();
+    add(&mut rows, append::rows(bench).await);
+    add(&mut rows, executor::rows(bench).await);
+    add(&mut rows, http::rows(bench).await);
+    add(&mut rows, two_nodes::rows(bench).await);
+    add(&mut rows, million::rows(bench).await);
+    add(&mut rows, lag::rows(bench).await);
+    add(&mut rows, webhooks::rows(bench).await);
+    add(&mut rows, slow_disk::rows(bench).await);
+    add(&mut rows, growth::rows(bench).await);
+    rows
+}
+
+/// Shows them as they come.
+fn add(rows: &mut Vec<Row>, more: Vec<Row>) {
+    for row in more {
+        eprintln!("{row}");
+        rows.push(row);
+    }
+}
+
+fn check(rows: &[Row]) -> ExitCode {
+    let regressions = check::regressions(rows);
+    for regression in &regressions {
+        eprintln!("regression: {regression}");
+    }
+    ExitCode::from(u8::from(!regressions.is_empty()))
+}
+
+/// For one more writer of the log.
+pub fn log() -> File {
+    File::options().append(true).open(LOG).unwrap()
+}
+
+/// Logs and metrics are kept as in production.
+fn observe() {
+    File::create(LOG).unwrap();
+    tracing_subscriber::fmt()
+        .with_env_filter("info")
+        .with_ansi(false)
+        .with_writer(log())
+        .init();
+    let metrics = PrometheusBuilder::new()
+        .set_buckets(&[0.001, 0.01, 0.1, 1.0])
+        .unwrap()
+        .install_recorder()
+        .unwrap();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            metrics.run_upkeep();
         }
-    }
-    for connections in [64, 256] {
-        let name = format!("http_command_{connections}");
-        if bench.wants(&name) {
-            rows.push(http::measure(&bench, &name, connections).await);
-            bench.clear(&name).await;
-        }
-    }
-    report::print(&rows);
-    if bench.only.is_empty() {
-        report::write(&rows);
-    }
-    bench.postgres.stop().await.unwrap();
-    std::fs::remove_dir_all(&bench.directory).unwrap();
+    });
 }

@@ -1,86 +1,132 @@
 //! The table, on the terminal and in the repository.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use chrono::Utc;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::conditions::Conditions;
 use crate::load::Seen;
 
-/// One measurement beside its limit.
-#[derive(Serialize)]
+/// One measurement, beside its limit where it has one.
+#[derive(Serialize, Deserialize)]
 pub struct Row {
-    name: String,
+    pub name: String,
     value: f64,
-    unit: &'static str,
-    limit: f64,
-    limited_by: &'static str,
-    ratio: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+    unit: String,
+    limit: Option<f64>,
+    limited_by: Option<String>,
+    /// More is better, also of milliseconds.
+    pub ratio: Option<f64>,
+    p50_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    /// What else must be known of it.
+    conditions: Option<String>,
 }
 
 impl Row {
-    pub fn new(
-        name: &str,
-        unit: &'static str,
-        seen: &Seen,
-        limited_by: &'static str,
-        limit: f64,
-    ) -> Self {
-        let row = Self {
+    pub fn new(name: &str, unit: &str, value: f64) -> Self {
+        Self {
             name: name.to_owned(),
-            value: seen.per_second.round(),
-            unit,
-            limit: limit.round(),
-            limited_by,
-            ratio: (seen.per_second / limit * 100.0).round() / 100.0,
-            p50_ms: seen.p50_ms,
-            p99_ms: seen.p99_ms,
+            value: rounded(value),
+            unit: unit.to_owned(),
+            limit: None,
+            limited_by: None,
+            ratio: None,
+            p50_ms: None,
+            p99_ms: None,
+            conditions: None,
+        }
+    }
+
+    /// What a load saw.
+    pub fn of(name: &str, unit: &str, seen: &Seen) -> Self {
+        Self {
+            p50_ms: Some(rounded(seen.p50_ms)),
+            p99_ms: Some(rounded(seen.p99_ms)),
+            ..Self::new(name, unit, seen.per_second)
+        }
+    }
+
+    #[must_use]
+    pub fn limited(self, by: &str, limit: f64) -> Self {
+        let ratio = if self.unit == "ms" {
+            limit / self.value
+        } else {
+            self.value / limit
         };
-        eprintln!("{}: {} {} ({}x)", row.name, row.value, row.unit, row.ratio);
-        row
+        Self {
+            limit: Some(rounded(limit)),
+            limited_by: Some(by.to_owned()),
+            ratio: Some((ratio * 1000.0).round() / 1000.0),
+            ..self
+        }
+    }
+
+    #[must_use]
+    pub fn under(self, conditions: impl Into<String>) -> Self {
+        Self {
+            conditions: Some(conditions.into()),
+            ..self
+        }
     }
 }
 
-fn table(rows: &[Row]) -> String {
+/// Whole numbers where they are large, hundredths where they are not.
+fn rounded(number: f64) -> f64 {
+    if number < 100.0 {
+        (number * 100.0).round() / 100.0
+    } else {
+        number.round()
+    }
+}
+
+pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| name | value | unit | limit | what limits | ratio | p50 ms | p99 ms |\n|---|---:|---|---:|---|---:|---:|---:|\n",
+        "| name | value | unit | limit | what limits | ratio | p50 ms | p99 ms | conditions |\n\
+         |---|---:|---|---:|---|---:|---:|---:|---|\n",
     );
     for row in rows {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
-            row.name,
-            row.value,
-            row.unit,
-            row.limit,
-            row.limited_by,
-            row.ratio,
-            row.p50_ms,
-            row.p99_ms
-        );
+        let _ = writeln!(text, "{row}");
     }
     text
 }
 
-pub fn print(rows: &[Row]) {
-    println!("{}", table(rows));
+/// As a line of the table.
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number =
+            |number: Option<f64>| number.map_or_else(String::new, |number| number.to_string());
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        write!(
+            f,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            self.name,
+            self.value,
+            self.unit,
+            number(self.limit),
+            text(&self.limited_by),
+            number(self.ratio),
+            number(self.p50_ms),
+            number(self.p99_ms),
+            text(&self.conditions),
+        )
+    }
+}
+
+/// What stands in `results.json`.
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    pub rows: Vec<Row>,
 }
 
 /// Replaces the committed figures.
-pub fn write(rows: &[Row]) {
+pub fn write(results: &Results, conditions: &Conditions) {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let text = format!(
-        "# Results\n\nMeasured on {} by `make bench`: {cores} cores, load generator, server and PostgreSQL on the same \
-         machine, fsync and synchronous_commit on, payloads of 300 bytes. Each figure was taken between two runs of its \
-         limit, whose mean is shown; 5 seconds each after 1 second of warm-up.\n\n{}",
-        Utc::now().format("%Y-%m-%d"),
-        table(rows)
+        "# Results\n\n{conditions}\n[What is measured, and how](../docs/benchmarks.md)\n\n{}",
+        table(&results.rows)
     );
     std::fs::write(format!("{directory}/RESULTS.md"), text).unwrap();
-    let json = serde_json::json!({"rows": rows});
-    let json = serde_json::to_string_pretty(&json).unwrap() + "\n";
+    let json = serde_json::to_string_pretty(results).unwrap() + "\n";
     std::fs::write(format!("{directory}/results.json"), json).unwrap();
 }

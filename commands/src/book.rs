@@ -8,7 +8,7 @@ use chrono::{SubsecRound, Utc};
 use domain::knowledge::workspace::{Permission, Workspace};
 use domain::{Aggregate, EventContract, Moment, Standing, StreamId};
 use serde::Serialize;
-use store::{Append, Appended, Expected, Metadata, NewEvent, ReceiptKey, Recorded};
+use store::{Append, Appended, Expected, Metadata, NewEvent, Position, ReceiptKey, Recorded};
 use uuid::Uuid;
 
 use crate::{CommandError, Loaded, Loader, Request};
@@ -66,7 +66,7 @@ trait Entry: Any + Send {
     fn discard(&mut self);
     fn is_current(&self, loader: &Loader) -> bool;
     fn announce(&self, loader: &Loader, product_id: Uuid);
-    fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid);
+    fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid, as_of: Position);
 }
 
 impl<A: Aggregate> Entry for Page<A> {
@@ -99,10 +99,13 @@ impl<A: Aggregate> Entry for Page<A> {
         }
     }
 
-    fn keep(mut self: Box<Self>, loader: &Loader, product_id: Uuid) {
+    fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid, as_of: Position) {
         if self.current.version > self.base_version {
-            self.current.product_id = Some(product_id);
-            loader.keep(self.current);
+            loader.keep(Loaded {
+                product_id: Some(product_id),
+                as_of,
+                ..self.current
+            });
         }
     }
 }
@@ -211,7 +214,7 @@ impl<'a> Book<'a> {
             let page = self.page::<A>(id).await?;
             page.current.state = std::mem::take(&mut page.current.state).evolve(&event);
             page.current.version += 1;
-            page.current.bytes += data.len() as u64;
+            page.current.weigh(&data);
             let event_id = Uuid::now_v7();
             let before = page.current.last_event.replace(event_id);
             self.stage(
@@ -369,7 +372,7 @@ impl<'a> Book<'a> {
     pub(crate) fn close(self, appended: &Appended) -> Vec<Recorded> {
         let product_id = self.request.product_id;
         for entry in self.entries.into_values() {
-            entry.keep(self.loader, product_id);
+            entry.keep(self.loader, product_id, appended.position);
         }
         self.staged
             .into_iter()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::{Aggregate, StreamId};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
-use store::{Direction, EventStore, Recorded};
+use store::{Direction, EventStore, Filter, Position, Recorded};
 use uuid::Uuid;
 
 use crate::CommandError;
@@ -17,6 +17,8 @@ const CACHE_BYTES: u64 = 64 << 20;
 const AHEAD_BYTES: u64 = 16 << 20;
 /// What a kept state costs beside its payload.
 const ENTRY_BYTES: u64 = 512;
+/// What a state with a long history of small events counts as.
+const LONG_HISTORY_BYTES: u64 = 256 << 10;
 const PAGE: usize = 500;
 
 /// A state with the version it was folded up to.
@@ -29,6 +31,8 @@ pub struct Loaded<A> {
     /// Whose it is, also where it is absent because another product sees it; none where nothing happened yet.
     pub product_id: Option<Uuid>,
     pub(crate) last_event: Option<Uuid>,
+    /// Up to here the log has nothing newer.
+    pub(crate) as_of: Position,
     /// Its last events are on their way into the log, and may not arrive.
     pub(crate) ahead: bool,
     pub(crate) bytes: u64,
@@ -42,6 +46,7 @@ impl<A: Aggregate> Loaded<A> {
             version: 0,
             product_id: None,
             last_event: None,
+            as_of: 0,
             ahead: false,
             bytes: ENTRY_BYTES,
         }
@@ -49,11 +54,19 @@ impl<A: Aggregate> Loaded<A> {
 
     fn apply(mut self, event: &Recorded) -> Result<Self, CommandError> {
         self.state = self.state.evolve(&event.decode::<A::Event>()?);
-        self.bytes += event.data.len() as u64;
+        self.weigh(&event.data);
         self.version = event.version;
         self.product_id = Some(event.product_id);
         self.last_event = Some(event.event_id);
+        self.as_of = event.position;
         Ok(self)
+    }
+
+    /// Takes a state to be as large as all the payloads behind it. Of a long history most has been replaced.
+    pub(crate) fn weigh(&mut self, payload: &str) {
+        let payload = payload.len() as u64;
+        let most = LONG_HISTORY_BYTES.max(self.bytes).max(2 * payload);
+        self.bytes = (self.bytes + payload).min(most);
     }
 
     /// The same thing as another product sees it: absent.
@@ -196,12 +209,44 @@ impl Loader {
     /// The state as the log has it now.
     pub async fn latest<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let known = self.kept::<A>(id).unwrap_or_else(|| Loaded::empty(id));
-        let before = known.version;
-        let loaded = self.advance(known).await?;
-        if loaded.version > before {
+        let head = *self.store.head().borrow();
+        let mut loaded = self.advance(known).await?;
+        loaded.as_of = loaded.as_of.max(head);
+        if loaded.version > 0 {
             self.keep(loaded.clone());
         }
         Ok(loaded)
+    }
+
+    /// The state as this node has heard of it: what another node has just appended may be missing. Asks the log only for
+    /// what is not remembered.
+    pub async fn recent<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, CommandError> {
+        let Some(mut loaded) = self.kept::<A>(id).filter(|kept| kept.as_of > 0) else {
+            return self.latest(id).await;
+        };
+        let filter = Filter {
+            stream: Some(StreamId::of::<A>(id)),
+            ..Filter::default()
+        };
+        let page = self.store.read_all(loaded.as_of, &filter, PAGE).await?;
+        if page.events.len() == PAGE {
+            return self.latest(id).await;
+        }
+        for event in &page.events {
+            if event.version > loaded.version {
+                loaded = loaded.apply(event)?;
+            }
+        }
+        loaded.as_of = page.scanned_to;
+        self.keep(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// Takes a stream of which nothing is known to have no event yet. If it has, the first append to it finds out.
+    pub fn expect_new<A: Aggregate>(&self, id: Uuid) {
+        if self.kept::<A>(id).is_none() {
+            self.keep(Loaded::<A>::empty(id));
+        }
     }
 
     async fn advance<A: Aggregate>(
@@ -221,5 +266,25 @@ impl Loader {
                 return Ok(loaded);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::knowledge::note::Note;
+
+    use super::*;
+
+    #[test]
+    fn a_long_history_weighs_no_more_than_a_state_can_be() {
+        let mut loaded = Loaded::<Note>::empty(Uuid::nil());
+        loaded.weigh(&"x".repeat(1_000));
+        assert_eq!(loaded.bytes, ENTRY_BYTES + 1_000);
+        for _ in 0..100_000 {
+            loaded.weigh(&"x".repeat(1_000));
+        }
+        assert_eq!(loaded.bytes, LONG_HISTORY_BYTES);
+        loaded.weigh(&"x".repeat(1 << 20));
+        assert_eq!(loaded.bytes, LONG_HISTORY_BYTES + (1 << 20));
     }
 }

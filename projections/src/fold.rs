@@ -13,8 +13,10 @@ use crate::read_model::{ReadModel, Row, post};
 use crate::table::{Prepared, Table, UpsertError};
 use crate::{Consumer, PostError, Posting, Rebuilding};
 
-/// Payload bytes that a rebuild folds before it makes room.
-const MAX_BYTES: usize = 128 << 20;
+/// Bytes of rows that a rebuild keeps in memory before it makes room.
+const MAX_BYTES: usize = 256 << 20;
+/// What a row costs beside its payload.
+const ROW_BYTES: usize = 512;
 /// Rows in one statement: more than a batch has events, so that what is written with its commit is one statement.
 const ROWS: usize = 5_000;
 
@@ -74,7 +76,6 @@ impl<M: ReadModel> Consumer for Fold<M> {
         Some(Box::new(Rebuild {
             fold: self,
             rows: Rows::default(),
-            bytes: 0,
             written: false,
         }))
     }
@@ -82,8 +83,24 @@ impl<M: ReadModel> Consumer for Fold<M> {
 
 /// Rows in memory, some of them newer than the table's.
 struct Rows<M: ReadModel> {
-    known: HashMap<Uuid, Option<Row<M::Content>>>,
+    known: HashMap<Uuid, Known<M>>,
     changed: HashSet<Uuid>,
+    /// About how much memory they take.
+    bytes: usize,
+}
+
+struct Known<M: ReadModel> {
+    /// None: there is none, or none any more.
+    row: Option<Row<M::Content>>,
+    /// Of the largest event behind it.
+    bytes: usize,
+}
+
+impl<M: ReadModel> Default for Known<M> {
+    fn default() -> Self {
+        let (row, bytes) = (None, 0);
+        Self { row, bytes }
+    }
 }
 
 impl<M: ReadModel> Default for Rows<M> {
@@ -91,6 +108,7 @@ impl<M: ReadModel> Default for Rows<M> {
         Self {
             known: HashMap::new(),
             changed: HashSet::new(),
+            bytes: 0,
         }
     }
 }
@@ -102,16 +120,19 @@ impl<M: ReadModel> Rows<M> {
             let row = serde_json::from_str(&row).map_err(|error| {
                 PostError::Retry(format!("a row of {} does not fit: {error}", M::TABLE))
             })?;
-            self.known.insert(id, Some(row));
+            self.known.entry(id).or_default().row = Some(row);
         }
         Ok(())
     }
 
     fn fold(&mut self, events: &[&Recorded]) -> Result<(), PostError> {
         for event in events {
-            let row = self.known.entry(event.stream.id).or_default();
-            *row =
-                post::<M>(row.take(), event).map_err(|error| PostError::contract(event, &error))?;
+            let known = self.known.entry(event.stream.id).or_default();
+            known.row = post::<M>(known.row.take(), event)
+                .map_err(|error| PostError::contract(event, &error))?;
+            let more = (event.data.len() + ROW_BYTES).saturating_sub(known.bytes);
+            known.bytes += more;
+            self.bytes += more;
             self.changed.insert(event.stream.id);
         }
         Ok(())
@@ -121,7 +142,7 @@ impl<M: ReadModel> Rows<M> {
     async fn write(&mut self, table: &Prepared<'_>) -> Result<(), PostError> {
         let changed = self.changed.drain();
         let (rows, gone): (Vec<_>, Vec<_>) = changed
-            .map(|id| (id, self.known.get(&id).and_then(Option::as_ref)))
+            .map(|id| (id, self.known.get(&id).and_then(|known| known.row.as_ref())))
             .partition(|(_, row)| row.is_some());
         let gone: Vec<Uuid> = gone.into_iter().map(|(id, _)| id).collect();
         let rows: Vec<_> = rows.into_iter().filter_map(|(_, row)| row).collect();
@@ -160,7 +181,6 @@ fn begun_before(events: &[&Recorded]) -> Vec<Uuid> {
 struct Rebuild<'a, M: ReadModel> {
     fold: &'a Fold<M>,
     rows: Rows<M>,
-    bytes: usize,
     /// The table has rows that are not in memory any more.
     written: bool,
 }
@@ -175,8 +195,7 @@ impl<M: ReadModel> Rebuilding for Rebuild<'_, M> {
             self.rows.read(&table, unknown).await?;
         }
         self.rows.fold(events)?;
-        self.bytes += events.iter().map(|event| event.data.len()).sum::<usize>();
-        if self.bytes > MAX_BYTES {
+        if self.rows.bytes > MAX_BYTES {
             self.finish(session).await?;
         }
         Ok(())
@@ -186,7 +205,6 @@ impl<M: ReadModel> Rebuilding for Rebuild<'_, M> {
         let table = self.fold.prepare(session).await?;
         self.rows.write(&table).await?;
         self.rows = Rows::default();
-        self.bytes = 0;
         self.written = true;
         Ok(())
     }

@@ -11,6 +11,7 @@ use store::Database;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::due_work::{self, Error, Item};
 
@@ -77,9 +78,18 @@ pub struct Dispatcher {
     database: Database,
     work: Arc<dyn Work>,
     waker: Arc<Notify>,
-    running: JoinSet<String>,
+    running: JoinSet<Ended>,
     /// Items that run here, by lane.
     lanes: HashMap<String, i64>,
+    /// Items with which nothing is left to do, not yet deleted.
+    done: Vec<Uuid>,
+}
+
+/// An item that has run.
+struct Ended {
+    lane: String,
+    /// Its id, if nothing is left to do.
+    done: Option<Uuid>,
 }
 
 impl Dispatcher {
@@ -90,12 +100,14 @@ impl Dispatcher {
             waker,
             running: JoinSet::new(),
             lanes: HashMap::new(),
+            done: Vec::new(),
         }
     }
 
     /// Claims and runs until shutdown, then waits for what is in flight.
     pub async fn run(mut self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
+            self.complete().await;
             let claimed = match self.claim().await {
                 Ok(claimed) => claimed,
                 Err(error) => {
@@ -121,6 +133,20 @@ impl Dispatcher {
         while let Some(ended) = self.running.join_next().await {
             self.end(ended);
         }
+        self.complete().await;
+    }
+
+    /// Deletes what is done, all at once.
+    async fn complete(&mut self) {
+        if self.done.is_empty() {
+            return;
+        }
+        match due_work::complete(&self.database, &self.done).await {
+            Ok(()) => self.done.clear(),
+            Err(error) => {
+                tracing::warn!(kind = self.work.kind(), %error, "cannot delete due work that is done");
+            }
+        }
     }
 
     /// Takes at most half of the free places, and for a lane at most a quarter: the fewer are left, the more sparingly
@@ -143,18 +169,23 @@ impl Dispatcher {
                 let lane = item.lane.clone();
                 let outcome = work.run(&item).await;
                 let id = item.id;
+                if outcome == Outcome::Done {
+                    let done = Some(id);
+                    return Ended { lane, done };
+                }
                 if let Err(error) = conclude(&database, item, outcome).await {
                     tracing::warn!(%id, %error, "cannot conclude due work; its lease will lapse");
                 }
-                lane
+                Ended { lane, done: None }
             });
         }
         Ok(claimed)
     }
 
-    fn end(&mut self, ended: Result<String, tokio::task::JoinError>) {
+    fn end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
         match ended {
-            Ok(lane) => {
+            Ok(Ended { lane, done }) => {
+                self.done.extend(done);
                 if let Some(running) = self.lanes.get_mut(&lane) {
                     *running -= 1;
                     if *running == 0 {
@@ -171,9 +202,10 @@ impl Dispatcher {
     }
 }
 
+/// Writes down when and how an item goes on.
 async fn conclude(database: &Database, mut item: Item, outcome: Outcome) -> Result<(), Error> {
     match outcome {
-        Outcome::Done => return due_work::complete(database, item.id).await,
+        Outcome::Done => return due_work::complete(database, &[item.id]).await,
         Outcome::Again { at, payload } => {
             item.run_at = at;
             item.payload = payload;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 /// How long a claimed item belongs to its worker. A worker that dies loses it after this.
 const LEASE_SECONDS: f64 = 60.0;
 /// Items that a claim looks at, to find some of every lane.
-const LOOK: i64 = 1_000;
+const LOOK: i64 = 256;
 /// How often the depth is measured.
 const MEASURE: Duration = Duration::from_secs(5);
 
@@ -172,10 +172,10 @@ pub async fn claim(
     Ok(rows.iter().map(from_row).collect())
 }
 
-/// The item is done.
-pub async fn complete(database: &Database, id: Uuid) -> Result<(), Error> {
-    const COMPLETE: &str = "delete from log.due_work where id = $1";
-    execute(database, COMPLETE, &[&id]).await
+/// The items are done.
+pub async fn complete(database: &Database, ids: &[Uuid]) -> Result<(), Error> {
+    const COMPLETE: &str = "delete from log.due_work where id = any($1)";
+    execute(database, COMPLETE, &[&ids]).await
 }
 
 /// The item is to be run again; its failures so far go with it. It is parked only if its lease is still as it was.

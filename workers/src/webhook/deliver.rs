@@ -11,7 +11,7 @@ use domain::Aggregate;
 use domain::delivery::webhook::{Endpoint, Webhook};
 use domain::delivery::webhook_delivery::{Attempt, Delivery};
 use serde_json::json;
-use store::Recorded;
+use store::{Filter, ReadError, Recorded};
 use uuid::Uuid;
 
 use super::payload::{DELIVER, Payload};
@@ -43,7 +43,7 @@ impl Deliver {
     async fn deliver(&self, item: &Item, payload: Payload) -> Result<Outcome, String> {
         let loader = self.office.executor.loader();
         let webhook = loader
-            .latest::<Webhook>(payload.webhook_id)
+            .recent::<Webhook>(payload.webhook_id)
             .await
             .map_err(|error| error.to_string())?;
         let Some(endpoint) = webhook.state.endpoint() else {
@@ -61,12 +61,24 @@ impl Deliver {
                 }),
             });
         }
-        let found = self.office.store.find(payload.event_id).await;
+        let found = self.event(&payload).await;
         let Some(event) = found.map_err(|error| error.to_string())? else {
             return Ok(Outcome::Park("its event is not in the log".into()));
         };
         let answer = self.send(&payload, endpoint, &event).await?;
         self.record(item, payload, &event, answer).await
+    }
+
+    async fn event(&self, payload: &Payload) -> Result<Option<Recorded>, ReadError> {
+        let store = &self.office.store;
+        let Some(position) = payload.position else {
+            return store.find(payload.event_id).await;
+        };
+        let page = store.read_all(position - 1, &Filter::default(), 1).await?;
+        Ok(page
+            .events
+            .into_iter()
+            .find(|event| event.event_id == payload.event_id))
     }
 
     /// Under a rate limit every delivery is given the next free moment; when that is later, it waits for it.
@@ -172,6 +184,7 @@ impl Deliver {
             attempt,
         };
         let executor = &self.office.executor;
+        executor.loader().expect_new::<Delivery>(id);
         let done = executor
             .execute(&request, &command)
             .await
@@ -179,7 +192,7 @@ impl Deliver {
         announce(&done.events);
         let delivery = executor
             .loader()
-            .latest::<Delivery>(id)
+            .recent::<Delivery>(id)
             .await
             .map_err(|error| error.to_string())?;
         Ok(match delivery.state {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::Recorded;
+use store::{Position, Recorded};
 use uuid::{Builder, Uuid};
 
 use crate::NewItem;
@@ -16,6 +16,9 @@ pub struct Payload {
     pub webhook_id: Uuid,
     pub delivery_id: Uuid,
     pub event_id: Uuid,
+    /// Where the event is in the log, if that is known.
+    #[serde(default)]
+    pub position: Option<Position>,
     /// Whether its turn under the endpoint's rate limit has come.
     #[serde(default)]
     pub paced: bool,
@@ -42,6 +45,7 @@ pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> New
         webhook_id,
         delivery_id: delivery_id(webhook_id, event.event_id, replay),
         event_id: event.event_id,
+        position: Some(event.position),
         paced: false,
     };
     item(event, &payload)

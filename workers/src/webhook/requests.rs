@@ -85,6 +85,7 @@ fn resend(event: &Recorded, consequences: &mut Consequences) -> Result<(), Contr
             webhook_id,
             delivery_id: event.stream.id,
             event_id,
+            position: None,
             paced: false,
         };
         consequences.schedule.push(item(event, &payload));

@@ -1,0 +1,107 @@
+//! Where the measurements run: a PostgreSQL of their own, waiting for the disk as in production.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use store::{Database, PostgresStore, PrivatePostgres};
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+use crate::product::Product;
+
+pub struct Bench {
+    pub postgres: PrivatePostgres,
+    pub directory: TempDir,
+    only: Vec<String>,
+}
+
+impl Bench {
+    /// `only`: the rows that are wanted; none: all.
+    pub async fn open(only: Vec<String>) -> Self {
+        let directory = directory();
+        Self {
+            postgres: PrivatePostgres::start(directory.path()).await.unwrap(),
+            directory,
+            only,
+        }
+    }
+
+    /// On a server that another process runs.
+    pub fn on(postgres: PrivatePostgres) -> Self {
+        Self {
+            postgres,
+            directory: directory(),
+            only: vec![],
+        }
+    }
+
+    pub async fn close(self) {
+        self.postgres.stop().await.unwrap();
+    }
+
+    pub fn wants(&self, name: &str) -> bool {
+        self.is_whole() || self.only.iter().any(|only| only == name)
+    }
+
+    pub fn wants_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.wants(name))
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.only.is_empty()
+    }
+
+    /// A new database.
+    pub async fn database(&self, name: &str) -> Database {
+        self.create(name).await;
+        Database::open(self.postgres.config(name)).await.unwrap()
+    }
+
+    /// A new database and the product in this process, wired but not started.
+    pub async fn product(&self, name: &str) -> Product {
+        Product::open(self.database(name).await).await
+    }
+
+    /// The log of a database that is there, beside whoever else uses it.
+    pub async fn store(&self, name: &str) -> Arc<PostgresStore> {
+        let database = Database::open(self.postgres.config(name)).await.unwrap();
+        PostgresStore::open(database).await.unwrap()
+    }
+
+    /// A new, empty database; its URL.
+    pub async fn create(&self, name: &str) -> String {
+        let sql = format!("create database {name}");
+        self.client("postgres")
+            .await
+            .batch_execute(&sql)
+            .await
+            .unwrap();
+        self.postgres.url(name)
+    }
+
+    /// Nothing of a measurement is left to be vacuumed during the next.
+    pub async fn clear(&self, name: &str) {
+        let client = self.client("postgres").await;
+        let sql = format!("drop database {name} with (force)");
+        client.batch_execute(&sql).await.unwrap();
+        client.batch_execute("checkpoint").await.unwrap();
+    }
+
+    /// The superuser's connection.
+    pub async fn client(&self, database: &str) -> Client {
+        let config = self.postgres.config(database);
+        let (client, connection) = config.connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}
+
+/// PostgreSQL's account must get through.
+fn directory() -> TempDir {
+    tempfile::Builder::new()
+        .prefix("daybook-bench-")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .unwrap()
+}

@@ -1,0 +1,98 @@
+//! The product in this process, wired as `daybook serve` does it, without HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use commands::{Executor, Secrets};
+use projections::{Consumer, Readers, Runtime, models};
+use store::{Database, EventStore, PostgresStore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use workers::webhook::{Schedule, Settings};
+use workers::{Office, Workers};
+
+pub struct Product {
+    pub database: Database,
+    pub store: Arc<PostgresStore>,
+    pub executor: Arc<Executor>,
+    pub readers: Readers,
+    models: Runtime,
+    reactions: Runtime,
+    workers: Workers,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Product {
+    pub async fn open(database: Database) -> Self {
+        let store = PostgresStore::open(database.clone()).await.unwrap();
+        let log: Arc<dyn EventStore> = store.clone();
+        let executor = Arc::new(Executor::new(log.clone()));
+        let models = Runtime::new(database.clone(), log.clone(), models());
+        let office = Office {
+            database: database.clone(),
+            store: log.clone(),
+            executor: executor.clone(),
+        };
+        let webhooks = Settings {
+            secrets: Secrets::new([0; 32]),
+            schedule: Schedule::default(),
+            allow_private: false,
+            timeout: Duration::from_secs(15),
+        };
+        let workers = Workers::new(office, webhooks);
+        let reactions = workers.consumers(&models.readers());
+        Self {
+            readers: models.readers(),
+            reactions: Runtime::new(database.clone(), log, reactions),
+            models,
+            workers,
+            database,
+            store,
+            executor,
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        }
+    }
+
+    /// Starts every read model, reaction and kind of due work.
+    pub fn start(&self) {
+        self.models.start(&self.tasks, &self.shutdown);
+        self.reactions.start(&self.tasks, &self.shutdown);
+        self.workers.start(&self.tasks, &self.shutdown);
+    }
+
+    pub async fn stop(&self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Makes every consumer begin where the log ends.
+    pub async fn skip_to_head(&self) {
+        for consumer in models()
+            .into_iter()
+            .chain(self.workers.consumers(&self.readers))
+        {
+            skip_to_head(&self.database, consumer.as_ref()).await;
+        }
+    }
+}
+
+/// Makes a consumer begin where the log ends; the tables of a read model are made, and empty.
+pub async fn skip_to_head(database: &Database, consumer: &dyn Consumer) {
+    const CHECKPOINT: &str = "
+        insert into log.checkpoints (name, position, built_by) select $1, position, $2 from log.head
+        on conflict (name) do update set position = excluded.position, built_by = excluded.built_by";
+    const EXISTS: &str = "select from log.checkpoints where name = $1";
+    let client = database.pool.get().await.unwrap();
+    let name = consumer.name();
+    if client.query_opt(EXISTS, &[&name]).await.unwrap().is_none() {
+        client.batch_execute(consumer.ddl()).await.unwrap();
+    }
+    let built_by = consumer.built_by();
+    client
+        .execute(CHECKPOINT, &[&name, &built_by])
+        .await
+        .unwrap();
+}

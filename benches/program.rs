@@ -1,0 +1,27 @@
+//! Programs of others: PostgreSQL's, wrk, the C compiler.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+/// What a program prints; it must succeed.
+pub async fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().await.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program of PostgreSQL's, from where Debian puts it or from the path.
+pub fn of_postgres(name: &str) -> PathBuf {
+    let debian = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin").join(name)))
+        .find(|path| path.exists());
+    debian.unwrap_or_else(|| PathBuf::from(name))
+}
