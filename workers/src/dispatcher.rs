@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use store::Database;
+use store::{Database, Session};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -78,18 +78,19 @@ pub struct Dispatcher {
     database: Database,
     work: Arc<dyn Work>,
     waker: Arc<Notify>,
-    running: JoinSet<Ended>,
+    /// None, until it is needed and after it was lost.
+    session: Option<Session>,
+    running: JoinSet<(Item, Outcome)>,
     /// Items that run here, by lane.
     lanes: HashMap<String, i64>,
-    /// Items with which nothing is left to do, not yet deleted.
-    done: Vec<Uuid>,
+    ended: Ended,
 }
 
-/// An item that has run.
+/// Items that have run, and what is still to be written about them.
+#[derive(Default)]
 struct Ended {
-    lane: String,
-    /// Its id, if nothing is left to do.
-    done: Option<Uuid>,
+    done: Vec<Uuid>,
+    again: Vec<Item>,
 }
 
 impl Dispatcher {
@@ -98,24 +99,18 @@ impl Dispatcher {
             database,
             work,
             waker,
+            session: None,
             running: JoinSet::new(),
             lanes: HashMap::new(),
-            done: Vec::new(),
+            ended: Ended::default(),
         }
     }
 
     /// Claims and runs until shutdown, then waits for what is in flight.
     pub async fn run(mut self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            self.complete().await;
-            let claimed = match self.claim().await {
-                Ok(claimed) => claimed,
-                Err(error) => {
-                    tracing::warn!(kind = self.work.kind(), %error, "cannot claim due work");
-                    0
-                }
-            };
-            let idle = claimed == 0 || self.running.len() >= self.work.concurrency();
+            let claimed = self.turn(self.free()).await;
+            let idle = claimed == 0 || self.free() == 0;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
@@ -133,64 +128,84 @@ impl Dispatcher {
         while let Some(ended) = self.running.join_next().await {
             self.end(ended);
         }
-        self.complete().await;
+        self.turn(0).await;
     }
 
-    /// Deletes what is done, all at once.
-    async fn complete(&mut self) {
-        if self.done.is_empty() {
-            return;
-        }
-        match due_work::complete(&self.database, &self.done).await {
-            Ok(()) => self.done.clear(),
+    fn free(&self) -> usize {
+        self.work.concurrency().saturating_sub(self.running.len())
+    }
+
+    /// Writes down what has ended, and starts more; returns how much.
+    async fn turn(&mut self, free: usize) -> usize {
+        match self.exchange(free).await {
+            Ok(items) => {
+                self.ended = Ended::default();
+                let claimed = items.len();
+                items.into_iter().for_each(|item| self.start(item));
+                claimed
+            }
             Err(error) => {
-                tracing::warn!(kind = self.work.kind(), %error, "cannot delete due work that is done");
+                tracing::warn!(kind = self.work.kind(), %error, "cannot exchange due work");
+                if self
+                    .session
+                    .take()
+                    .is_some_and(|session| !session.is_closed())
+                {
+                    // The database has refused something: what was to be written would be refused again.
+                    self.ended = Ended::default();
+                }
+                0
             }
         }
     }
 
-    /// Takes at most half of the free places, and for a lane at most a quarter: the fewer are left, the more sparingly
-    /// they are given out, so that lanes in which nothing moves never hold all of them.
-    async fn claim(&mut self) -> Result<usize, Error> {
-        let free = self.work.concurrency().saturating_sub(self.running.len());
-        if free == 0 {
-            return Ok(0);
-        }
-        let size = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        let per_lane = size(self.work.per_lane().min((free / 4).max(1)));
-        let limit = size(free.div_ceil(2));
-        let kind = self.work.kind();
-        let items = due_work::claim(&self.database, kind, &self.lanes, per_lane, limit).await?;
-        let claimed = items.len();
-        for item in items {
-            *self.lanes.entry(item.lane.clone()).or_default() += 1;
-            let (database, work) = (self.database.clone(), Arc::clone(&self.work));
-            self.running.spawn(async move {
-                let lane = item.lane.clone();
-                let outcome = work.run(&item).await;
-                let id = item.id;
-                if outcome == Outcome::Done {
-                    let done = Some(id);
-                    return Ended { lane, done };
-                }
-                if let Err(error) = conclude(&database, item, outcome).await {
-                    tracing::warn!(%id, %error, "cannot conclude due work; its lease will lapse");
-                }
-                Ended { lane, done: None }
-            });
-        }
+    /// In one round trip. Takes at most half of the free places, and for a lane at most a quarter: the fewer are left, the more
+    /// sparingly they are given out, so that lanes in which nothing moves never hold all of them.
+    async fn exchange(&mut self, free: usize) -> Result<Vec<Item>, Error> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => due_work::connect(&self.database).await?,
+        };
+        let session = &*self.session.insert(session);
+        let claim = async {
+            if free == 0 {
+                return Ok(vec![]);
+            }
+            let size = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+            let per_lane = size(self.work.per_lane().min((free / 4).max(1)));
+            let limit = size(free.div_ceil(2));
+            due_work::claim(session, self.work.kind(), &self.lanes, per_lane, limit).await
+        };
+        let ((), (), claimed) = futures::try_join!(
+            due_work::complete(session, &self.ended.done),
+            due_work::reschedule(session, &self.ended.again),
+            claim,
+        )?;
         Ok(claimed)
     }
 
-    fn end(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+    fn start(&mut self, item: Item) {
+        *self.lanes.entry(item.lane.clone()).or_default() += 1;
+        let work = Arc::clone(&self.work);
+        self.running.spawn(async move {
+            let outcome = work.run(&item).await;
+            (item, outcome)
+        });
+    }
+
+    fn end(&mut self, ended: Result<(Item, Outcome), tokio::task::JoinError>) {
         match ended {
-            Ok(Ended { lane, done }) => {
-                self.done.extend(done);
-                if let Some(running) = self.lanes.get_mut(&lane) {
+            Ok((item, outcome)) => {
+                if let Some(running) = self.lanes.get_mut(&item.lane) {
                     *running -= 1;
                     if *running == 0 {
-                        self.lanes.remove(&lane);
+                        self.lanes.remove(&item.lane);
                     }
+                }
+                let id = item.id;
+                match after(item, outcome) {
+                    Some(item) => self.ended.again.push(item),
+                    None => self.ended.done.push(id),
                 }
             }
             Err(error) => {
@@ -202,10 +217,10 @@ impl Dispatcher {
     }
 }
 
-/// Writes down when and how an item goes on.
-async fn conclude(database: &Database, mut item: Item, outcome: Outcome) -> Result<(), Error> {
+/// An item as it goes on, if it does.
+fn after(mut item: Item, outcome: Outcome) -> Option<Item> {
     match outcome {
-        Outcome::Done => return due_work::complete(database, &[item.id]).await,
+        Outcome::Done => return None,
         Outcome::Again { at, payload } => {
             item.run_at = at;
             item.payload = payload;
@@ -230,7 +245,7 @@ async fn conclude(database: &Database, mut item: Item, outcome: Outcome) -> Resu
             item.last_error = Some(reason);
         }
     }
-    due_work::reschedule(database, &item).await
+    Some(item)
 }
 
 /// Doubles with every failure; `random` (0 to 1) spreads it over the upper half, so that what failed together does

@@ -156,7 +156,8 @@ async fn concluded(database: &Database) -> Item {
 
 /// What a node that has nothing to do would get.
 async fn claim(database: &Database, limit: i64) -> Vec<Item> {
-    due_work::claim(database, KIND, &HashMap::new(), i64::MAX, limit)
+    let session = due_work::connect(database).await.unwrap();
+    due_work::claim(&session, KIND, &HashMap::new(), i64::MAX, limit)
         .await
         .unwrap()
 }

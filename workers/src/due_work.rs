@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::PoolError;
 use serde::Serialize;
 use serde_json::Value;
-use store::Database;
+use store::{Database, Session};
 use tokio_postgres::types::{Json, ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 use tokio_util::sync::CancellationToken;
@@ -121,9 +121,18 @@ pub async fn clear_lane(
     Ok(())
 }
 
+/// A session for a dispatcher. What a crash of the database undoes is done again: work is run at least once.
+pub async fn connect(database: &Database) -> Result<Session, Error> {
+    let session = database.connect().await?;
+    session
+        .batch_execute("set synchronous_commit = off")
+        .await?;
+    Ok(session)
+}
+
 /// Leases up to `limit` items that are due; with those that `running` counts, at most `per_lane` of each lane.
 pub async fn claim(
-    database: &Database,
+    session: &Session,
     kind: &str,
     running: &HashMap<String, i64>,
     per_lane: i64,
@@ -153,9 +162,8 @@ pub async fn claim(
         where w.id = any(array(select id from chosen))
         returning ";
     let (lanes, items): (Vec<&String>, Vec<i64>) = running.iter().unzip();
-    let client = database.pool.get().await?;
-    let statement = client.prepare_cached(&format!("{CLAIM}{COLUMNS}")).await?;
-    let rows = client
+    let statement = session.prepare_cached(&format!("{CLAIM}{COLUMNS}")).await?;
+    let rows = session
         .query(
             &statement,
             &[
@@ -173,33 +181,44 @@ pub async fn claim(
 }
 
 /// The items are done.
-pub async fn complete(database: &Database, ids: &[Uuid]) -> Result<(), Error> {
+pub async fn complete(session: &Session, ids: &[Uuid]) -> Result<(), Error> {
     const COMPLETE: &str = "delete from log.due_work where id = any($1)";
-    execute(database, COMPLETE, &[&ids]).await
+    if !ids.is_empty() {
+        let statement = session.prepare_cached(COMPLETE).await?;
+        session.execute(&statement, &[&ids]).await?;
+    }
+    Ok(())
 }
 
-/// The item is to be run again; its failures so far go with it. It is parked only if its lease is still as it was.
-pub async fn reschedule(database: &Database, item: &Item) -> Result<(), Error> {
+/// The items are to be run again; their failures so far go with them. One is parked only if its lease is still as it was.
+pub async fn reschedule(session: &Session, items: &[Item]) -> Result<(), Error> {
     const RESCHEDULE: &str = "
-        update log.due_work
-        set run_at = $2, attempts = $3, payload = $4, parked = coalesce($5 and leased_until = $7, false),
-            last_error = $6, leased_until = null
-        where id = $1";
-    let attempts = i32::try_from(item.attempts).unwrap_or(i32::MAX);
-    execute(
-        database,
-        RESCHEDULE,
-        &[
-            &item.id,
-            &item.run_at,
-            &attempts,
-            &Json(&item.payload),
-            &item.parked,
-            &item.last_error,
-            &item.leased_until,
-        ],
-    )
-    .await
+        update log.due_work w
+        set run_at = item.run_at, attempts = item.attempts, payload = item.payload,
+            parked = coalesce(item.parked and w.leased_until = item.leased_until, false),
+            last_error = item.last_error, leased_until = null
+        from unnest($1::uuid[], $2::timestamptz[], $3::integer[], $4::json[], $5::boolean[], $6::text[], $7::timestamptz[])
+            as item (id, run_at, attempts, payload, parked, last_error, leased_until)
+        where w.id = item.id";
+    if items.is_empty() {
+        return Ok(());
+    }
+    fn column<'a, T>(items: &'a [Item], value: impl Fn(&'a Item) -> T) -> Vec<T> {
+        items.iter().map(value).collect()
+    }
+    let attempts = |item: &Item| i32::try_from(item.attempts).unwrap_or(i32::MAX);
+    let statement = session.prepare_cached(RESCHEDULE).await?;
+    let columns: [&(dyn ToSql + Sync); 7] = [
+        &column(items, |item| item.id),
+        &column(items, |item| item.run_at),
+        &column(items, attempts),
+        &column(items, |item| Json(&item.payload)),
+        &column(items, |item| item.parked),
+        &column(items, |item| item.last_error.as_deref()),
+        &column(items, |item| item.leased_until),
+    ];
+    session.execute(&statement, &columns).await?;
+    Ok(())
 }
 
 /// Items by due time; only the parked ones if asked.
@@ -219,17 +238,6 @@ pub async fn redrive(database: &Database, id: Option<Uuid>) -> Result<u64, Error
         where parked and ($1::uuid is null or id = $1)";
     let client = database.pool.get().await?;
     Ok(client.execute(REDRIVE, &[&id]).await?)
-}
-
-async fn execute(
-    database: &Database,
-    sql: &str,
-    params: &[&(dyn ToSql + Sync)],
-) -> Result<(), Error> {
-    let client = database.pool.get().await?;
-    let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, params).await?;
-    Ok(())
 }
 
 /// Why the table of due work could not be used.
