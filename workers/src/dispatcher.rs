@@ -10,6 +10,7 @@ use serde_json::Value;
 use store::{Database, Session};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -17,6 +18,8 @@ use crate::due_work::{self, Error, Item};
 
 /// How often the table is looked at without having been woken.
 const POLL: Duration = Duration::from_millis(250);
+/// Between two looks at the table at least: what ends meanwhile is written, and replaced, together.
+const PACE: Duration = Duration::from_millis(5);
 /// Failures after which an item is parked.
 const MAX_ATTEMPTS: u32 = 12;
 /// The first waiting time after a failure; it doubles from there.
@@ -108,7 +111,11 @@ impl Dispatcher {
 
     /// Claims and runs until shutdown, then waits for what is in flight.
     pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !shutdown.is_cancelled() {
+            pace.tick().await;
+            self.collect();
             let claimed = self.turn(self.free()).await;
             let idle = claimed == 0 || self.free() == 0;
             tokio::select! {
@@ -116,9 +123,6 @@ impl Dispatcher {
                 () = shutdown.cancelled() => {}
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
                     self.end(ended);
-                    while let Some(ended) = self.running.try_join_next() {
-                        self.end(ended);
-                    }
                 }
                 () = self.waker.notified(), if idle => {}
                 () = tokio::time::sleep(POLL), if idle => {}
@@ -129,6 +133,13 @@ impl Dispatcher {
             self.end(ended);
         }
         self.turn(0).await;
+    }
+
+    /// Takes in everything that has ended.
+    fn collect(&mut self) {
+        while let Some(ended) = self.running.try_join_next() {
+            self.end(ended);
+        }
     }
 
     fn free(&self) -> usize {

@@ -54,8 +54,12 @@ pub async fn all(
     limit: usize,
 ) -> Result<Page, ReadError> {
     let indexed = filter.stream.is_some() || filter.correlation_id.is_some();
-    // Without a filter every position matches; with an index the database finds them without looking at each.
-    let to = if indexed || filter.is_empty() {
+    let to = if filter.is_empty() {
+        // Every position matches. Whatever plan the database has made, it reads no more than what is wanted.
+        let wanted = Position::try_from(limit).unwrap_or(Position::MAX);
+        head.min(after.saturating_add(wanted))
+    } else if indexed {
+        // It finds them without looking at each.
         head
     } else {
         head.min(after.saturating_add(SCAN))
