@@ -213,9 +213,10 @@ impl From<CommandError> for Problem {
 
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
-        match error {
-            QueryError::Pool(_) => Self::unavailable(error.to_string()),
-            QueryError::Database(_) | QueryError::Shape(_) => Self::internal(&error),
+        if error.is_unavailable() {
+            Self::unavailable(error.to_string())
+        } else {
+            Self::internal(&error)
         }
     }
 }

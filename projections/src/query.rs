@@ -1,11 +1,14 @@
 //! Queries on any read model: one row, or a page of them, as far as the viewer may see.
 
+use std::error::Error;
 use std::fmt::Write as _;
+use std::io;
 
 use deadpool_postgres::PoolError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::Database;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -37,6 +40,27 @@ pub enum QueryError {
     /// A row is not as this build expects it; its read model is being rebuilt.
     #[error("the read model is not of this version: {0}")]
     Shape(#[from] serde_json::Error),
+}
+
+impl QueryError {
+    /// Whether the database could not be reached, or went away: the same query may be answered later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Pool(_) => true,
+            Self::Shape(_) => false,
+            Self::Database(error) => {
+                let goes_away = |code: &SqlState| {
+                    ["08", "57P"]
+                        .iter()
+                        .any(|class| code.code().starts_with(class))
+                };
+                error.is_closed()
+                    || error.source().is_some_and(<dyn Error>::is::<io::Error>)
+                    || error.code().is_some_and(goes_away)
+            }
+        }
+    }
 }
 
 /// Who looks at the read models.
