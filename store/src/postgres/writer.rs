@@ -18,8 +18,8 @@ const MAX_EVENTS: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
 /// How long a batch waits for callers that are expected.
 const LINGER: Duration = Duration::from_micros(150);
-/// From how many callers on two batches are under way at a time: fewer do better all in one.
-const MANY: usize = 48;
+/// From how many callers on two batches are under way at a time: fewer do better all in one, where the disk is slow.
+const MANY: usize = 256;
 
 /// An append and the caller that waits for it.
 pub struct Pending {
