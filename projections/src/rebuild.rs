@@ -65,10 +65,13 @@ pub async fn rebuild(
     swap: bool,
 ) -> Result<Vec<Report>, RebuildError> {
     let mut rebuilds = Vec::with_capacity(consumers.len());
-    for consumer in consumers {
-        rebuilds.push(Rebuild::begin(database, consumer.as_ref()).await?);
+    let rebuilt = async {
+        for consumer in consumers {
+            rebuilds.push(Rebuild::open(database, consumer.as_ref()).await?);
+        }
+        run(&mut rebuilds, store, swap).await
     }
-    let rebuilt = run(&mut rebuilds, store, swap).await;
+    .await;
     for rebuild in rebuilds {
         rebuild.end().await?;
     }
@@ -80,13 +83,12 @@ async fn run(
     store: &Arc<dyn EventStore>,
     swap: bool,
 ) -> Result<Vec<Report>, RebuildError> {
+    for rebuild in &mut *rebuilds {
+        rebuild.set_up().await?;
+    }
     // Most of it first, without keeping the live models from moving on.
     let end = rebuilds.iter().map(|rebuild| rebuild.target).max();
-    let categories = rebuilds
-        .iter()
-        .flat_map(|rebuild| rebuild.consumer.categories());
-    let filter = Filter::categories(categories.copied());
-    let mut pages = pin!(pages(Arc::clone(store), 0, end, filter));
+    let mut pages = pin!(pages(Arc::clone(store), 0, end, wanted(rebuilds)));
     while let Some(page) = pages.try_next().await? {
         for rebuild in &mut *rebuilds {
             rebuild.take(&page).await?;
@@ -97,6 +99,16 @@ async fn run(
         reports.push(rebuild.finish(store, swap).await?);
     }
     Ok(reports)
+}
+
+/// What any of them reads: everything, if one does.
+fn wanted(rebuilds: &[Rebuild<'_>]) -> Filter {
+    let categories = || rebuilds.iter().map(|rebuild| rebuild.consumer.categories());
+    if categories().any(<[_]>::is_empty) {
+        Filter::default()
+    } else {
+        Filter::categories(categories().flatten().copied())
+    }
 }
 
 struct Rebuild<'a> {
@@ -111,8 +123,8 @@ struct Rebuild<'a> {
 }
 
 impl<'a> Rebuild<'a> {
-    /// Makes empty tables in a schema of their own, as the only one who rebuilds this model.
-    async fn begin(database: &Database, consumer: &'a dyn Consumer) -> Result<Self, RebuildError> {
+    /// A session for the only one who rebuilds this model.
+    async fn open(database: &Database, consumer: &'a dyn Consumer) -> Result<Self, RebuildError> {
         const LOCK: &str =
             "select pg_try_advisory_lock(hashtextextended('daybook rebuild ' || $1, 0))";
         let name = consumer.name();
@@ -121,24 +133,30 @@ impl<'a> Rebuild<'a> {
         if !session.query_one(LOCK, &[&name]).await?.get::<_, bool>(0) {
             return Err(RebuildError::UnderWay(name));
         }
-        let schema = format!("rebuild_{name}");
+        Ok(Self {
+            consumer,
+            rebuilding,
+            session,
+            schema: format!("rebuild_{name}"),
+            target: 0,
+            position: 0,
+            events: 0,
+        })
+    }
+
+    /// Makes empty tables in a schema of their own.
+    async fn set_up(&mut self) -> Result<(), RebuildError> {
+        let (session, schema) = (&self.session, &self.schema);
         session
             .batch_execute(&format!(
                 "set synchronous_commit = off; drop schema if exists {schema} cascade; create schema {schema}; \
                  set search_path = {schema}"
             ))
             .await?;
-        session.batch_execute(consumer.ddl()).await?;
-        let live = checkpoint::read(&*session, name).await?;
-        Ok(Self {
-            consumer,
-            rebuilding,
-            session,
-            schema,
-            target: live.map_or(0, |live| live.position),
-            position: 0,
-            events: 0,
-        })
+        session.batch_execute(self.consumer.ddl()).await?;
+        let live = checkpoint::read(&**session, self.consumer.name()).await?;
+        self.target = live.map_or(0, |live| live.position);
+        Ok(())
     }
 
     /// Takes in what the live model has taken in of a page.

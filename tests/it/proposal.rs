@@ -50,10 +50,12 @@ impl Cast {
     }
 
     async fn propose(&self, actions: Value) -> Value {
-        self.agent
-            .post("/v1/proposals", self.draft(actions))
-            .await
-            .expect(201)
+        self.propose_as(&self.agent, actions).await
+    }
+
+    async fn propose_as(&self, proposer: &Client, actions: Value) -> Value {
+        let proposal = proposer.post("/v1/proposals", self.draft(actions)).await;
+        proposal.expect(201)
     }
 
     /// A proposal to give a note another title.
@@ -370,8 +372,7 @@ async fn nobody_approves_their_own_proposal() {
     let note = cast.note("Tea").await;
     let alice = &cast.app.alice;
     let actions = json!([retitle(&note, "Green tea")]);
-    let proposal = alice.post("/v1/proposals", cast.draft(actions)).await;
-    let proposal = proposal.expect(201);
+    let proposal = cast.propose_as(alice, actions).await;
     let own = approve(alice, &proposal).await;
     own.expect_problem(422, "proposal_self_approval");
     assert_eq!(cast.now(&note).await, note);
@@ -413,8 +414,7 @@ async fn whoever_proposed_it_withdraws_it_rather_than_rejecting_it() {
     let note = cast.note("Tea").await;
     let alice = &cast.app.alice;
     let actions = json!([retitle(&note, "Green tea")]);
-    let proposal = alice.post("/v1/proposals", cast.draft(actions)).await;
-    let proposal = proposal.expect(201);
+    let proposal = cast.propose_as(alice, actions).await;
     let own = reject(alice, &proposal).await;
     own.expect_problem(422, "proposal_self_rejection");
     let withdrawn = withdraw(alice, &proposal).await.expect(200);
