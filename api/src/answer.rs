@@ -1,11 +1,12 @@
 //! What commands and queries answer.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use commands::{Handler, Planned, Request};
-use domain::Aggregate;
 use domain::knowledge::workspace::Workspace;
+use domain::{Aggregate, StreamId};
 use projections::{List, ReadModel, Row, Where};
 use serde::Serialize;
 use store::Position;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::problem::Problem;
 use crate::query::{Page, Read};
+use crate::query_cache::Answer;
 
 /// What `?dry_run=true` answers: nothing was appended.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +58,11 @@ fn tag(response: &mut Response, version: i64) {
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }
+}
+
+fn json(resource: &impl Serialize) -> Result<Bytes, Problem> {
+    let text = serde_json::to_vec(resource).map_err(|error| Problem::internal(&error))?;
+    Ok(text.into())
 }
 
 /// Whatever was read, with how far the read model was.
@@ -110,8 +117,26 @@ impl App {
         read: &Read,
         id: Uuid,
     ) -> Result<Response, Problem> {
-        let (row, position) = self.find::<M>(read, id).await?;
-        Ok(Self::show(&row, row.facts.version, position))
+        let position = self.ready::<M>(read).await?;
+        let (stream, viewer) = (StreamId::new(M::NAME, id), read.caller.viewer());
+        let answer = match self.query_cache.find(&stream, viewer, position) {
+            Some(answer) => answer,
+            None => {
+                let row = self.row::<M>(read, id).await?;
+                let answer = Answer {
+                    json: json(&row)?,
+                    version: row.facts.version,
+                };
+                self.query_cache
+                    .keep(stream, viewer, position, answer.clone());
+                answer
+            }
+        };
+        let mut response = answer.json.into_response();
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        tag(&mut response, answer.version);
+        Ok(at(response, position))
     }
 
     /// One resource that the caller may see, and how far its read model is.
@@ -121,9 +146,12 @@ impl App {
         id: Uuid,
     ) -> Result<(Row<M::Content>, Position), Problem> {
         let position = self.ready::<M>(read).await?;
+        Ok((self.row::<M>(read, id).await?, position))
+    }
+
+    async fn row<M: ReadModel>(&self, read: &Read, id: Uuid) -> Result<Row<M::Content>, Problem> {
         projections::get::<M>(&self.database, read.caller.viewer(), id)
             .await?
-            .map(|row| (row, position))
             .ok_or_else(|| Problem::not_found(M::NAME))
     }
 

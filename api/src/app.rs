@@ -11,6 +11,7 @@ use store::{Database, EventStore, Position};
 use tokio_util::sync::CancellationToken;
 
 use crate::keyring::Keyring;
+use crate::query_cache::QueryCache;
 
 /// Bounds on what a client can ask of the server.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,7 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) views: Arc<Views>,
+    pub(crate) query_cache: Arc<QueryCache>,
 }
 
 impl App {
@@ -67,6 +69,7 @@ impl App {
         Self(Arc::new(Parts {
             keyring: Keyring::start(database.clone(), Arc::clone(&store), readers.clone()),
             views: Arc::new(Views::new(Arc::clone(&store))),
+            query_cache: QueryCache::start(Arc::clone(&store)),
             database,
             store,
             executor,

@@ -13,6 +13,7 @@ mod openapi;
 mod parameters;
 mod problem;
 mod query;
+mod query_cache;
 mod routes;
 mod schema;
 

@@ -1,6 +1,6 @@
 //! Claims due work of one kind and runs it, a bounded number of items at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::due_work::{self, Error, Item};
+use crate::due_work::{self, Error, Item, Lane};
 
 /// How often the table is looked at without having been woken.
 const POLL: Duration = Duration::from_millis(250);
@@ -54,8 +54,8 @@ pub trait Work: Send + Sync + 'static {
     fn concurrency(&self) -> usize {
         8
     }
-    /// Items of one lane at a time on this node.
-    fn per_lane(&self) -> usize {
+    /// Items of a lane at a time on this node.
+    fn per_lane(&self, _lane: &str) -> usize {
         8
     }
     async fn run(&self, item: &Item) -> Outcome;
@@ -85,7 +85,9 @@ pub struct Dispatcher {
     session: Option<Session>,
     running: JoinSet<(Item, Outcome)>,
     /// Items that run here, by lane.
-    lanes: HashMap<String, i64>,
+    lanes: HashMap<String, usize>,
+    /// The lane at which the next look at the table begins.
+    next_lane: String,
     ended: Ended,
 }
 
@@ -105,6 +107,7 @@ impl Dispatcher {
             session: None,
             running: JoinSet::new(),
             lanes: HashMap::new(),
+            next_lane: String::new(),
             ended: Ended::default(),
         }
     }
@@ -117,7 +120,8 @@ impl Dispatcher {
             pace.tick().await;
             self.collect();
             let claimed = self.turn(self.free()).await;
-            let idle = claimed == 0 || self.free() == 0;
+            let has_seen_all = self.next_lane.is_empty();
+            let idle = (claimed == 0 && has_seen_all) || self.free() == 0;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
@@ -170,29 +174,48 @@ impl Dispatcher {
         }
     }
 
-    /// In one round trip. Takes at most half of the free places, and for a lane at most a quarter: the fewer are left, the more
-    /// sparingly they are given out, so that lanes in which nothing moves never hold all of them.
     async fn exchange(&mut self, free: usize) -> Result<Vec<Item>, Error> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => due_work::connect(&self.database).await?,
+        if self.session.is_none() {
+            self.session = Some(due_work::connect(&self.database).await?);
+        }
+        let Some(session) = &self.session else {
+            return Ok(vec![]);
         };
-        let session = &*self.session.insert(session);
-        let claim = async {
-            if free == 0 {
-                return Ok(vec![]);
-            }
-            let size = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-            let per_lane = size(self.work.per_lane().min((free / 4).max(1)));
-            let limit = size(free.div_ceil(2));
-            due_work::claim(session, self.work.kind(), &self.lanes, per_lane, limit).await
-        };
-        let ((), (), claimed) = futures::try_join!(
+        let kind = self.work.kind();
+        let ((), (), found) = futures::try_join!(
             due_work::complete(session, &self.ended.done),
             due_work::reschedule(session, &self.ended.again),
-            claim,
+            due_work::lanes(session, kind, &self.next_lane),
         )?;
+        let limit = free.div_ceil(2);
+        let places = self.places(&found, free);
+        let claimed = if places.is_empty() {
+            vec![]
+        } else {
+            due_work::claim(session, kind, &places, size(limit)).await?
+        };
+        self.next_lane = next(found);
         Ok(claimed)
+    }
+
+    /// How many items each lane may be given: those in which something runs here, and those that have been found to be due.
+    /// Half of the free places are given out, and to a lane at most a quarter: the fewer are left, the more sparingly, so
+    /// that lanes in which nothing moves never hold all of them.
+    fn places<'a>(&'a self, found: &'a [Lane], free: usize) -> Vec<(&'a str, i64)> {
+        let due = found.iter().filter(|lane| lane.is_due);
+        let names: HashSet<&str> = due
+            .map(|lane| lane.name.as_str())
+            .chain(self.lanes.keys().map(String::as_str))
+            .collect();
+        // All free places shared out, twice as many as are given: one lane may have less to do than another.
+        let share = free.div_ceil(names.len().max(1));
+        let room = |name: &'a str| {
+            let running = self.lanes.get(name).copied().unwrap_or_default();
+            let at_most = self.work.per_lane(name).min((free / 4).max(1));
+            let places = at_most.saturating_sub(running).min(share);
+            (places > 0).then_some((name, size(places)))
+        };
+        names.into_iter().filter_map(room).collect()
     }
 
     fn start(&mut self, item: Item) {
@@ -226,6 +249,17 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// Where the next look begins: with the last of these lanes, or, if there are no more, with the first of all.
+fn next(found: Vec<Lane>) -> String {
+    let has_more = size(found.len()) == due_work::LOOK;
+    let last = found.into_iter().next_back().filter(|_| has_more);
+    last.map_or_else(String::new, |lane| lane.name)
+}
+
+fn size(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// An item as it goes on, if it does.

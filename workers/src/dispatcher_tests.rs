@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::NewItem;
+use crate::due_work::LaneId;
 
 const KIND: &str = "tea.brew";
 
@@ -38,7 +39,7 @@ impl Work for Brewing {
         self.concurrency
     }
 
-    fn per_lane(&self) -> usize {
+    fn per_lane(&self, _: &str) -> usize {
         self.per_lane
     }
 
@@ -121,6 +122,13 @@ fn item(number: u128, lane: &str) -> NewItem {
     }
 }
 
+fn lane(name: &str) -> LaneId {
+    LaneId {
+        kind: KIND,
+        lane: name.into(),
+    }
+}
+
 async fn schedule(database: &Database, items: &[NewItem]) {
     let client = database.pool.get().await.unwrap();
     due_work::schedule(&**client, items).await.unwrap();
@@ -157,7 +165,9 @@ async fn concluded(database: &Database) -> Item {
 /// What a node that has nothing to do would get.
 async fn claim(database: &Database, limit: i64) -> Vec<Item> {
     let session = due_work::connect(database).await.unwrap();
-    due_work::claim(&session, KIND, &HashMap::new(), i64::MAX, limit)
+    let lanes = due_work::lanes(&session, KIND, "").await.unwrap();
+    let places: Vec<_> = lanes.iter().map(|l| (l.name.as_str(), limit)).collect();
+    due_work::claim(&session, KIND, &places, limit)
         .await
         .unwrap()
 }
@@ -375,12 +385,16 @@ async fn a_lane_can_be_cleared_and_its_parked_items_made_due_again() {
     }
     until(&database, |items| items.iter().all(|item| item.parked)).await;
     let client = database.pool.get().await.unwrap();
-    due_work::unpark_lane(&**client, "left").await.unwrap();
+    due_work::unpark_lane(&**client, &lane("left"))
+        .await
+        .unwrap();
     let run = node.next().await;
     assert_eq!(run.item.id, Uuid::from_u128(1));
     run.end(Outcome::Done);
     until(&database, |items| items.len() == 1).await;
-    due_work::clear_lane(&**client, "right").await.unwrap();
+    due_work::clear_lane(&**client, &lane("right"))
+        .await
+        .unwrap();
     assert_eq!(items(&database).await, []);
 }
 

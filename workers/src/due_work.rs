@@ -1,6 +1,5 @@
 //! Work that falls due: one table, claimed item by item, leased, retried, parked.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,8 +14,8 @@ use uuid::Uuid;
 
 /// How long a claimed item belongs to its worker. A worker that dies loses it after this.
 const LEASE_SECONDS: f64 = 60.0;
-/// Items that a claim looks at, to find some of every lane.
-const LOOK: i64 = 256;
+/// Lanes that are looked at in one go.
+pub const LOOK: i64 = 64;
 /// How often the depth is measured.
 const MEASURE: Duration = Duration::from_secs(5);
 
@@ -30,6 +29,13 @@ pub struct NewItem {
     pub product_id: Uuid,
     pub payload: Value,
     pub run_at: DateTime<Utc>,
+}
+
+/// All items of a kind that share a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneId {
+    pub kind: &'static str,
+    pub lane: String,
 }
 
 /// A scheduled item.
@@ -47,6 +53,13 @@ pub struct Item {
     /// Given up; redrive it once its cause is mended.
     pub parked: bool,
     pub last_error: Option<String>,
+}
+
+/// A lane, as the oldest of its items stands.
+pub struct Lane {
+    pub name: String,
+    /// Its time has come; it may be leased.
+    pub is_due: bool,
 }
 
 const COLUMNS: &str = "w.id, w.kind, w.lane, w.product_id, w.payload, w.run_at, w.attempts, w.leased_until, w.parked, w.last_error";
@@ -101,80 +114,99 @@ pub async fn schedule(
 /// has just gone: its lease is changed, so that it will be due again instead.
 pub async fn unpark_lane(
     client: &impl GenericClient,
-    lane: &str,
+    LaneId { kind, lane }: &LaneId,
 ) -> Result<(), tokio_postgres::Error> {
     const UNPARK: &str = "
         update log.due_work
         set parked = false, run_at = now(), attempts = 0, leased_until = leased_until + interval '1 microsecond'
-        where lane = $1 and (parked or leased_until is not null)";
-    client.query_typed(UNPARK, &[(&lane, Type::TEXT)]).await?;
+        where kind = $1 and lane = $2 and (parked or leased_until is not null)";
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(kind, Type::TEXT), (lane, Type::TEXT)];
+    client.query_typed(UNPARK, &params).await?;
     Ok(())
 }
 
 /// Nothing of a lane is to be done any more.
 pub async fn clear_lane(
     client: &impl GenericClient,
-    lane: &str,
+    LaneId { kind, lane }: &LaneId,
 ) -> Result<(), tokio_postgres::Error> {
-    const CLEAR: &str = "delete from log.due_work where lane = $1";
-    client.query_typed(CLEAR, &[(&lane, Type::TEXT)]).await?;
+    const CLEAR: &str = "delete from log.due_work where kind = $1 and lane = $2";
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(kind, Type::TEXT), (lane, Type::TEXT)];
+    client.query_typed(CLEAR, &params).await?;
     Ok(())
 }
 
-/// A session for a dispatcher. What a crash of the database undoes is done again: work is run at least once.
+/// What a crash of the database undoes is done again: work is run at least once. And a plan that was made while the table
+/// was small is kept when it has grown: it goes by the indexes
+/// from the beginning.
+const SETTINGS: &str = "
+    set synchronous_commit = off;
+    set enable_seqscan = off;
+    set enable_bitmapscan = off;
+    set enable_hashjoin = off;
+    set enable_mergejoin = off";
+
+/// A session for a dispatcher.
 pub async fn connect(database: &Database) -> Result<Session, Error> {
     let session = database.connect().await?;
-    session
-        .batch_execute("set synchronous_commit = off")
-        .await?;
+    session.batch_execute(SETTINGS).await?;
     Ok(session)
 }
 
-/// Leases up to `limit` items that are due; with those that `running` counts, at most `per_lane` of each lane.
+/// Lanes with items that are not parked: `LOOK` of them at most, from one on, in order; fewer are all that are left.
+pub async fn lanes(session: &Session, kind: &str, from: &str) -> Result<Vec<Lane>, Error> {
+    // From one lane to the next by the index, whatever lies in between.
+    const LANES: &str = "
+        with recursive first (lane, run_at, number) as (
+            (select lane, run_at, 1::bigint from log.due_work
+             where kind = $1 and lane >= $2 and not parked order by lane, run_at limit 1)
+            union all
+            select next.lane, next.run_at, first.number + 1 from first, lateral (
+                select w.lane, w.run_at from log.due_work w
+                where w.kind = $1 and w.lane > first.lane and not w.parked order by w.lane, w.run_at limit 1
+            ) next where first.number < $3
+        )
+        select lane, run_at <= now() from first";
+    let statement = session.prepare_cached(LANES).await?;
+    let rows = session.query(&statement, &[&kind, &from, &LOOK]).await?;
+    let lane = |row: &Row| Lane {
+        name: row.get(0),
+        is_due: row.get(1),
+    };
+    Ok(rows.iter().map(lane).collect())
+}
+
+/// Leases items that are due, `limit` of them at most, and of each lane at most as many as it has places.
 pub async fn claim(
     session: &Session,
     kind: &str,
-    running: &HashMap<String, i64>,
-    per_lane: i64,
+    places: &[(&str, i64)],
     limit: i64,
 ) -> Result<Vec<Item>, Error> {
-    // Arrays instead of joins: whatever the planner believes of the table's size, each item is found by its id.
+    // `is true`: found by their ids and by nothing else.
     const CLAIM: &str = "
-        with busy as (
-            select * from unnest($2::text[], $3::bigint[]) as busy (lane, items)
-        ), ready as (
-            select id, lane, run_at from log.due_work
-            where kind = $1 and not parked and run_at <= now()
-                and (leased_until is null or leased_until < now())
-                and lane not in (select lane from busy where items >= $4)
-            order by run_at limit $5
-        ), fair as (
-            select id, row_number() over (partition by lane order by run_at, id) + coalesce(items, 0) as place
-            from ready left join busy using (lane)
-        ), chosen as (
-            select w.id from log.due_work w
-            where w.id = any(array(select id from fair where place <= $4)) and not w.parked and w.run_at <= now()
-                and (w.leased_until is null or w.leased_until < now())
-            order by w.run_at limit $6
-            for update of w skip locked
+        with chosen as (
+            select id from log.due_work
+            where id = any(array(
+                    select of_lane.id from unnest($2::text[], $3::bigint[]) as room (lane, places), lateral (
+                        select w.id from log.due_work w
+                        where w.kind = $1 and w.lane = room.lane and not w.parked and w.run_at <= now()
+                            and (w.leased_until is null or w.leased_until < now())
+                        order by w.run_at limit room.places
+                    ) of_lane))
+                and (not parked and run_at <= now() and coalesce(leased_until < now(), true)) is true
+            order by run_at limit $4
+            for update skip locked
         )
-        update log.due_work w set leased_until = now() + make_interval(secs => $7)
+        update log.due_work w set leased_until = now() + make_interval(secs => $5)
         where w.id = any(array(select id from chosen))
         returning ";
-    let (lanes, items): (Vec<&String>, Vec<i64>) = running.iter().unzip();
+    let (lanes, places): (Vec<&str>, Vec<i64>) = places.iter().copied().unzip();
     let statement = session.prepare_cached(&format!("{CLAIM}{COLUMNS}")).await?;
     let rows = session
         .query(
             &statement,
-            &[
-                &kind,
-                &lanes,
-                &items,
-                &per_lane,
-                &LOOK,
-                &limit,
-                &LEASE_SECONDS,
-            ],
+            &[&kind, &lanes, &places, &limit, &LEASE_SECONDS],
         )
         .await?;
     Ok(rows.iter().map(from_row).collect())

@@ -6,16 +6,16 @@ use store::Recorded;
 
 use crate::NewItem;
 use crate::dispatcher::Wakers;
-use crate::due_work;
+use crate::due_work::{self, LaneId};
 
 /// What follows from events.
 #[derive(Debug, Default, PartialEq)]
 pub struct Consequences {
     pub schedule: Vec<NewItem>,
     /// Lanes whose parked items are due again.
-    pub unpark: Vec<String>,
+    pub unpark: Vec<LaneId>,
     /// Lanes of which nothing is to be done any more.
-    pub clear: Vec<String>,
+    pub clear: Vec<LaneId>,
 }
 
 /// Reads the log from a checkpoint of its own. The work it schedules is committed with the checkpoint.

@@ -1,7 +1,7 @@
 //! Gets a delivery to its endpoint, and records what came of it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,6 +21,12 @@ use crate::Office;
 use crate::dispatcher::{Outcome, Work};
 use crate::due_work::Item;
 
+/// Attempts at an endpoint at a time.
+const AT_A_TIME: usize = 64;
+/// Failures in a row after which an endpoint is tried with one delivery at a time, until one succeeds: what is lost anyway
+/// takes nothing from the others.
+const FAILURES: u32 = 8;
+
 /// Sends what is due to an endpoint.
 pub struct Deliver {
     office: Office,
@@ -28,6 +34,8 @@ pub struct Deliver {
     sender: Sender,
     /// When each endpoint with a rate limit is free again.
     free_at: Mutex<HashMap<Uuid, DateTime<Utc>>>,
+    /// Failures in a row of each lane whose last attempt failed.
+    failures: Mutex<HashMap<String, u32>>,
 }
 
 impl Deliver {
@@ -37,6 +45,7 @@ impl Deliver {
             office,
             settings,
             free_at: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -47,6 +56,7 @@ impl Deliver {
             .await
             .map_err(|error| error.to_string())?;
         let Some(endpoint) = webhook.state.endpoint() else {
+            self.failures().remove(&item.lane);
             return Ok(Outcome::Done);
         };
         if endpoint.disabled.is_some() {
@@ -79,6 +89,19 @@ impl Deliver {
             .events
             .into_iter()
             .find(|event| event.event_id == payload.event_id))
+    }
+
+    fn note(&self, lane: &str, succeeded: bool) {
+        let mut failures = self.failures();
+        if succeeded {
+            failures.remove(lane);
+        } else {
+            *failures.entry(lane.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Under a rate limit every delivery is given the next free moment; when that is later, it waits for it.
@@ -153,6 +176,7 @@ impl Deliver {
         let succeeded = answer
             .status
             .is_some_and(|status| (200..300).contains(&status));
+        self.note(&item.lane, succeeded);
         let outcome = if succeeded { "succeeded" } else { "failed" };
         metrics::counter!("daybook_webhook_attempts_total", "outcome" => outcome).increment(1);
         metrics::histogram!("daybook_webhook_attempt_seconds").record(answer.duration);
@@ -234,8 +258,9 @@ impl Work for Deliver {
         256
     }
 
-    fn per_lane(&self) -> usize {
-        32
+    fn per_lane(&self, lane: &str) -> usize {
+        let failures = self.failures().get(lane).copied().unwrap_or_default();
+        if failures < FAILURES { AT_A_TIME } else { 1 }
     }
 
     async fn run(&self, item: &Item) -> Outcome {

@@ -6,6 +6,7 @@ use store::{Position, Recorded};
 use uuid::{Builder, Uuid};
 
 use crate::NewItem;
+use crate::due_work::LaneId;
 
 pub const DELIVER: &str = "webhook.deliver";
 pub const REPLAY: &str = "webhook.replay";
@@ -49,6 +50,14 @@ pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> New
         paced: false,
     };
     item(event, &payload)
+}
+
+/// Everything that is done for an endpoint.
+pub fn lanes(webhook_id: Uuid) -> [LaneId; 2] {
+    [DELIVER, REPLAY].map(|kind| LaneId {
+        kind,
+        lane: webhook_id.to_string(),
+    })
 }
 
 /// A delivery to be made because of an event.

@@ -8,7 +8,7 @@ use projections::PostError;
 use serde_json::json;
 use store::Recorded;
 
-use super::payload::{Payload, REPLAY, delivery, item};
+use super::payload::{Payload, REPLAY, delivery, item, lanes};
 use super::replay::Progress;
 use crate::NewItem;
 use crate::reaction::{Consequences, Reaction};
@@ -62,8 +62,8 @@ fn endpoint(event: &Recorded, consequences: &mut Consequences) -> Result<(), Con
                 run_at: event.recorded_at,
             });
         }
-        WebhookEvent::EndpointEnabled {} => consequences.unpark.push(webhook_id.to_string()),
-        WebhookEvent::Deleted {} => consequences.clear.push(webhook_id.to_string()),
+        WebhookEvent::EndpointEnabled {} => consequences.unpark.extend(lanes(webhook_id)),
+        WebhookEvent::Deleted {} => consequences.clear.extend(lanes(webhook_id)),
         WebhookEvent::Created { .. }
         | WebhookEvent::Updated { .. }
         | WebhookEvent::SecretRotated { .. }

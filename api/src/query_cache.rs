@@ -1,0 +1,298 @@
+//! Resources as they were last answered, kept until anything happens to them.
+//!
+//! An answer is kept under the position that its read model had before it was read. It is dropped by what follows the log:
+//! any event of its stream, and any event of a workspace, as who may see it may hang on that. It is used only where the
+//! log has been followed as far as the read model is; so it says what the read model would say.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use domain::knowledge::workspace::Workspace;
+use domain::{Aggregate, StreamId};
+use futures::StreamExt;
+use projections::Viewer;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use store::{EventStore, Filter, Position, subscribe};
+
+/// Bytes that are kept.
+const BYTES: u64 = 32 << 20;
+/// Bytes of an answer beyond which it is not.
+const LARGEST: usize = 64 << 10;
+/// Beside an answer's own.
+const OVERHEAD: usize = 256;
+/// Viewers for whom one resource is kept.
+const VIEWERS: usize = 8;
+/// A read model that was rebuilt, because it was wrong, is seen after this.
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// Events that are remembered.
+const RECENT: usize = 16_384;
+/// How soon following is taken up after a fault.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A resource as JSON.
+#[derive(Clone)]
+pub struct Answer {
+    pub json: Bytes,
+    /// Of its stream.
+    pub version: i64,
+}
+
+#[derive(Clone)]
+struct Kept {
+    viewer: Viewer,
+    answer: Answer,
+    since: Instant,
+}
+
+/// The answers about one stream.
+type Answers = Arc<Vec<Kept>>;
+
+#[derive(Clone)]
+struct Bytewise;
+
+impl Weighter<StreamId, Answers> for Bytewise {
+    fn weight(&self, _: &StreamId, answers: &Answers) -> u64 {
+        let bytes: usize = answers
+            .iter()
+            .map(|kept| kept.answer.json.len() + OVERHEAD)
+            .sum();
+        bytes as u64
+    }
+}
+
+pub struct QueryCache {
+    answers: Cache<StreamId, Answers, Bytewise>,
+    recent: Mutex<Recent>,
+}
+
+/// The last events that were followed.
+struct Recent {
+    /// Those before and at this position are not remembered.
+    after: Position,
+    until: Position,
+    /// The last event of any workspace.
+    workspace: Position,
+    last: HashMap<StreamId, Position>,
+    order: VecDeque<(StreamId, Position)>,
+}
+
+impl QueryCache {
+    pub fn start(store: Arc<dyn EventStore>) -> Arc<Self> {
+        let head = *store.head().borrow();
+        let cache = Arc::new(Self {
+            answers: Cache::with_weighter(RECENT, BYTES, Bytewise),
+            recent: Mutex::new(Recent::after(head)),
+        });
+        tokio::spawn(follow(Arc::downgrade(&cache), store, head));
+        cache
+    }
+
+    /// The answer for a viewer, while the read model is at a position.
+    pub fn find(&self, stream: &StreamId, viewer: Viewer, position: Position) -> Option<Answer> {
+        // First this: what was found could be dropped meanwhile.
+        if self.recent().until < position {
+            return None;
+        }
+        let answers = self.answers.get(stream)?;
+        let kept = answers.iter().find(|kept| kept.viewer == viewer)?;
+        (kept.since.elapsed() < MAX_AGE).then(|| kept.answer.clone())
+    }
+
+    /// Keeps an answer that was read when the read model was at a position, or beyond it.
+    pub fn keep(&self, stream: StreamId, viewer: Viewer, position: Position, answer: Answer) {
+        if answer.json.len() > LARGEST {
+            return;
+        }
+        // Locked to the end: nothing is dropped in between.
+        let recent = self.recent();
+        if !recent.has_nothing_after(position, &stream) {
+            return;
+        }
+        let others = self.answers.get(&stream).unwrap_or_default();
+        let others = others.iter().filter(|kept| kept.viewer != viewer);
+        let kept = Kept {
+            viewer,
+            answer,
+            since: Instant::now(),
+        };
+        let answers = std::iter::once(kept).chain(others.cloned());
+        let answers = answers.take(VIEWERS).collect();
+        self.answers.insert(stream, Arc::new(answers));
+    }
+
+    fn drop_for(&self, stream: StreamId, position: Position) {
+        let mut recent = self.recent();
+        if stream.category == Workspace::CATEGORY {
+            self.answers.clear();
+        } else {
+            self.answers.remove(&stream);
+        }
+        recent.note(stream, position);
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recent {
+    fn after(position: Position) -> Self {
+        Self {
+            after: position,
+            until: position,
+            workspace: position,
+            last: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Whether nothing is known to have happened to what is shown of a stream.
+    fn has_nothing_after(&self, position: Position, stream: &StreamId) -> bool {
+        let last = self.last.get(stream).copied().unwrap_or(self.after);
+        position >= last.max(self.workspace).max(self.after)
+    }
+
+    fn note(&mut self, stream: StreamId, position: Position) {
+        self.until = position;
+        if stream.category == Workspace::CATEGORY {
+            self.workspace = position;
+        }
+        self.last.insert(stream.clone(), position);
+        self.order.push_back((stream, position));
+        if self.order.len() > RECENT
+            && let Some((stream, position)) = self.order.pop_front()
+        {
+            self.after = position;
+            if self.last.get(&stream) == Some(&position) {
+                self.last.remove(&stream);
+            }
+        }
+    }
+}
+
+async fn follow(cache: Weak<QueryCache>, store: Arc<dyn EventStore>, mut after: Position) {
+    while cache.strong_count() > 0 {
+        let events = subscribe(Arc::clone(&store), after, Filter::default());
+        let mut events = std::pin::pin!(events);
+        while let Some(Ok(event)) = events.next().await {
+            let Some(cache) = cache.upgrade() else {
+                return;
+            };
+            after = event.position;
+            cache.drop_for(event.stream, after);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const VIEWER: Viewer = Viewer {
+        product_id: None,
+        actor_id: Uuid::nil(),
+    };
+
+    fn cache(position: Position) -> QueryCache {
+        QueryCache {
+            answers: Cache::with_weighter(RECENT, BYTES, Bytewise),
+            recent: Mutex::new(Recent::after(position)),
+        }
+    }
+
+    fn note(number: u128) -> StreamId {
+        StreamId::new("note", Uuid::from_u128(number))
+    }
+
+    fn workspace() -> StreamId {
+        StreamId::new(Workspace::CATEGORY, Uuid::nil())
+    }
+
+    impl QueryCache {
+        fn keep_at(&self, stream: StreamId, position: Position) {
+            let answer = Answer {
+                json: Bytes::from_static(b"{}"),
+                version: 1,
+            };
+            self.keep(stream, VIEWER, position, answer);
+        }
+
+        fn has(&self, stream: &StreamId, position: Position) -> bool {
+            self.find(stream, VIEWER, position).is_some()
+        }
+    }
+
+    #[test]
+    fn an_answer_is_used_until_anything_happens_to_its_stream() {
+        let cache = cache(10);
+        cache.keep_at(note(1), 10);
+        cache.drop_for(note(2), 11);
+        assert!(cache.has(&note(1), 11));
+        cache.drop_for(note(1), 12);
+        assert!(!cache.has(&note(1), 12));
+    }
+
+    #[test]
+    fn an_answer_from_before_the_last_event_of_its_stream_is_not_kept() {
+        let cache = cache(10);
+        cache.drop_for(note(1), 11);
+        cache.drop_for(note(2), 12);
+        cache.keep_at(note(1), 10);
+        assert!(!cache.has(&note(1), 10));
+        cache.keep_at(note(1), 11);
+        assert!(cache.has(&note(1), 12));
+    }
+
+    #[test]
+    fn an_answer_is_not_used_where_the_read_model_is_further_than_the_log_was_followed() {
+        let cache = cache(10);
+        cache.keep_at(note(1), 10);
+        assert!(!cache.has(&note(1), 11));
+        cache.drop_for(note(2), 11);
+        assert!(cache.has(&note(1), 11));
+    }
+
+    #[test]
+    fn an_event_of_any_workspace_drops_everything() {
+        let cache = cache(10);
+        cache.keep_at(note(1), 10);
+        cache.drop_for(workspace(), 11);
+        assert!(!cache.has(&note(1), 11));
+        cache.keep_at(note(1), 10);
+        assert!(!cache.has(&note(1), 11));
+        cache.keep_at(note(1), 11);
+        assert!(cache.has(&note(1), 11));
+    }
+
+    #[test]
+    fn what_happened_longer_ago_than_is_remembered_may_have_been_anything() {
+        let cache = cache(0);
+        let events = Position::try_from(RECENT).unwrap() + 1;
+        for position in 1..=events {
+            cache.drop_for(note(2), position);
+        }
+        cache.keep_at(note(1), 0);
+        assert!(!cache.has(&note(1), 0));
+        cache.keep_at(note(1), 1);
+        assert!(cache.has(&note(1), events));
+        let recent = cache.recent();
+        assert_eq!((recent.last.len(), recent.order.len()), (1, RECENT));
+    }
+
+    #[test]
+    fn one_viewer_is_not_answered_what_another_was() {
+        let cache = cache(10);
+        cache.keep_at(note(1), 10);
+        let other = Viewer {
+            product_id: Some(Uuid::nil()),
+            ..VIEWER
+        };
+        assert!(cache.find(&note(1), other, 10).is_none());
+    }
+}

@@ -1,0 +1,5 @@
+//! An event's sample that is added is compiled in.
+
+fn main() {
+    println!("cargo:rerun-if-changed=../schema/events");
+}
