@@ -19,7 +19,8 @@ use crate::server::{Server, Tenant, command};
 
 const NAME: &str = "webhooks";
 const EVENTS: usize = 20_000;
-/// How long it may take that one more delivery is recorded.
+const LOOK: Duration = Duration::from_secs(1);
+/// As often nothing may have changed.
 const PATIENCE: u32 = 20;
 
 pub async fn rows(bench: &Bench) -> Vec<Row> {
@@ -39,12 +40,8 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
 
     let store = bench.store(NAME).await;
     tenant.desk.write(store.as_ref(), EVENTS).await;
+    all_received(&received).await;
     let rate = recorded(&bench.client(NAME).await, live).await;
-    assert_eq!(
-        received.lock().unwrap().len(),
-        EVENTS,
-        "an event was not delivered"
-    );
     server.stop().await;
     bench.clear(NAME).await;
     let row = Row::new(NAME, "deliveries/s", rate);
@@ -85,26 +82,34 @@ async fn receive() -> (String, Received) {
     (url, received)
 }
 
-/// Deliveries per second from the first to the last that is recorded.
+async fn all_received(received: &Received) {
+    let count = || received.lock().unwrap().len();
+    let (mut known, mut idle) = (0, 0);
+    while known < EVENTS {
+        tokio::time::sleep(LOOK).await;
+        idle = if count() > known { 0 } else { idle + 1 };
+        assert!(
+            idle < PATIENCE,
+            "only {known} of {EVENTS} events were delivered"
+        );
+        known = count();
+    }
+}
+
+/// Deliveries per second from the first to the last that is recorded, once all are.
 async fn recorded(client: &Client, webhook_id: Uuid) -> f64 {
     const ATTEMPTS: &str = "
         select count(distinct data->>'event_id'), extract(epoch from max(recorded_at) - min(recorded_at))::float8
         from log.events
         where type = 'webhook.delivery_attempted' and data->>'webhook_id' = $1 and (data->>'succeeded')::bool";
     let webhook_id = webhook_id.to_string();
-    let (mut known, mut idle) = (0, 0);
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..PATIENCE {
+        tokio::time::sleep(LOOK).await;
         let row = client.query_one(ATTEMPTS, &[&webhook_id]).await.unwrap();
-        let count = usize::try_from(row.get::<_, i64>(0)).unwrap();
-        if count == EVENTS {
+        let count: i64 = row.get(0);
+        if usize::try_from(count).unwrap() == EVENTS {
             return EVENTS as f64 / row.get::<_, f64>(1);
         }
-        idle = if count > known { 0 } else { idle + 1 };
-        assert!(
-            idle < PATIENCE,
-            "only {count} of {EVENTS} deliveries are recorded"
-        );
-        known = count;
     }
+    panic!("not all deliveries were recorded");
 }

@@ -1,6 +1,6 @@
 //! Claims due work of one kind and runs it, a bounded number of items at a time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ use crate::due_work::{self, Error, Item, Lane};
 const POLL: Duration = Duration::from_millis(250);
 /// Between two looks at the table at least: what ends meanwhile is written, and replaced, together.
 const PACE: Duration = Duration::from_millis(5);
+/// As many times what a lane may run is claimed, so that nothing waits for the next look.
+const AHEAD: usize = 2;
+/// What is left of a lease when an item begins.
+const MIN_LEASE: TimeDelta = TimeDelta::seconds(40);
 /// Failures after which an item is parked.
 const MAX_ATTEMPTS: u32 = 12;
 /// The first waiting time after a failure; it doubles from there.
@@ -50,11 +54,11 @@ pub enum Outcome {
 #[async_trait]
 pub trait Work: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
-    /// Items at a time on this node.
+    /// Items that this node holds at a time, those included that are claimed ahead.
     fn concurrency(&self) -> usize {
         8
     }
-    /// Items of a lane at a time on this node.
+    /// Items of a lane that run at a time on this node.
     fn per_lane(&self, _lane: &str) -> usize {
         8
     }
@@ -84,11 +88,24 @@ pub struct Dispatcher {
     /// None, until it is needed and after it was lost.
     session: Option<Session>,
     running: JoinSet<(Item, Outcome)>,
-    /// Items that run here, by lane.
-    lanes: HashMap<String, usize>,
+    lanes: HashMap<String, Held>,
     /// The lane at which the next look at the table begins.
     next_lane: String,
     ended: Ended,
+}
+
+/// What of a lane is leased to this node.
+#[derive(Default)]
+struct Held {
+    running: usize,
+    /// Claimed ahead, to run as soon as there is a place.
+    waiting: VecDeque<Item>,
+}
+
+impl Held {
+    fn len(&self) -> usize {
+        self.running + self.waiting.len()
+    }
 }
 
 /// Items that have run, and what is still to be written about them.
@@ -133,6 +150,7 @@ impl Dispatcher {
                 () = std::future::ready(()), if !idle => {}
             }
         }
+        self.give_back();
         while let Some(ended) = self.running.join_next().await {
             self.end(ended);
         }
@@ -146,8 +164,17 @@ impl Dispatcher {
         }
     }
 
+    /// How many more items this node may hold.
     fn free(&self) -> usize {
-        self.work.concurrency().saturating_sub(self.running.len())
+        let held: usize = self.lanes.values().map(Held::len).sum();
+        self.work.concurrency().saturating_sub(held)
+    }
+
+    /// What has not begun is left to whoever comes.
+    fn give_back(&mut self) {
+        for held in self.lanes.values_mut() {
+            self.ended.again.extend(held.waiting.drain(..));
+        }
     }
 
     /// Writes down what has ended, and starts more; returns how much.
@@ -156,7 +183,7 @@ impl Dispatcher {
             Ok(items) => {
                 self.ended = Ended::default();
                 let claimed = items.len();
-                items.into_iter().for_each(|item| self.start(item));
+                items.into_iter().for_each(|item| self.add(item));
                 claimed
             }
             Err(error) => {
@@ -210,32 +237,55 @@ impl Dispatcher {
         // All free places shared out, twice as many as are given: one lane may have less to do than another.
         let share = free.div_ceil(names.len().max(1));
         let room = |name: &'a str| {
-            let running = self.lanes.get(name).copied().unwrap_or_default();
-            let at_most = self.work.per_lane(name).min((free / 4).max(1));
-            let places = at_most.saturating_sub(running).min(share);
+            let held = self.lanes.get(name).map_or(0, Held::len);
+            let at_most = (AHEAD * self.work.per_lane(name)).min((free / 4).max(1));
+            let places = at_most.saturating_sub(held).min(share);
             (places > 0).then_some((name, size(places)))
         };
         names.into_iter().filter_map(room).collect()
     }
 
-    fn start(&mut self, item: Item) {
-        *self.lanes.entry(item.lane.clone()).or_default() += 1;
-        let work = Arc::clone(&self.work);
-        self.running.spawn(async move {
-            let outcome = work.run(&item).await;
-            (item, outcome)
-        });
+    fn add(&mut self, item: Item) {
+        let lane = item.lane.clone();
+        let held = self.lanes.entry(lane.clone()).or_default();
+        held.waiting.push_back(item);
+        self.start(&lane);
+    }
+
+    /// Runs what waits in a lane, as far as there are places.
+    fn start(&mut self, lane: &str) {
+        let Some(held) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        while held.running < self.work.per_lane(lane)
+            && let Some(item) = held.waiting.pop_front()
+        {
+            // Another node may have it by the time that it would end.
+            if item
+                .leased_until
+                .is_none_or(|end| end - Utc::now() < MIN_LEASE)
+            {
+                continue;
+            }
+            held.running += 1;
+            let work = Arc::clone(&self.work);
+            self.running.spawn(async move {
+                let outcome = work.run(&item).await;
+                (item, outcome)
+            });
+        }
+        if held.len() == 0 {
+            self.lanes.remove(lane);
+        }
     }
 
     fn end(&mut self, ended: Result<(Item, Outcome), tokio::task::JoinError>) {
         match ended {
             Ok((item, outcome)) => {
-                if let Some(running) = self.lanes.get_mut(&item.lane) {
-                    *running -= 1;
-                    if *running == 0 {
-                        self.lanes.remove(&item.lane);
-                    }
+                if let Some(held) = self.lanes.get_mut(&item.lane) {
+                    held.running = held.running.saturating_sub(1);
                 }
+                self.start(&item.lane);
                 let id = item.id;
                 match after(item, outcome) {
                     Some(item) => self.ended.again.push(item),
@@ -245,6 +295,7 @@ impl Dispatcher {
             Err(error) => {
                 tracing::error!(kind = self.work.kind(), %error, "due work panicked; its lease will lapse");
                 // Which lane it was is not known any more: at worst a lane runs a few more items than it should.
+                self.give_back();
                 self.lanes.clear();
             }
         }

@@ -1,7 +1,7 @@
 //! Gets a delivery to its endpoint, and records what came of it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,9 +11,10 @@ use domain::Aggregate;
 use domain::delivery::webhook::{Endpoint, Webhook};
 use domain::delivery::webhook_delivery::{Attempt, Delivery};
 use serde_json::json;
-use store::{Filter, ReadError, Recorded};
+use store::{ReadError, Recorded};
 use uuid::Uuid;
 
+use super::events::Events;
 use super::payload::{DELIVER, Payload};
 use super::sender::{Answer, Sender, Signed};
 use super::{Settings, body, sign};
@@ -32,6 +33,7 @@ pub struct Deliver {
     office: Office,
     settings: Settings,
     sender: Sender,
+    events: Events,
     /// When each endpoint with a rate limit is free again.
     free_at: Mutex<HashMap<Uuid, DateTime<Utc>>>,
     /// Failures in a row of each lane whose last attempt failed.
@@ -42,6 +44,7 @@ impl Deliver {
     pub fn new(office: Office, settings: Settings) -> Self {
         Self {
             sender: Sender::new(settings.allow_private, settings.timeout),
+            events: Events::new(Arc::clone(&office.store)),
             office,
             settings,
             free_at: Mutex::default(),
@@ -79,16 +82,15 @@ impl Deliver {
         self.record(item, payload, &event, answer).await
     }
 
-    async fn event(&self, payload: &Payload) -> Result<Option<Recorded>, ReadError> {
-        let store = &self.office.store;
-        let Some(position) = payload.position else {
-            return store.find(payload.event_id).await;
+    async fn event(&self, payload: &Payload) -> Result<Option<Arc<Recorded>>, ReadError> {
+        let found = match payload.position {
+            Some(position) => self.events.at(position).await?,
+            None => {
+                let found = self.office.store.find(payload.event_id).await?;
+                found.map(Arc::new)
+            }
         };
-        let page = store.read_all(position - 1, &Filter::default(), 1).await?;
-        Ok(page
-            .events
-            .into_iter()
-            .find(|event| event.event_id == payload.event_id))
+        Ok(found.filter(|event| event.event_id == payload.event_id))
     }
 
     fn note(&self, lane: &str, succeeded: bool) {
@@ -255,7 +257,7 @@ impl Work for Deliver {
     }
 
     fn concurrency(&self) -> usize {
-        256
+        1024
     }
 
     fn per_lane(&self, lane: &str) -> usize {

@@ -3,6 +3,7 @@
 mod address;
 mod body;
 mod deliver;
+mod events;
 mod fanout;
 mod payload;
 mod replay;
