@@ -2,7 +2,8 @@
 
 # A release build that is quick to make; the profile is in Cargo.toml.
 BUILD = cargo build --profile serve --bin daybook
-BENCH = cargo bench --profile serve --bench daybook --
+# What is deployed: it takes some ten minutes to build.
+BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
 .PHONY: run test demo bench bench-check bench-peers fmt compiler postgres wrk

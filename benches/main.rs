@@ -33,13 +33,15 @@ mod webhooks;
 mod wrk;
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use bench::Bench;
 use conditions::Conditions;
+use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use report::{Results, Row};
+use report::Row;
 
 /// The product's own.
 #[global_allocator]
@@ -60,40 +62,41 @@ async fn main() -> ExitCode {
     let bench = Bench::open(only.map(str::to_owned).collect()).await;
     let conditions = Conditions::of(&bench).await;
     println!("{conditions}");
-    let results = Results {
-        rows: measure(&bench).await,
-    };
-    println!("{}", report::table(&results.rows));
+    let rows = measure(&bench).await;
+    println!("{}", report::table(&rows));
     let is_whole = bench.is_whole();
     bench.close().await;
     if options.iter().any(|option| option == "--check") {
-        return check(&results.rows);
+        return check(&rows);
     }
     if is_whole {
-        report::write(&results, &conditions);
+        report::write(rows, &conditions);
     }
     ExitCode::SUCCESS
 }
 
 async fn measure(bench: &Bench) -> Vec<Row> {
     let mut rows = Vec::new();
-    add(&mut rows, append::rows(bench).await);
-    add(&mut rows, executor::rows(bench).await);
-    add(&mut rows, http::rows(bench).await);
-    add(&mut rows, two_nodes::rows(bench).await);
-    add(&mut rows, million::rows(bench).await);
-    add(&mut rows, lag::rows(bench).await);
-    add(&mut rows, webhooks::rows(bench).await);
-    add(&mut rows, slow_disk::rows(bench).await);
-    add(&mut rows, growth::rows(bench).await);
+    add(&mut rows, append::rows(bench)).await;
+    add(&mut rows, executor::rows(bench)).await;
+    add(&mut rows, http::rows(bench)).await;
+    add(&mut rows, two_nodes::rows(bench)).await;
+    add(&mut rows, million::rows(bench)).await;
+    add(&mut rows, lag::rows(bench)).await;
+    add(&mut rows, webhooks::rows(bench)).await;
+    add(&mut rows, slow_disk::rows(bench)).await;
+    add(&mut rows, growth::rows(bench)).await;
     rows
 }
 
-/// Shows them as they come.
-fn add(rows: &mut Vec<Row>, more: Vec<Row>) {
-    for row in more {
-        eprintln!("{row}");
-        rows.push(row);
+/// Shows them as they come. A disk that stands still for seconds breaks off a measurement, and only that.
+async fn add(rows: &mut Vec<Row>, more: impl Future<Output = Vec<Row>>) {
+    match AssertUnwindSafe(more).catch_unwind().await {
+        Ok(more) => {
+            more.iter().for_each(|row| eprintln!("{row}"));
+            rows.extend(more);
+        }
+        Err(_) => eprintln!("these measurements were broken off: see above"),
     }
 }
 

@@ -2,15 +2,19 @@
 
 use std::fmt::{self, Write as _};
 
+use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
 use crate::load::Seen;
 
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
+
 /// One measurement, beside its limit where it has one.
 #[derive(Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
+    taken: String,
     value: f64,
     unit: String,
     limit: Option<f64>,
@@ -27,6 +31,7 @@ impl Row {
     pub fn new(name: &str, unit: &str, value: f64) -> Self {
         Self {
             name: name.to_owned(),
+            taken: Utc::now().format("%F %H:%M").to_string(),
             value: rounded(value),
             unit: unit.to_owned(),
             limit: None,
@@ -82,8 +87,8 @@ fn rounded(number: f64) -> f64 {
 
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| name | value | unit | limit | what limits | ratio | p50 ms | p99 ms | conditions |\n\
-         |---|---:|---|---:|---|---:|---:|---:|---|\n",
+        "| name | value | unit | limit | what limits | ratio | p50 ms | p99 ms | conditions | taken (UTC) |\n\
+         |---|---:|---|---:|---|---:|---:|---:|---|---|\n",
     );
     for row in rows {
         let _ = writeln!(text, "{row}");
@@ -99,7 +104,7 @@ impl fmt::Display for Row {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         write!(
             f,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             self.name,
             self.value,
             self.unit,
@@ -109,6 +114,7 @@ impl fmt::Display for Row {
             number(self.p50_ms),
             number(self.p99_ms),
             text(&self.conditions),
+            self.taken,
         )
     }
 }
@@ -119,14 +125,26 @@ pub struct Results {
     pub rows: Vec<Row>,
 }
 
-/// Replaces the committed figures.
-pub fn write(results: &Results, conditions: &Conditions) {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
+/// Replaces the committed figures; what was broken off this time stays as it was, with its time.
+pub fn write(rows: Vec<Row>, conditions: &Conditions) {
+    let mut results = former();
+    for row in rows {
+        let known = results.rows.iter_mut().find(|known| known.name == row.name);
+        match known {
+            Some(known) => *known = row,
+            None => results.rows.push(row),
+        }
+    }
     let text = format!(
         "# Results\n\n{conditions}\n[What is measured, and how](../docs/benchmarks.md)\n\n{}",
         table(&results.rows)
     );
-    std::fs::write(format!("{directory}/RESULTS.md"), text).unwrap();
-    let json = serde_json::to_string_pretty(results).unwrap() + "\n";
-    std::fs::write(format!("{directory}/results.json"), json).unwrap();
+    std::fs::write(format!("{DIRECTORY}/RESULTS.md"), text).unwrap();
+    let json = serde_json::to_string_pretty(&results).unwrap() + "\n";
+    std::fs::write(format!("{DIRECTORY}/results.json"), json).unwrap();
+}
+
+fn former() -> Results {
+    let text = std::fs::read_to_string(format!("{DIRECTORY}/results.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
 }

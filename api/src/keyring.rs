@@ -1,4 +1,4 @@
-//! API keys as they are presented: looked up once, kept until anything happens to any key.
+//! API keys as they are presented: looked up once, kept until anything happens that concerns a key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use commands::{check_api_key, sha256_hex};
-use domain::Aggregate;
+use domain::agents::agent::Agent;
 use domain::identity::api_key::ApiKey;
+use domain::{ActorKind, Aggregate};
 use futures::StreamExt;
 use projections::Readers;
+use projections::agents::agent;
 use projections::identity::api_key::{self, ApiKeyContent};
 use quick_cache::sync::Cache;
 use store::{Database, EventStore, Filter, Position, subscribe};
@@ -22,10 +24,15 @@ const KEPT: usize = 10_000;
 /// How often a key in use is looked at again, and how soon following is taken up after a fault.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What can make a key work or stop working.
+const FOLLOWED: [&str; 3] = ["api_key.*", "agent.suspended", "agent.resumed"];
+
 /// A key as it was found.
 struct Found {
     key: ApiKeyContent,
     caller: Caller,
+    /// Its actor is a suspended agent.
+    is_suspended: bool,
     /// The read model had seen everything up to here.
     as_of: Position,
 }
@@ -35,7 +42,7 @@ pub struct Keyring {
     store: Arc<dyn EventStore>,
     readers: Readers,
     kept: Cache<String, Arc<Found>>,
-    /// The last event of any key: what was found before it must be looked up again.
+    /// The last event that concerns any key: what was found before it must be looked up again.
     changed: AtomicI64,
 }
 
@@ -80,7 +87,11 @@ impl Keyring {
             Some(found) if found.as_of >= self.changed.load(Ordering::Acquire) => found,
             Some(_) | None => self.look_up(sha256).await?,
         };
-        if works(&found.key, sha256, Utc::now()) {
+        if found.is_suspended {
+            Err(Problem::unauthorized(
+                "the agent that holds the API key is suspended; a person can resume it",
+            ))
+        } else if works(&found.key, sha256, Utc::now()) {
             Ok(found.caller.clone())
         } else {
             Err(Problem::unauthorized(
@@ -91,17 +102,21 @@ impl Keyring {
 
     async fn look_up(&self, sha256: &str) -> Result<Arc<Found>, Problem> {
         let changed = self.changed.load(Ordering::Acquire);
-        let mut as_of = self.readers.wait("api_key", changed).await?;
+        let mut as_of = self.readers.wait(ApiKey::CATEGORY, changed).await?;
         let mut row = api_key::by_hash(&self.database, sha256).await?;
         if row.is_none() {
             // Issued a moment ago, perhaps by a process whose append this node has not heard of yet.
             let head = self.store.read_head().await?;
-            as_of = self.readers.wait("api_key", head).await?;
+            as_of = self.readers.wait(ApiKey::CATEGORY, head).await?;
             row = api_key::by_hash(&self.database, sha256).await?;
         }
         let row = row.ok_or_else(|| Problem::unauthorized("there is no such API key"))?;
+        let actor = row.content.actor;
+        let agents_as_of = self.readers.wait(Agent::CATEGORY, changed).await?;
+        let is_suspended =
+            actor.kind == ActorKind::Agent && agent::is_suspended(&self.database, actor.id).await?;
         let caller = Caller {
-            actor: row.content.actor,
+            actor,
             product_id: row.facts.product_id,
             scopes: Arc::new(row.content.scopes.clone()),
             key_sha256: sha256.into(),
@@ -109,7 +124,8 @@ impl Keyring {
         let found = Arc::new(Found {
             key: row.content,
             caller,
-            as_of,
+            is_suspended,
+            as_of: as_of.min(agents_as_of),
         });
         self.kept.insert(sha256.to_owned(), Arc::clone(&found));
         Ok(found)
@@ -122,14 +138,17 @@ fn works(key: &ApiKeyContent, sha256: &str, now: DateTime<Utc>) -> bool {
     key.status == "active" && (current || overlapping)
 }
 
-/// Notices what other nodes do to keys.
+/// Notices what other nodes do.
 async fn follow(
     keyring: std::sync::Weak<Keyring>,
     store: Arc<dyn EventStore>,
     mut after: Position,
 ) {
     while keyring.strong_count() > 0 {
-        let filter = Filter::categories([ApiKey::CATEGORY]);
+        let filter = Filter {
+            types: FOLLOWED.map(str::to_owned).into(),
+            ..Filter::default()
+        };
         let mut events = std::pin::pin!(subscribe(Arc::clone(&store), after, filter));
         while let Some(Ok(event)) = events.next().await {
             let Some(keyring) = keyring.upgrade() else {

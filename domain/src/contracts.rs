@@ -86,6 +86,7 @@ pub fn contracts() -> Vec<Contract> {
         Contract::of::<identity::api_key::ApiKey>(),
         Contract::of::<knowledge::workspace::Workspace>(),
         Contract::of::<knowledge::note::Note>(),
+        Contract::of::<agents::agent::Agent>(),
         Contract::of::<agents::proposal::Proposal>(),
         Contract::of::<delivery::webhook::Webhook>(),
         Contract::of::<delivery::webhook_delivery::Delivery>(),

@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use crate::agents::agent::Agent;
 use crate::agents::proposal::Proposal;
 use crate::delivery::webhook::Webhook;
 use crate::delivery::webhook_delivery::Delivery;
@@ -16,12 +17,12 @@ use crate::identity::product::Product;
 use crate::knowledge::note::Note;
 use crate::knowledge::workspace::Workspace;
 use crate::testing::strategies::{
-    api_key, known_actor, note, product, proposal, webhook, webhook_delivery, workspace,
+    agent, api_key, known_actor, note, product, proposal, webhook, webhook_delivery, workspace,
 };
 use crate::{Aggregate, EventContract, contracts};
 
 /// An aggregate's category, and its check.
-const CHECKS: [(&str, fn()); 8] = [
+const CHECKS: [(&str, fn()); 9] = [
     (Product::CATEGORY, || folding_is_total::<Product>(product())),
     (KnownActor::CATEGORY, || {
         folding_is_total::<KnownActor>(known_actor());
@@ -31,6 +32,7 @@ const CHECKS: [(&str, fn()); 8] = [
         folding_is_total::<Workspace>(workspace());
     }),
     (Note::CATEGORY, || folding_is_total::<Note>(note())),
+    (Agent::CATEGORY, || folding_is_total::<Agent>(agent())),
     (Proposal::CATEGORY, || {
         folding_is_total::<Proposal>(proposal());
     }),

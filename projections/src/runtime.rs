@@ -98,6 +98,10 @@ impl Readers {
         let Some(reader) = self.readers.iter().find(|r| r.consumer.name() == name) else {
             return Ok(wanted);
         };
+        let known = *reader.position.borrow();
+        if known >= wanted {
+            return Ok(known);
+        }
         let mut position = reader.position.subscribe();
         let reached = async {
             loop {

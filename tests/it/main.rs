@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod agent;
 mod api_key;
 mod beneath;
 mod cli;

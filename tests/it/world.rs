@@ -192,6 +192,7 @@ impl World {
             app,
         };
         world.actions_hash = world.make("proposals").await["actions_hash"].clone();
+        world.make("agents").await;
         world
     }
 

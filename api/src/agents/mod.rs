@@ -1,4 +1,5 @@
 //! What agents propose.
 
 mod action;
+pub mod agent;
 pub mod proposal;

@@ -1,3 +1,4 @@
 //! Decisions on proposals, which reach into other streams.
 
+pub mod agent;
 pub mod proposal;

@@ -9,6 +9,7 @@ use domain::knowledge::note::Note;
 use domain::{Aggregate, Class, StreamId};
 use uuid::Uuid;
 
+use super::agent;
 use crate::{Book, CommandError, Handler};
 
 /// Submits a proposal over notes that exist.
@@ -53,7 +54,7 @@ impl Handler for Submit {
                 }
             }
         }
-        Ok(())
+        agent::count(book, self.id).await
     }
 }
 
@@ -97,6 +98,9 @@ impl Handler for Approve {
             submission.proposer,
             submission.draft.rationale.clone(),
         );
+        if agent::is_suspended(book, submission.proposer).await? {
+            return Err(CommandError::refused(ProposalRefusal::Held));
+        }
         let before = book.staged();
         let (applied, conflicts) = self
             .apply(

@@ -1,4 +1,5 @@
 //! Agents propose, people approve.
 
 pub mod action;
+pub mod agent;
 pub mod proposal;

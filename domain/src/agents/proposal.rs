@@ -124,6 +124,11 @@ pub enum ProposalRefusal {
     /// Programs propose, whatever their role; people decide.
     #[error("only a person decides a proposal; this key is that of an agent or a service")]
     NeedsPerson,
+    /// Nothing that a suspended agent has proposed takes effect.
+    #[error(
+        "the agent that proposed it is suspended; resume the agent first, or reject the proposal"
+    )]
+    Held,
     /// Only its proposer takes it back.
     #[error("only the proposer can withdraw a proposal; reject it instead")]
     NotProposer,
@@ -157,6 +162,7 @@ impl Refusal for ProposalRefusal {
             | Self::SelfApproval
             | Self::SelfRejection
             | Self::NeedsPerson
+            | Self::Held
             | Self::NoteUnavailable { .. }
             | Self::NoSuchVersion { .. } => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),

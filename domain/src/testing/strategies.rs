@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::agents::action::Action;
+use crate::agents::agent::{AgentEvent, Registration};
 use crate::agents::proposal::{Applied, Conflict, Draft, ProposalEvent};
 use crate::delivery::webhook::{DisableReason, WebhookEvent};
 use crate::delivery::webhook_delivery::DeliveryEvent;
@@ -107,6 +108,37 @@ pub fn note() -> impl Strategy<Value = NoteEvent> {
         Just(NoteEvent::Trashed {}),
         Just(NoteEvent::Restored {}),
         Just(NoteEvent::Purged {}),
+    ]
+}
+
+fn registration() -> impl Strategy<Value = Registration> {
+    (text(), maybe(text()), id(), id(), maybe(any::<u32>())).prop_map(
+        |(name, model, owner_id, api_key_id, daily_proposals)| Registration {
+            name,
+            model,
+            owner_id,
+            api_key_id,
+            daily_proposals,
+        },
+    )
+}
+
+pub fn agent() -> impl Strategy<Value = AgentEvent> {
+    prop_oneof![
+        registration().prop_map(|registration| AgentEvent::Registered { registration }),
+        (maybe(text()), maybe(text()), maybe(any::<u32>())).prop_map(
+            |(name, model, daily_proposals)| AgentEvent::Revised {
+                name,
+                model,
+                daily_proposals,
+            }
+        ),
+        text().prop_map(|reason| AgentEvent::Suspended { reason }),
+        Just(AgentEvent::Resumed {}),
+        (id(), time()).prop_map(|(proposal_id, time)| AgentEvent::Proposed {
+            proposal_id,
+            day: time.date_naive(),
+        }),
     ]
 }
 

@@ -1,3 +1,4 @@
 //! What agents propose.
 
+pub mod agent;
 pub mod proposal;

@@ -1,0 +1,199 @@
+//! Agents: registered with a key that can only propose, held to a budget, suspended and resumed.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use commands::On;
+use commands::agents::agent::Register;
+use domain::agents::agent::{Agent, AgentCommand, Changes, Registration};
+use projections::agents::agent::{AgentContent, Agents};
+use projections::{List, Row, Where};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer;
+use crate::command::{Command, Nothing};
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read, one_of};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(register, list))
+        .routes(routes!(get, revise))
+        .routes(routes!(suspend))
+        .routes(routes!(resume))
+}
+
+/// An agent to be registered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewAgent {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// The model that it runs on.
+    #[schema(min_length = 1, max_length = 200)]
+    model: Option<String>,
+    /// Actor id of the person who answers for it; whoever registers it, if not given.
+    owner_id: Option<Uuid>,
+    /// Proposals that it may submit on one day (UTC); as many as it likes, if not given.
+    #[schema(minimum = 1, maximum = 100_000)]
+    daily_proposals: Option<u32>,
+}
+
+/// What is to change about an agent.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AgentChanges {
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    #[schema(min_length = 1, max_length = 200)]
+    model: Option<String>,
+    /// 0: as many as it likes.
+    #[schema(minimum = 0, maximum = 100_000)]
+    daily_proposals: Option<u32>,
+}
+
+/// Why an agent is to do nothing more.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Suspension {
+    #[schema(min_length = 1, max_length = 1_000)]
+    reason: String,
+}
+
+/// Which agents.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// `active` or `suspended`.
+    status: Option<String>,
+}
+
+/// An agent with its key, which is shown in this answer only.
+#[derive(Serialize, ToSchema)]
+struct RegisteredAgent {
+    #[serde(flatten)]
+    agent: Row<AgentContent>,
+    key: String,
+}
+
+const fn on(id: Uuid, command: AgentCommand) -> On<Agent> {
+    On { id, command }
+}
+
+/// Registers an agent, and issues its key: it can read and propose, and nothing else. Admit it to a workspace as an `agent`.
+#[utoipa::path(post, path = "/agents", tag = "agents", request_body = NewAgent,
+    responses((status = 201, body = RegisteredAgent)), security(("api_key" = ["agents:write"])))]
+async fn register(State(app): State<App>, command: Command<NewAgent>) -> Result<Response, Problem> {
+    let new = command.body;
+    let register = Register {
+        id: Uuid::now_v7(),
+        registration: Registration {
+            name: new.name,
+            model: new.model,
+            owner_id: new.owner_id.unwrap_or(command.caller.actor.id),
+            api_key_id: Uuid::now_v7(),
+            daily_proposals: new.daily_proposals,
+        },
+        secrets: app.secrets.clone(),
+    };
+    app.run_as::<Agents, _>(&command.request, &register, StatusCode::CREATED, |agent| {
+        let key = app.secrets.api_key(agent.content.api_key_id, 0);
+        RegisteredAgent { agent, key }
+    })
+    .await
+}
+
+/// Changes an agent.
+#[utoipa::path(patch, path = "/agents/{id}", tag = "agents", params(("id" = Uuid, Path)), request_body = AgentChanges,
+    responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:write"])))]
+async fn revise(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<AgentChanges>,
+) -> Result<Response, Problem> {
+    let AgentChanges {
+        name,
+        model,
+        daily_proposals,
+    } = command.body;
+    let changes = Changes {
+        name,
+        model,
+        daily_proposals,
+    };
+    app.run::<Agents>(
+        &command.request,
+        &on(id, AgentCommand::Revise(changes)),
+        StatusCode::OK,
+    )
+    .await
+}
+
+/// Suspends an agent: its keys stop working at once, and none of its proposals can be approved until it is resumed.
+#[utoipa::path(post, path = "/agents/{id}/suspend", tag = "agents", params(("id" = Uuid, Path)),
+    request_body = Suspension, responses((status = 200, body = Row<AgentContent>)),
+    security(("api_key" = ["agents:write"])))]
+async fn suspend(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Suspension>,
+) -> Result<Response, Problem> {
+    let reason = command.body.reason;
+    let suspend = on(id, AgentCommand::Suspend { reason });
+    let response = app
+        .run::<Agents>(&command.request, &suspend, StatusCode::OK)
+        .await?;
+    app.keyring.changed_at(app.head());
+    Ok(response)
+}
+
+/// Resumes a suspended agent: its keys work again, and its proposals wait for their approval as before.
+#[utoipa::path(post, path = "/agents/{id}/resume", tag = "agents", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:write"])))]
+async fn resume(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let response = app
+        .run::<Agents>(
+            &command.request,
+            &on(id, AgentCommand::Resume),
+            StatusCode::OK,
+        )
+        .await?;
+    app.keyring.changed_at(app.head());
+    Ok(response)
+}
+
+/// One agent.
+#[utoipa::path(get, path = "/agents/{id}", tag = "agents", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    app.get::<Agents>(&read, id).await
+}
+
+/// The agents of the caller's product, newest first.
+#[utoipa::path(get, path = "/agents", tag = "agents", params(Which, Page),
+    responses((status = 200, body = List<Row<AgentContent>>)), security(("api_key" = ["agents:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(which): Params<Which>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    one_of("status", which.status.as_deref(), &["active", "suspended"])?;
+    let wanted = Where::default().and("t.status = ?", &which.status);
+    Ok(answer::found(
+        app.list::<Agents>(&read, wanted, page).await?,
+    ))
+}

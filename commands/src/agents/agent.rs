@@ -1,0 +1,89 @@
+//! Registering an agent gives it a key of its own, in the same append.
+
+use async_trait::async_trait;
+use domain::agents::agent::{Agent, AgentCommand, AgentRefusal, Registration, SCOPES};
+use domain::identity::actor::KnownActor;
+use domain::identity::api_key::Issuer;
+use domain::{Actor, ActorKind, Aggregate, StreamId};
+use uuid::Uuid;
+
+use crate::identity::api_key::Issue;
+use crate::{Book, CommandError, Handler, Secrets};
+
+/// Registers an agent. Its key may do what [`SCOPES`] say, whatever the key of whoever registers it may do.
+pub struct Register {
+    pub id: Uuid,
+    pub registration: Registration,
+    pub secrets: Secrets,
+}
+
+#[async_trait]
+impl Handler for Register {
+    fn name(&self) -> String {
+        "agent.register".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Agent::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Agent>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let register = AgentCommand::Register(self.registration.clone());
+        book.decide::<Agent>(self.id, register).await?;
+        let product_id = book.request().product_id;
+        let owner = book.load::<KnownActor>(self.registration.owner_id).await?;
+        let is_person = owner.state == KnownActor::Known(ActorKind::Person);
+        if !is_person || owner.product_id != Some(product_id) {
+            return Err(CommandError::refused(AgentRefusal::OwnerUnknown));
+        }
+        self.key().handle(book).await
+    }
+}
+
+impl Register {
+    fn key(&self) -> Issue {
+        let scopes = SCOPES.map(str::to_owned);
+        Issue {
+            id: self.registration.api_key_id,
+            name: self.registration.name.clone(),
+            actor: Actor {
+                kind: ActorKind::Agent,
+                id: self.id,
+            },
+            named: false,
+            issuer: Issuer {
+                is_operator: false,
+                scopes: scopes.clone().into(),
+            },
+            scopes: scopes.into(),
+            secrets: self.secrets.clone(),
+        }
+    }
+}
+
+/// Counts a proposal of a registered agent against its budget; one that was never registered has none.
+pub(super) async fn count(book: &mut Book<'_>, proposal_id: Uuid) -> Result<(), CommandError> {
+    let actor = book.request().actor;
+    if actor.kind == ActorKind::Agent && is_registered(book, actor.id).await? {
+        book.decide::<Agent>(actor.id, AgentCommand::Propose { proposal_id })
+            .await?;
+    }
+    Ok(())
+}
+
+async fn is_registered(book: &mut Book<'_>, id: Uuid) -> Result<bool, CommandError> {
+    Ok(book.load::<Agent>(id).await?.state != Agent::Absent)
+}
+
+/// Whether what an actor has proposed is held.
+pub(super) async fn is_suspended(book: &mut Book<'_>, actor: Actor) -> Result<bool, CommandError> {
+    if actor.kind != ActorKind::Agent {
+        return Ok(false);
+    }
+    let agent = book.load::<Agent>(actor.id).await?;
+    Ok(matches!(agent.state, Agent::Suspended(_)))
+}

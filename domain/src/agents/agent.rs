@@ -1,0 +1,300 @@
+//! An agent: who answers for it, how much it may propose, and whether it may do anything at all. Its id is that of the actor.
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{ActorKind, Aggregate, Class, Moment, Refusal, Violations, events};
+
+/// What the key of a registered agent may do: read, and propose.
+pub const SCOPES: [&str; 4] = [
+    "notes:read",
+    "proposals:read",
+    "proposals:write",
+    "workspaces:read",
+];
+/// The largest budget of a day.
+const MAX_DAILY_PROPOSALS: u32 = 100_000;
+
+/// What is said of an agent when it is registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    pub name: String,
+    /// The model that it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Actor id of the person who answers for it.
+    pub owner_id: Uuid,
+    pub api_key_id: Uuid,
+    /// Proposals that it may submit on one day (UTC); none: as many as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_proposals: Option<u32>,
+}
+
+events! {
+    /// Everything that happens to an agent.
+    pub enum AgentEvent {
+        Registered("agent.registered", 1) {
+            #[serde(flatten)]
+            registration: Registration,
+        },
+        Revised("agent.revised", 1) {
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            name: Option<String>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            model: Option<String>,
+            /// 0: as many as it likes.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            daily_proposals: Option<u32>,
+        },
+        /// Its keys stopped working, and what it has proposed is held.
+        Suspended("agent.suspended", 1) { reason: String },
+        Resumed("agent.resumed", 1) {},
+        /// It submitted a proposal; counted against the budget of the day.
+        Proposed("agent.proposed", 1) { proposal_id: Uuid, day: NaiveDate },
+    }
+}
+
+/// What is to change about an agent.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub model: Option<String>,
+    /// 0: as many as it likes.
+    pub daily_proposals: Option<u32>,
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "agent.", serialize_all = "snake_case")]
+pub enum AgentCommand {
+    Register(Registration),
+    Revise(Changes),
+    Suspend {
+        reason: String,
+    },
+    Resume,
+    /// Counts a proposal that it submits.
+    Propose {
+        proposal_id: Uuid,
+    },
+}
+
+/// Why a command on an agent, or one that it issues, is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "agent_", serialize_all = "snake_case")]
+pub enum AgentRefusal {
+    /// It was never registered.
+    #[error("there is no such agent")]
+    NotFound,
+    /// The id is taken.
+    #[error("an agent with this id exists already")]
+    Exists,
+    /// Agents are kept by others.
+    #[error("an agent cannot manage agents; use the key of a person or a service")]
+    ByAgent,
+    /// The owner is no person of the product.
+    #[error("owner_id must be the actor id of a person in the product")]
+    OwnerUnknown,
+    /// Nothing is taken from it now.
+    #[error("the agent is suspended; resume it first")]
+    Suspended,
+    /// It has submitted all that it may today.
+    #[error("the agent has used its budget of {0} proposals for today (UTC)")]
+    BudgetSpent(u32),
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for AgentRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists => Class::Conflict,
+            Self::ByAgent => Class::Forbidden,
+            Self::OwnerUnknown | Self::Suspended | Self::BudgetSpent(_) => Class::Rule,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Agent {
+    #[default]
+    Absent,
+    Active(Profile),
+    Suspended(Profile),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    pub registration: Registration,
+    /// The last day on which it proposed anything, and how much.
+    pub spent: Option<(NaiveDate, u32)>,
+}
+
+impl Profile {
+    /// Proposals on a day.
+    fn spent_on(&self, day: NaiveDate) -> u32 {
+        self.spent
+            .filter(|(known, _)| *known == day)
+            .map_or(0, |(_, proposals)| proposals)
+    }
+
+    fn revised(mut self, event: &AgentEvent) -> Self {
+        if let AgentEvent::Revised {
+            name,
+            model,
+            daily_proposals,
+        } = event
+        {
+            let registration = &mut self.registration;
+            if let Some(name) = name {
+                registration.name.clone_from(name);
+            }
+            if model.is_some() {
+                registration.model.clone_from(model);
+            }
+            if let Some(budget) = daily_proposals {
+                registration.daily_proposals = Some(*budget).filter(|budget| *budget > 0);
+            }
+        }
+        self
+    }
+
+    fn proposed(mut self, day: NaiveDate) -> Self {
+        self.spent = Some((day, self.spent_on(day).saturating_add(1)));
+        self
+    }
+
+    fn revise(&self, changes: Changes) -> Result<Vec<AgentEvent>, Violations> {
+        let mut violations = Violations::default();
+        check_texts(
+            changes.name.as_ref(),
+            changes.model.as_ref(),
+            &mut violations,
+        );
+        check_budget(changes.daily_proposals, 0, &mut violations);
+        violations.into_result()?;
+        let known = &self.registration;
+        let name = changes.name.filter(|name| *name != known.name);
+        let model = changes
+            .model
+            .filter(|model| Some(model) != known.model.as_ref());
+        let daily_proposals = changes
+            .daily_proposals
+            .filter(|budget| *budget != known.daily_proposals.unwrap_or_default());
+        let same = name.is_none() && model.is_none() && daily_proposals.is_none();
+        let revised = AgentEvent::Revised {
+            name,
+            model,
+            daily_proposals,
+        };
+        Ok(if same { vec![] } else { vec![revised] })
+    }
+
+    fn propose(&self, proposal_id: Uuid, day: NaiveDate) -> Result<Vec<AgentEvent>, AgentRefusal> {
+        match self.registration.daily_proposals {
+            Some(budget) if self.spent_on(day) >= budget => Err(AgentRefusal::BudgetSpent(budget)),
+            Some(_) | None => Ok(vec![AgentEvent::Proposed { proposal_id, day }]),
+        }
+    }
+}
+
+impl Aggregate for Agent {
+    const CATEGORY: &'static str = "agent";
+    const CONTEXT: &'static str = "agents";
+    type Command = AgentCommand;
+    type Event = AgentEvent;
+    type Refusal = AgentRefusal;
+
+    fn evolve(self, event: &AgentEvent) -> Self {
+        match (self, event) {
+            (_, AgentEvent::Registered { registration }) => Self::Active(Profile {
+                registration: registration.clone(),
+                spent: None,
+            }),
+            (Self::Absent, _) => Self::Absent,
+            (Self::Active(profile), AgentEvent::Revised { .. }) => {
+                Self::Active(profile.revised(event))
+            }
+            (Self::Suspended(profile), AgentEvent::Revised { .. }) => {
+                Self::Suspended(profile.revised(event))
+            }
+            (Self::Active(profile), AgentEvent::Proposed { day, .. }) => {
+                Self::Active(profile.proposed(*day))
+            }
+            (Self::Suspended(profile), AgentEvent::Proposed { day, .. }) => {
+                Self::Suspended(profile.proposed(*day))
+            }
+            (Self::Active(profile) | Self::Suspended(profile), AgentEvent::Suspended { .. }) => {
+                Self::Suspended(profile)
+            }
+            (Self::Active(profile) | Self::Suspended(profile), AgentEvent::Resumed {}) => {
+                Self::Active(profile)
+            }
+        }
+    }
+
+    fn decide(&self, command: AgentCommand, at: &Moment) -> Result<Vec<AgentEvent>, AgentRefusal> {
+        let is_its_own = matches!(command, AgentCommand::Propose { .. });
+        if at.actor.kind == ActorKind::Agent && !is_its_own {
+            return Err(AgentRefusal::ByAgent);
+        }
+        match (self, command) {
+            (Self::Absent, AgentCommand::Register(registration)) => {
+                Ok(vec![register(registration)?])
+            }
+            (Self::Absent, _) => Err(AgentRefusal::NotFound),
+            (_, AgentCommand::Register(_)) => Err(AgentRefusal::Exists),
+            (Self::Active(profile) | Self::Suspended(profile), AgentCommand::Revise(changes)) => {
+                Ok(profile.revise(changes)?)
+            }
+            (Self::Active(_), AgentCommand::Suspend { reason }) => {
+                let mut violations = Violations::default();
+                violations.require_length(&reason, 1, 1_000, "/reason");
+                violations.into_result()?;
+                Ok(vec![AgentEvent::Suspended { reason }])
+            }
+            (Self::Suspended(_), AgentCommand::Suspend { .. })
+            | (Self::Active(_), AgentCommand::Resume) => Ok(vec![]),
+            (Self::Suspended(_), AgentCommand::Resume) => Ok(vec![AgentEvent::Resumed {}]),
+            (Self::Suspended(_), AgentCommand::Propose { .. }) => Err(AgentRefusal::Suspended),
+            (Self::Active(profile), AgentCommand::Propose { proposal_id }) => {
+                profile.propose(proposal_id, at.now.date_naive())
+            }
+        }
+    }
+}
+
+fn register(registration: Registration) -> Result<AgentEvent, Violations> {
+    let mut violations = Violations::default();
+    check_texts(
+        Some(&registration.name),
+        registration.model.as_ref(),
+        &mut violations,
+    );
+    check_budget(registration.daily_proposals, 1, &mut violations);
+    violations.into_result()?;
+    Ok(AgentEvent::Registered { registration })
+}
+
+fn check_texts(name: Option<&String>, model: Option<&String>, violations: &mut Violations) {
+    for (text, pointer) in [(name, "/name"), (model, "/model")] {
+        if let Some(text) = text {
+            violations.require_length(text, 1, 200, pointer);
+        }
+    }
+}
+
+fn check_budget(budget: Option<u32>, least: u32, violations: &mut Violations) {
+    violations.require(
+        budget.is_none_or(|budget| (least..=MAX_DAILY_PROPOSALS).contains(&budget)),
+        "/daily_proposals",
+        format!("must be {least} to {MAX_DAILY_PROPOSALS}"),
+    );
+}
+
+#[cfg(test)]
+#[path = "agent_tests.rs"]
+mod tests;
