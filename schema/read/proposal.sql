@@ -17,6 +17,8 @@ create table proposals (
     model          text,
     run_id         text,
     expires_at     timestamptz,
+    supersedes     uuid,
+    superseded_by  uuid,
     proposer       jsonb            not null,
     decided_by     jsonb,
     decided_at     timestamptz,

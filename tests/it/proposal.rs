@@ -422,6 +422,64 @@ async fn whoever_proposed_it_withdraws_it_rather_than_rejecting_it() {
 }
 
 #[tokio::test]
+async fn a_newer_proposal_takes_the_place_of_an_earlier_one_in_the_same_append() {
+    let cast = Cast::assemble().await;
+    let note = cast.note("Tea").await;
+    let earlier = cast.retitle(&note, "Green tea").await;
+    let mut draft = cast.draft(json!([retitle(&note, "Sencha")]));
+    draft["supersedes"] = earlier["id"].clone();
+    let newer = cast.agent.post("/v1/proposals", draft.clone()).await;
+    let newer = newer.expect(201);
+    assert_eq!(newer["supersedes"], earlier["id"]);
+
+    let superseded = cast.agent.get(&at(&earlier)).await.expect(200);
+    assert_eq!(superseded["status"], "superseded");
+    assert_eq!(superseded["superseded_by"], newer["id"]);
+    let late = approve(&cast.editor, &earlier).await;
+    late.expect_problem(409, "proposal_not_pending");
+    let found = "/v1/proposals?status=superseded";
+    assert_eq!(cast.editor.ids(found).await, [id(&earlier)]);
+
+    // Once is enough, and a refusal leaves nothing behind.
+    let again = cast.agent.post("/v1/proposals", draft).await;
+    again.expect_problem(409, "proposal_not_pending");
+    assert_eq!(
+        cast.agent.ids("/v1/proposals?status=pending").await,
+        [id(&newer)]
+    );
+    let applied = approve(&cast.editor, &newer).await.expect(200);
+    assert_eq!(applied["status"], "applied");
+    assert_eq!(cast.now(&note).await["title"], "Sencha");
+}
+
+#[tokio::test]
+async fn nobody_supersedes_what_another_has_proposed_or_what_is_elsewhere() {
+    let cast = Cast::assemble().await;
+    let note = cast.note("Tea").await;
+    let actions = json!([retitle(&note, "Green tea")]);
+    let theirs = cast.propose_as(&cast.app.alice, actions.clone()).await;
+    let elsewhere = cast.app.alice.workspace().await;
+    cast.app.alice.admit(elsewhere, &cast.agent, "agent").await;
+    let create = json!([{"type": "note.create", "title": "Coffee", "body": "", "tags": []}]);
+    let mut draft = cast.draft(create);
+    draft["workspace_id"] = json!(elsewhere);
+    let own = cast.agent.post("/v1/proposals", draft).await.expect(201);
+    let supersede = async |earlier: Value| {
+        let mut draft = cast.draft(actions.clone());
+        draft["supersedes"] = earlier;
+        cast.agent.post("/v1/proposals", draft).await
+    };
+    let refused = supersede(theirs["id"].clone()).await;
+    refused.expect_problem(403, "proposal_not_proposer");
+    for nothing in [own["id"].clone(), json!(Uuid::now_v7())] {
+        let refused = supersede(nothing).await;
+        refused.expect_problem(404, "proposal_not_found");
+    }
+    let pending = cast.app.alice.ids("/v1/proposals?status=pending").await;
+    assert_eq!(pending, [id(&own), id(&theirs)]);
+}
+
+#[tokio::test]
 async fn an_approver_may_edit_the_actions_first() {
     let cast = Cast::assemble().await;
     let note = cast.note("Tea").await;

@@ -23,13 +23,14 @@ use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read, one_of};
 
-const STATUSES: [&str; 6] = [
+const STATUSES: [&str; 7] = [
     "pending",
     "applied",
     "failed",
     "rejected",
     "withdrawn",
     "expired",
+    "superseded",
 ];
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -60,6 +61,8 @@ struct NewProposal {
     run_id: Option<String>,
     /// Undecided until then, it expires.
     expires_at: Option<DateTime<Utc>>,
+    /// A pending proposal of one's own that it takes the place of: nobody can approve that one any more.
+    supersedes: Option<Uuid>,
 }
 
 /// A person's agreement.
@@ -88,7 +91,7 @@ struct Rejection {
 #[into_params(parameter_in = Query)]
 struct Which {
     workspace_id: Option<Uuid>,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn` or `expired`; `approved` finds the applied ones: an
+    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired` or `superseded`; `approved` finds the applied ones: an
     /// approval takes effect at once, or fails.
     status: Option<String>,
 }
@@ -119,6 +122,7 @@ async fn submit(
             model: new.model,
             run_id: new.run_id,
             expires_at: new.expires_at,
+            supersedes: new.supersedes,
         },
     };
     app.run::<Proposals>(&command.request, &submit, StatusCode::CREATED)

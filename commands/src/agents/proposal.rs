@@ -54,7 +54,25 @@ impl Handler for Submit {
                 }
             }
         }
+        self.supersede(book).await?;
         agent::count(book, self.id).await
+    }
+}
+
+impl Submit {
+    /// The earlier proposal of its proposer, in whose place this one comes.
+    async fn supersede(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let Some(earlier) = self.draft.supersedes else {
+            return Ok(());
+        };
+        let proposal = book.load::<Proposal>(earlier).await?;
+        let workspace = proposal.state.submission().map(|s| s.draft.workspace_id);
+        if workspace != Some(self.draft.workspace_id) {
+            return Err(CommandError::refused(ProposalRefusal::NotFound));
+        }
+        let supersede = ProposalCommand::Supersede { by: self.id };
+        book.decide::<Proposal>(earlier, supersede).await?;
+        Ok(())
     }
 }
 

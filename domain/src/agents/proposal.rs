@@ -41,6 +41,9 @@ pub struct Draft {
     pub run_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
+    /// A pending proposal of the same proposer that it takes the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<Uuid>,
 }
 
 events! {
@@ -67,6 +70,8 @@ events! {
         Rejected("proposal.rejected", 1) { reason: String },
         Withdrawn("proposal.withdrawn", 1) {},
         Expired("proposal.expired", 1) {},
+        /// Its proposer has submitted a newer one in its place, in the same append.
+        Superseded("proposal.superseded", 1) { by: Uuid },
     }
 }
 
@@ -92,6 +97,10 @@ pub enum ProposalCommand {
     },
     Withdraw,
     Expire,
+    /// A newer proposal takes its place.
+    Supersede {
+        by: Uuid,
+    },
 }
 
 /// Why a command on a proposal is refused.
@@ -130,7 +139,7 @@ pub enum ProposalRefusal {
     )]
     Held,
     /// Only its proposer takes it back.
-    #[error("only the proposer can withdraw a proposal; reject it instead")]
+    #[error("only the proposer can withdraw or supersede a proposal; reject it instead")]
     NotProposer,
     /// A note it would change is not there.
     #[error("action {action}: there is no such note in the workspace, or it is not active")]
@@ -189,6 +198,7 @@ pub enum Stage {
     Rejected,
     Withdrawn,
     Expired,
+    Superseded,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -236,10 +246,12 @@ impl Submission {
                 ProposalEvent::Rejected { reason }
             }
             (Stage::Pending, ProposalCommand::Withdraw) => {
-                if self.proposer.id != at.actor.id {
-                    return Err(ProposalRefusal::NotProposer);
-                }
+                self.require_proposer(at)?;
                 ProposalEvent::Withdrawn {}
+            }
+            (Stage::Pending, ProposalCommand::Supersede { by }) => {
+                self.require_proposer(at)?;
+                ProposalEvent::Superseded { by }
             }
             (Stage::Pending, ProposalCommand::Expire)
                 if self.draft.expires_at.is_some_and(|end| end <= at.now) =>
@@ -251,6 +263,14 @@ impl Submission {
             (stage, _) => return Err(ProposalRefusal::NotPending(stage.into())),
         };
         Ok(vec![event])
+    }
+
+    fn require_proposer(&self, at: &Moment) -> Result<(), ProposalRefusal> {
+        if self.proposer.id == at.actor.id {
+            Ok(())
+        } else {
+            Err(ProposalRefusal::NotProposer)
+        }
     }
 
     /// Four eyes, two of them human.
@@ -349,6 +369,7 @@ impl Aggregate for Proposal {
             ProposalEvent::Rejected { .. } => self.becomes(Stage::Rejected),
             ProposalEvent::Withdrawn {} => self.becomes(Stage::Withdrawn),
             ProposalEvent::Expired {} => self.becomes(Stage::Expired),
+            ProposalEvent::Superseded { .. } => self.becomes(Stage::Superseded),
         }
     }
 
@@ -373,7 +394,7 @@ impl Aggregate for Proposal {
                 };
             }
             ProposalCommand::Expire if at.actor == Actor::SYSTEM => return Standing::Product,
-            ProposalCommand::Withdraw => Permission::Propose,
+            ProposalCommand::Withdraw | ProposalCommand::Supersede { .. } => Permission::Propose,
             ProposalCommand::Approve { .. }
             | ProposalCommand::Complete { .. }
             | ProposalCommand::Fail { .. }

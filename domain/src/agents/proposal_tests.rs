@@ -26,6 +26,7 @@ fn draft() -> Draft {
         model: None,
         run_id: None,
         expires_at: Some(noon() + TimeDelta::hours(1)),
+        supersedes: None,
     }
 }
 
@@ -265,6 +266,17 @@ fn only_its_proposer_withdraws_it() {
 }
 
 #[test]
+fn only_its_proposer_supersedes_it() {
+    let by = Uuid::from_u128(9);
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(AGENT, ProposalCommand::Supersede { by })
+        .then([ProposalEvent::Superseded { by }]);
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(PERSON, ProposalCommand::Supersede { by })
+        .then_refused(ProposalRefusal::NotProposer);
+}
+
+#[test]
 fn it_is_decided_once() {
     for (decided, status) in [
         (ProposalEvent::Applied { notes: vec![] }, "applied"),
@@ -277,6 +289,12 @@ fn it_is_decided_once() {
         ),
         (ProposalEvent::Withdrawn {}, "withdrawn"),
         (ProposalEvent::Expired {}, "expired"),
+        (
+            ProposalEvent::Superseded {
+                by: Uuid::from_u128(9),
+            },
+            "superseded",
+        ),
     ] {
         for command in [approve(), reject(), ProposalCommand::Withdraw] {
             given::<Proposal>([submitted_by(AGENT), decided.clone()])

@@ -171,7 +171,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     let actions = vec(action(), 0..4);
     (
         (id(), actions, text(), confidence),
-        (maybe(text()), maybe(text()), maybe(time())),
+        (maybe(text()), maybe(text()), maybe(time()), maybe(id())),
     )
         .prop_map(|(what, why)| Draft {
             workspace_id: what.0,
@@ -181,6 +181,7 @@ fn draft() -> impl Strategy<Value = Draft> {
             model: why.0,
             run_id: why.1,
             expires_at: why.2,
+            supersedes: why.3,
         })
 }
 
@@ -224,6 +225,7 @@ pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
         vec(conflict(), 0..4).prop_map(|conflicts| ProposalEvent::Failed { conflicts }),
         text().prop_map(|reason| ProposalEvent::Rejected { reason }),
         Just(ProposalEvent::Withdrawn {}),
+        id().prop_map(|by| ProposalEvent::Superseded { by }),
         Just(ProposalEvent::Expired {}),
     ]
 }

@@ -15,7 +15,7 @@ use crate::{ReadModel, visible};
 #[schema(as = Proposal)]
 pub struct ProposalContent {
     pub workspace_id: Uuid,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn` or `expired`.
+    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired` or `superseded`.
     pub status: String,
     pub actions: Vec<Action>,
     /// SHA-256, in hex, of `actions` as compact JSON with sorted keys; an approval repeats it.
@@ -27,6 +27,10 @@ pub struct ProposalContent {
     pub model: Option<String>,
     pub run_id: Option<String>,
     pub expires_at: Option<DateTime<Utc>>,
+    /// The earlier proposal that this one took the place of.
+    pub supersedes: Option<Uuid>,
+    /// The newer one that took its place.
+    pub superseded_by: Option<Uuid>,
     pub proposer: Actor,
     pub decided_by: Option<Actor>,
     pub decided_at: Option<DateTime<Utc>>,
@@ -45,7 +49,7 @@ impl ReadModel for Proposals {
     const NAME: &'static str = Proposal::CATEGORY;
     const CONTEXT: &'static str = Proposal::CONTEXT;
     const TABLE: &'static str = "proposals";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/proposal.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
     type Event = ProposalEvent;
@@ -75,6 +79,8 @@ impl ReadModel for Proposals {
                 model: draft.model,
                 run_id: draft.run_id,
                 expires_at: draft.expires_at,
+                supersedes: draft.supersedes,
+                superseded_by: None,
                 proposer,
                 decided_by: None,
                 decided_at: None,
@@ -112,6 +118,10 @@ impl ReadModel for Proposals {
                 proposal.decided("withdrawn", envelope)
             }
             (Some(proposal), ProposalEvent::Expired {}) => proposal.decided("expired", envelope),
+            (Some(proposal), ProposalEvent::Superseded { by }) => ProposalContent {
+                superseded_by: Some(by),
+                ..proposal.decided("superseded", envelope)
+            },
         })
     }
 }
