@@ -273,16 +273,25 @@ impl<'a> Book<'a> {
         });
     }
 
-    /// What is staged from here on was caused by an event of this command, in another actor's interest.
-    pub fn caused_by(
-        &mut self,
-        event_id: Option<Uuid>,
-        on_behalf_of: domain::Actor,
-        reason: String,
-    ) {
+    /// What is staged from here on was caused by an event of this command.
+    pub fn caused_by(&mut self, event_id: Option<Uuid>) {
         self.causation_id = event_id.or(self.request.causation_id);
-        self.on_behalf_of = Some(on_behalf_of);
+    }
+
+    /// What is staged from here on is in another actor's interest, and for their reason.
+    pub fn on_behalf_of(&mut self, actor: domain::Actor, reason: String) {
+        self.on_behalf_of = Some(actor);
         self.reason = Some(reason);
+    }
+
+    /// A state as it was right after a version.
+    pub async fn at_version<A: Aggregate>(
+        &mut self,
+        id: Uuid,
+        version: i64,
+    ) -> Result<A, CommandError> {
+        let loaded = self.loader.at_version::<A>(id, version).await?;
+        Ok(loaded.seen_by(self.request.product_id).state)
     }
 
     /// Forgets what was staged since the book held `kept` events; the streams that lose events go back to their base.

@@ -210,7 +210,7 @@ impl Loader {
     pub async fn latest<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let known = self.kept::<A>(id).unwrap_or_else(|| Loaded::empty(id));
         let head = *self.store.head().borrow();
-        let mut loaded = self.advance(known).await?;
+        let mut loaded = self.advance(known, i64::MAX).await?;
         loaded.as_of = loaded.as_of.max(head);
         if loaded.version > 0 {
             self.keep(loaded.clone());
@@ -249,9 +249,19 @@ impl Loader {
         }
     }
 
+    /// The state as it was right after a version, or is, if it has not come so far.
+    pub async fn at_version<A: Aggregate>(
+        &self,
+        id: Uuid,
+        version: i64,
+    ) -> Result<Loaded<A>, CommandError> {
+        self.advance(Loaded::empty(id), version).await
+    }
+
     async fn advance<A: Aggregate>(
         &self,
         mut loaded: Loaded<A>,
+        until: i64,
     ) -> Result<Loaded<A>, CommandError> {
         let stream = StreamId::of::<A>(loaded.id);
         loop {
@@ -259,10 +269,10 @@ impl Loader {
                 .store
                 .read_stream(&stream, loaded.version, Direction::Forwards, PAGE)
                 .await?;
-            for event in &page {
+            for event in page.iter().take_while(|event| event.version <= until) {
                 loaded = loaded.apply(event)?;
             }
-            if page.len() < PAGE {
+            if page.len() < PAGE || loaded.version >= until {
                 return Ok(loaded);
             }
         }

@@ -23,6 +23,8 @@ create table proposals (
     decided_by     jsonb,
     decided_at     timestamptz,
     comment        text,
+    reverted_by    jsonb,
+    reverted_at    timestamptz,
     reason         text,
     notes          jsonb            not null,
     conflicts      jsonb            not null

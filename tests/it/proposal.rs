@@ -228,10 +228,10 @@ async fn an_approved_proposal_is_applied_in_one_append() {
     assert_eq!(
         applied["notes"],
         json!([
-            {"note_id": created, "version": 1},
-            {"note_id": id(&tea), "version": 2},
-            {"note_id": id(&tea), "version": 3},
-            {"note_id": id(&list), "version": 2},
+            {"note_id": created, "version": 1, "base_version": 0},
+            {"note_id": id(&tea), "version": 2, "base_version": 1},
+            {"note_id": id(&tea), "version": 3, "base_version": 1},
+            {"note_id": id(&list), "version": 2, "base_version": 1},
         ])
     );
     let coffee = cast.now(&json!({"id": created})).await;
@@ -477,6 +477,82 @@ async fn nobody_supersedes_what_another_has_proposed_or_what_is_elsewhere() {
     }
     let pending = cast.app.alice.ids("/v1/proposals?status=pending").await;
     assert_eq!(pending, [id(&own), id(&theirs)]);
+}
+
+async fn revert(by: &Client, proposal: &Value) -> Answer {
+    let path = format!("{}/revert", at(proposal));
+    by.post(&path, json!({"reason": "it was right before"}))
+        .await
+}
+
+#[tokio::test]
+async fn an_applied_proposal_is_undone_note_by_note_in_one_append() {
+    let cast = Cast::assemble().await;
+    let (note, other) = (cast.note("Tea").await, cast.note("Old").await);
+    let proposal = cast
+        .propose(json!([
+            retitle(&note, "Green tea"),
+            {"type": "note.tag", "note_id": id(&note), "add": ["green"], "remove": []},
+            {"type": "note.archive", "note_id": id(&other)},
+            {"type": "note.create", "title": "Coffee", "body": "", "tags": []},
+        ]))
+        .await;
+    revert(&cast.editor, &proposal)
+        .await
+        .expect_problem(409, "proposal_not_applied");
+    let applied = approve(&cast.editor, &proposal).await.expect(200);
+    let new = &applied["notes"][3];
+    assert_eq!(new["base_version"], 0);
+    revert(&cast.agent, &proposal)
+        .await
+        .expect_problem(403, "workspace_role_insufficient");
+
+    let before = cast.app.alice.head().await;
+    let reverted = revert(&cast.editor, &proposal).await.expect(200);
+    assert_eq!(reverted["status"], "reverted");
+    assert_eq!(reverted["reason"], "it was right before");
+    assert_eq!(reverted["reverted_by"]["id"], json!(cast.editor.actor_id));
+    assert_eq!(reverted["decided_by"], applied["decided_by"]);
+    for was in [&note, &other] {
+        let now = cast.now(was).await;
+        for field in ["title", "body", "tags", "status"] {
+            assert_eq!(now[field], was[field]);
+        }
+    }
+    let new = json!({"id": new["note_id"]});
+    assert_eq!(cast.now(&new).await["status"], "trashed");
+    let events = cast.app.alice.events(&format!("after={before}")).await;
+    let cause = &events[0]["event_id"];
+    assert_eq!(events[0]["type"], "proposal.reverted");
+    assert!(events.len() > 3);
+    for event in &events[1..] {
+        assert_eq!(&event["metadata"]["causation_id"], cause);
+        assert_eq!(event["metadata"]["reason"], "it was right before");
+    }
+    revert(&cast.editor, &proposal)
+        .await
+        .expect_problem(409, "proposal_not_applied");
+}
+
+#[tokio::test]
+async fn what_others_have_built_on_is_not_undone() {
+    let cast = Cast::assemble().await;
+    let (note, other) = (cast.note("Tea").await, cast.note("Coffee").await);
+    let proposal = cast
+        .propose(json!([
+            retitle(&note, "Green tea"),
+            retitle(&other, "Espresso")
+        ]))
+        .await;
+    approve(&cast.editor, &proposal).await.expect(200);
+    let path = format!("/v1/notes/{}", id(&other));
+    let edit = json!({"body": "Grind it.\n"});
+    cast.app.alice.patch(&path, edit).await.expect(200);
+    let refused = revert(&cast.editor, &proposal).await;
+    let problem = refused.expect_problem(422, "proposal_later_edits");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(&id(&other).to_string()), "{detail}");
+    assert_eq!(cast.now(&note).await["title"], "Green tea");
 }
 
 #[tokio::test]

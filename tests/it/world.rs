@@ -269,6 +269,11 @@ impl World {
             ("DELETE", "/v1/notes/{id}") => {
                 alice.post_empty(&format!("{path}/trash")).await.expect(200);
             }
+            ("POST", "/v1/proposals/{id}/revert") => {
+                let approve = path.replace("/revert", "/approve");
+                let approval = json!({"actions_hash": self.actions_hash});
+                alice.post(&approve, approval).await.expect(200);
+            }
             ("DELETE", "/v1/workspaces/{id}/members/{actor_id}") => {
                 alice.put(path, json!({"role": "viewer"})).await.expect(200);
             }

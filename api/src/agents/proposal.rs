@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use commands::On;
-use commands::agents::proposal::{Approve, Submit};
+use commands::agents::proposal::{Approve, Revert, Submit};
 use domain::agents::action::{Action, MAX_ACTIONS};
 use domain::agents::proposal::{Draft, Proposal, ProposalCommand};
 use projections::agents::proposal::{ProposalContent, Proposals};
@@ -23,7 +23,7 @@ use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read, one_of};
 
-const STATUSES: [&str; 7] = [
+const STATUSES: [&str; 8] = [
     "pending",
     "applied",
     "failed",
@@ -31,6 +31,7 @@ const STATUSES: [&str; 7] = [
     "withdrawn",
     "expired",
     "superseded",
+    "reverted",
 ];
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -40,6 +41,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(approve))
         .routes(routes!(reject))
         .routes(routes!(withdraw))
+        .routes(routes!(revert))
 }
 
 /// Changes to be proposed.
@@ -86,12 +88,20 @@ struct Rejection {
     reason: String,
 }
 
+/// Why a proposal is to be undone.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Reversal {
+    #[schema(min_length = 1, max_length = 10_000)]
+    reason: Option<String>,
+}
+
 /// Which proposals.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
     workspace_id: Option<Uuid>,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired` or `superseded`; `approved` finds the applied ones: an
+    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`; `approved` finds the applied ones: an
     /// approval takes effect at once, or fails.
     status: Option<String>,
 }
@@ -178,6 +188,23 @@ async fn withdraw(
 ) -> Result<Response, Problem> {
     let withdraw = on(id, ProposalCommand::Withdraw);
     app.run::<Proposals>(&command.request, &withdraw, StatusCode::OK)
+        .await
+}
+
+/// Undoes an applied proposal: every note is as it was before, and those that it wrote are in the trash. Refused where later edits
+/// stand on one of them.
+#[utoipa::path(post, path = "/proposals/{id}/revert", tag = "proposals", params(("id" = Uuid, Path)),
+    request_body = Option<Reversal>, responses((status = 200, body = Row<ProposalContent>)),
+    security(("api_key" = ["proposals:write"])))]
+async fn revert(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Reversal>,
+) -> Result<Response, Problem> {
+    let reason = command.body.reason;
+    let mut request = command.request;
+    request.reason.clone_from(&reason);
+    app.run::<Proposals>(&request, &Revert { id, reason }, StatusCode::OK)
         .await
 }
 

@@ -1,11 +1,13 @@
 //! Submitting a proposal looks at the notes it would change; approving it changes them, in the same append.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use domain::agents::action::Action;
 use domain::agents::proposal::{
     Applied, Conflict, Draft, Proposal, ProposalCommand, ProposalRefusal,
 };
-use domain::knowledge::note::Note;
+use domain::knowledge::note::{Note, NoteCommand};
 use domain::{Aggregate, Class, StreamId};
 use uuid::Uuid;
 
@@ -76,6 +78,84 @@ impl Submit {
     }
 }
 
+/// Changes everything back that an applied proposal has changed.
+pub struct Revert {
+    pub id: Uuid,
+    pub reason: Option<String>,
+}
+
+#[async_trait]
+impl Handler for Revert {
+    fn name(&self) -> String {
+        "proposal.revert".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Proposal::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Proposal>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let reason = self.reason.clone();
+        let reverted = book
+            .decide::<Proposal>(self.id, ProposalCommand::Revert { reason })
+            .await?;
+        book.caused_by(reverted.last().copied());
+        let proposal = book.load::<Proposal>(self.id).await?;
+        let applied = proposal.state.submission().map(|s| s.applied.clone());
+        // Several actions may have changed one note: the last says how it was left.
+        let notes: BTreeMap<Uuid, Applied> = applied
+            .into_iter()
+            .flatten()
+            .map(|applied| (applied.note_id, applied))
+            .collect();
+        for applied in notes.into_values() {
+            undo(book, applied).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A note that the proposal wrote goes to the trash; any other is as it was before.
+async fn undo(book: &mut Book<'_>, applied: Applied) -> Result<(), CommandError> {
+    let Applied {
+        note_id,
+        version,
+        base_version,
+    } = applied;
+    let base = base_version.ok_or_else(|| CommandError::refused(ProposalRefusal::BaseUnknown))?;
+    if base == version {
+        return Ok(());
+    }
+    let current = book.base_version::<Note>(note_id).await?;
+    if current != version {
+        return Err(CommandError::refused(ProposalRefusal::LaterEdits {
+            note_id,
+            version,
+            current,
+        }));
+    }
+    let before = book.at_version::<Note>(note_id, base).await?;
+    let Some(content) = before.content() else {
+        book.decide::<Note>(note_id, NoteCommand::Trash).await?;
+        return Ok(());
+    };
+    // Whatever it was, a proposal changes only what is active, and at most archives it.
+    if !matches!(book.load::<Note>(note_id).await?.state, Note::Active(_)) {
+        book.decide::<Note>(note_id, NoteCommand::Restore).await?;
+    }
+    let revise = NoteCommand::Revise {
+        title: Some(content.title.clone()),
+        body: Some(content.body.clone()),
+        tags: Some(content.tags.clone()),
+    };
+    book.decide::<Note>(note_id, revise).await?;
+    Ok(())
+}
+
 /// Approves a proposal and applies it, or records what stood in its way.
 pub struct Approve {
     pub id: Uuid,
@@ -111,11 +191,8 @@ impl Handler for Approve {
         let Some(submission) = proposal.state.submission().cloned() else {
             return Err(CommandError::refused(ProposalRefusal::NotFound));
         };
-        book.caused_by(
-            approved.last().copied(),
-            submission.proposer,
-            submission.draft.rationale.clone(),
-        );
+        book.caused_by(approved.last().copied());
+        book.on_behalf_of(submission.proposer, submission.draft.rationale.clone());
         if agent::is_suspended(book, submission.proposer).await? {
             return Err(CommandError::refused(ProposalRefusal::Held));
         }
@@ -191,6 +268,7 @@ async fn carry_out(
         Ok(_) => Ok(Ok(Applied {
             note_id,
             version: book.load::<Note>(note_id).await?.version,
+            base_version: Some(current),
         })),
         Err(CommandError::Refused(refusal)) if !matches!(refusal.class(), Class::Forbidden) => {
             Ok(Err(refusal.to_string()))

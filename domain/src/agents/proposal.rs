@@ -24,6 +24,9 @@ pub struct Conflict {
 pub struct Applied {
     pub note_id: Uuid,
     pub version: i64,
+    /// Its version before; 0: the proposal wrote it. None where it was applied before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_version: Option<i64>,
 }
 
 /// What an agent submits.
@@ -72,6 +75,11 @@ events! {
         Expired("proposal.expired", 1) {},
         /// Its proposer has submitted a newer one in its place, in the same append.
         Superseded("proposal.superseded", 1) { by: Uuid },
+        /// What it had changed was changed back, in the same append.
+        Reverted("proposal.reverted", 1) {
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            reason: Option<String>,
+        },
     }
 }
 
@@ -100,6 +108,10 @@ pub enum ProposalCommand {
     /// A newer proposal takes its place.
     Supersede {
         by: Uuid,
+    },
+    /// Takes back what it has changed.
+    Revert {
+        reason: Option<String>,
     },
 }
 
@@ -156,6 +168,23 @@ pub enum ProposalRefusal {
         action: usize,
         current: i64,
     },
+    /// Only what took effect can be undone.
+    #[error("the proposal is {0}; only an applied one is reverted")]
+    NotApplied(&'static str),
+    /// Undoing it would undo what others have written since.
+    #[error(
+        "note {note_id} was left at version {version} and is at {current} now: later edits stand on it"
+    )]
+    LaterEdits {
+        note_id: Uuid,
+        version: i64,
+        current: i64,
+    },
+    /// Nobody knows what it changed.
+    #[error(
+        "the proposal was applied before it was recorded what each note was like; undo it by hand"
+    )]
+    BaseUnknown,
     /// The command is malformed.
     #[error("{0}")]
     Invalid(#[from] Violations),
@@ -165,7 +194,9 @@ impl Refusal for ProposalRefusal {
     fn class(&self) -> Class<'_> {
         match self {
             Self::NotFound => Class::Absent,
-            Self::Exists | Self::NotPending(_) | Self::HashMismatch => Class::Conflict,
+            Self::Exists | Self::NotPending(_) | Self::NotApplied(_) | Self::HashMismatch => {
+                Class::Conflict
+            }
             Self::NotProposer => Class::Forbidden,
             Self::Expired
             | Self::SelfApproval
@@ -173,6 +204,8 @@ impl Refusal for ProposalRefusal {
             | Self::NeedsPerson
             | Self::Held
             | Self::NoteUnavailable { .. }
+            | Self::LaterEdits { .. }
+            | Self::BaseUnknown
             | Self::NoSuchVersion { .. } => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
@@ -199,6 +232,7 @@ pub enum Stage {
     Withdrawn,
     Expired,
     Superseded,
+    Reverted,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -207,6 +241,8 @@ pub struct Submission {
     pub proposer: Actor,
     pub actions_hash: String,
     pub edited_actions: Option<Vec<Action>>,
+    /// What it has changed.
+    pub applied: Vec<Applied>,
 }
 
 impl Submission {
@@ -260,6 +296,18 @@ impl Submission {
             }
             // Due work that comes early or late has nothing to do.
             (_, ProposalCommand::Expire) => return Ok(vec![]),
+            (Stage::Applied, ProposalCommand::Revert { reason }) => {
+                require_person(at)?;
+                let mut violations = Violations::default();
+                if let Some(reason) = &reason {
+                    violations.require_length(reason, 1, 10_000, "/reason");
+                }
+                violations.into_result()?;
+                ProposalEvent::Reverted { reason }
+            }
+            (stage, ProposalCommand::Revert { .. }) => {
+                return Err(ProposalRefusal::NotApplied(stage.into()));
+            }
             (stage, _) => return Err(ProposalRefusal::NotPending(stage.into())),
         };
         Ok(vec![event])
@@ -282,10 +330,7 @@ impl Submission {
         if self.proposer.id == at.actor.id {
             return Err(own);
         }
-        match at.actor.kind {
-            ActorKind::Person => Ok(()),
-            ActorKind::Agent | ActorKind::Service => Err(ProposalRefusal::NeedsPerson),
-        }
+        require_person(at)
     }
 
     fn approve(
@@ -315,6 +360,13 @@ impl Submission {
             comment,
             edited_actions,
         })
+    }
+}
+
+fn require_person(at: &Moment) -> Result<(), ProposalRefusal> {
+    match at.actor.kind {
+        ActorKind::Person => Ok(()),
+        ActorKind::Agent | ActorKind::Service => Err(ProposalRefusal::NeedsPerson),
     }
 }
 
@@ -355,6 +407,7 @@ impl Aggregate for Proposal {
                     proposer: *proposer,
                     actions_hash: actions_hash.clone(),
                     edited_actions: None,
+                    applied: vec![],
                 });
                 Self::Submitted(submission, Stage::Pending)
             }
@@ -364,12 +417,18 @@ impl Aggregate for Proposal {
                 }
                 self.becomes(Stage::Approved)
             }
-            ProposalEvent::Applied { .. } => self.becomes(Stage::Applied),
+            ProposalEvent::Applied { notes } => {
+                if let Self::Submitted(submission, _) = &mut self {
+                    submission.applied.clone_from(notes);
+                }
+                self.becomes(Stage::Applied)
+            }
             ProposalEvent::Failed { .. } => self.becomes(Stage::Failed),
             ProposalEvent::Rejected { .. } => self.becomes(Stage::Rejected),
             ProposalEvent::Withdrawn {} => self.becomes(Stage::Withdrawn),
             ProposalEvent::Expired {} => self.becomes(Stage::Expired),
             ProposalEvent::Superseded { .. } => self.becomes(Stage::Superseded),
+            ProposalEvent::Reverted { .. } => self.becomes(Stage::Reverted),
         }
     }
 
@@ -399,6 +458,7 @@ impl Aggregate for Proposal {
             | ProposalCommand::Complete { .. }
             | ProposalCommand::Fail { .. }
             | ProposalCommand::Reject { .. }
+            | ProposalCommand::Revert { .. }
             | ProposalCommand::Expire => Permission::Write,
         };
         self.submission()

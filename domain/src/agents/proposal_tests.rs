@@ -277,6 +277,37 @@ fn only_its_proposer_supersedes_it() {
 }
 
 #[test]
+fn a_person_reverts_what_was_applied_once() {
+    let revert = || ProposalCommand::Revert { reason: None };
+    let reverted = || ProposalEvent::Reverted { reason: None };
+    let history = || {
+        [
+            submitted_by(AGENT),
+            approved(),
+            ProposalEvent::Applied { notes: vec![] },
+        ]
+    };
+    given::<Proposal>(history())
+        .when(revert())
+        .then([reverted()]);
+    given::<Proposal>(history())
+        .when_by(AGENT, revert())
+        .then_refused(ProposalRefusal::NeedsPerson);
+    given::<Proposal>(history().into_iter().chain([reverted()]))
+        .when(revert())
+        .then_refused(ProposalRefusal::NotApplied("reverted"));
+    given::<Proposal>([submitted_by(AGENT)])
+        .when(revert())
+        .then_refused(ProposalRefusal::NotApplied("pending"));
+    let wordless = ProposalCommand::Revert {
+        reason: Some(String::new()),
+    };
+    given::<Proposal>(history())
+        .when(wordless)
+        .then_invalid(&["/reason"]);
+}
+
+#[test]
 fn it_is_decided_once() {
     for (decided, status) in [
         (ProposalEvent::Applied { notes: vec![] }, "applied"),

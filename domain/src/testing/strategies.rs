@@ -205,7 +205,14 @@ fn conflict() -> impl Strategy<Value = Conflict> {
 }
 
 pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
-    let applied = (id(), any::<i64>()).prop_map(|(note_id, version)| Applied { note_id, version });
+    let applied =
+        (id(), any::<i64>(), maybe(any::<i64>())).prop_map(|(note_id, version, base_version)| {
+            Applied {
+                note_id,
+                version,
+                base_version,
+            }
+        });
     prop_oneof![
         (draft(), actor(), text()).prop_map(|(draft, proposer, actions_hash)| {
             ProposalEvent::Submitted {
@@ -226,6 +233,7 @@ pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
         text().prop_map(|reason| ProposalEvent::Rejected { reason }),
         Just(ProposalEvent::Withdrawn {}),
         id().prop_map(|by| ProposalEvent::Superseded { by }),
+        maybe(text()).prop_map(|reason| ProposalEvent::Reverted { reason }),
         Just(ProposalEvent::Expired {}),
     ]
 }

@@ -15,7 +15,7 @@ use crate::{ReadModel, visible};
 #[schema(as = Proposal)]
 pub struct ProposalContent {
     pub workspace_id: Uuid,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired` or `superseded`.
+    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`.
     pub status: String,
     pub actions: Vec<Action>,
     /// SHA-256, in hex, of `actions` as compact JSON with sorted keys; an approval repeats it.
@@ -35,7 +35,9 @@ pub struct ProposalContent {
     pub decided_by: Option<Actor>,
     pub decided_at: Option<DateTime<Utc>>,
     pub comment: Option<String>,
-    /// Why it was rejected.
+    pub reverted_by: Option<Actor>,
+    pub reverted_at: Option<DateTime<Utc>>,
+    /// Why it was rejected, or reverted.
     pub reason: Option<String>,
     /// The notes as its actions left them, in the order of the actions.
     pub notes: Vec<Applied>,
@@ -85,6 +87,8 @@ impl ReadModel for Proposals {
                 decided_by: None,
                 decided_at: None,
                 comment: None,
+                reverted_by: None,
+                reverted_at: None,
                 reason: None,
                 notes: vec![],
                 conflicts: vec![],
@@ -121,6 +125,13 @@ impl ReadModel for Proposals {
             (Some(proposal), ProposalEvent::Superseded { by }) => ProposalContent {
                 superseded_by: Some(by),
                 ..proposal.decided("superseded", envelope)
+            },
+            (Some(proposal), ProposalEvent::Reverted { reason }) => ProposalContent {
+                status: "reverted".into(),
+                reverted_by: Some(envelope.metadata.actor),
+                reverted_at: Some(envelope.recorded_at),
+                reason,
+                ..proposal
             },
         })
     }
