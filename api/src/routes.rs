@@ -21,6 +21,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(identity::api_key::routes())
         .merge(knowledge::workspace::routes())
         .merge(knowledge::note::routes())
+        .merge(knowledge::link::routes())
         .merge(agents::proposal::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())

@@ -9,6 +9,7 @@ use domain::knowledge::note::Note;
 use domain::{Aggregate, Class, StreamId};
 use uuid::Uuid;
 
+use crate::knowledge::note;
 use crate::{Book, CommandError, Handler};
 
 /// Submits a proposal over notes that exist.
@@ -51,6 +52,13 @@ impl Handler for Submit {
                         current,
                     }));
                 }
+            }
+            if let Some(target_id) = action.target_id()
+                && note::workspace(book, target_id).await? != Some(self.draft.workspace_id)
+            {
+                return Err(CommandError::refused(ProposalRefusal::NoteUnavailable {
+                    action: index,
+                }));
             }
         }
         Ok(())
@@ -162,11 +170,8 @@ async fn carry_out(
     {
         return Ok(Err("there is no such note in the workspace".into()));
     }
-    match book
-        .decide::<Note>(note_id, action.command(workspace_id))
-        .await
-    {
-        Ok(_) => Ok(Ok(Applied {
+    match note::decide(book, note_id, action.command(workspace_id)).await {
+        Ok(()) => Ok(Ok(Applied {
             note_id,
             version: book.load::<Note>(note_id).await?.version,
         })),
