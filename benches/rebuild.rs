@@ -119,6 +119,8 @@ fn written(change: &NoteEvent) -> i64 {
         NoteEvent::Created { body, .. } => body.len(),
         NoteEvent::Revised { body, .. } => body.as_ref().map_or(0, String::len),
         NoteEvent::Tagged { .. }
+        | NoteEvent::Linked { .. }
+        | NoteEvent::Unlinked { .. }
         | NoteEvent::Archived {}
         | NoteEvent::Trashed {}
         | NoteEvent::Restored {}

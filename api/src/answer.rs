@@ -171,8 +171,18 @@ impl App {
 
     /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.
     async fn ready<M: ReadModel>(&self, read: &Read) -> Result<Position, Problem> {
-        read.caller.require(&format!("{}:read", M::CONTEXT))?;
-        let position = self.readers.wait(M::NAME, read.min_position).await?;
+        self.ready_for(read, M::CONTEXT, M::NAME).await
+    }
+
+    /// The same, by the context of the scope and the name of the read model's checkpoint.
+    pub(crate) async fn ready_for(
+        &self,
+        read: &Read,
+        context: &str,
+        name: &str,
+    ) -> Result<Position, Problem> {
+        read.caller.require(&format!("{context}:read"))?;
+        let position = self.readers.wait(name, read.min_position).await?;
         // Who may see it may hang on its workspace.
         let workspaces = self
             .readers

@@ -22,6 +22,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(knowledge::workspace::routes())
         .merge(knowledge::note::routes())
         .merge(agents::agent::routes())
+        .merge(knowledge::link::routes())
         .merge(agents::proposal::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())

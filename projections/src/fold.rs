@@ -17,8 +17,6 @@ use crate::{Consumer, PostError, Posting, Rebuilding};
 const MAX_BYTES: usize = 256 << 20;
 /// What a row costs beside its payload.
 const ROW_BYTES: usize = 512;
-/// Rows in one statement: more than a batch has events, so that what is written with its commit is one statement.
-const ROWS: usize = 5_000;
 
 /// The consumer of a read model.
 pub struct Fold<M> {
@@ -146,15 +144,7 @@ impl<M: ReadModel> Rows<M> {
             .partition(|(_, row)| row.is_some());
         let gone: Vec<Uuid> = gone.into_iter().map(|(id, _)| id).collect();
         let rows: Vec<_> = rows.into_iter().filter_map(|(_, row)| row).collect();
-        let upsert = async {
-            for rows in rows.chunks(ROWS) {
-                table.upsert(rows).await?;
-            }
-            Ok::<_, PostError>(())
-        };
-        let delete = async { Ok(table.delete(&gone).await?) };
-        futures::try_join!(upsert, delete)?;
-        Ok(())
+        table.write(&rows, &gone).await
     }
 }
 

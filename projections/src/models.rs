@@ -13,6 +13,7 @@ pub fn models() -> Vec<Arc<dyn Consumer>> {
         Arc::new(Fold::<knowledge::workspace::Workspaces>::default()),
         Arc::new(Fold::<knowledge::note::Notes>::default()),
         Arc::new(Fold::<agents::agent::Agents>::default()),
+        Arc::new(knowledge::link::Links::default()),
         Arc::new(Fold::<agents::proposal::Proposals>::default()),
         Arc::new(Fold::<delivery::webhook::Webhooks>::default()),
         Arc::new(Fold::<delivery::webhook_delivery::Deliveries>::default()),

@@ -90,7 +90,7 @@ pub struct List<T> {
 /// Conditions on the rows `t` of a list.
 #[derive(Default)]
 pub struct Where<'a> {
-    conditions: Vec<(&'static str, &'a (dyn ToSql + Sync))>,
+    conditions: Vec<(&'static str, Option<&'a (dyn ToSql + Sync)>)>,
 }
 
 impl<'a> Where<'a> {
@@ -98,8 +98,16 @@ impl<'a> Where<'a> {
     #[must_use]
     pub fn and<T: ToSql + Sync>(mut self, condition: &'static str, value: &'a Option<T>) -> Self {
         if let Some(value) = value {
-            self.conditions.push((condition, value));
+            self.conditions.push((condition, Some(value)));
         }
+        self
+    }
+
+    /// Adds a condition without a value, if there is one. An index may be made for it.
+    #[must_use]
+    pub fn and_only(mut self, condition: Option<&'static str>) -> Self {
+        self.conditions
+            .extend(condition.map(|condition| (condition, None)));
         self
     }
 }
@@ -127,27 +135,52 @@ pub async fn list<M: ReadModel>(
     wanted: Where<'_>,
     cursor: Cursor,
 ) -> Result<List<Row<M::Content>>, QueryError> {
-    let mut sql = format!(
-        "select row_to_json(t)::text from {} t where t.id < $1 and {}",
-        M::TABLE,
-        M::VISIBLE
-    );
+    let rows = Rows {
+        shown: "row_to_json(t)",
+        table: M::TABLE,
+        visible: M::VISIBLE,
+    };
+    let id = |row: &Row<M::Content>| row.facts.id;
+    page(database, &rows, viewer, wanted, cursor, id).await
+}
+
+/// The rows `t` of a table, and what is shown of each: JSON.
+pub(crate) struct Rows {
+    pub shown: &'static str,
+    pub table: &'static str,
+    pub visible: &'static str,
+}
+
+/// A page of what the viewer may see, newest first.
+pub(crate) async fn page<T: DeserializeOwned>(
+    database: &Database,
+    Rows {
+        shown,
+        table,
+        visible,
+    }: &Rows,
+    viewer: Viewer,
+    wanted: Where<'_>,
+    cursor: Cursor,
+    id: impl Fn(&T) -> Uuid,
+) -> Result<List<T>, QueryError> {
+    let mut sql = format!("select ({shown})::text from {table} t where t.id < $1 and {visible}");
     let before = cursor.before.unwrap_or(Uuid::max());
     let actor = viewer.actor_id.to_string();
     // One more than is shown, to know whether there is more.
     let limit = i64::try_from(cursor.limit).unwrap_or(i64::MAX - 1) + 1;
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&before, &viewer.product_id, &actor, &limit];
     for (condition, value) in &wanted.conditions {
-        params.push(*value);
+        params.extend(value);
         let placeholder = format!("${}", params.len());
         let _ = write!(sql, " and {}", condition.replace('?', &placeholder));
     }
     sql.push_str(" order by t.id desc limit $4");
-    let mut items: Vec<Row<M::Content>> = rows(database, &sql, &params).await?;
+    let mut items: Vec<T> = rows(database, &sql, &params).await?;
     let more = items.len() > cursor.limit;
     items.truncate(cursor.limit);
     Ok(List {
-        next_cursor: items.last().filter(|_| more).map(|row| row.facts.id),
+        next_cursor: items.last().filter(|_| more).map(id),
         items,
     })
 }

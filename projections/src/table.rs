@@ -1,11 +1,17 @@
 //! The table of a read model: any number of its rows read or written by one statement, whose text never changes.
 
+use futures::try_join;
 use serde::Serialize;
 use serde_json::Value;
 use store::Session;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Statement};
 use uuid::Uuid;
+
+use crate::PostError;
+
+/// Rows in one statement: more than a batch has events, so that what is written with its commit is one statement.
+const ROWS: usize = 5_000;
 
 /// The statements of a table, as its columns make them.
 pub(crate) struct Table {
@@ -125,7 +131,7 @@ impl Prepared<'_> {
     }
 
     /// Inserts rows, or replaces those with the same id.
-    pub async fn upsert<R: Serialize>(&self, rows: &[R]) -> Result<(), UpsertError> {
+    async fn upsert<R: Serialize>(&self, rows: &[R]) -> Result<(), UpsertError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -138,7 +144,20 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    pub async fn delete(&self, ids: &[Uuid]) -> Result<(), Error> {
+    /// Brings the table up to date: rows that are new or other than before, and the ids of those that are gone.
+    pub async fn write<R: Serialize>(&self, rows: &[R], gone: &[Uuid]) -> Result<(), PostError> {
+        let upsert = async {
+            for rows in rows.chunks(ROWS) {
+                self.upsert(rows).await?;
+            }
+            Ok::<_, PostError>(())
+        };
+        let delete = async { Ok(self.delete(gone).await?) };
+        try_join!(upsert, delete)?;
+        Ok(())
+    }
+
+    async fn delete(&self, ids: &[Uuid]) -> Result<(), Error> {
         if !ids.is_empty() {
             self.session.execute(&self.delete, &[&ids]).await?;
         }

@@ -11,6 +11,7 @@ create table notes (
     title        text        not null,
     body         text        not null,
     tags         text[]      not null,
+    links        jsonb       not null,
     status       text        not null
 );
 create index on notes (workspace_id, id);

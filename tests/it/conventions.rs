@@ -531,6 +531,7 @@ async fn every_list_keeps_to_its_bounds() {
         }
         lists += 1;
         let path = world.path(&operation).await;
+        world.prepare(&operation, &path).await;
         let caller = world.caller(&operation);
         let page = caller.get(&format!("{path}?limit=1")).await.expect(200);
         let items = page["items"].as_array().unwrap().len();

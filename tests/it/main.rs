@@ -18,6 +18,7 @@ mod event;
 mod event_stream;
 mod harness;
 mod health;
+mod link;
 mod load;
 mod nodes;
 mod note;

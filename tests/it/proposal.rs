@@ -493,6 +493,7 @@ async fn an_applied_proposal_is_undone_note_by_note_in_one_append() {
         .propose(json!([
             retitle(&note, "Green tea"),
             {"type": "note.tag", "note_id": id(&note), "add": ["green"], "remove": []},
+            {"type": "note.link", "note_id": id(&note), "target_id": id(&other), "relation": "replaces"},
             {"type": "note.archive", "note_id": id(&other)},
             {"type": "note.create", "title": "Coffee", "body": "", "tags": []},
         ]))
@@ -501,7 +502,7 @@ async fn an_applied_proposal_is_undone_note_by_note_in_one_append() {
         .await
         .expect_problem(409, "proposal_not_applied");
     let applied = approve(&cast.editor, &proposal).await.expect(200);
-    let new = &applied["notes"][3];
+    let new = &applied["notes"][4];
     assert_eq!(new["base_version"], 0);
     revert(&cast.agent, &proposal)
         .await
@@ -515,7 +516,7 @@ async fn an_applied_proposal_is_undone_note_by_note_in_one_append() {
     assert_eq!(reverted["decided_by"], applied["decided_by"]);
     for was in [&note, &other] {
         let now = cast.now(was).await;
-        for field in ["title", "body", "tags", "status"] {
+        for field in ["title", "body", "tags", "links", "status"] {
             assert_eq!(now[field], was[field]);
         }
     }
@@ -919,7 +920,8 @@ async fn an_action_has_the_fields_of_its_type_and_no_others() {
     };
     let mut unversioned = revise.clone();
     unversioned.as_object_mut().unwrap().remove("base_version");
-    let types = "/actions/0/type: must be one of note.create, note.revise, note.tag, note.archive";
+    let types = "/actions/0/type: must be one of note.create, note.revise, note.tag, note.archive, \
+        note.link, note.unlink";
     for (action, told) in [
         (json!({}), "/actions/0/type: is required"),
         (json!("note.burn"), "/actions/0: must be an object"),

@@ -175,7 +175,8 @@ impl World {
         app.alice.admit(workspace_id, &agent, "agent").await;
         let webhook = json!({"url": receiver.url, "events": ["note.created"], "description": MARK});
         let webhook = app.alice.post("/v1/webhooks", webhook).await.expect(201);
-        let note = app.alice.note(workspace_id, MARK, MARK).await;
+        let body = format!("[[{MARK}]]");
+        let note = app.alice.note(workspace_id, MARK, &body).await;
         let deliveries = format!("/v1/webhooks/{}/deliveries?status=succeeded", id(&webhook));
         let delivery_id =
             eventually(async || app.alice.ids(&deliveries).await.first().copied()).await;
@@ -219,6 +220,7 @@ impl World {
             "members" => self.agent.actor_id.to_string(),
             "deliveries" => self.delivery_id.to_string(),
             "events" => self.event_id.clone(),
+            "links" => self.note_id.to_string(),
             "due-work" => self.parked_work().await.to_string(),
             _ => id(&self.make(collection).await).to_string(),
         }
@@ -277,8 +279,23 @@ impl World {
             ("DELETE", "/v1/workspaces/{id}/members/{actor_id}") => {
                 alice.put(path, json!({"role": "viewer"})).await.expect(200);
             }
+            ("GET", "/v1/notes/{id}/links") => self.link(path, self.note_id).await,
+            ("GET", "/v1/notes/{id}/backlinks") => {
+                let target_id = path.split('/').nth(3).unwrap().parse().unwrap();
+                let source = format!("/v1/notes/{}/links", self.note_id);
+                self.link(&source, target_id).await;
+            }
+            ("DELETE", "/v1/notes/{id}/links/{target_id}") => {
+                let (links, target_id) = path.rsplit_once('/').unwrap();
+                self.link(links, target_id.parse().unwrap()).await;
+            }
             _ => {}
         }
+    }
+
+    async fn link(&self, links: &str, target_id: Uuid) {
+        let body = json!({"target_id": target_id, "relation": MARK});
+        self.app.alice.post(links, body).await.expect(200);
     }
 
     /// Calls an operation with valid input; a read sees everything that was written before.
@@ -362,7 +379,7 @@ impl World {
     fn known(&self, name: &str) -> Option<Value> {
         Some(match name {
             "workspace_id" => json!(self.workspace_id),
-            "note_id" => json!(self.note_id),
+            "note_id" | "target_id" => json!(self.note_id),
             "actions_hash" => self.actions_hash.clone(),
             "url" => json!(self.receiver.url),
             "events" => json!(["note.purged"]),

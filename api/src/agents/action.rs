@@ -41,6 +41,19 @@ pub enum NewAction {
     },
     #[serde(rename = "note.archive")]
     ArchiveNote { note_id: Uuid },
+    #[serde(rename = "note.link")]
+    LinkNote {
+        note_id: Uuid,
+        target_id: Uuid,
+        relation: String,
+    },
+    /// Without a relation: whatever links it to the other.
+    #[serde(rename = "note.unlink")]
+    UnlinkNote {
+        note_id: Uuid,
+        target_id: Uuid,
+        relation: Option<String>,
+    },
 }
 
 impl From<NewAction> for Action {
@@ -68,6 +81,24 @@ impl From<NewAction> for Action {
                 remove,
             },
             NewAction::ArchiveNote { note_id } => Self::ArchiveNote { note_id },
+            NewAction::LinkNote {
+                note_id,
+                target_id,
+                relation,
+            } => Self::LinkNote {
+                note_id,
+                target_id,
+                relation,
+            },
+            NewAction::UnlinkNote {
+                note_id,
+                target_id,
+                relation,
+            } => Self::UnlinkNote {
+                note_id,
+                target_id,
+                relation,
+            },
         }
     }
 }

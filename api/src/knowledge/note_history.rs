@@ -1,5 +1,7 @@
 //! The past of a note: any version, and what changed from one to the next.
 
+use std::fmt::Write as _;
+
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -167,12 +169,11 @@ async fn history(
 fn render(note: &Note) -> String {
     note.content().map_or_else(String::new, |content| {
         let tags: Vec<&str> = content.tags.iter().map(String::as_str).collect();
-        format!(
-            "title: {}\ntags: {}\n\n{}",
-            content.title,
-            tags.join(", "),
-            content.body
-        )
+        let mut text = format!("title: {}\ntags: {}\n", content.title, tags.join(", "));
+        for link in &content.links {
+            let _ = writeln!(text, "{}: {}", link.relation, link.target_id);
+        }
+        text + "\n" + &content.body
     })
 }
 

@@ -12,6 +12,7 @@ use domain::{Aggregate, Class, StreamId};
 use uuid::Uuid;
 
 use super::agent;
+use crate::knowledge::note;
 use crate::{Book, CommandError, Handler};
 
 /// Submits a proposal over notes that exist.
@@ -54,6 +55,13 @@ impl Handler for Submit {
                         current,
                     }));
                 }
+            }
+            if let Some(target_id) = action.target_id()
+                && note::workspace(book, target_id).await? != Some(self.draft.workspace_id)
+            {
+                return Err(CommandError::refused(ProposalRefusal::NoteUnavailable {
+                    action: index,
+                }));
             }
         }
         self.supersede(book).await?;
@@ -139,21 +147,38 @@ async fn undo(book: &mut Book<'_>, applied: Applied) -> Result<(), CommandError>
         }));
     }
     let before = book.at_version::<Note>(note_id, base).await?;
-    let Some(content) = before.content() else {
-        book.decide::<Note>(note_id, NoteCommand::Trash).await?;
-        return Ok(());
-    };
-    // Whatever it was, a proposal changes only what is active, and at most archives it.
-    if !matches!(book.load::<Note>(note_id).await?.state, Note::Active(_)) {
-        book.decide::<Note>(note_id, NoteCommand::Restore).await?;
+    let now = book.load::<Note>(note_id).await?.state.clone();
+    for command in way_back(&before, &now) {
+        book.decide::<Note>(note_id, command).await?;
     }
-    let revise = NoteCommand::Revise {
-        title: Some(content.title.clone()),
-        body: Some(content.body.clone()),
-        tags: Some(content.tags.clone()),
-    };
-    book.decide::<Note>(note_id, revise).await?;
     Ok(())
+}
+
+/// What makes a note what it was before a proposal, which changes only what is active, and at most archives it.
+fn way_back(before: &Note, now: &Note) -> Vec<NoteCommand> {
+    let (Some(was), Some(is)) = (before.content(), now.content()) else {
+        return vec![NoteCommand::Trash];
+    };
+    let restore = (!matches!(now, Note::Active(_))).then_some(NoteCommand::Restore);
+    let revise = NoteCommand::Revise {
+        title: Some(was.title.clone()),
+        body: Some(was.body.clone()),
+        tags: Some(was.tags.clone()),
+    };
+    let unlink = is.links.difference(&was.links).map(|link| {
+        let relation = Some(link.relation.clone());
+        NoteCommand::Unlink {
+            target_id: link.target_id,
+            relation,
+        }
+    });
+    let link = was.links.difference(&is.links);
+    restore
+        .into_iter()
+        .chain([revise])
+        .chain(unlink)
+        .chain(link.cloned().map(NoteCommand::Link))
+        .collect()
 }
 
 /// Approves a proposal and applies it, or records what stood in its way.
@@ -261,11 +286,8 @@ async fn carry_out(
     {
         return Ok(Err("there is no such note in the workspace".into()));
     }
-    match book
-        .decide::<Note>(note_id, action.command(workspace_id))
-        .await
-    {
-        Ok(_) => Ok(Ok(Applied {
+    match note::decide(book, note_id, action.command(workspace_id)).await {
+        Ok(()) => Ok(Ok(Applied {
             note_id,
             version: book.load::<Note>(note_id).await?.version,
             base_version: Some(current),

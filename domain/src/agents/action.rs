@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::Violations;
-use crate::knowledge::note::{self, NoteCommand};
+use crate::knowledge::note::{self, NoteCommand, TypedLink};
 
 /// Most actions in one proposal.
 pub const MAX_ACTIONS: usize = 100;
@@ -43,6 +43,20 @@ pub enum Action {
     },
     #[serde(rename = "note.archive")]
     ArchiveNote { note_id: Uuid },
+    #[serde(rename = "note.link")]
+    LinkNote {
+        note_id: Uuid,
+        target_id: Uuid,
+        relation: String,
+    },
+    /// Without a relation: whatever links it to the other.
+    #[serde(rename = "note.unlink")]
+    UnlinkNote {
+        note_id: Uuid,
+        target_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        relation: Option<String>,
+    },
 }
 
 impl Action {
@@ -53,7 +67,22 @@ impl Action {
             Self::CreateNote { .. } => None,
             Self::ReviseNote { note_id, .. }
             | Self::TagNote { note_id, .. }
-            | Self::ArchiveNote { note_id } => Some(*note_id),
+            | Self::ArchiveNote { note_id }
+            | Self::LinkNote { note_id, .. }
+            | Self::UnlinkNote { note_id, .. } => Some(*note_id),
+        }
+    }
+
+    /// The other note that it needs.
+    #[must_use]
+    pub const fn target_id(&self) -> Option<Uuid> {
+        match self {
+            Self::LinkNote { target_id, .. } => Some(*target_id),
+            Self::CreateNote { .. }
+            | Self::ReviseNote { .. }
+            | Self::TagNote { .. }
+            | Self::ArchiveNote { .. }
+            | Self::UnlinkNote { .. } => None,
         }
     }
 
@@ -62,7 +91,11 @@ impl Action {
     pub const fn base_version(&self) -> Option<i64> {
         match self {
             Self::ReviseNote { base_version, .. } => Some(*base_version),
-            Self::CreateNote { .. } | Self::TagNote { .. } | Self::ArchiveNote { .. } => None,
+            Self::CreateNote { .. }
+            | Self::TagNote { .. }
+            | Self::ArchiveNote { .. }
+            | Self::LinkNote { .. }
+            | Self::UnlinkNote { .. } => None,
         }
     }
 
@@ -83,6 +116,22 @@ impl Action {
             },
             Self::TagNote { add, remove, .. } => NoteCommand::Tag { add, remove },
             Self::ArchiveNote { .. } => NoteCommand::Archive,
+            Self::LinkNote {
+                target_id,
+                relation,
+                ..
+            } => NoteCommand::Link(TypedLink {
+                target_id,
+                relation,
+            }),
+            Self::UnlinkNote {
+                target_id,
+                relation,
+                ..
+            } => NoteCommand::Unlink {
+                target_id,
+                relation,
+            },
         }
     }
 }
@@ -149,7 +198,19 @@ pub fn check(actions: &[Action], pointer: &str, violations: &mut Violations) {
                 );
                 note::check(None, None, &pointer, "add", Some(add), violations);
             }
-            Action::ArchiveNote { .. } => {}
+            Action::LinkNote {
+                note_id,
+                target_id,
+                relation,
+            } => {
+                violations.require(
+                    note_id != target_id,
+                    format!("{pointer}/target_id"),
+                    "must be another note",
+                );
+                note::check_relation(relation, &pointer, violations);
+            }
+            Action::ArchiveNote { .. } | Action::UnlinkNote { .. } => {}
         }
     }
 }

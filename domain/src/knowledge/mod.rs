@@ -1,4 +1,5 @@
 //! What people write down, and where.
 
 pub mod note;
+pub mod wiki;
 pub mod workspace;

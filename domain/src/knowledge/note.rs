@@ -1,4 +1,6 @@
-//! A note: a title, a body in Markdown, tags, and a life from active to purged.
+//! A note: a title, a body in Markdown, tags, links to others, and a life from active to purged.
+
+mod links;
 
 use std::collections::BTreeSet;
 
@@ -6,7 +8,11 @@ use uuid::Uuid;
 
 use super::workspace::Permission;
 use crate::{Aggregate, Class, Moment, Refusal, Standing, Violations, events, excerpt};
+pub(crate) use links::check_relation;
+pub use links::{MAX_LINKS, TypedLink};
 
+/// Longest title in characters.
+pub const MAX_TITLE: usize = 500;
 /// Longest body in bytes: one mebibyte.
 pub const MAX_BODY: usize = 1 << 20;
 
@@ -27,6 +33,9 @@ events! {
             body: Option<String>,
         },
         Tagged("note.tagged", 1) { added: BTreeSet<String>, removed: BTreeSet<String> },
+        /// Another note of its workspace stands in a relation to it.
+        Linked("note.linked", 1) { target_id: Uuid, relation: String },
+        Unlinked("note.unlinked", 1) { target_id: Uuid, relation: String },
         /// Put aside: readable, no longer listed among the active ones.
         Archived("note.archived", 1) {},
         /// On its way out; can still be restored.
@@ -56,6 +65,13 @@ pub enum NoteCommand {
         add: BTreeSet<String>,
         remove: BTreeSet<String>,
     },
+    /// Whether there is such a note is for the handler to say.
+    Link(TypedLink),
+    /// Without a relation: whatever links it to the other.
+    Unlink {
+        target_id: Uuid,
+        relation: Option<String>,
+    },
     Archive,
     Trash,
     Restore,
@@ -78,6 +94,15 @@ pub enum NoteRefusal {
     /// Purging is for the trash.
     #[error("the note is not in the trash; trash it first")]
     NotInTrash,
+    /// A link leads elsewhere.
+    #[error("a note cannot be linked to itself")]
+    SelfLink,
+    /// What a link leads to was never created, is purged, or is of another workspace.
+    #[error("there is no such note in the workspace to link to")]
+    TargetNotFound,
+    /// A note has so many links and no more.
+    #[error("the note has {MAX_LINKS} links already; unlink another first")]
+    TooManyLinks,
     /// The command is malformed.
     #[error("{0}")]
     Invalid(#[from] Violations),
@@ -86,9 +111,9 @@ pub enum NoteRefusal {
 impl Refusal for NoteRefusal {
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound => Class::Absent,
+            Self::NotFound | Self::TargetNotFound => Class::Absent,
             Self::Exists => Class::Conflict,
-            Self::NotActive | Self::NotInTrash => Class::Rule,
+            Self::NotActive | Self::NotInTrash | Self::SelfLink | Self::TooManyLinks => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
@@ -110,6 +135,7 @@ pub struct Content {
     pub title: String,
     pub body: String,
     pub tags: BTreeSet<String>,
+    pub links: BTreeSet<TypedLink>,
 }
 
 impl Note {
@@ -175,6 +201,7 @@ impl Aggregate for Note {
                 title: title.clone(),
                 body: body.clone(),
                 tags: tags.clone(),
+                links: BTreeSet::new(),
             }),
             NoteEvent::Revised { title, body } => self.change(|content| {
                 if let Some(title) = title {
@@ -187,6 +214,18 @@ impl Aggregate for Note {
             NoteEvent::Tagged { added, removed } => self.change(|content| {
                 content.tags.retain(|tag| !removed.contains(tag));
                 content.tags.extend(added.iter().cloned());
+            }),
+            NoteEvent::Linked {
+                target_id,
+                relation,
+            } => self.change(|content| {
+                content.links.insert(TypedLink::new(*target_id, relation));
+            }),
+            NoteEvent::Unlinked {
+                target_id,
+                relation,
+            } => self.change(|content| {
+                content.links.remove(&TypedLink::new(*target_id, relation));
             }),
             NoteEvent::Archived {} => self.move_to(Self::Archived),
             NoteEvent::Trashed {} => self.move_to(Self::Trashed),
@@ -215,9 +254,21 @@ impl Aggregate for Note {
             (Self::Active(content), NoteCommand::Tag { add, remove }) => {
                 return content.tag(&add, &remove);
             }
-            (_, NoteCommand::Revise { .. } | NoteCommand::Tag { .. }) => {
-                return Err(NoteRefusal::NotActive);
-            }
+            (Self::Active(content), NoteCommand::Link(link)) => return content.link(link),
+            (
+                Self::Active(content),
+                NoteCommand::Unlink {
+                    target_id,
+                    relation,
+                },
+            ) => return Ok(content.unlink(target_id, relation.as_deref())),
+            (
+                _,
+                NoteCommand::Revise { .. }
+                | NoteCommand::Tag { .. }
+                | NoteCommand::Link(_)
+                | NoteCommand::Unlink { .. },
+            ) => return Err(NoteRefusal::NotActive),
 
             (Self::Active(_), NoteCommand::Archive) => NoteEvent::Archived {},
             (Self::Trashed(_), NoteCommand::Archive) => return Err(NoteRefusal::NotActive),
@@ -240,6 +291,8 @@ impl Aggregate for Note {
             NoteCommand::Create { workspace_id, .. } => Some(*workspace_id),
             NoteCommand::Revise { .. }
             | NoteCommand::Tag { .. }
+            | NoteCommand::Link(_)
+            | NoteCommand::Unlink { .. }
             | NoteCommand::Archive
             | NoteCommand::Trash
             | NoteCommand::Restore
@@ -321,7 +374,7 @@ pub(crate) fn check(
     violations: &mut Violations,
 ) {
     if let Some(title) = title {
-        violations.require_length(title, 0, 500, &format!("{prefix}/title"));
+        violations.require_length(title, 0, MAX_TITLE, &format!("{prefix}/title"));
     }
     if let Some(body) = body {
         violations.require(

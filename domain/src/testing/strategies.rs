@@ -104,6 +104,14 @@ pub fn note() -> impl Strategy<Value = NoteEvent> {
         }),
         (maybe(text()), maybe(text())).prop_map(|(title, body)| NoteEvent::Revised { title, body }),
         (texts(), texts()).prop_map(|(added, removed)| NoteEvent::Tagged { added, removed }),
+        (id(), text()).prop_map(|(target_id, relation)| NoteEvent::Linked {
+            target_id,
+            relation
+        }),
+        (id(), text()).prop_map(|(target_id, relation)| NoteEvent::Unlinked {
+            target_id,
+            relation
+        }),
         Just(NoteEvent::Archived {}),
         Just(NoteEvent::Trashed {}),
         Just(NoteEvent::Restored {}),
@@ -163,6 +171,18 @@ fn action() -> impl Strategy<Value = Action> {
             remove
         }),
         id().prop_map(|note_id| Action::ArchiveNote { note_id }),
+        (id(), id(), text()).prop_map(|(note_id, target_id, relation)| Action::LinkNote {
+            note_id,
+            target_id,
+            relation,
+        }),
+        (id(), id(), maybe(text())).prop_map(|(note_id, target_id, relation)| {
+            Action::UnlinkNote {
+                note_id,
+                target_id,
+                relation,
+            }
+        }),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! What people write down, and where.
 
+pub mod link;
 pub mod note;
 #[cfg(test)]
 mod properties;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::Aggregate;
-use domain::knowledge::note::{Note, NoteEvent};
+use domain::knowledge::note::{Note, NoteEvent, TypedLink};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use utoipa::ToSchema;
@@ -18,6 +18,8 @@ pub struct NoteContent {
     pub title: String,
     pub body: String,
     pub tags: BTreeSet<String>,
+    /// Those that were made; what the body links to is not among them.
+    pub links: BTreeSet<TypedLink>,
     /// `active`, `archived` or `trashed`.
     pub status: String,
 }
@@ -28,7 +30,7 @@ impl ReadModel for Notes {
     const NAME: &'static str = Note::CATEGORY;
     const CONTEXT: &'static str = Note::CONTEXT;
     const TABLE: &'static str = "notes";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/note.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
     type Event = NoteEvent;
@@ -49,6 +51,7 @@ impl ReadModel for Notes {
                 title,
                 body,
                 tags,
+                links: BTreeSet::new(),
                 status: "active".into(),
             },
             (None, _) | (_, NoteEvent::Purged {}) => return None,
@@ -60,6 +63,32 @@ impl ReadModel for Notes {
             (Some(mut note), NoteEvent::Tagged { added, removed }) => {
                 note.tags.retain(|tag| !removed.contains(tag));
                 note.tags.extend(added);
+                note
+            }
+            (
+                Some(mut note),
+                NoteEvent::Linked {
+                    target_id,
+                    relation,
+                },
+            ) => {
+                note.links.insert(TypedLink {
+                    target_id,
+                    relation,
+                });
+                note
+            }
+            (
+                Some(mut note),
+                NoteEvent::Unlinked {
+                    target_id,
+                    relation,
+                },
+            ) => {
+                note.links.remove(&TypedLink {
+                    target_id,
+                    relation,
+                });
                 note
             }
             (Some(note), NoteEvent::Archived {}) => note.moved("archived"),

@@ -14,7 +14,7 @@ use super::note::{NoteContent, Notes};
 use super::workspace::{WorkspaceContent, Workspaces};
 use crate::{ReadModel, Row, post};
 
-fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded {
+pub(super) fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded {
     Recorded {
         position: 10 * version,
         product_id: Uuid::from_u128(9),
@@ -73,6 +73,7 @@ fn shown_note(note: &Note) -> Option<NoteContent> {
         title: content.title,
         body: content.body,
         tags: content.tags,
+        links: content.links,
         status: note.status()?.into(),
     })
 }

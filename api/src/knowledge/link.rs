@@ -1,0 +1,210 @@
+//! Links between notes, and the graph that they make.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use commands::On;
+use commands::knowledge::note::Link as MakeLink;
+use domain::Aggregate;
+use domain::knowledge::note::{Note, NoteCommand, TypedLink};
+use projections::knowledge::link::{self, Graph, Link, Links};
+use projections::knowledge::note::{NoteContent, Notes};
+use projections::{List, Row, Where};
+use serde::Deserialize;
+use store::Position;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer;
+use crate::command::{Command, Nothing};
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(link, outgoing))
+        .routes(routes!(unlink))
+        .routes(routes!(backlinks))
+        .routes(routes!(graph))
+        .routes(routes!(list))
+}
+
+/// A link to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewLink {
+    /// A note of the same workspace.
+    target_id: Uuid,
+    /// What the note is to the other: `relates_to`, `blocks`, `duplicates`, `cites`, or any other word in snake case.
+    #[schema(min_length = 1, max_length = 40, pattern = "^[a-z][a-z0-9_]*$")]
+    relation: String,
+}
+
+/// Which of the links to the same note.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Between {
+    /// The link of this relation; all of them if not given.
+    relation: Option<String>,
+}
+
+/// How far.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Around {
+    /// Links on the way from the note to the farthest others: 1 to 5; 1 if not given.
+    #[param(minimum = 1, maximum = 5)]
+    depth: Option<i32>,
+}
+
+/// Which links.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    workspace_id: Option<Uuid>,
+    /// Those that lead nowhere, or those that lead somewhere.
+    dangling: Option<bool>,
+    /// Typed links of this relation.
+    relation: Option<String>,
+}
+
+/// Links a note to another of its workspace; answers with the note.
+#[utoipa::path(post, path = "/notes/{id}/links", tag = "links", params(("id" = Uuid, Path)), request_body = NewLink,
+    responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
+async fn link(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<NewLink>,
+) -> Result<Response, Problem> {
+    let NewLink {
+        target_id,
+        relation,
+    } = command.body;
+    let link = TypedLink {
+        target_id,
+        relation,
+    };
+    app.run::<Notes>(&command.request, &MakeLink { id, link }, StatusCode::OK)
+        .await
+}
+
+/// Undoes links that were made from a note to another; answers with the note.
+#[utoipa::path(delete, path = "/notes/{id}/links/{target_id}", tag = "links",
+    params(("id" = Uuid, Path), ("target_id" = Uuid, Path), Between),
+    responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
+async fn unlink(
+    State(app): State<App>,
+    Path((id, target_id)): Path<(Uuid, Uuid)>,
+    Params(Between { relation }): Params<Between>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let unlink = On::<Note> {
+        id,
+        command: NoteCommand::Unlink {
+            target_id,
+            relation,
+        },
+    };
+    app.run::<Notes>(&command.request, &unlink, StatusCode::OK)
+        .await
+}
+
+/// The links of a note to others, made or in its body, newest first.
+#[utoipa::path(get, path = "/notes/{id}/links", tag = "links", params(("id" = Uuid, Path), Page),
+    responses((status = 200, body = List<Link>)), security(("api_key" = ["notes:read"])))]
+async fn outgoing(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let position = app.ready_for_links_of(&read, id).await?;
+    let id = Some(id);
+    let wanted = Where::default().and("t.source_id = ?", &id);
+    let found = app.links(&read, wanted, page).await?;
+    Ok(answer::found((found, position)))
+}
+
+/// The links of other notes to a note, newest first.
+#[utoipa::path(get, path = "/notes/{id}/backlinks", tag = "links", params(("id" = Uuid, Path), Page),
+    responses((status = 200, body = List<Link>)), security(("api_key" = ["notes:read"])))]
+async fn backlinks(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let position = app.ready_for_links_of(&read, id).await?;
+    let id = Some(id);
+    let wanted = Where::default().and("t.target_id = ?", &id);
+    let found = app.links(&read, wanted, page).await?;
+    Ok(answer::found((found, position)))
+}
+
+/// The notes around a note, and the links between them. Links are followed both ways; at most 200 notes are shown.
+#[utoipa::path(get, path = "/notes/{id}/graph", tag = "links", params(("id" = Uuid, Path), Around),
+    responses((status = 200, body = Graph)), security(("api_key" = ["notes:read"])))]
+async fn graph(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+    Params(Around { depth }): Params<Around>,
+) -> Result<Response, Problem> {
+    let position = app.ready_for_links(&read).await?;
+    let viewer = read.caller.viewer();
+    let graph = link::graph(&app.database, viewer, id, depth.unwrap_or(1)).await?;
+    let graph = graph.ok_or_else(|| Problem::not_found(Note::CATEGORY))?;
+    Ok(answer::found((graph, position)))
+}
+
+/// Links in the caller's workspaces, newest first.
+#[utoipa::path(get, path = "/links", tag = "links", params(Which, Page),
+    responses((status = 200, body = List<Link>)), security(("api_key" = ["notes:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(which): Params<Which>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let position = app.ready_for_links(&read).await?;
+    let dangling = match which.dangling {
+        Some(true) => Some("t.dangling"),
+        Some(false) => Some("not t.dangling"),
+        None => None,
+    };
+    let wanted = Where::default()
+        .and("t.workspace_id = ?", &which.workspace_id)
+        .and_only(dangling)
+        .and("t.relation = ?", &which.relation);
+    let found = app.links(&read, wanted, page).await?;
+    Ok(answer::found((found, position)))
+}
+
+impl App {
+    async fn ready_for_links(&self, read: &Read) -> Result<Position, Problem> {
+        self.ready_for(read, Note::CONTEXT, Links::NAME).await
+    }
+
+    /// The same, where there is a note that the caller may see.
+    async fn ready_for_links_of(&self, read: &Read, note_id: Uuid) -> Result<Position, Problem> {
+        let position = self.ready_for_links(read).await?;
+        if link::exists(&self.database, read.caller.viewer(), note_id).await? {
+            Ok(position)
+        } else {
+            Err(Problem::not_found(Note::CATEGORY))
+        }
+    }
+
+    async fn links(
+        &self,
+        read: &Read,
+        wanted: Where<'_>,
+        page: Page,
+    ) -> Result<List<Link>, Problem> {
+        let (viewer, cursor) = (read.caller.viewer(), page.try_into()?);
+        Ok(link::list(&self.database, viewer, wanted, cursor).await?)
+    }
+}

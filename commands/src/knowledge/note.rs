@@ -1,0 +1,78 @@
+//! A link leads from one note to another that is there: a decision on both.
+
+use async_trait::async_trait;
+use domain::knowledge::note::{Note, NoteCommand, NoteRefusal, TypedLink};
+use domain::{Aggregate, StreamId};
+use uuid::Uuid;
+
+use crate::{Book, CommandError, Handler};
+
+/// Links a note to another of its workspace.
+pub struct Link {
+    pub id: Uuid,
+    pub link: TypedLink,
+}
+
+impl Link {
+    fn command(&self) -> NoteCommand {
+        NoteCommand::Link(self.link.clone())
+    }
+}
+
+#[async_trait]
+impl Handler for Link {
+    fn name(&self) -> String {
+        self.command().as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        Note::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Note>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        decide(book, self.id, self.command()).await
+    }
+}
+
+/// Decides any command on a note. What a new link leads to must be another note of the same workspace.
+pub(crate) async fn decide(
+    book: &mut Book<'_>,
+    id: Uuid,
+    command: NoteCommand,
+) -> Result<(), CommandError> {
+    let target_id = match &command {
+        NoteCommand::Link(link) => Some(link.target_id),
+        NoteCommand::Create { .. }
+        | NoteCommand::Revise { .. }
+        | NoteCommand::Tag { .. }
+        | NoteCommand::Unlink { .. }
+        | NoteCommand::Archive
+        | NoteCommand::Trash
+        | NoteCommand::Restore
+        | NoteCommand::Purge => None,
+    };
+    // First whether the caller may: strangers cannot try out what there is.
+    let events = book.decide::<Note>(id, command).await?;
+    match target_id {
+        Some(target_id) if target_id == id => Err(CommandError::refused(NoteRefusal::SelfLink)),
+        Some(target_id) if !events.is_empty() => {
+            let home = workspace(book, id).await?;
+            if workspace(book, target_id).await? == home {
+                Ok(())
+            } else {
+                Err(CommandError::refused(NoteRefusal::TargetNotFound))
+            }
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Where a note lives; none: there is no such note.
+pub(crate) async fn workspace(book: &mut Book<'_>, id: Uuid) -> Result<Option<Uuid>, CommandError> {
+    let note = book.load::<Note>(id).await?;
+    Ok(note.state.content().map(|content| content.workspace_id))
+}

@@ -1,0 +1,89 @@
+//! What an event of a note means for its title and its links.
+
+use domain::knowledge::note::{NoteEvent, TypedLink};
+use domain::knowledge::wiki;
+use store::Recorded;
+use uuid::Uuid;
+
+use crate::PostError;
+
+pub struct Change<'a> {
+    pub event: &'a Recorded,
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    Created {
+        workspace_id: Uuid,
+        title: String,
+        /// The titles that the body links to.
+        named: Vec<String>,
+    },
+    Revised {
+        title: Option<String>,
+        /// None: the body stays as it is.
+        named: Option<Vec<String>>,
+    },
+    Linked(TypedLink),
+    Unlinked(TypedLink),
+    Purged,
+}
+
+impl<'a> Change<'a> {
+    /// The changes that events make, in their order.
+    pub fn all(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Vec<Self>, PostError> {
+        let changes = events.into_iter().map(|event| {
+            let decoded = event.decode::<NoteEvent>();
+            let decoded = decoded.map_err(|error| PostError::contract(event, &error))?;
+            Ok(What::of(decoded).map(|what| Self { event, what }))
+        });
+        changes.filter_map(Result::transpose).collect()
+    }
+
+    /// The note that changes.
+    pub const fn note_id(&self) -> Uuid {
+        self.event.stream.id
+    }
+}
+
+impl What {
+    /// Nothing, where the event concerns neither.
+    pub fn of(event: NoteEvent) -> Option<Self> {
+        match event {
+            NoteEvent::Created {
+                workspace_id,
+                title,
+                body,
+                ..
+            } => Some(Self::Created {
+                workspace_id,
+                title,
+                named: wiki::titles(&body),
+            }),
+            NoteEvent::Revised { title, body } => Some(Self::Revised {
+                title,
+                named: body.map(|body| wiki::titles(&body)),
+            }),
+            NoteEvent::Linked {
+                target_id,
+                relation,
+            } => Some(Self::Linked(TypedLink {
+                target_id,
+                relation,
+            })),
+            NoteEvent::Unlinked {
+                target_id,
+                relation,
+            } => Some(Self::Unlinked(TypedLink {
+                target_id,
+                relation,
+            })),
+            NoteEvent::Purged {} => Some(Self::Purged),
+            NoteEvent::Tagged { .. }
+            | NoteEvent::Archived {}
+            | NoteEvent::Trashed {}
+            | NoteEvent::Restored {} => None,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Posts links: what a stretch of the log can touch is read, changed in memory, and written once.
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use domain::Aggregate;
+use domain::knowledge::note::Note;
+use domain::knowledge::wiki;
+use futures::try_join;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use store::{Recorded, Session};
+use tokio::sync::OnceCell;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::change::{Change, What};
+use super::web::Web;
+use super::{LinkRow, NoteTitle};
+use crate::table::{Prepared, Table};
+use crate::{Consumer, PostError, Posting, Rebuilding};
+
+const DDL: &str = include_str!("../../../../schema/read/link.sql");
+/// Raise it when what is made of an event changes; a change of the tables is noticed without.
+const VERSION: u32 = 1;
+
+const TITLES: &str = "select row_to_json(t)::text from note_titles t where t.id = any($1)";
+const LEAVING: &str = "select row_to_json(t)::text from links t where t.source_id = any($1)";
+const ARRIVING: &str = "select row_to_json(t)::text from links t where t.target_id = any($1)";
+const WAITING: &str =
+    "select row_to_json(t)::text from links t where t.title_id = any($1) and t.dangling";
+/// The oldest note of each title, other than those that are known already.
+const OLDEST: &str = "
+    select row_to_json(oldest)::text
+    from unnest($1::uuid[]) as wanted (title_id)
+    cross join lateral (
+        select * from note_titles t where t.title_id = wanted.title_id and t.id <> all($2)
+        order by t.position limit 1
+    ) oldest";
+
+/// The consumer that keeps links.
+#[derive(Default)]
+pub struct Links {
+    tables: OnceCell<(Table, Table)>,
+}
+
+struct Tables<'a> {
+    session: &'a Session,
+    titles: Prepared<'a>,
+    links: Prepared<'a>,
+}
+
+impl Links {
+    /// Name of the checkpoint.
+    pub const NAME: &'static str = "link";
+
+    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Tables<'a>, PostError> {
+        let describe = async || {
+            let titles = Table::describe(session, "note_titles").await?;
+            let links = Table::describe(session, "links").await?;
+            Ok::<_, PostError>((titles, links))
+        };
+        let (titles, links) = self.tables.get_or_try_init(describe).await?;
+        Ok(Tables {
+            session,
+            titles: titles.prepare(session).await?,
+            links: links.prepare(session).await?,
+        })
+    }
+}
+
+#[async_trait]
+impl Consumer for Links {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn categories(&self) -> &'static [&'static str] {
+        &[Note::CATEGORY]
+    }
+
+    fn ddl(&self) -> &'static str {
+        DDL
+    }
+
+    fn built_by(&self) -> String {
+        let digest = hex::encode(Sha256::digest(DDL));
+        format!("{VERSION}-{}", &digest[..12])
+    }
+
+    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
+        let changes = Change::all(events)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let tables = self.prepare(posting.session()).await?;
+        let web = posting.begin_with(tables.read(&changes)).await?;
+        tables.write(web, changes).await?;
+        posting.commit().await
+    }
+
+    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+        Some(Box::new(Rebuild(self)))
+    }
+}
+
+/// A rebuild goes through the log as posting does, in larger steps.
+struct Rebuild<'a>(&'a Links);
+
+#[async_trait]
+impl Rebuilding for Rebuild<'_> {
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
+        let changes = Change::all(events.iter().copied())?;
+        let tables = self.0.prepare(session).await?;
+        let web = tables.read(&changes).await?;
+        tables.write(web, changes).await
+    }
+
+    async fn finish(&mut self, _: &Session) -> Result<(), PostError> {
+        Ok(())
+    }
+}
+
+impl Tables<'_> {
+    /// All that changes can touch.
+    async fn read(&self, changes: &[Change<'_>]) -> Result<Web, PostError> {
+        let mut web = Web::default();
+        let touched = Touched::by(changes);
+        let (titles, leaving, arriving) = try_join!(
+            self.rows::<NoteTitle>(TITLES, &touched.notes, &[]),
+            self.rows::<LinkRow>(LEAVING, &touched.begun, &[]),
+            self.rows::<LinkRow>(ARRIVING, &touched.purged, &[]),
+        )?;
+        titles.into_iter().for_each(|note| web.know_title(note));
+        for link in leaving.into_iter().chain(arriving) {
+            web.know_link(link);
+        }
+        let (given, asked) = titles_in(changes, &touched, &web);
+        let known: [&(dyn ToSql + Sync); 1] = [&touched.notes];
+        let (oldest, waiting) = try_join!(
+            self.rows::<NoteTitle>(OLDEST, &asked, &known),
+            self.rows::<LinkRow>(WAITING, &given, &[]),
+        )?;
+        oldest.into_iter().for_each(|note| web.know_title(note));
+        waiting.into_iter().for_each(|link| web.know_link(link));
+        Ok(web)
+    }
+
+    async fn rows<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        ids: &Vec<Uuid>,
+        more: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<T>, PostError> {
+        if ids.is_empty() {
+            return Ok(vec![]);
+        }
+        let statement = self.session.prepare_cached(sql).await?;
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![ids];
+        params.extend(more);
+        let rows = self.session.query(&statement, &params).await?;
+        let parsed = rows.iter().map(|row| serde_json::from_str(row.get(0)));
+        parsed
+            .collect::<Result<_, _>>()
+            .map_err(|error| PostError::Retry(format!("a row of links does not fit: {error}")))
+    }
+
+    async fn write(&self, mut web: Web, changes: Vec<Change<'_>>) -> Result<(), PostError> {
+        for change in changes {
+            web.apply(change);
+        }
+        let (titles, nobody) = web.titles.changes();
+        self.titles.write(&titles, &nobody).await?;
+        let (links, gone) = web.links.changes();
+        self.links.write(&links, &gone).await
+    }
+}
+
+/// The notes that changes are about.
+struct Touched {
+    /// All of them, and those that they are linked to.
+    notes: Vec<Uuid>,
+    /// Those that may have links already.
+    begun: Vec<Uuid>,
+    purged: Vec<Uuid>,
+}
+
+impl Touched {
+    fn by(changes: &[Change<'_>]) -> Self {
+        let (mut new, mut begun) = (BTreeSet::new(), BTreeSet::new());
+        let (mut targets, mut purged) = (BTreeSet::new(), vec![]);
+        for change in changes {
+            let id = change.note_id();
+            match &change.what {
+                What::Created { .. } => {
+                    new.insert(id);
+                    continue;
+                }
+                What::Linked(link) => {
+                    targets.insert(link.target_id);
+                }
+                What::Purged => purged.push(id),
+                What::Revised { .. } | What::Unlinked(_) => {}
+            }
+            begun.insert(id);
+        }
+        begun.retain(|id| !new.contains(id));
+        targets.retain(|id| !new.contains(id));
+        Self {
+            notes: begun.union(&targets).copied().collect(),
+            begun: begun.into_iter().collect(),
+            purged,
+        }
+    }
+}
+
+/// The titles that changes give to notes, and those that links may come to ask for.
+fn titles_in(changes: &[Change<'_>], touched: &Touched, web: &Web) -> (Vec<Uuid>, Vec<Uuid>) {
+    let (mut given, mut asked) = (BTreeSet::new(), BTreeSet::new());
+    let mut homes: HashMap<Uuid, Uuid> = HashMap::new();
+    for change in changes {
+        let id = change.note_id();
+        let (home, title, named) = match &change.what {
+            What::Created {
+                workspace_id,
+                title,
+                named,
+            } => {
+                homes.insert(id, *workspace_id);
+                (Some(*workspace_id), Some(title), named.as_slice())
+            }
+            What::Revised { title, named } => {
+                let home = homes.get(&id).copied();
+                let home = home.or_else(|| Some(web.titles.get(id)?.workspace_id));
+                (home, title.as_ref(), named.as_deref().unwrap_or_default())
+            }
+            What::Linked(_) | What::Unlinked(_) | What::Purged => continue,
+        };
+        let Some(home) = home else { continue };
+        given.extend(title.map(|title| wiki::title_id(home, title)));
+        asked.extend(named.iter().map(|title| wiki::title_id(home, title)));
+    }
+    for id in &touched.purged {
+        asked.extend(web.titles_of_links_to(*id));
+    }
+    (given.into_iter().collect(), asked.into_iter().collect())
+}

@@ -1,0 +1,317 @@
+//! Titles and links in memory, as far as a stretch of the log can touch them, and how they change with it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use domain::knowledge::note::TypedLink;
+use domain::knowledge::wiki;
+use store::{Position, Recorded};
+use uuid::{Builder, Uuid};
+
+use super::change::{Change, What};
+use super::{Kind, LinkRow, NoteTitle};
+
+/// What is known of the notes and links of some workspaces.
+///
+/// No wiki link dangles while a note has its title: whatever gives a note its title, or takes a link's target away,
+/// sees to that.
+#[derive(Default)]
+pub struct Web {
+    pub titles: Rows<NoteTitle>,
+    pub links: Rows<LinkRow>,
+    /// Notes by their title, the oldest first.
+    titled: Index<(Position, Uuid)>,
+    /// Links by their source.
+    leaving: Index<Uuid>,
+    /// Links by their target.
+    arriving: Index<Uuid>,
+    /// Links that dangle, by the title that they wait for.
+    waiting: Index<Uuid>,
+}
+
+/// Rows by their ids, and which of them are not as the table has them.
+pub struct Rows<T> {
+    known: HashMap<Uuid, T>,
+    changed: HashSet<Uuid>,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            changed: HashSet::new(),
+        }
+    }
+}
+
+impl<T> Rows<T> {
+    pub fn get(&self, id: Uuid) -> Option<&T> {
+        self.known.get(&id)
+    }
+
+    /// What has to be written, and the ids of what is gone.
+    pub fn changes(&self) -> (Vec<&T>, Vec<Uuid>) {
+        let written = self.changed.iter().filter_map(|id| self.known.get(id));
+        let gone = self
+            .changed
+            .iter()
+            .filter(|id| !self.known.contains_key(id));
+        (written.collect(), gone.copied().collect())
+    }
+}
+
+struct Index<T>(HashMap<Uuid, BTreeSet<T>>);
+
+impl<T> Default for Index<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Ord + Copy> Index<T> {
+    fn add(&mut self, key: Uuid, value: T) {
+        self.0.entry(key).or_default().insert(value);
+    }
+
+    fn remove(&mut self, key: Uuid, value: T) {
+        if let Some(values) = self.0.get_mut(&key) {
+            values.remove(&value);
+        }
+    }
+
+    fn first(&self, key: Uuid) -> Option<T> {
+        self.0.get(&key)?.first().copied()
+    }
+
+    fn all(&self, key: Uuid) -> Vec<T> {
+        self.0.get(&key).into_iter().flatten().copied().collect()
+    }
+}
+
+impl Web {
+    /// Takes in a note that the table has.
+    pub fn know_title(&mut self, note: NoteTitle) {
+        self.titled.add(note.title_id, (note.position, note.id));
+        self.titles.known.insert(note.id, note);
+    }
+
+    /// Takes in a link that the table has.
+    pub fn know_link(&mut self, link: LinkRow) {
+        self.leaving.add(link.source_id, link.id);
+        if let Some(target_id) = link.target_id {
+            self.arriving.add(target_id, link.id);
+        }
+        if let Some(title_id) = link.waits_for() {
+            self.waiting.add(title_id, link.id);
+        }
+        self.links.known.insert(link.id, link);
+    }
+
+    /// The titles of links to a note.
+    pub fn titles_of_links_to(&self, note_id: Uuid) -> impl Iterator<Item = Uuid> {
+        let links = self.arriving.all(note_id).into_iter();
+        links.filter_map(|id| match self.links.get(id)?.kind {
+            Kind::Wiki { title_id, .. } => Some(title_id),
+            Kind::Typed { .. } => None,
+        })
+    }
+
+    pub fn apply(&mut self, change: Change<'_>) {
+        let (event, id) = (change.event, change.note_id());
+        if let What::Created {
+            workspace_id,
+            title,
+            named,
+        } = change.what
+        {
+            let note = NoteTitle {
+                id,
+                product_id: event.product_id,
+                workspace_id,
+                title_id: wiki::title_id(workspace_id, &title),
+                title,
+                position: event.position,
+            };
+            self.call(note.clone());
+            return self.name(&note, named, event);
+        }
+        let Some(note) = self.titles.get(id).cloned() else {
+            return;
+        };
+        match change.what {
+            What::Created { .. } => {}
+            What::Revised { title, named } => {
+                if let Some(title) = title {
+                    self.call(NoteTitle {
+                        title_id: wiki::title_id(note.workspace_id, &title),
+                        title,
+                        ..note.clone()
+                    });
+                }
+                if let Some(named) = named {
+                    self.name(&note, named, event);
+                }
+            }
+            What::Linked(link) => self.link(&note, link, event),
+            What::Unlinked(link) => self.unlink(id, &link),
+            What::Purged => self.purge(id),
+        }
+    }
+
+    /// Gives a note its title, and it to the links that wait for it.
+    fn call(&mut self, note: NoteTitle) {
+        let title_id = note.title_id;
+        self.forget_title(note.id);
+        self.titles.changed.insert(note.id);
+        self.know_title(note);
+        for id in self.waiting.all(title_id) {
+            self.settle(id);
+        }
+    }
+
+    /// Makes the wiki links of a note those that its body names: what it named before stays as it is.
+    fn name(&mut self, note: &NoteTitle, named: Vec<String>, event: &Recorded) {
+        let mut before: HashMap<Uuid, LinkRow> = HashMap::new();
+        for link in self.links_of(note.id) {
+            if let Kind::Wiki { title_id, .. } = link.kind {
+                before.insert(title_id, link);
+            }
+        }
+        for text in named {
+            let title_id = wiki::title_id(note.workspace_id, &text);
+            let kind = Kind::Wiki { title_id, text };
+            match before.remove(&title_id) {
+                Some(link) if link.kind == kind => {}
+                Some(link) => self.put(LinkRow { kind, ..link }),
+                None => {
+                    let id = link_id(event, title_id);
+                    self.put(LinkRow::new(id, note, kind, event));
+                    self.settle(id);
+                }
+            }
+        }
+        for id in before.into_values().map(|link| link.id) {
+            self.remove(id);
+        }
+    }
+
+    fn link(&mut self, note: &NoteTitle, link: TypedLink, event: &Recorded) {
+        if self.typed(note.id, &link).is_some() {
+            return;
+        }
+        let TypedLink {
+            target_id,
+            relation,
+        } = link;
+        let id = link_id(event, target_id);
+        self.put(LinkRow {
+            target_id: Some(target_id),
+            dangling: self.titles.get(target_id).is_none(),
+            ..LinkRow::new(id, note, Kind::Typed { relation }, event)
+        });
+    }
+
+    fn unlink(&mut self, note_id: Uuid, link: &TypedLink) {
+        if let Some(id) = self.typed(note_id, link) {
+            self.remove(id);
+        }
+    }
+
+    fn purge(&mut self, note_id: Uuid) {
+        self.forget_title(note_id);
+        self.titles.changed.insert(note_id);
+        for id in self.leaving.all(note_id) {
+            self.remove(id);
+        }
+        for id in self.arriving.all(note_id) {
+            self.settle(id);
+        }
+    }
+
+    /// Finds out anew where a link leads.
+    fn settle(&mut self, id: Uuid) {
+        let Some(link) = self.links.get(id).cloned() else {
+            return;
+        };
+        let target_id = match link.kind {
+            Kind::Typed { .. } => link.target_id,
+            Kind::Wiki { title_id, .. } => self.titled.first(title_id).map(|(_, id)| id),
+        };
+        let dangling = target_id.is_none_or(|id| self.titles.get(id).is_none());
+        self.put(LinkRow {
+            target_id,
+            dangling,
+            ..link
+        });
+    }
+
+    fn links_of(&self, note_id: Uuid) -> Vec<LinkRow> {
+        let links = self.leaving.all(note_id).into_iter();
+        links.filter_map(|id| self.links.get(id).cloned()).collect()
+    }
+
+    /// The id of a link that was made.
+    fn typed(&self, note_id: Uuid, wanted: &TypedLink) -> Option<Uuid> {
+        let links = self.links_of(note_id);
+        let is_wanted = |link: &&LinkRow| {
+            link.target_id == Some(wanted.target_id)
+                && matches!(&link.kind, Kind::Typed { relation } if *relation == wanted.relation)
+        };
+        links.iter().find(is_wanted).map(|link| link.id)
+    }
+
+    fn put(&mut self, link: LinkRow) {
+        self.remove(link.id);
+        self.know_link(link);
+    }
+
+    fn remove(&mut self, id: Uuid) {
+        self.links.changed.insert(id);
+        if let Some(link) = self.links.known.remove(&id) {
+            self.leaving.remove(link.source_id, id);
+            if let Some(target_id) = link.target_id {
+                self.arriving.remove(target_id, id);
+            }
+            if let Some(title_id) = link.waits_for() {
+                self.waiting.remove(title_id, id);
+            }
+        }
+    }
+
+    fn forget_title(&mut self, note_id: Uuid) {
+        if let Some(note) = self.titles.known.remove(&note_id) {
+            self.titled.remove(note.title_id, (note.position, note_id));
+        }
+    }
+}
+
+impl LinkRow {
+    /// A link that leads nowhere yet.
+    fn new(id: Uuid, source: &NoteTitle, kind: Kind, event: &Recorded) -> Self {
+        Self {
+            id,
+            product_id: source.product_id,
+            workspace_id: source.workspace_id,
+            source_id: source.id,
+            kind,
+            target_id: None,
+            dangling: true,
+            created_at: event.recorded_at,
+        }
+    }
+
+    /// The title of a wiki link that dangles.
+    const fn waits_for(&self) -> Option<Uuid> {
+        match self.kind {
+            Kind::Wiki { title_id, .. } if self.dangling => Some(title_id),
+            Kind::Wiki { .. } | Kind::Typed { .. } => None,
+        }
+    }
+}
+
+/// As other ids it grows with time; and it is the same whenever the log is read.
+fn link_id(event: &Recorded, to: Uuid) -> Uuid {
+    let millis = u64::try_from(event.recorded_at.timestamp_millis()).unwrap_or_default();
+    let digest = Uuid::new_v5(&event.event_id, to.as_bytes());
+    let digest = digest.as_bytes().first_chunk().copied().unwrap_or_default();
+    Builder::from_unix_timestamp_millis(millis, &digest).into_uuid()
+}
