@@ -21,6 +21,8 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(identity::api_key::routes())
         .merge(knowledge::workspace::routes())
         .merge(knowledge::note::routes())
+        .merge(knowledge::task::routes())
+        .merge(knowledge::calendar_feed::routes())
         .merge(agents::proposal::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
@@ -28,6 +30,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(operations::due_work::routes());
     OpenApiRouter::with_openapi(Base::openapi())
         .nest("/v1", v1)
+        .merge(knowledge::calendar::routes())
         .merge(health::routes())
 }
 

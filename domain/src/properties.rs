@@ -13,15 +13,19 @@ use crate::delivery::webhook_delivery::Delivery;
 use crate::identity::actor::KnownActor;
 use crate::identity::api_key::ApiKey;
 use crate::identity::product::Product;
+use crate::knowledge::calendar_feed::CalendarFeed;
+use crate::knowledge::checklist::Checklist;
 use crate::knowledge::note::Note;
+use crate::knowledge::task::Task;
 use crate::knowledge::workspace::Workspace;
 use crate::testing::strategies::{
-    api_key, known_actor, note, product, proposal, webhook, webhook_delivery, workspace,
+    api_key, calendar_feed, checklist, known_actor, note, product, proposal, task, webhook,
+    webhook_delivery, workspace,
 };
 use crate::{Aggregate, EventContract, contracts};
 
 /// An aggregate's category, and its check.
-const CHECKS: [(&str, fn()); 8] = [
+const CHECKS: [(&str, fn()); 11] = [
     (Product::CATEGORY, || folding_is_total::<Product>(product())),
     (KnownActor::CATEGORY, || {
         folding_is_total::<KnownActor>(known_actor());
@@ -31,6 +35,13 @@ const CHECKS: [(&str, fn()); 8] = [
         folding_is_total::<Workspace>(workspace());
     }),
     (Note::CATEGORY, || folding_is_total::<Note>(note())),
+    (Task::CATEGORY, || folding_is_total::<Task>(task())),
+    (Checklist::CATEGORY, || {
+        folding_is_total::<Checklist>(checklist());
+    }),
+    (CalendarFeed::CATEGORY, || {
+        folding_is_total::<CalendarFeed>(calendar_feed());
+    }),
     (Proposal::CATEGORY, || {
         folding_is_total::<Proposal>(proposal());
     }),

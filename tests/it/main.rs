@@ -8,6 +8,7 @@
 mod access;
 mod api_key;
 mod beneath;
+mod calendar_feed;
 mod cli;
 mod conventions;
 mod crash;
@@ -25,6 +26,8 @@ mod product;
 mod proposal;
 mod receiver;
 mod setup;
+mod task;
+mod task_line;
 mod webhook;
 mod webhook_delivery;
 mod webhook_receiver;

@@ -1,6 +1,9 @@
-//! What people write down, and where.
+//! What people write down and mean to do, and where.
 
+pub mod calendar_feed;
+pub mod checklist;
 pub mod note;
 #[cfg(test)]
 mod properties;
+pub mod task;
 pub mod workspace;
