@@ -41,9 +41,10 @@ struct Reading {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lines {
     /// There may be some.
-    Some,
+    Possible,
     /// There are none now; there may have been some before.
-    None,
+    Absent,
+    /// So is the note.
     Gone,
 }
 
@@ -96,13 +97,13 @@ impl Reaction for Notes {
         }
         let bare = touched
             .iter()
-            .filter(|(_, (lines, _))| *lines == Lines::None);
+            .filter(|(_, (lines, _))| *lines == Lines::Absent);
         let bare: Vec<Uuid> = bare.map(|(id, _)| *id).collect();
         let position = events.last().map_or(0, |event| event.position);
         let known = self.known(&bare, position).await?;
         let wanted = touched
             .iter()
-            .filter(|(id, (lines, _))| *lines != Lines::None || known.contains(id));
+            .filter(|(id, (lines, _))| *lines != Lines::Absent || known.contains(id));
         Ok(Consequences {
             schedule: wanted
                 .map(|(_, (lines, event))| reading(event, *lines == Lines::Gone))
@@ -114,13 +115,13 @@ impl Reaction for Notes {
 
 fn lines(change: &NoteEvent) -> Option<Lines> {
     match change {
-        NoteEvent::Created { body, .. } => may_have_task_lines(body).then_some(Lines::Some),
+        NoteEvent::Created { body, .. } => may_have_task_lines(body).then_some(Lines::Possible),
         NoteEvent::Revised {
             body: Some(body), ..
         } => Some(if may_have_task_lines(body) {
-            Lines::Some
+            Lines::Possible
         } else {
-            Lines::None
+            Lines::Absent
         }),
         NoteEvent::Purged {} => Some(Lines::Gone),
         NoteEvent::Revised { body: None, .. }
