@@ -59,7 +59,8 @@ impl Product {
     pub fn start(&self) {
         self.models.start(&self.tasks, &self.shutdown);
         self.reactions.start(&self.tasks, &self.shutdown);
-        self.workers.start(&self.tasks, &self.shutdown);
+        self.workers
+            .start(&self.readers, &self.tasks, &self.shutdown);
     }
 
     pub async fn stop(&self) {

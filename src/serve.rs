@@ -118,7 +118,7 @@ impl Server {
         let reactions = Runtime::new(database.clone(), Arc::clone(&store), reactions);
         models.start(&tasks, &shutdown);
         reactions.start(&tasks, &shutdown);
-        workers.start(&tasks, &shutdown);
+        workers.start(&models.readers(), &tasks, &shutdown);
         tasks.spawn(keep_up(metrics.clone(), shutdown.clone()));
         let limits = Limits {
             body: config.body_limit,

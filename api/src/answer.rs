@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use commands::{Handler, Planned, Request};
 use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId};
-use projections::{List, ReadModel, Row, Where};
+use projections::{List, NEWEST_FIRST, Order, ReadModel, Row, Where};
 use serde::Serialize;
 use store::Position;
 use utoipa::ToSchema;
@@ -117,6 +117,11 @@ impl App {
         read: &Read,
         id: Uuid,
     ) -> Result<Response, Problem> {
+        if !M::LOOKS_AT.is_empty() {
+            // Nothing drops an answer when what it looks at changes.
+            let (row, position) = self.find::<M>(read, id).await?;
+            return Ok(Self::show(&row, row.facts.version, position));
+        }
         let position = self.ready::<M>(read).await?;
         let (stream, viewer) = (StreamId::new(M::NAME, id), read.caller.viewer());
         let answer = match self.query_cache.find(&stream, viewer, position) {
@@ -155,23 +160,37 @@ impl App {
             .ok_or_else(|| Problem::not_found(M::NAME))
     }
 
-    /// A page of the resources that the caller may see.
+    /// A page of the resources that the caller may see, newest first.
     pub(crate) async fn list<M: ReadModel>(
         &self,
         read: &Read,
         wanted: Where<'_>,
         page: Page,
     ) -> Result<(List<Row<M::Content>>, Position), Problem> {
+        self.list_in::<M>(read, wanted, NEWEST_FIRST, page).await
+    }
+
+    /// The same in another order.
+    pub(crate) async fn list_in<M: ReadModel>(
+        &self,
+        read: &Read,
+        wanted: Where<'_>,
+        order: Order,
+        page: Page,
+    ) -> Result<(List<Row<M::Content>>, Position), Problem> {
         let position = self.ready::<M>(read).await?;
-        let viewer = read.caller.viewer();
-        let found =
-            projections::list::<M>(&self.database, viewer, wanted, page.try_into()?).await?;
+        let (viewer, cursor) = (read.caller.viewer(), page.try_into()?);
+        let found = projections::list::<M>(&self.database, viewer, wanted, order, cursor).await?;
         Ok((found, position))
     }
 
     /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.
     async fn ready<M: ReadModel>(&self, read: &Read) -> Result<Position, Problem> {
-        self.ready_for(read, M::CONTEXT, M::NAME).await
+        let mut position = self.ready_for(read, M::CONTEXT, M::NAME).await?;
+        for beside in M::LOOKS_AT {
+            position = position.min(self.readers.wait(beside, read.min_position).await?);
+        }
+        Ok(position)
     }
 
     /// The same, by the context of the scope and the name of the read model's checkpoint.

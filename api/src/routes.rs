@@ -23,6 +23,8 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(knowledge::note::routes())
         .merge(agents::agent::routes())
         .merge(knowledge::link::routes())
+        .merge(knowledge::task::routes())
+        .merge(knowledge::calendar_feed::routes())
         .merge(agents::proposal::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
@@ -30,6 +32,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(operations::due_work::routes());
     OpenApiRouter::with_openapi(Base::openapi())
         .nest("/v1", v1)
+        .merge(knowledge::calendar::routes())
         .merge(health::routes())
 }
 

@@ -1,5 +1,5 @@
-//! API keys and signing secrets. They are derived from the node's root secret, so that the log holds none of them
-//! and a repeated request gets the same one again.
+//! API keys, signing secrets and addresses of calendars. They are derived from the node's root secret, so that the log
+//! holds none of them and a repeated request gets the same one again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -35,6 +35,12 @@ impl Secrets {
         let bits = hex::encode(self.derive("api-key", id, generation));
         let checksum = crc32fast::hash(bits.as_bytes());
         format!("{PREFIX}{bits}{checksum:08x}")
+    }
+
+    /// The token in the address of a calendar feed: `dbf_` and 256 bits in hex.
+    #[must_use]
+    pub fn calendar_feed(&self, id: Uuid) -> String {
+        format!("dbf_{}", hex::encode(self.derive("calendar-feed", id, 0)))
     }
 
     /// A signing secret as Standard Webhooks writes it: `whsec_` and 256 bits in base64.
@@ -138,6 +144,14 @@ mod tests {
         let key = SECRETS.api_key(Uuid::from_u128(1), 0);
         assert_eq!(key.len(), 4 + 64 + 8);
         assert_eq!(check_api_key(&key), Ok(()));
+    }
+
+    #[test]
+    fn every_calendar_feed_has_a_token_of_its_own() {
+        let token = SECRETS.calendar_feed(Uuid::from_u128(1));
+        assert_eq!(token.len(), 4 + 64);
+        assert_eq!(SECRETS.calendar_feed(Uuid::from_u128(1)), token);
+        assert_ne!(SECRETS.calendar_feed(Uuid::from_u128(2)), token);
     }
 
     #[test]

@@ -14,15 +14,19 @@ use crate::delivery::webhook_delivery::Delivery;
 use crate::identity::actor::KnownActor;
 use crate::identity::api_key::ApiKey;
 use crate::identity::product::Product;
+use crate::knowledge::calendar_feed::CalendarFeed;
+use crate::knowledge::checklist::Checklist;
 use crate::knowledge::note::Note;
+use crate::knowledge::task::Task;
 use crate::knowledge::workspace::Workspace;
 use crate::testing::strategies::{
-    agent, api_key, known_actor, note, product, proposal, webhook, webhook_delivery, workspace,
+    agent, api_key, calendar_feed, checklist, known_actor, note, product, proposal, task, webhook,
+    webhook_delivery, workspace,
 };
 use crate::{Aggregate, EventContract, contracts};
 
 /// An aggregate's category, and its check.
-const CHECKS: [(&str, fn()); 9] = [
+const CHECKS: [(&str, fn()); 12] = [
     (Product::CATEGORY, || folding_is_total::<Product>(product())),
     (KnownActor::CATEGORY, || {
         folding_is_total::<KnownActor>(known_actor());
@@ -32,6 +36,13 @@ const CHECKS: [(&str, fn()); 9] = [
         folding_is_total::<Workspace>(workspace());
     }),
     (Note::CATEGORY, || folding_is_total::<Note>(note())),
+    (Task::CATEGORY, || folding_is_total::<Task>(task())),
+    (Checklist::CATEGORY, || {
+        folding_is_total::<Checklist>(checklist());
+    }),
+    (CalendarFeed::CATEGORY, || {
+        folding_is_total::<CalendarFeed>(calendar_feed());
+    }),
     (Agent::CATEGORY, || folding_is_total::<Agent>(agent())),
     (Proposal::CATEGORY, || {
         folding_is_total::<Proposal>(proposal());

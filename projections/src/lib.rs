@@ -23,7 +23,7 @@ pub use consumer::{Consumer, PostError, Rebuilding};
 pub use fold::Fold;
 pub use models::models;
 pub use posting::Posting;
-pub use query::{Cursor, List, QueryError, Viewer, Where, get, list, visible};
+pub use query::{Cursor, List, NEWEST_FIRST, Order, QueryError, Viewer, Where, get, list, visible};
 pub use read_model::{Facts, ReadModel, Row, post};
 pub use rebuild::{Difference, RebuildError, Report, rebuild};
 pub use runtime::{Health, Readers, Runtime, TooFarBehind};

@@ -79,7 +79,24 @@ pub struct Cursor {
     pub limit: usize,
 }
 
-/// A page of things, newest first.
+/// The order of a list, and how a page of it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// The cursor of the first page.
+    pub begin: Uuid,
+    /// Whether a row `t` comes after the last one of the page before, which is `$1`.
+    pub after: &'static str,
+    pub by: &'static str,
+}
+
+/// As lists are, if not said otherwise.
+pub const NEWEST_FIRST: Order = Order {
+    begin: Uuid::max(),
+    after: "t.id < $1",
+    by: "t.id desc",
+};
+
+/// A page of things, newest first if not said otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {
     pub items: Vec<T>,
@@ -128,11 +145,12 @@ pub async fn get<M: ReadModel>(
     Ok(found.into_iter().next())
 }
 
-/// A page of the rows that the viewer may see, newest first.
+/// A page of the rows that the viewer may see.
 pub async fn list<M: ReadModel>(
     database: &Database,
     viewer: Viewer,
     wanted: Where<'_>,
+    order: Order,
     cursor: Cursor,
 ) -> Result<List<Row<M::Content>>, QueryError> {
     let rows = Rows {
@@ -141,7 +159,7 @@ pub async fn list<M: ReadModel>(
         visible: M::VISIBLE,
     };
     let id = |row: &Row<M::Content>| row.facts.id;
-    page(database, &rows, viewer, wanted, cursor, id).await
+    page(database, &rows, viewer, wanted, order, cursor, id).await
 }
 
 /// The rows `t` of a table, and what is shown of each: JSON.
@@ -151,7 +169,7 @@ pub(crate) struct Rows {
     pub visible: &'static str,
 }
 
-/// A page of what the viewer may see, newest first.
+/// A page of what the viewer may see.
 pub(crate) async fn page<T: DeserializeOwned>(
     database: &Database,
     Rows {
@@ -161,11 +179,13 @@ pub(crate) async fn page<T: DeserializeOwned>(
     }: &Rows,
     viewer: Viewer,
     wanted: Where<'_>,
+    order: Order,
     cursor: Cursor,
     id: impl Fn(&T) -> Uuid,
 ) -> Result<List<T>, QueryError> {
-    let mut sql = format!("select ({shown})::text from {table} t where t.id < $1 and {visible}");
-    let before = cursor.before.unwrap_or(Uuid::max());
+    let after = order.after;
+    let mut sql = format!("select ({shown})::text from {table} t where {after} and {visible}");
+    let before = cursor.before.unwrap_or(order.begin);
     let actor = viewer.actor_id.to_string();
     // One more than is shown, to know whether there is more.
     let limit = i64::try_from(cursor.limit).unwrap_or(i64::MAX - 1) + 1;
@@ -175,7 +195,7 @@ pub(crate) async fn page<T: DeserializeOwned>(
         let placeholder = format!("${}", params.len());
         let _ = write!(sql, " and {}", condition.replace('?', &placeholder));
     }
-    sql.push_str(" order by t.id desc limit $4");
+    let _ = write!(sql, " order by {} limit $4", order.by);
     let mut items: Vec<T> = rows(database, &sql, &params).await?;
     let more = items.len() > cursor.limit;
     items.truncate(cursor.limit);

@@ -21,6 +21,8 @@ pub trait ReadModel: Send + Sync + 'static {
     const DDL: &'static str;
     /// Who may see a row: one of those in [`visible`](crate::visible), or a condition of its own.
     const VISIBLE: &'static str;
+    /// Read models beside its own and the workspaces that `VISIBLE` looks at: a read waits for them, too.
+    const LOOKS_AT: &'static [&'static str] = &[];
     type Event: EventContract;
     /// What is shown beside the [`Facts`]: its fields are columns of the table.
     type Content: Serialize + DeserializeOwned + ToSchema + PartialEq + Clone + Send + Sync;

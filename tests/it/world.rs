@@ -163,6 +163,8 @@ pub struct World {
     event_id: String,
     delivery_id: Uuid,
     actions_hash: Value,
+    /// Two tasks, in their order.
+    neighbours: [Uuid; 2],
 }
 
 impl World {
@@ -190,10 +192,15 @@ impl World {
             event_id: event_id.as_str().unwrap().to_owned(),
             delivery_id,
             actions_hash: Value::Null,
+            neighbours: [Uuid::nil(); 2],
             app,
         };
         world.actions_hash = world.make("proposals").await["actions_hash"].clone();
         world.make("agents").await;
+        for n in 0..2 {
+            world.neighbours[n] = id(&world.make("tasks/suggestions").await);
+        }
+        world.make("calendar-feeds").await;
         world
     }
 
@@ -222,6 +229,13 @@ impl World {
             "events" => self.event_id.clone(),
             "links" => self.note_id.to_string(),
             "due-work" => self.parked_work().await.to_string(),
+            // A suggestion, so that it can be decided.
+            "tasks" => id(&self.make("tasks/suggestions").await).to_string(),
+            "calendars" => {
+                let feed = self.make("calendar-feeds").await;
+                let path = feed["path"].as_str().unwrap();
+                path.strip_prefix("/calendars/").unwrap().to_owned()
+            }
             _ => id(&self.make(collection).await).to_string(),
         }
     }
@@ -275,6 +289,12 @@ impl World {
                 let approve = path.replace("/revert", "/approve");
                 let approval = json!({"actions_hash": self.actions_hash});
                 alice.post(&approve, approval).await.expect(200);
+            }
+            ("POST", "/v1/tasks/{id}/complete" | "/v1/tasks/{id}/reopen") => {
+                let accept = path
+                    .replace("complete", "accept")
+                    .replace("reopen", "accept");
+                alice.post_empty(&accept).await.expect(200);
             }
             ("DELETE", "/v1/workspaces/{id}/members/{actor_id}") => {
                 alice.put(path, json!({"role": "viewer"})).await.expect(200);
@@ -344,6 +364,7 @@ impl World {
             Some("string") => match schema["format"].as_str() {
                 Some("uuid") => json!(Uuid::now_v7()),
                 Some("date-time") => json!(chrono::Utc::now() + chrono::TimeDelta::days(1)),
+                Some("date") => json!("2030-01-31"),
                 _ => json!(MARK),
             },
             Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
@@ -381,6 +402,9 @@ impl World {
             "workspace_id" => json!(self.workspace_id),
             "note_id" | "target_id" => json!(self.note_id),
             "actions_hash" => self.actions_hash.clone(),
+            "assignee" => json!(self.app.alice.actor_id),
+            "after" => json!(self.neighbours[0]),
+            "before" => json!(self.neighbours[1]),
             "url" => json!(self.receiver.url),
             "events" => json!(["note.purged"]),
             "headers" => json!({"x-sample": MARK}),

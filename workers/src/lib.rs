@@ -1,5 +1,6 @@
 //! What happens because something happened: reactions to events, and work that falls due.
 
+mod checklist;
 mod dispatcher;
 mod due_work;
 mod expiry;
@@ -53,16 +54,21 @@ impl Workers {
             Arc::new(Reacting::new(fanout, &self.wakers)),
             Arc::new(Reacting::new(webhook::Requests, &self.wakers)),
             Arc::new(Reacting::new(expiry::Deadlines, &self.wakers)),
+            Arc::new(Reacting::new(
+                checklist::Notes::new(self.office.clone(), readers.clone()),
+                &self.wakers,
+            )),
         ]
     }
 
     /// Starts a dispatcher for each kind of work; they end at shutdown, after what is in flight.
-    pub fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+    pub fn start(&self, readers: &Readers, tasks: &TaskTracker, shutdown: &CancellationToken) {
         let office = &self.office;
         let work: Vec<Arc<dyn Work>> = vec![
             Arc::new(webhook::Deliver::new(office.clone(), self.webhooks.clone())),
             Arc::new(webhook::Replay::new(office.clone())),
             Arc::new(expiry::Expire::new(office.clone())),
+            Arc::new(checklist::FollowLines::new(office.clone(), readers.clone())),
         ];
         for work in work {
             let waker = self.wakers.of(work.kind());

@@ -1,6 +1,9 @@
-//! What people write down, and where.
+//! What people write down and mean to do, and where.
 
+pub mod calendar;
+pub mod calendar_feed;
 pub mod link;
 pub mod note;
 mod note_history;
+pub mod task;
 pub mod workspace;

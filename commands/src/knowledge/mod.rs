@@ -1,4 +1,6 @@
-//! Decisions on workspaces that look at the actors, too, and on notes that look at other notes.
+//! Decisions that look at what is around them, too: at the actors, at other notes, at a note's lines.
 
+pub mod checklist;
 pub mod note;
+pub mod task;
 pub mod workspace;

@@ -1,5 +1,10 @@
-//! What people write down, and where.
+//! What people write down and mean to do, and where.
 
+pub mod calendar_feed;
+pub mod checklist;
 pub mod note;
+pub mod rank;
+pub mod task;
+pub mod task_line;
 pub mod wiki;
 pub mod workspace;

@@ -360,7 +360,7 @@ impl Content {
 }
 
 /// Tags are compared without case or surrounding blanks.
-fn normalized(tags: &BTreeSet<String>) -> BTreeSet<String> {
+pub(crate) fn normalized(tags: &BTreeSet<String>) -> BTreeSet<String> {
     tags.iter().map(|tag| tag.trim().to_lowercase()).collect()
 }
 

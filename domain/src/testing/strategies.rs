@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of as maybe;
 use proptest::prelude::*;
@@ -17,7 +17,10 @@ use crate::delivery::webhook_delivery::DeliveryEvent;
 use crate::identity::actor::ActorEvent;
 use crate::identity::api_key::ApiKeyEvent;
 use crate::identity::product::ProductEvent;
+use crate::knowledge::calendar_feed::CalendarFeedEvent;
+use crate::knowledge::checklist::{ChecklistEvent, Line};
 use crate::knowledge::note::NoteEvent;
+use crate::knowledge::task::{self, TaskEvent};
 use crate::knowledge::workspace::{Role, WorkspaceEvent};
 use crate::{Actor, ActorKind};
 
@@ -131,6 +134,25 @@ fn registration() -> impl Strategy<Value = Registration> {
     )
 }
 
+fn date() -> impl Strategy<Value = NaiveDate> {
+    (0..20_000).prop_map(|days| NaiveDate::from_epoch_days(days).unwrap())
+}
+
+fn task_draft() -> impl Strategy<Value = task::Draft> {
+    let place = (id(), maybe(id()), text());
+    (place, text(), maybe(id()), maybe(date()), texts()).prop_map(
+        |((workspace_id, note_id, rank), title, assignee, due_on, labels)| task::Draft {
+            workspace_id,
+            note_id,
+            title,
+            assignee,
+            due_on,
+            labels,
+            rank,
+        },
+    )
+}
+
 pub fn agent() -> impl Strategy<Value = AgentEvent> {
     prop_oneof![
         registration().prop_map(|registration| AgentEvent::Registered { registration }),
@@ -147,6 +169,43 @@ pub fn agent() -> impl Strategy<Value = AgentEvent> {
             proposal_id,
             day: time.date_naive(),
         }),
+    ]
+}
+
+pub fn task() -> impl Strategy<Value = TaskEvent> {
+    prop_oneof![
+        task_draft().prop_map(|draft| TaskEvent::Created { draft }),
+        task_draft().prop_map(|draft| TaskEvent::Suggested { draft }),
+        Just(TaskEvent::Accepted {}),
+        Just(TaskEvent::Dismissed {}),
+        text().prop_map(|title| TaskEvent::Retitled { title }),
+        maybe(id()).prop_map(|assignee| TaskEvent::Assigned { assignee }),
+        maybe(date()).prop_map(|due_on| TaskEvent::Scheduled { due_on }),
+        (texts(), texts()).prop_map(|(added, removed)| TaskEvent::Labelled { added, removed }),
+        Just(TaskEvent::Completed {}),
+        Just(TaskEvent::Reopened {}),
+        text().prop_map(|rank| TaskEvent::Moved { rank }),
+        Just(TaskEvent::Removed {}),
+    ]
+}
+
+pub fn checklist() -> impl Strategy<Value = ChecklistEvent> {
+    let line = (id(), text(), any::<bool>()).prop_map(|(task_id, title, done)| Line {
+        task_id,
+        title,
+        done,
+    });
+    vec(line, 0..4).prop_map(|lines| ChecklistEvent::Read { lines })
+}
+
+pub fn calendar_feed() -> impl Strategy<Value = CalendarFeedEvent> {
+    prop_oneof![
+        (text(), id(), text()).prop_map(|(name, owner, sha256)| CalendarFeedEvent::Opened {
+            name,
+            owner,
+            sha256,
+        }),
+        Just(CalendarFeedEvent::Revoked {}),
     ]
 }
 

@@ -1,7 +1,10 @@
-//! What people write down, and where.
+//! What people write down and mean to do, and where.
 
+pub mod calendar_feed;
+pub mod checklist;
 pub mod link;
 pub mod note;
 #[cfg(test)]
 mod properties;
+pub mod task;
 pub mod workspace;

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta};
 use domain::knowledge::note::Note;
+use domain::knowledge::task::{Status, Task};
 use domain::knowledge::workspace::Workspace;
-use domain::testing::strategies::{note, workspace};
+use domain::testing::strategies::{note, task, workspace};
 use domain::{Actor, Aggregate, EventContract, StreamId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,6 +12,7 @@ use store::{Metadata, Recorded};
 use uuid::Uuid;
 
 use super::note::{NoteContent, Notes};
+use super::task::{TaskContent, Tasks};
 use super::workspace::{WorkspaceContent, Workspaces};
 use crate::{ReadModel, Row, post};
 
@@ -38,10 +40,10 @@ pub(super) fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded
     }
 }
 
-/// After every event, the row must show what `shown` tells of the state.
+/// After every event, the row must show what `shown` tells of the state, and of what the row has beyond it.
 fn agree<A, M>(
     events: Vec<A::Event>,
-    shown: impl Fn(&A) -> Option<M::Content>,
+    shown: impl Fn(&A, Option<&M::Content>) -> Option<M::Content>,
 ) -> Result<(), TestCaseError>
 where
     A: Aggregate,
@@ -61,7 +63,8 @@ where
             prop_assert!(row.facts.created_at <= row.facts.updated_at);
         }
         let content = row.as_ref().map(|row| row.content.clone());
-        prop_assert_eq!(content, shown(&state));
+        let expected = shown(&state, content.as_ref());
+        prop_assert_eq!(content, expected);
     }
     Ok(())
 }
@@ -75,6 +78,27 @@ fn shown_note(note: &Note) -> Option<NoteContent> {
         tags: content.tags,
         links: content.links,
         status: note.status()?.into(),
+    })
+}
+
+/// When it was done, the state does not know; whether, it does.
+fn shown_task(task: &Task, row: Option<&TaskContent>) -> Option<TaskContent> {
+    let Task::Present(draft, status) = task else {
+        return None;
+    };
+    let draft = draft.as_ref().clone();
+    let completed_at = row?.completed_at.filter(|_| *status == Status::Done);
+    assert_eq!(completed_at.is_some(), *status == Status::Done);
+    Some(TaskContent {
+        workspace_id: draft.workspace_id,
+        note_id: draft.note_id,
+        title: draft.title,
+        status: *status,
+        assignee: draft.assignee,
+        due_on: draft.due_on,
+        labels: draft.labels,
+        rank: draft.rank,
+        completed_at,
     })
 }
 
@@ -95,11 +119,16 @@ fn shown_workspace(workspace: &Workspace) -> Option<WorkspaceContent> {
 proptest! {
     #[test]
     fn a_row_of_a_note_is_what_the_note_is(events in vec(note(), 0..30)) {
-        agree::<Note, Notes>(events, shown_note)?;
+        agree::<Note, Notes>(events, |note, _| shown_note(note))?;
+    }
+
+    #[test]
+    fn a_row_of_a_task_is_what_the_task_is(events in vec(task(), 0..30)) {
+        agree::<Task, Tasks>(events, shown_task)?;
     }
 
     #[test]
     fn a_row_of_a_workspace_is_what_the_workspace_is(events in vec(workspace(), 0..30)) {
-        agree::<Workspace, Workspaces>(events, shown_workspace)?;
+        agree::<Workspace, Workspaces>(events, |workspace, _| shown_workspace(workspace))?;
     }
 }

@@ -6,7 +6,7 @@ use store::Database;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::query::{Rows, page, rows};
+use crate::query::{NEWEST_FIRST, Rows, page, rows};
 use crate::{Cursor, List, QueryError, Viewer, Where, visible};
 
 const MAX_NODES: usize = 200;
@@ -53,7 +53,7 @@ pub async fn list(
         visible: visible::IN_WORKSPACE,
     };
     let id = |link: &Link| link.id;
-    page(database, &links, viewer, wanted, cursor, id).await
+    page(database, &links, viewer, wanted, NEWEST_FIRST, cursor, id).await
 }
 
 /// Whether there is a note that the viewer may see.

@@ -1,0 +1,239 @@
+//! A calendar feed as a calendar client reads it (RFC 5545): without a key, as such a client cannot send one. Its address
+//! is kept for years, so that it stands outside of `/v1`.
+//!
+//! Every task is a to-do, for the clients that know those. Most clients that subscribe to an address show events alone:
+//! an open task is an event of its day, too, which takes up no time.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{TimeDelta, Utc};
+use commands::sha256_hex;
+use domain::Aggregate;
+use domain::knowledge::calendar_feed::CalendarFeed;
+use domain::knowledge::note::Note;
+use domain::knowledge::task::{Status, Task};
+use domain::knowledge::workspace::Workspace;
+use icalendar::{Calendar, Component, Event, EventLike, Property, Todo, TodoStatus};
+use projections::knowledge::calendar_feed;
+use projections::knowledge::task::{self, TaskContent};
+use projections::{Facts, Row, Viewer};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::problem::{Problem, ProblemDetails};
+use crate::query::Path;
+
+/// How long what is done is still shown.
+const DONE_SHOWN: TimeDelta = TimeDelta::days(30);
+/// How often a client should look again.
+const REFRESH: TimeDelta = TimeDelta::hours(1);
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read))
+}
+
+/// Where the feed with a token is.
+pub fn path(token: &str) -> String {
+    format!("/calendars/{token}.ics")
+}
+
+/// A calendar: what its owner is to do by a date, and what they did of that in the last thirty days.
+#[utoipa::path(get, path = "/calendars/{file}", tag = "tasks",
+    params(("file" = String, Path, description = "The secret token of a calendar feed, then `.ics`.")),
+    responses((status = 200, body = String, content_type = "text/calendar"),
+        (status = 304, description = "As `If-None-Match` has it."),
+        (status = 404, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, body = ProblemDetails, content_type = "application/problem+json")))]
+async fn read(
+    State(app): State<App>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let token = file.strip_suffix(".ics").unwrap_or_default();
+    let head = app.head();
+    for model in [
+        CalendarFeed::CATEGORY,
+        Workspace::CATEGORY,
+        Note::CATEGORY,
+        Task::CATEGORY,
+    ] {
+        app.readers.wait(model, head).await?;
+    }
+    let feed = calendar_feed::by_hash(&app.database, &sha256_hex(token))
+        .await?
+        .ok_or_else(|| Problem::not_found("calendar"))?;
+    let viewer = Viewer {
+        product_id: Some(feed.facts.product_id),
+        actor_id: feed.content.owner,
+    };
+    let tasks = task::due(&app.database, viewer, Utc::now() - DONE_SHOWN).await?;
+    Ok(answer(&headers, calendar(&feed.content.name, &tasks)))
+}
+
+/// The calendar, or that it is the one that the client has.
+fn answer(headers: &HeaderMap, calendar: String) -> Response {
+    let tag = format!("\"{}\"", &sha256_hex(&calendar)[..32]);
+    let mut response = if has(headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let content_type = [(header::CONTENT_TYPE, "text/calendar; charset=utf-8")];
+        (content_type, calendar).into_response()
+    };
+    let answered = response.headers_mut();
+    answered.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        answered.insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// Whether `If-None-Match` (RFC 9110, section 13.1.2) names the tag.
+fn has(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|known| known.trim().trim_start_matches("W/"))
+        .any(|known| known == tag || known == "*")
+}
+
+fn calendar(name: &str, tasks: &[Row<TaskContent>]) -> String {
+    let mut calendar = Calendar::empty();
+    calendar
+        .append_property(Property::new("VERSION", "2.0"))
+        .append_property(Property::new("PRODID", "-//Daybook//Tasks//EN"))
+        .append_property(Property::new("CALSCALE", "GREGORIAN"))
+        .append_property(text("NAME", name))
+        .append_property(text("X-WR-CALNAME", name))
+        .ttl(&REFRESH);
+    for Row { facts, content } in tasks {
+        calendar.push(todo(facts, content));
+        if content.status == Status::Open {
+            calendar.push(event(facts, content));
+        }
+    }
+    calendar.to_string()
+}
+
+/// A text under a name that is not known to be one: it is escaped because of its type.
+fn text(name: &str, value: &str) -> Property {
+    Property::new(name, value)
+        .add_parameter("VALUE", "TEXT")
+        .done()
+}
+
+fn todo(facts: &Facts, task: &TaskContent) -> Todo {
+    let mut todo = Todo::new();
+    describe(&mut todo, facts, task).uid(&facts.id.to_string());
+    if let Some(due_on) = task.due_on {
+        todo.due(due_on);
+    }
+    match task.completed_at {
+        Some(at) => todo.status(TodoStatus::Completed).completed(at),
+        None => todo.status(TodoStatus::NeedsAction),
+    };
+    todo
+}
+
+fn event(facts: &Facts, task: &TaskContent) -> Event {
+    let mut event = Event::new();
+    describe(&mut event, facts, task)
+        .uid(&format!("{}-due", facts.id))
+        .add_property("RELATED-TO", facts.id.to_string())
+        .add_property("TRANSP", "TRANSPARENT");
+    if let Some(due_on) = task.due_on {
+        event.starts(due_on);
+    }
+    event
+}
+
+/// What is the same of both. Nothing but the task decides it, so that a client that has it is told so.
+fn describe<'a, C: EventLike>(
+    component: &'a mut C,
+    facts: &Facts,
+    task: &TaskContent,
+) -> &'a mut C {
+    component
+        .summary(&task.title)
+        .timestamp(facts.updated_at)
+        .created(facts.created_at)
+        .last_modified(facts.updated_at);
+    if !task.labels.is_empty() {
+        component.categories(&task.labels);
+    }
+    component
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use axum::http::header::IF_NONE_MATCH;
+    use chrono::{DateTime, NaiveDate};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn row(title: &str) -> Row<TaskContent> {
+        Row {
+            facts: Facts {
+                id: Uuid::from_u128(7),
+                product_id: Uuid::nil(),
+                version: 1,
+                created_at: DateTime::UNIX_EPOCH,
+                created_by: Uuid::nil(),
+                updated_at: DateTime::UNIX_EPOCH,
+                position: 1,
+            },
+            content: TaskContent {
+                workspace_id: Uuid::nil(),
+                note_id: None,
+                title: title.into(),
+                status: Status::Open,
+                assignee: None,
+                due_on: NaiveDate::from_ymd_opt(2026, 1, 31),
+                labels: BTreeSet::from(["a, b".into()]),
+                rank: "8".into(),
+                completed_at: None,
+            },
+        }
+    }
+
+    #[test]
+    fn texts_are_escaped_and_lines_folded() {
+        let text = calendar("Mine; all, of\\it", &[row(&"Brühe, Tee; 🍵".repeat(20))]);
+        assert!(text.contains("\r\nNAME;VALUE=TEXT:Mine\\; all\\, of\\\\it\r\n"));
+        assert!(text.contains("CATEGORIES:a\\, b\r\n"));
+        assert!(text.contains("DTSTART;VALUE=DATE:20260131\r\n"));
+        assert!(text.contains("DUE;VALUE=DATE:20260131\r\n"));
+        assert!(text.contains("SUMMARY:Brühe\\, Tee\\; 🍵"));
+        for line in text.split("\r\n") {
+            assert!(line.len() <= 75, "{line}");
+            assert!(!line.contains(['\r', '\n']));
+        }
+    }
+
+    #[test]
+    fn the_same_tasks_are_the_same_text() {
+        let tasks = [row("Tea")];
+        assert_eq!(calendar("Mine", &tasks), calendar("Mine", &tasks));
+    }
+
+    #[test]
+    fn a_client_that_has_it_says_so_strongly_weakly_or_whatever_it_is() {
+        let has = |value: &str| {
+            has(
+                &HeaderMap::from_iter([(IF_NONE_MATCH, value.parse().unwrap())]),
+                "\"a\"",
+            )
+        };
+        assert!(has("\"a\"") && has("W/\"a\"") && has("\"b\", \"a\"") && has("*"));
+        assert!(!has("\"b\"") && !has("a") && !has(""));
+    }
+}

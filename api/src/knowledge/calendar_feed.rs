@@ -1,0 +1,147 @@
+//! Calendar feeds: their addresses are shown once when they are opened, and known by their hashes ever after.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use commands::{On, sha256_hex};
+use domain::knowledge::calendar_feed::{CalendarFeed, CalendarFeedCommand};
+use projections::knowledge::calendar_feed::{CalendarFeedContent, CalendarFeeds};
+use projections::{Facts, List, Row, Where};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::calendar;
+use crate::App;
+use crate::answer;
+use crate::command::{Command, Nothing};
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(open, list))
+        .routes(routes!(get, revoke))
+}
+
+/// A calendar feed to be opened.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewCalendarFeed {
+    /// Tells which calendar client reads it, and is the name of the calendar there.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+}
+
+/// A calendar feed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CalendarFeed)]
+struct CalendarFeedView {
+    #[serde(flatten)]
+    facts: Facts,
+    name: String,
+    /// Id of the actor whose tasks it shows.
+    owner: Uuid,
+    /// `active` or `revoked`.
+    status: String,
+    /// The address that a calendar client subscribes to, below that of the server: only in the answer that opens the
+    /// feed. Whoever has it reads the tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+}
+
+impl From<Row<CalendarFeedContent>> for CalendarFeedView {
+    fn from(row: Row<CalendarFeedContent>) -> Self {
+        Self {
+            facts: row.facts,
+            name: row.content.name,
+            owner: row.content.owner,
+            status: row.content.status,
+            path: None,
+        }
+    }
+}
+
+/// Opens a calendar feed: a secret address at which a calendar client reads the caller's tasks without a key.
+#[utoipa::path(post, path = "/calendar-feeds", tag = "tasks", request_body = NewCalendarFeed,
+    responses((status = 201, body = CalendarFeedView)), security(("api_key" = ["tasks:write"])))]
+async fn open(
+    State(app): State<App>,
+    command: Command<NewCalendarFeed>,
+) -> Result<Response, Problem> {
+    let id = Uuid::now_v7();
+    let open = On::<CalendarFeed> {
+        id,
+        command: CalendarFeedCommand::Open {
+            name: command.body.name,
+            sha256: sha256_hex(&app.secrets.calendar_feed(id)),
+        },
+    };
+    app.run_as::<CalendarFeeds, _>(&command.request, &open, StatusCode::CREATED, |row| {
+        // Derived again however often the request is repeated.
+        let token = app.secrets.calendar_feed(row.facts.id);
+        CalendarFeedView {
+            path: Some(calendar::path(&token)),
+            ..row.into()
+        }
+    })
+    .await
+}
+
+/// Revokes a calendar feed: there is nothing at its address from now on.
+#[utoipa::path(delete, path = "/calendar-feeds/{id}", tag = "tasks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CalendarFeedView)), security(("api_key" = ["tasks:write"])))]
+async fn revoke(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let revoke = On::<CalendarFeed> {
+        id,
+        command: CalendarFeedCommand::Revoke,
+    };
+    app.run_as::<CalendarFeeds, _>(
+        &command.request,
+        &revoke,
+        StatusCode::OK,
+        CalendarFeedView::from,
+    )
+    .await
+}
+
+/// One of the caller's calendar feeds, without its address.
+#[utoipa::path(get, path = "/calendar-feeds/{id}", tag = "tasks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CalendarFeedView)), security(("api_key" = ["tasks:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    let (row, position) = app.find::<CalendarFeeds>(&read, id).await?;
+    let version = row.facts.version;
+    Ok(App::show(CalendarFeedView::from(row), version, position))
+}
+
+/// The caller's calendar feeds, newest first.
+#[utoipa::path(get, path = "/calendar-feeds", tag = "tasks", params(Page),
+    responses((status = 200, body = List<CalendarFeedView>)), security(("api_key" = ["tasks:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let (found, position) = app
+        .list::<CalendarFeeds>(&read, Where::default(), page)
+        .await?;
+    let shown = List {
+        items: found
+            .items
+            .into_iter()
+            .map(CalendarFeedView::from)
+            .collect(),
+        next_cursor: found.next_cursor,
+    };
+    Ok(answer::found((shown, position)))
+}

@@ -1,0 +1,145 @@
+//! The tasks of a note follow its lines.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use domain::knowledge::checklist::{self, Change, Checklist, ChecklistCommand, Line};
+use domain::knowledge::note::Note;
+use domain::knowledge::rank;
+use domain::knowledge::task::{Draft, Task, TaskCommand};
+use domain::knowledge::task_line::task_lines;
+use domain::{Actor, Aggregate, StreamId};
+use uuid::Uuid;
+
+use crate::{Book, CommandError, Handler};
+
+/// Brings the tasks of a note in line with what it says now: whatever was not followed yet is, in one append, and
+/// following it again changes nothing.
+pub struct Follow {
+    pub note_id: Uuid,
+    /// The event of the note that is followed, and whose it is.
+    pub cause: Uuid,
+    pub author: Actor,
+}
+
+#[async_trait]
+impl Handler for Follow {
+    fn name(&self) -> String {
+        "checklist.follow".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Checklist::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Checklist>(self.note_id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let note = book.load::<Note>(self.note_id).await?;
+        let said = note.state.content();
+        let said = said.map(|note| (note.workspace_id, task_lines(&note.body)));
+        // A note that is gone says nothing any more.
+        let (workspace_id, lines) = said.unwrap_or_default();
+        book.on_behalf_of(self.author, "what a line of the note says".into());
+        let before = self.lines(book).await?;
+        let read = ChecklistCommand::Read {
+            lines,
+            cause: self.cause,
+        };
+        book.decide::<Checklist>(self.note_id, read).await?;
+        let now = self.lines(book).await?;
+        for change in checklist::changes(&before, &now) {
+            match change {
+                Change::New(index) => {
+                    let rank = place(book, &before, &now, index).await?;
+                    if let Some(line) = now.get(index) {
+                        self.make(book, workspace_id, line, rank).await?;
+                    }
+                }
+                Change::Other {
+                    task_id,
+                    title,
+                    done,
+                } => carry_out(book, task_id, TaskCommand::FollowLine { title, done }).await?,
+                Change::Gone(task_id) => carry_out(book, task_id, TaskCommand::Delete).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What somebody removed stays removed.
+async fn carry_out(
+    book: &mut Book<'_>,
+    task_id: Uuid,
+    command: TaskCommand,
+) -> Result<(), CommandError> {
+    if book.load::<Task>(task_id).await?.state.draft().is_some() {
+        book.decide::<Task>(task_id, command).await?;
+    }
+    Ok(())
+}
+
+impl Follow {
+    async fn lines(&self, book: &mut Book<'_>) -> Result<Vec<Line>, CommandError> {
+        Ok(book
+            .load::<Checklist>(self.note_id)
+            .await?
+            .state
+            .lines
+            .clone())
+    }
+
+    async fn make(
+        &self,
+        book: &mut Book<'_>,
+        workspace_id: Uuid,
+        line: &Line,
+        rank: String,
+    ) -> Result<(), CommandError> {
+        let draft = Draft {
+            workspace_id,
+            note_id: Some(self.note_id),
+            title: line.title.clone(),
+            assignee: None,
+            due_on: None,
+            labels: BTreeSet::new(),
+            rank,
+        };
+        let task_id = line.task_id;
+        book.decide::<Task>(task_id, TaskCommand::Create(draft))
+            .await?;
+        if line.done {
+            book.decide::<Task>(task_id, TaskCommand::Complete).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A new line above one that was there before comes between the tasks of its neighbours; any other comes last.
+async fn place(
+    book: &mut Book<'_>,
+    before: &[Line],
+    now: &[Line],
+    index: usize,
+) -> Result<String, CommandError> {
+    let (above, below) = now.split_at(index);
+    let known = below
+        .iter()
+        .find(|line| before.iter().any(|known| known.task_id == line.task_id));
+    let below = rank_of(book, known).await?;
+    let above = rank_of(book, above.last()).await?;
+    let between = below.and_then(|below| rank::place(above.as_deref(), Some(&below)));
+    let last = now.get(index).map(|line| rank::of(line.task_id));
+    Ok(between.or(last).unwrap_or_default())
+}
+
+async fn rank_of(book: &mut Book<'_>, line: Option<&Line>) -> Result<Option<String>, CommandError> {
+    let Some(line) = line else {
+        return Ok(None);
+    };
+    let task = book.load::<Task>(line.task_id).await?;
+    Ok(task.state.draft().map(|draft| draft.rank.clone()))
+}

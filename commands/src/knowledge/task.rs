@@ -1,0 +1,157 @@
+//! A task looks at its note, its assignee and its neighbours.
+
+use async_trait::async_trait;
+use domain::knowledge::note::Note;
+use domain::knowledge::rank;
+use domain::knowledge::task::{Draft, Task, TaskCommand, TaskRefusal};
+use domain::knowledge::workspace::{Permission, Workspace};
+use domain::{Aggregate, StreamId, Violations};
+use uuid::Uuid;
+
+use crate::{Book, CommandError, Handler};
+
+/// Any command on a task but to move it.
+pub struct Change {
+    pub id: Uuid,
+    pub command: TaskCommand,
+}
+
+#[async_trait]
+impl Handler for Change {
+    fn name(&self) -> String {
+        self.command.as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        Task::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Task>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        // First whether the caller may: strangers learn nothing of notes and members.
+        book.decide::<Task>(self.id, self.command.clone()).await?;
+        let task = book.load::<Task>(self.id).await?;
+        let Some(draft) = task.state.draft().cloned() else {
+            return Ok(());
+        };
+        require_note(book, &draft).await?;
+        if let Some(assignee) = given(&self.command) {
+            require_member(book, draft.workspace_id, assignee).await?;
+        }
+        Ok(())
+    }
+}
+
+/// To whom a command gives a task.
+const fn given(command: &TaskCommand) -> Option<Uuid> {
+    match command {
+        TaskCommand::Create(draft) | TaskCommand::Suggest(draft) => draft.assignee,
+        TaskCommand::Revise(changes) => match changes.assignee {
+            Some(assignee) => assignee,
+            None => None,
+        },
+        TaskCommand::Accept
+        | TaskCommand::Dismiss
+        | TaskCommand::Complete
+        | TaskCommand::Reopen
+        | TaskCommand::Move { .. }
+        | TaskCommand::Delete
+        | TaskCommand::FollowLine { .. } => None,
+    }
+}
+
+/// The note of a task is in the same workspace, and not on its way out.
+async fn require_note(book: &mut Book<'_>, draft: &Draft) -> Result<(), CommandError> {
+    let Some(note_id) = draft.note_id else {
+        return Ok(());
+    };
+    match &book.load::<Note>(note_id).await?.state {
+        Note::Active(note) | Note::Archived(note) if note.workspace_id == draft.workspace_id => {
+            Ok(())
+        }
+        Note::Absent | Note::Active(_) | Note::Archived(_) | Note::Trashed(_) | Note::Purged => {
+            Err(CommandError::refused(TaskRefusal::NoteUnavailable))
+        }
+    }
+}
+
+async fn require_member(
+    book: &mut Book<'_>,
+    workspace_id: Uuid,
+    actor_id: Uuid,
+) -> Result<(), CommandError> {
+    let workspace = book.load::<Workspace>(workspace_id).await?;
+    let details = workspace.state.details();
+    if details.is_some_and(|details| details.members.contains_key(&actor_id)) {
+        Ok(())
+    } else {
+        Err(CommandError::refused(TaskRefusal::AssigneeNotMember))
+    }
+}
+
+/// Puts a task between two others.
+pub struct Move {
+    pub id: Uuid,
+    /// None: it becomes the first.
+    pub after: Option<Uuid>,
+    /// None: it becomes the last.
+    pub before: Option<Uuid>,
+}
+
+#[async_trait]
+impl Handler for Move {
+    fn name(&self) -> String {
+        "task.move".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Task::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Task>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let task = book.load::<Task>(self.id).await?;
+        let Some(draft) = task.state.draft().cloned() else {
+            return Err(CommandError::refused(TaskRefusal::NotFound));
+        };
+        book.permit(draft.workspace_id, Permission::Write).await?;
+        let mut violations = Violations::default();
+        violations.require(
+            self.after.is_some() || self.before.is_some(),
+            "/after",
+            "must be given, or before, or both",
+        );
+        violations
+            .into_result()
+            .map_err(|violations| CommandError::refused(TaskRefusal::from(violations)))?;
+        let after = neighbour(book, &draft, self.after).await?;
+        let before = neighbour(book, &draft, self.before).await?;
+        let rank = rank::place(after.as_deref(), before.as_deref())
+            .ok_or_else(|| CommandError::refused(TaskRefusal::NoPlace))?;
+        book.decide::<Task>(self.id, TaskCommand::Move { rank })
+            .await?;
+        require_note(book, &draft).await
+    }
+}
+
+/// Where a task of the same workspace stands.
+async fn neighbour(
+    book: &mut Book<'_>,
+    draft: &Draft,
+    id: Option<Uuid>,
+) -> Result<Option<String>, CommandError> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let neighbour = book.load::<Task>(id).await?.state.draft();
+    neighbour
+        .filter(|neighbour| neighbour.workspace_id == draft.workspace_id)
+        .map(|neighbour| Some(neighbour.rank.clone()))
+        .ok_or_else(|| CommandError::refused(TaskRefusal::NeighbourUnavailable))
+}

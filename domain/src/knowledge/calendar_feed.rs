@@ -1,0 +1,174 @@
+//! A calendar feed: a secret address at which a calendar client reads its owner's tasks. The address is never in the log.
+
+use uuid::Uuid;
+
+use super::task::Task;
+use crate::{Aggregate, Class, Moment, Refusal, Violations, events};
+
+events! {
+    /// Everything that happens to a calendar feed.
+    pub enum CalendarFeedEvent {
+        Opened("calendar_feed.opened", 1) {
+            name: String,
+            /// Id of the actor whose tasks it shows.
+            owner: Uuid,
+            /// SHA-256 of the token in its address, in hex.
+            sha256: String,
+        },
+        Revoked("calendar_feed.revoked", 1) {},
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "calendar_feed.", serialize_all = "snake_case")]
+pub enum CalendarFeedCommand {
+    Open { name: String, sha256: String },
+    Revoke,
+}
+
+/// Why a command on a calendar feed is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "calendar_feed_", serialize_all = "snake_case")]
+pub enum CalendarFeedRefusal {
+    /// It was never opened, or it is somebody else's.
+    #[error("there is no such calendar feed")]
+    NotFound,
+    /// The id is taken.
+    #[error("a calendar feed with this id exists already")]
+    Exists,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for CalendarFeedRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists => Class::Conflict,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum CalendarFeed {
+    #[default]
+    Absent,
+    Active {
+        owner: Uuid,
+    },
+    Revoked {
+        owner: Uuid,
+    },
+}
+
+impl Aggregate for CalendarFeed {
+    const CATEGORY: &'static str = "calendar_feed";
+    const CONTEXT: &'static str = Task::CONTEXT;
+    type Command = CalendarFeedCommand;
+    type Event = CalendarFeedEvent;
+    type Refusal = CalendarFeedRefusal;
+
+    fn evolve(self, event: &CalendarFeedEvent) -> Self {
+        match (self, event) {
+            (_, CalendarFeedEvent::Opened { owner, .. }) => Self::Active { owner: *owner },
+            (Self::Absent, CalendarFeedEvent::Revoked {}) => Self::Absent,
+            (Self::Active { owner } | Self::Revoked { owner }, CalendarFeedEvent::Revoked {}) => {
+                Self::Revoked { owner }
+            }
+        }
+    }
+
+    fn decide(
+        &self,
+        command: CalendarFeedCommand,
+        at: &Moment,
+    ) -> Result<Vec<CalendarFeedEvent>, CalendarFeedRefusal> {
+        match (self, command) {
+            (Self::Absent, CalendarFeedCommand::Open { name, sha256 }) => {
+                let mut violations = Violations::default();
+                violations.require_length(&name, 1, 200, "/name");
+                violations.require(
+                    !name.contains(char::is_control),
+                    "/name",
+                    "must be one line, without control characters",
+                );
+                violations.into_result()?;
+                Ok(vec![CalendarFeedEvent::Opened {
+                    name,
+                    owner: at.actor.id,
+                    sha256,
+                }])
+            }
+            (Self::Active { .. } | Self::Revoked { .. }, CalendarFeedCommand::Open { .. }) => {
+                Err(CalendarFeedRefusal::Exists)
+            }
+            (Self::Active { owner }, CalendarFeedCommand::Revoke) if *owner == at.actor.id => {
+                Ok(vec![CalendarFeedEvent::Revoked {}])
+            }
+            (Self::Revoked { owner }, CalendarFeedCommand::Revoke) if *owner == at.actor.id => {
+                Ok(vec![])
+            }
+            (
+                Self::Absent | Self::Active { .. } | Self::Revoked { .. },
+                CalendarFeedCommand::Revoke,
+            ) => Err(CalendarFeedRefusal::NotFound),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AGENT, PERSON, given};
+
+    fn open(name: &str) -> CalendarFeedCommand {
+        CalendarFeedCommand::Open {
+            name: name.into(),
+            sha256: "5e".into(),
+        }
+    }
+
+    fn opened() -> CalendarFeedEvent {
+        CalendarFeedEvent::Opened {
+            name: "Phone".into(),
+            owner: PERSON.id,
+            sha256: "5e".into(),
+        }
+    }
+
+    #[test]
+    fn it_is_opened_once_for_whoever_opens_it() {
+        given::<CalendarFeed>([])
+            .when(open("Phone"))
+            .then([opened()]);
+        given::<CalendarFeed>([opened()])
+            .when(open("Phone"))
+            .then_refused(CalendarFeedRefusal::Exists);
+    }
+
+    #[test]
+    fn it_has_a_name() {
+        for name in ["", "two\nlines", &"x".repeat(201)] {
+            given::<CalendarFeed>([])
+                .when(open(name))
+                .then_invalid(&["/name"]);
+        }
+    }
+
+    #[test]
+    fn only_its_owner_revokes_it() {
+        given::<CalendarFeed>([opened()])
+            .when(CalendarFeedCommand::Revoke)
+            .then([CalendarFeedEvent::Revoked {}]);
+        given::<CalendarFeed>([opened(), CalendarFeedEvent::Revoked {}])
+            .when(CalendarFeedCommand::Revoke)
+            .then_nothing();
+        for events in [vec![], vec![opened()]] {
+            given::<CalendarFeed>(events)
+                .when_by(AGENT, CalendarFeedCommand::Revoke)
+                .then_refused(CalendarFeedRefusal::NotFound);
+        }
+    }
+}

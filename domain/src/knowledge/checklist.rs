@@ -1,0 +1,202 @@
+//! A note's checklist: which of its lines is which task, and what each line said when it was last read.
+//!
+//! Tasks change only by what differs from the last reading: what somebody did to a task since is not undone by a
+//! revision that leaves its line alone.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+use super::task::Task;
+use super::task_line::TaskLine;
+use crate::{Aggregate, Class, Moment, Refusal, events};
+
+/// A line, as it was last read, and its task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub task_id: Uuid,
+    pub title: String,
+    pub done: bool,
+}
+
+events! {
+    /// Everything that happens to a checklist; its stream has the id of the note.
+    pub enum ChecklistEvent {
+        /// The note was read, and its lines were others than before.
+        Read("checklist.read", 1) { lines: Vec<Line> },
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "checklist.", serialize_all = "snake_case")]
+pub enum ChecklistCommand {
+    Read {
+        lines: Vec<TaskLine>,
+        /// The event of the note after which it was read; ids of new tasks are derived from it.
+        cause: Uuid,
+    },
+}
+
+/// Reading is never refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChecklistRefusal {}
+
+impl AsRef<str> for ChecklistRefusal {
+    fn as_ref(&self) -> &str {
+        match *self {}
+    }
+}
+
+impl Refusal for ChecklistRefusal {
+    fn class(&self) -> Class<'_> {
+        match *self {}
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Checklist {
+    pub lines: Vec<Line>,
+    /// How often it was others than before.
+    pub readings: u64,
+}
+
+/// What follows for the tasks of a checklist from one reading to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The line at this index is new.
+    New(usize),
+    /// The line says something else; none: the same.
+    Other {
+        task_id: Uuid,
+        title: Option<String>,
+        done: Option<bool>,
+    },
+    Gone(Uuid),
+}
+
+impl Aggregate for Checklist {
+    const CATEGORY: &'static str = "checklist";
+    const CONTEXT: &'static str = Task::CONTEXT;
+    type Command = ChecklistCommand;
+    type Event = ChecklistEvent;
+    type Refusal = ChecklistRefusal;
+
+    fn evolve(self, event: &ChecklistEvent) -> Self {
+        match event {
+            ChecklistEvent::Read { lines } => Self {
+                lines: lines.clone(),
+                readings: self.readings + 1,
+            },
+        }
+    }
+
+    fn decide(
+        &self,
+        command: ChecklistCommand,
+        _: &Moment,
+    ) -> Result<Vec<ChecklistEvent>, ChecklistRefusal> {
+        let ChecklistCommand::Read { lines, cause } = command;
+        let known = matched(&self.lines, &lines);
+        let lines: Vec<Line> = (lines.into_iter().zip(known).enumerate())
+            .map(|(index, (line, known))| Line {
+                task_id: known
+                    .and_then(|known| Some(self.lines.get(known)?.task_id))
+                    .unwrap_or_else(|| task_id(cause, self.readings, index)),
+                title: line.title,
+                done: line.done,
+            })
+            .collect();
+        if lines == self.lines {
+            Ok(vec![])
+        } else {
+            Ok(vec![ChecklistEvent::Read { lines }])
+        }
+    }
+}
+
+/// What follows from one reading to the next, in the order of the lines.
+#[must_use]
+pub fn changes(before: &[Line], now: &[Line]) -> Vec<Change> {
+    let by_task = |lines: &[Line]| -> HashMap<Uuid, Line> {
+        let pairs = lines.iter().map(|line| (line.task_id, line.clone()));
+        pairs.collect()
+    };
+    let (known, present) = (by_task(before), by_task(now));
+    let gone = before
+        .iter()
+        .filter(|line| !present.contains_key(&line.task_id))
+        .map(|line| Change::Gone(line.task_id));
+    let others = now.iter().enumerate().filter_map(|(index, line)| {
+        let Some(before) = known.get(&line.task_id) else {
+            return Some(Change::New(index));
+        };
+        let title = (line.title != before.title).then(|| line.title.clone());
+        let done = (line.done != before.done).then_some(line.done);
+        (title.is_some() || done.is_some()).then_some(Change::Other {
+            task_id: line.task_id,
+            title,
+            done,
+        })
+    });
+    gone.chain(others).collect()
+}
+
+/// For every line that is there now, which one it was: first by what it says, the first of several alike to the first,
+/// then by where it stands beside a line that is known.
+fn matched(before: &[Line], now: &[TaskLine]) -> Vec<Option<usize>> {
+    let mut alike: HashMap<&str, VecDeque<usize>> = HashMap::new();
+    for (index, line) in before.iter().enumerate() {
+        alike.entry(&line.title).or_default().push_back(index);
+    }
+    let mut found: Vec<Option<usize>> = now
+        .iter()
+        .map(|line| alike.get_mut(line.title.as_str())?.pop_front())
+        .collect();
+    let mut free = vec![true; before.len()];
+    for index in found.iter().flatten() {
+        free[*index] = false;
+    }
+    let mut settle = |found: &mut Vec<Option<usize>>, at: usize, candidate: Option<usize>| {
+        if found[at].is_none()
+            && let Some(candidate) = candidate.filter(|n| free.get(*n) == Some(&true))
+        {
+            free[candidate] = false;
+            found[at] = Some(candidate);
+        }
+    };
+    for at in 0..now.len() {
+        let candidate = match at.checked_sub(1) {
+            None => Some(0),
+            Some(above) => found[above].map(|n| n + 1),
+        };
+        settle(&mut found, at, candidate);
+    }
+    for at in (1..now.len()).rev() {
+        let candidate = found[at].and_then(|n| n.checked_sub(1));
+        settle(&mut found, at - 1, candidate);
+    }
+    found
+}
+
+/// The id of the task of a new line: the same however often it is decided, in the order of the lines, and of the time of
+/// the event.
+fn task_id(cause: Uuid, readings: u64, index: usize) -> Uuid {
+    let index = u16::try_from(index).unwrap_or(u16::MAX).to_be_bytes();
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(cause)
+        .chain_update(readings.to_be_bytes())
+        .chain_update(index)
+        .finalize()
+        .into();
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest[..10]);
+    random[..2].copy_from_slice(&index);
+    let time = u64::try_from(cause.as_u128() >> 80).unwrap_or_default();
+    Builder::from_unix_timestamp_millis(time, &random).into_uuid()
+}
+
+#[cfg(test)]
+#[path = "checklist_tests.rs"]
+mod tests;

@@ -1,0 +1,190 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::knowledge::task_line::task_lines;
+use crate::testing::PERSON;
+use crate::{fold, testing};
+
+const FIRST: Uuid = Uuid::from_u128(0x0198_a1c2_3d4e_7f00_8a1b_2c3d_4e5f_6071);
+const SECOND: Uuid = Uuid::from_u128(0x0198_a1c2_ffff_7f00_8a1b_2c3d_4e5f_6071);
+
+fn read(events: &[ChecklistEvent], body: &str, cause: Uuid) -> Vec<ChecklistEvent> {
+    let command = ChecklistCommand::Read {
+        lines: task_lines(body),
+        cause,
+    };
+    let moment = Moment {
+        now: testing::noon(),
+        actor: PERSON,
+    };
+    let list: Checklist = fold(events.iter().cloned());
+    list.decide(command, &moment).unwrap()
+}
+
+fn lines(events: &[ChecklistEvent]) -> Vec<Line> {
+    fold::<Checklist>(events.iter().cloned()).lines
+}
+
+/// What becomes of each line from one body to the next: `text: index of the line that it was`.
+fn becomes(before: &str, after: &str) -> Vec<(String, Option<usize>)> {
+    let first = read(&[], before, FIRST);
+    let mut both = first.clone();
+    both.extend(read(&first, after, SECOND));
+    let old = lines(&first);
+    lines(&both)
+        .into_iter()
+        .map(|line| {
+            let was = old.iter().position(|o| o.task_id == line.task_id);
+            (line.title, was)
+        })
+        .collect()
+}
+
+fn body(titles: &[&str]) -> String {
+    titles
+        .iter()
+        .map(|title| format!("- [ ] {title}\n"))
+        .collect()
+}
+
+#[track_caller]
+fn assert_becomes(before: &[&str], after: &[&str], expected: &[Option<usize>]) {
+    let found: Vec<_> = becomes(&body(before), &body(after))
+        .into_iter()
+        .map(|(_, was)| was)
+        .collect();
+    assert_eq!(found, expected, "{before:?} to {after:?}");
+}
+
+#[test]
+fn a_line_that_moves_stays_its_task() {
+    assert_becomes(
+        &["a", "b", "c"],
+        &["c", "a", "b"],
+        &[Some(2), Some(0), Some(1)],
+    );
+}
+
+#[test]
+fn a_line_that_is_edited_in_its_place_stays_its_task() {
+    assert_becomes(
+        &["a", "b", "c"],
+        &["a", "B", "c"],
+        &[Some(0), Some(1), Some(2)],
+    );
+    assert_becomes(&["a", "b"], &["A", "B"], &[Some(0), Some(1)]);
+    assert_becomes(&["a", "b"], &["A", "b"], &[Some(0), Some(1)]);
+}
+
+#[test]
+fn a_line_that_comes_between_is_new() {
+    assert_becomes(&["a", "b"], &["new", "a", "b"], &[None, Some(0), Some(1)]);
+    assert_becomes(&["a", "b"], &["a", "new", "b"], &[Some(0), None, Some(1)]);
+    assert_becomes(&["a", "b"], &["a", "b", "new"], &[Some(0), Some(1), None]);
+    assert_becomes(&[], &["a"], &[None]);
+}
+
+#[test]
+fn a_new_line_above_does_not_take_the_place_of_an_edited_one() {
+    assert_becomes(
+        &["a", "b", "c"],
+        &["new", "a", "B", "c"],
+        &[None, Some(0), Some(1), Some(2)],
+    );
+    assert_becomes(&["a", "b"], &["A", "new", "b"], &[Some(0), None, Some(1)]);
+}
+
+#[test]
+fn a_line_that_is_gone_takes_its_task_with_it() {
+    assert_becomes(&["a", "b", "c"], &["a", "c"], &[Some(0), Some(2)]);
+    assert_becomes(&["a", "b"], &["b"], &[Some(1)]);
+    assert_becomes(&["a"], &[], &[]);
+}
+
+#[test]
+fn lines_that_say_the_same_are_matched_in_their_order() {
+    assert_becomes(&["a", "a"], &["a", "a", "a"], &[Some(0), Some(1), None]);
+    assert_becomes(&["a", "a", "b"], &["a", "b"], &[Some(0), Some(2)]);
+}
+
+#[test]
+fn reading_the_same_again_records_nothing() {
+    let first = read(&[], "- [ ] a\n", FIRST);
+    assert_eq!(read(&first, "Prose.\n\n* [ ]  **a**\n", SECOND), []);
+    assert_eq!(read(&[], "no tasks", FIRST), []);
+}
+
+#[test]
+fn only_what_differs_from_the_last_reading_follows() {
+    let first = read(&[], "- [ ] a\n- [ ] b\n- [x] c\n- [ ] d\n", FIRST);
+    let mut both = first.clone();
+    both.extend(read(
+        &first,
+        "- [ ] a\n- [x] B\n- [ ] c\n- [ ] new\n- [ ] newer\n",
+        SECOND,
+    ));
+    let (before, now) = (lines(&first), lines(&both));
+    let other = |n: usize, title: Option<&str>, done| Change::Other {
+        task_id: before[n].task_id,
+        title: title.map(Into::into),
+        done,
+    };
+    assert_eq!(
+        changes(&before, &now),
+        [
+            other(1, Some("B"), Some(true)),
+            other(2, None, Some(false)),
+            other(3, Some("new"), None),
+            Change::New(4),
+        ]
+    );
+    assert_eq!(changes(&now, &[]).len(), 5);
+}
+
+#[test]
+fn ids_of_new_tasks_follow_the_lines_and_are_never_used_again() {
+    let all: String = (0..300).map(|n| format!("- [ ] {n}\n")).collect();
+    let first = read(&[], &all, FIRST);
+    let ids: Vec<Uuid> = lines(&first).iter().map(|line| line.task_id).collect();
+    assert!(ids.is_sorted());
+    assert_eq!(ids[0].get_version_num(), 7);
+    assert_eq!(read(&[], &all, FIRST), first, "the same however often");
+    let mut again = first.clone();
+    again.extend(read(&first, "- [ ] 1\n", FIRST));
+    again.extend(read(&again, "- [ ] other\n- [ ] 1\n", FIRST));
+    assert!(!ids.contains(&lines(&again)[0].task_id));
+}
+
+proptest! {
+    #[test]
+    fn after_any_revision_every_line_has_one_task_of_its_own(
+        bodies in vec(vec(("[a-d]", any::<bool>()), 0..8), 1..5),
+    ) {
+        let mut events = vec![];
+        for (n, body) in (0..).zip(bodies) {
+            let text: String = body
+                .iter()
+                .map(|(title, done)| format!("- [{}] {title}\n", if *done { 'x' } else { ' ' }))
+                .collect();
+            let before = lines(&events);
+            events.extend(read(&events, &text, Uuid::from_u128(FIRST.as_u128() + n)));
+            let now = lines(&events);
+            let said: Vec<_> = now.iter().map(|line| (line.title.clone(), line.done)).collect();
+            prop_assert_eq!(&said, &body);
+            let mut ids: Vec<_> = now.iter().map(|line| line.task_id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            prop_assert_eq!(ids.len(), now.len());
+            let (mut new, mut gone) = (0, 0);
+            for change in changes(&before, &now) {
+                match change {
+                    Change::New(_) => new += 1,
+                    Change::Gone(_) => gone += 1,
+                    Change::Other { .. } => {}
+                }
+            }
+            prop_assert_eq!(before.len() + new, now.len() + gone);
+        }
+    }
+}

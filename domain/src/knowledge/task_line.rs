@@ -1,0 +1,231 @@
+//! The `- [ ]` lines of a note.
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use super::task::MAX_TITLE;
+
+/// Most lines of one note that become tasks: the first so many.
+pub const MAX_LINES: usize = 500;
+
+/// What a line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskLine {
+    /// Without its markup.
+    pub title: String,
+    pub done: bool,
+}
+
+/// The items of task lists in a text in Markdown, nested ones too; what only looks like one, as in code, is none.
+#[must_use]
+pub fn task_lines(markdown: &str) -> Vec<TaskLine> {
+    if !may_have_task_lines(markdown) {
+        return vec![];
+    }
+    let options = Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
+    let mut lines = Lines::default();
+    for event in Parser::new_ext(markdown, options) {
+        lines.take(&event);
+    }
+    lines.end();
+    lines.found.truncate(MAX_LINES);
+    lines.found
+}
+
+/// Whether there is anything that could mark a task: quick, and never wrong where it says no.
+#[must_use]
+pub fn may_have_task_lines(markdown: &str) -> bool {
+    markdown.as_bytes().windows(3).any(|window| {
+        matches!(window, [b'[', mark, b']'] if matches!(mark, b' ' | b'\t' | 0x0b | 0x0c | b'x' | b'X'))
+    })
+}
+
+#[derive(Default)]
+struct Lines {
+    found: Vec<TaskLine>,
+    current: Option<TaskLine>,
+}
+
+impl Lines {
+    fn take(&mut self, event: &Event<'_>) {
+        match event {
+            Event::TaskListMarker(done) => {
+                self.end();
+                self.current = Some(TaskLine {
+                    title: String::new(),
+                    done: *done,
+                });
+            }
+            Event::Text(text) | Event::Code(text) => self.push(text),
+            Event::SoftBreak | Event::HardBreak => self.push(" "),
+            Event::Start(tag) if !is_inline(tag) => self.end(),
+            Event::End(tag) if !is_end_of_inline(*tag) => self.end(),
+            Event::Start(_)
+            | Event::End(_)
+            | Event::InlineMath(_)
+            | Event::DisplayMath(_)
+            | Event::Html(_)
+            | Event::InlineHtml(_)
+            | Event::FootnoteReference(_)
+            | Event::Rule => {}
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        if let Some(line) = &mut self.current {
+            line.title.push_str(text);
+        }
+    }
+
+    /// A line ends with its first block; one that says nothing is no task.
+    fn end(&mut self) {
+        if let Some(line) = self.current.take() {
+            let title = normalized(&line.title);
+            if !title.is_empty() {
+                self.found.push(TaskLine { title, ..line });
+            }
+        }
+    }
+}
+
+/// One line of readable text, no longer than a title may be.
+fn normalized(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let title: String = words.join(" ").chars().take(MAX_TITLE).collect();
+    title.trim_end().to_owned()
+}
+
+const fn is_inline(tag: &Tag<'_>) -> bool {
+    matches!(
+        tag,
+        Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. }
+    )
+}
+
+const fn is_end_of_inline(tag: TagEnd) -> bool {
+    matches!(
+        tag,
+        TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Link | TagEnd::Image
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(markdown: &str) -> Vec<(String, bool)> {
+        let lines = task_lines(markdown).into_iter();
+        lines.map(|line| (line.title, line.done)).collect()
+    }
+
+    #[track_caller]
+    fn assert_read(markdown: &str, expected: &[(&str, bool)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(title, done)| ((*title).to_owned(), *done))
+            .collect();
+        assert_eq!(read(markdown), expected, "{markdown}");
+    }
+
+    #[test]
+    fn every_item_of_a_task_list_is_read_whatever_its_bullet() {
+        assert_read(
+            "# Tea\n\n- [ ] buy\n* [x] boil\n+ [X] steep\n\n1. [ ] pour\n",
+            &[
+                ("buy", false),
+                ("boil", true),
+                ("steep", true),
+                ("pour", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn nested_items_stand_for_themselves() {
+        assert_read(
+            "- [ ] tea\n  - [x] buy\n\n    loosely\n  - no task\n- [ ] cake\n",
+            &[("tea", false), ("buy", true), ("cake", false)],
+        );
+    }
+
+    #[test]
+    fn a_title_is_what_is_read_of_the_markup() {
+        assert_read(
+            "- [ ] **buy** `sencha` at [the *shop*](https://example.com) &amp; ~~maybe~~\n  today, see [[Shops]]\n",
+            &[("buy sencha at the shop & maybe today, see [[Shops]]", false)],
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_a_task_is_none() {
+        for text in [
+            "[ ] no list",
+            "- [] too narrow",
+            "- [y] no mark",
+            "- [ ]",
+            "- [ ] ",
+            "- \\[ ] escaped",
+            "`- [ ] code`",
+            "```\n- [ ] fenced\n```",
+            "    - [ ] indented code",
+            "<!-- \n- [ ] comment\n-->",
+            "- text [ ] later",
+        ] {
+            assert_read(text, &[]);
+        }
+    }
+
+    #[test]
+    fn a_task_in_a_quotation_is_one() {
+        assert_read("> - [ ] quoted\n", &[("quoted", false)]);
+    }
+
+    #[test]
+    fn titles_and_lines_are_bounded() {
+        let long = format!("- [ ] {}\n", "é".repeat(MAX_TITLE + 1));
+        assert_eq!(task_lines(&long)[0].title.chars().count(), MAX_TITLE);
+        let many = "- [ ] x\n".repeat(MAX_LINES + 1);
+        assert_eq!(task_lines(&many).len(), MAX_LINES);
+    }
+
+    fn line() -> impl Strategy<Value = (String, bool)> {
+        ("[a-z]{1,8}( [a-z]{1,8}){0,3}", any::<bool>())
+    }
+
+    fn written(lines: &[(String, bool)]) -> String {
+        let write = |(title, done): &(String, bool)| {
+            format!("- [{}] {title}\n", if *done { 'x' } else { ' ' })
+        };
+        lines.iter().map(write).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_harm(text in "(?s)([-*+>`#\\[\\]xX \t\r\n|~_&;<!]|\\PC){0,200}") {
+            for line in task_lines(&text) {
+                prop_assert!((1..=MAX_TITLE).contains(&line.title.chars().count()));
+                prop_assert!(!line.title.contains(char::is_control));
+                prop_assert_eq!(line.title.trim(), &line.title);
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read_whatever_stands_around_it(
+            first in vec(line(), 0..6), second in vec(line(), 0..6), prose in "[a-z]{1,8}( [a-z]{1,8}){0,9}",
+        ) {
+            let text = format!("{prose}\n\n{}\n{prose}\n\n{}", written(&first), written(&second));
+            prop_assert_eq!(read(&text), [first, second].concat());
+        }
+
+        #[test]
+        fn what_is_written_in_code_is_not(lines in vec(line(), 1..6)) {
+            let text = format!("~~~\n{}~~~\n", written(&lines));
+            prop_assert_eq!(read(&text), vec![]);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Calendar feeds by the hashes of their addresses.
+
+use domain::Aggregate;
+use domain::knowledge::calendar_feed::{CalendarFeed, CalendarFeedEvent};
+use serde::{Deserialize, Serialize};
+use store::{Database, Recorded};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::query::rows;
+use crate::{QueryError, ReadModel, Row};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CalendarFeedContent {
+    pub name: String,
+    /// Id of the actor whose tasks it shows.
+    pub owner: Uuid,
+    /// `active` or `revoked`.
+    pub status: String,
+    pub sha256: String,
+}
+
+pub struct CalendarFeeds;
+
+impl ReadModel for CalendarFeeds {
+    const NAME: &'static str = CalendarFeed::CATEGORY;
+    const CONTEXT: &'static str = CalendarFeed::CONTEXT;
+    const TABLE: &'static str = "calendar_feeds";
+    const VERSION: u32 = 1;
+    const DDL: &'static str = include_str!("../../../schema/read/calendar_feed.sql");
+    /// Its owner.
+    const VISIBLE: &'static str =
+        "($2::uuid is null or t.product_id = $2 and t.owner::text = $3::text)";
+    type Event = CalendarFeedEvent;
+    type Content = CalendarFeedContent;
+
+    fn post(
+        feed: Option<CalendarFeedContent>,
+        event: CalendarFeedEvent,
+        _: &Recorded,
+    ) -> Option<CalendarFeedContent> {
+        Some(match (feed, event) {
+            (
+                _,
+                CalendarFeedEvent::Opened {
+                    name,
+                    owner,
+                    sha256,
+                },
+            ) => CalendarFeedContent {
+                name,
+                owner,
+                status: "active".into(),
+                sha256,
+            },
+            (None, _) => return None,
+            (Some(feed), CalendarFeedEvent::Revoked {}) => CalendarFeedContent {
+                status: "revoked".into(),
+                ..feed
+            },
+        })
+    }
+}
+
+/// The feed at an address whose token has this hash, unless it is revoked.
+pub async fn by_hash(
+    database: &Database,
+    sha256: &str,
+) -> Result<Option<Row<CalendarFeedContent>>, QueryError> {
+    const BY_HASH: &str = "
+        select row_to_json(f)::text from calendar_feeds f where sha256 = $1 and status = 'active'";
+    Ok(rows(database, BY_HASH, &[&sha256]).await?.pop())
+}

@@ -1,0 +1,24 @@
+create table tasks (
+    id           uuid        primary key,
+    product_id   uuid        not null,
+    version      bigint      not null,
+    created_at   timestamptz not null,
+    created_by   uuid        not null,
+    updated_at   timestamptz not null,
+    position     bigint      not null,
+
+    workspace_id uuid        not null,
+    note_id      uuid,
+    title        text        not null,
+    status       text        not null,
+    assignee     uuid,
+    due_on       date,
+    labels       text[]      not null,
+    rank         text        not null collate "C",
+    completed_at timestamptz
+);
+create index on tasks (workspace_id, id);
+create index on tasks (workspace_id, rank, id);
+create index on tasks (note_id) where note_id is not null;
+create index on tasks (assignee, due_on) where assignee is not null;
+create index on tasks using gin (labels);

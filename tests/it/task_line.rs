@@ -1,0 +1,225 @@
+//! Tasks that are lines of notes.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Client, TestApp, id, types};
+
+/// A note of Alice's, and the tasks that its lines are.
+struct Page {
+    app: TestApp,
+    workspace_id: Uuid,
+    note: Value,
+}
+
+impl Page {
+    async fn write(body: &str) -> Self {
+        let app = TestApp::start().await;
+        let workspace_id = app.alice.workspace().await;
+        let note = app.alice.note(workspace_id, "Tea", body).await;
+        app.settle().await;
+        Self {
+            app,
+            workspace_id,
+            note,
+        }
+    }
+
+    fn alice(&self) -> &Client {
+        &self.app.alice
+    }
+
+    async fn rewrite(&self, body: &str) {
+        let path = format!("/v1/notes/{}", id(&self.note));
+        let revision = json!({"body": body});
+        self.alice().patch(&path, revision).await.expect(200);
+        self.app.settle().await;
+    }
+
+    /// The tasks in their order.
+    async fn tasks(&self) -> Vec<Value> {
+        let path = format!("/v1/tasks?note_id={}&order=rank", id(&self.note));
+        self.alice().pages(&path).await.concat()
+    }
+
+    async fn task(&self, title: &str) -> Value {
+        let mut tasks = self.tasks().await.into_iter();
+        tasks.find(|task| task["title"] == title).expect(title)
+    }
+
+    /// The tasks in their order, as `title: status`.
+    async fn told(&self) -> Vec<String> {
+        let tell = |task: &Value| {
+            format!(
+                "{}: {}",
+                task["title"].as_str().unwrap(),
+                task["status"].as_str().unwrap()
+            )
+        };
+        self.tasks().await.iter().map(tell).collect()
+    }
+
+    async fn command(&self, task: &Value, command: &str) {
+        let path = format!("/v1/tasks/{}/{command}", id(task));
+        self.alice().post_empty(&path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn every_line_of_a_new_note_is_a_task_of_it() {
+    let page = Page::write(
+        "# Tea\n\n- [ ] Buy **sencha**\n- [x] Boil `water`\n  - [ ] in a kettle\n\n```\n- [ ] no task\n```\n",
+    )
+    .await;
+    assert_eq!(
+        page.told().await,
+        ["Buy sencha: open", "Boil water: done", "in a kettle: open"]
+    );
+    let task = page.task("Buy sencha").await;
+    assert_eq!(task["workspace_id"], json!(page.workspace_id));
+    assert_eq!(task["note_id"], page.note["id"]);
+    let created = page.alice().events("type=task.created").await.remove(0);
+    let metadata = &created["metadata"];
+    let cause = page.alice().events("type=note.created").await.remove(0);
+    assert_eq!(metadata["causation_id"], cause["event_id"]);
+    assert_eq!(
+        metadata["correlation_id"],
+        cause["metadata"]["correlation_id"]
+    );
+    assert_eq!(metadata["on_behalf_of"]["id"], json!(page.alice().actor_id));
+    assert_eq!(metadata["command"], "checklist.follow");
+}
+
+#[tokio::test]
+async fn through_its_revisions_a_line_stays_its_task() {
+    let page = Page::write("- [ ] a\n- [ ] b\n- [ ] c\n").await;
+    let ids: Vec<Uuid> = page.tasks().await.iter().map(id).collect();
+
+    page.rewrite("Prose.\n\n- [ ] a\n- [x] b\n- [ ] C!\n").await;
+    assert_eq!(page.told().await, ["a: open", "b: done", "C!: open"]);
+    let now: Vec<Uuid> = page.tasks().await.iter().map(id).collect();
+    assert_eq!(now, ids);
+
+    page.rewrite("- [ ] a\n- [ ] new\n- [ ] b\n\n* [x] C!\n")
+        .await;
+    assert_eq!(
+        page.told().await,
+        ["a: open", "new: open", "b: open", "C!: done"]
+    );
+    for (title, was) in [("a", 0), ("b", 1), ("C!", 2)] {
+        assert_eq!(id(&page.task(title).await), ids[was], "{title}");
+    }
+
+    page.rewrite("- [x] C!\n- [ ] a\n").await;
+    assert_eq!(
+        page.told().await,
+        ["a: open", "C!: done"],
+        "a line that moves moves no task"
+    );
+    assert_eq!(id(&page.task("C!").await), ids[2]);
+
+    page.rewrite("No tasks any more.\n").await;
+    assert_eq!(page.told().await, Vec::<String>::new());
+
+    page.rewrite("- [ ] a\n").await;
+    let again = page.task("a").await;
+    assert!(!ids.contains(&id(&again)), "what comes back is new");
+}
+
+#[tokio::test]
+async fn only_a_change_of_the_line_itself_changes_its_task() {
+    let page = Page::write("- [ ] a\n- [ ] b\n- [ ] c\n").await;
+    let [a, b, c] = ["a", "b", "c"];
+    page.command(&page.task(a).await, "complete").await;
+    let path = format!("/v1/tasks/{}", id(&page.task(b).await));
+    let revision = json!({"title": "B by hand", "due_on": "2030-01-31", "labels": ["x"]});
+    page.alice().patch(&path, revision).await.expect(200);
+    let path = format!("/v1/tasks/{}", id(&page.task(c).await));
+    page.alice().delete(&path).await.expect(204);
+
+    page.rewrite("More prose.\n\n- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
+        .await;
+    assert_eq!(page.told().await, ["a: done", "B by hand: open", "d: open"]);
+
+    page.rewrite("- [x] a\n- [ ] b\n- [x] c\n- [ ] d\n").await;
+    assert_eq!(page.told().await, ["a: done", "B by hand: open", "d: open"]);
+
+    page.rewrite("- [ ] a\n- [ ] b, too\n- [x] c\n- [ ] d\n")
+        .await;
+    assert_eq!(page.told().await, ["a: open", "b, too: open", "d: open"]);
+    let b = page.task("b, too").await;
+    assert_eq!(
+        (&b["due_on"], &b["labels"]),
+        (&json!("2030-01-31"), &json!(["x"]))
+    );
+}
+
+#[tokio::test]
+async fn a_revision_that_leaves_the_lines_alone_appends_nothing_about_them() {
+    let page = Page::write("- [ ] a\n").await;
+    for body in ["- [ ] a\n\nProse.\n", "*  [ ] **a**\n", "- [ ] a"] {
+        page.rewrite(body).await;
+    }
+    let path = format!("/v1/notes/{}", id(&page.note));
+    let retitle = json!({"title": "Green tea", "tags": ["x"]});
+    page.alice().patch(&path, retitle).await.expect(200);
+    page.app.settle().await;
+    let events = page.alice().events("category=task,checklist").await;
+    assert_eq!(types(&events), ["checklist.read", "task.created"]);
+}
+
+#[tokio::test]
+async fn what_a_note_says_while_it_is_put_aside_is_followed_too() {
+    let page = Page::write("- [ ] a\n").await;
+    let path = format!("/v1/notes/{}", id(&page.note));
+    let body = json!({"body": "- [x] a\n- [ ] b\n"});
+    page.alice().patch(&path, body).await.expect(200);
+    let trash = format!("{path}/trash");
+    page.alice().post_empty(&trash).await.expect(200);
+    page.app.settle().await;
+    assert_eq!(page.told().await, Vec::<String>::new());
+    let restore = format!("{path}/restore");
+    page.alice().post_empty(&restore).await.expect(200);
+    page.app.settle().await;
+    assert_eq!(page.told().await, ["a: done", "b: open"]);
+}
+
+#[tokio::test]
+async fn a_note_that_an_approved_proposal_writes_has_tasks_as_well() {
+    let page = Page::write("").await;
+    let agent = page.app.actor("agent", &["*"]).await;
+    page.alice().admit(page.workspace_id, &agent, "agent").await;
+    let action = json!({
+        "type": "note.revise", "note_id": id(&page.note), "base_version": 1, "body": "- [ ] proposed\n",
+    });
+    let draft =
+        json!({"workspace_id": page.workspace_id, "actions": [action], "rationale": "plan"});
+    let proposal = agent.post("/v1/proposals", draft).await.expect(201);
+    let approve = format!("/v1/proposals/{}/approve", id(&proposal));
+    let approval = json!({"actions_hash": proposal["actions_hash"]});
+    page.alice().post(&approve, approval).await.expect(200);
+    page.app.settle().await;
+    assert_eq!(page.told().await, ["proposed: open"]);
+}
+
+#[tokio::test]
+async fn of_a_very_long_list_the_first_lines_are_tasks() {
+    let body: String = (0..501).map(|n| format!("- [ ] {n}\n")).collect();
+    let page = Page::write(&body).await;
+    let tasks = page.told().await;
+    assert_eq!(tasks.len(), 500);
+    assert!(tasks[0].starts_with("0:") && tasks[499].starts_with("499:"));
+}
+
+#[tokio::test]
+async fn notes_that_are_read_again_from_the_beginning_make_no_task_twice() {
+    const FORGET: &str = "update log.checkpoints set position = 0 where name = 'checklist_notes'";
+    let page = Page::write("- [ ] a\n").await;
+    page.rewrite("- [ ] a\n- [ ] b\n").await;
+    let before = page.alice().head().await;
+    let forgotten = page.app.sql().await.execute(FORGET, &[]).await.unwrap();
+    assert_eq!(forgotten, 1);
+    let app = page.app.restart(&[]).await;
+    app.settle().await;
+    assert_eq!(app.alice.head().await, before);
+}

@@ -1,0 +1,244 @@
+//! The tasks of a note follow its lines, and go with it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use async_trait::async_trait;
+use commands::knowledge::checklist::Follow;
+use commands::{On, Request};
+use domain::Actor;
+use domain::knowledge::checklist::Checklist;
+use domain::knowledge::note::{Note, NoteEvent};
+use domain::knowledge::task::{Task, TaskCommand, TaskRefusal};
+use domain::knowledge::task_line::may_have_task_lines;
+use domain::{Aggregate, Refusal};
+use projections::knowledge::{checklist, task};
+use projections::{PostError, Readers};
+use serde::{Deserialize, Serialize};
+use store::{Position, Recorded};
+use uuid::Uuid;
+
+use crate::dispatcher::{Outcome, Work};
+use crate::due_work::Item;
+use crate::reaction::{Consequences, Reaction};
+use crate::{NewItem, Office};
+
+const KIND: &str = "note.follow_lines";
+
+/// A note whose tasks may no longer be what it says.
+#[derive(Serialize, Deserialize)]
+struct Reading {
+    note_id: Uuid,
+    /// The note's last event so far, and where it is.
+    event_id: Uuid,
+    position: Position,
+    correlation_id: Uuid,
+    author: Actor,
+    /// The note is gone.
+    purged: bool,
+}
+
+/// What an event says of the lines of its note.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    /// There may be some.
+    Possible,
+    /// There are none now; there may have been some before.
+    Absent,
+    /// So is the note.
+    Gone,
+}
+
+/// Schedules a reading of every note whose lines may have changed.
+pub struct Notes {
+    office: Office,
+    readers: Readers,
+}
+
+impl Notes {
+    pub const fn new(office: Office, readers: Readers) -> Self {
+        Self { office, readers }
+    }
+
+    /// Those of some notes that have lines that are tasks, as of a position.
+    async fn known(
+        &self,
+        note_ids: &[Uuid],
+        position: Position,
+    ) -> Result<HashSet<Uuid>, PostError> {
+        if note_ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        self.readers
+            .wait(Checklist::CATEGORY, position)
+            .await
+            .map_err(|error| PostError::Retry(error.to_string()))?;
+        let known = checklist::among(&self.office.database, note_ids)
+            .await
+            .map_err(|error| PostError::Retry(error.to_string()))?;
+        Ok(known.into_iter().collect())
+    }
+}
+
+#[async_trait]
+impl Reaction for Notes {
+    const NAME: &'static str = "checklist_notes";
+    const CATEGORIES: &'static [&'static str] = &[Note::CATEGORY];
+
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+        // One reading of a note as it is after all of them.
+        let mut touched: BTreeMap<Uuid, (Lines, &Recorded)> = BTreeMap::new();
+        for event in events {
+            let change = event
+                .decode::<NoteEvent>()
+                .map_err(|error| PostError::contract(event, &error))?;
+            if let Some(lines) = lines(&change) {
+                touched.insert(event.stream.id, (lines, event));
+            }
+        }
+        let bare = touched
+            .iter()
+            .filter(|(_, (lines, _))| *lines == Lines::Absent);
+        let bare: Vec<Uuid> = bare.map(|(id, _)| *id).collect();
+        let position = events.last().map_or(0, |event| event.position);
+        let known = self.known(&bare, position).await?;
+        let wanted = touched
+            .iter()
+            .filter(|(id, (lines, _))| *lines != Lines::Absent || known.contains(id));
+        Ok(Consequences {
+            schedule: wanted
+                .map(|(_, (lines, event))| reading(event, *lines == Lines::Gone))
+                .collect(),
+            ..Consequences::default()
+        })
+    }
+}
+
+fn lines(change: &NoteEvent) -> Option<Lines> {
+    match change {
+        NoteEvent::Created { body, .. } => may_have_task_lines(body).then_some(Lines::Possible),
+        NoteEvent::Revised {
+            body: Some(body), ..
+        } => Some(if may_have_task_lines(body) {
+            Lines::Possible
+        } else {
+            Lines::Absent
+        }),
+        NoteEvent::Purged {} => Some(Lines::Gone),
+        NoteEvent::Revised { body: None, .. }
+        | NoteEvent::Tagged { .. }
+        | NoteEvent::Linked { .. }
+        | NoteEvent::Unlinked { .. }
+        | NoteEvent::Archived {}
+        | NoteEvent::Trashed {}
+        | NoteEvent::Restored {} => None,
+    }
+}
+
+fn reading(event: &Recorded, purged: bool) -> NewItem {
+    let reading = Reading {
+        note_id: event.stream.id,
+        event_id: event.event_id,
+        position: event.position,
+        correlation_id: event.correlation_id,
+        author: event.metadata.actor,
+        purged,
+    };
+    NewItem {
+        id: event.event_id,
+        kind: KIND,
+        lane: event.product_id.to_string(),
+        product_id: event.product_id,
+        payload: serde_json::json!(reading),
+        run_at: event.recorded_at,
+    }
+}
+
+/// Brings the tasks of a note in line with it.
+pub struct FollowLines {
+    office: Office,
+    readers: Readers,
+}
+
+impl FollowLines {
+    pub const fn new(office: Office, readers: Readers) -> Self {
+        Self { office, readers }
+    }
+
+    async fn follow(&self, item: &Item, reading: &Reading) -> Result<(), String> {
+        let follow = Follow {
+            note_id: reading.note_id,
+            cause: reading.event_id,
+            author: reading.author,
+        };
+        let request = request(item, reading, format!("follow:{}", reading.event_id));
+        let executor = &self.office.executor;
+        executor
+            .execute(&request, &follow)
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// The tasks beside its lines, too. No task is made for a note that is gone: those that the read model has are all
+    /// there ever will be.
+    async fn remove_all(&self, item: &Item, reading: &Reading) -> Result<(), String> {
+        self.readers
+            .wait(Task::CATEGORY, reading.position)
+            .await
+            .map_err(|error| error.to_string())?;
+        let tasks = task::of_note(&self.office.database, reading.note_id)
+            .await
+            .map_err(|error| error.to_string())?;
+        for id in tasks {
+            let request = request(item, reading, format!("purge:{}:{id}", reading.event_id));
+            let delete = On::<Task> {
+                id,
+                command: TaskCommand::Delete,
+            };
+            match self.office.executor.execute(&request, &delete).await {
+                Err(commands::CommandError::Refused(refusal)) if is_gone(refusal.as_ref()) => {}
+                Err(error) => return Err(error.to_string()),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Somebody else has removed the task meanwhile.
+fn is_gone(refusal: &dyn Refusal) -> bool {
+    refusal.as_ref() == TaskRefusal::NotFound.as_ref()
+}
+
+fn request(item: &Item, reading: &Reading, key: String) -> Request {
+    Request::reaction(
+        item.product_id,
+        reading.correlation_id,
+        reading.event_id,
+        key,
+    )
+}
+
+#[async_trait]
+impl Work for FollowLines {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn run(&self, item: &Item) -> Outcome {
+        let reading: Reading = match serde_json::from_value(item.payload.clone()) {
+            Ok(reading) => reading,
+            Err(error) => return Outcome::Park(error.to_string()),
+        };
+        let followed = async {
+            self.follow(item, &reading).await?;
+            if reading.purged {
+                self.remove_all(item, &reading).await?;
+            }
+            Ok(())
+        };
+        followed
+            .await
+            .map_or_else(Outcome::Failed, |()| Outcome::Done)
+    }
+}
