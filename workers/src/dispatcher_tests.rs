@@ -449,3 +449,41 @@ async fn a_node_that_is_told_to_stop_ends_what_is_under_way_and_begins_nothing_m
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].leased_until, left[0].attempts), (None, 0));
 }
+
+#[tokio::test]
+async fn what_was_claimed_ahead_and_has_not_begun_is_given_back() {
+    let database = database().await;
+    // Places enough that a lane may claim ahead.
+    let mut node = Node::with_limits(&database, 16, 1);
+    schedule(&database, &[item(1, "lane"), item(2, "lane")]).await;
+    let run = node.next().await;
+    until(&database, |items| {
+        items.iter().all(|item| item.leased_until.is_some())
+    })
+    .await;
+    node.shutdown.cancel();
+    run.end(Outcome::Done);
+    node.task.await.unwrap();
+    let left = items(&database).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].leased_until, left[0].attempts), (None, 0));
+    assert!(node.begun.try_recv().is_err(), "nothing more has begun");
+}
+
+#[tokio::test]
+async fn every_lane_is_found_however_many_there_are() {
+    let database = database().await;
+    let lanes = usize::try_from(3 * due_work::LOOK + 1).unwrap();
+    let all: Vec<NewItem> = (0..lanes)
+        .map(|n| item(n as u128, &format!("{n:04}")))
+        .collect();
+    schedule(&database, &all).await;
+    let mut node = Node::start(&database);
+    let mut begun = HashSet::new();
+    while begun.len() < lanes {
+        let run = node.next().await;
+        begun.insert(run.item.lane.clone());
+        run.end(Outcome::Done);
+    }
+    until(&database, <[Item]>::is_empty).await;
+}

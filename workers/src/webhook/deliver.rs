@@ -1,7 +1,7 @@
 //! Gets a delivery to its endpoint, and records what came of it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::events::Events;
 use super::payload::{DELIVER, Payload};
 use super::sender::{Answer, Sender, Signed};
+use super::streak::Streaks;
 use super::{Settings, body, sign};
 use crate::Office;
 use crate::dispatcher::{Outcome, Work};
@@ -24,9 +25,6 @@ use crate::due_work::Item;
 
 /// Attempts at an endpoint at a time.
 const AT_A_TIME: usize = 64;
-/// Failures in a row after which an endpoint is tried with one delivery at a time, until one succeeds: what is lost anyway
-/// takes nothing from the others.
-const FAILURES: u32 = 8;
 
 /// Sends what is due to an endpoint.
 pub struct Deliver {
@@ -36,8 +34,7 @@ pub struct Deliver {
     events: Events,
     /// When each endpoint with a rate limit is free again.
     free_at: Mutex<HashMap<Uuid, DateTime<Utc>>>,
-    /// Failures in a row of each lane whose last attempt failed.
-    failures: Mutex<HashMap<String, u32>>,
+    streaks: Streaks,
 }
 
 impl Deliver {
@@ -48,7 +45,7 @@ impl Deliver {
             office,
             settings,
             free_at: Mutex::default(),
-            failures: Mutex::default(),
+            streaks: Streaks::default(),
         }
     }
 
@@ -59,7 +56,7 @@ impl Deliver {
             .await
             .map_err(|error| error.to_string())?;
         let Some(endpoint) = webhook.state.endpoint() else {
-            self.failures().remove(&item.lane);
+            self.streaks.forget(&item.lane);
             return Ok(Outcome::Done);
         };
         if endpoint.disabled.is_some() {
@@ -91,19 +88,6 @@ impl Deliver {
             }
         };
         Ok(found.filter(|event| event.event_id == payload.event_id))
-    }
-
-    fn note(&self, lane: &str, succeeded: bool) {
-        let mut failures = self.failures();
-        if succeeded {
-            failures.remove(lane);
-        } else {
-            *failures.entry(lane.to_owned()).or_default() += 1;
-        }
-    }
-
-    fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Under a rate limit every delivery is given the next free moment; when that is later, it waits for it.
@@ -178,7 +162,7 @@ impl Deliver {
         let succeeded = answer
             .status
             .is_some_and(|status| (200..300).contains(&status));
-        self.note(&item.lane, succeeded);
+        self.streaks.note(&item.lane, succeeded);
         let outcome = if succeeded { "succeeded" } else { "failed" };
         metrics::counter!("daybook_webhook_attempts_total", "outcome" => outcome).increment(1);
         metrics::histogram!("daybook_webhook_attempt_seconds").record(answer.duration);
@@ -261,8 +245,12 @@ impl Work for Deliver {
     }
 
     fn per_lane(&self, lane: &str) -> usize {
-        let failures = self.failures().get(lane).copied().unwrap_or_default();
-        if failures < FAILURES { AT_A_TIME } else { 1 }
+        // What is lost anyway takes nothing from the others.
+        if self.streaks.is_down(lane) {
+            1
+        } else {
+            AT_A_TIME
+        }
     }
 
     async fn run(&self, item: &Item) -> Outcome {

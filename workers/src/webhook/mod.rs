@@ -11,6 +11,7 @@ mod requests;
 mod schedule;
 mod sender;
 mod signature;
+mod streak;
 
 pub use deliver::Deliver;
 pub use fanout::Fanout;

@@ -1,0 +1,52 @@
+//! Endpoints that do nothing but fail.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Failures in a row after which an endpoint is taken to be down.
+const DOWN: u32 = 8;
+
+/// Failures in a row of each lane whose last attempt failed.
+#[derive(Default)]
+pub struct Streaks(Mutex<HashMap<String, u32>>);
+
+impl Streaks {
+    pub fn note(&self, lane: &str, succeeded: bool) {
+        if succeeded {
+            self.forget(lane);
+        } else {
+            *self.failures().entry(lane.to_owned()).or_default() += 1;
+        }
+    }
+
+    pub fn forget(&self, lane: &str) {
+        self.failures().remove(lane);
+    }
+
+    pub fn is_down(&self, lane: &str) -> bool {
+        self.failures().get(lane).is_some_and(|row| *row >= DOWN)
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_down_after_a_row_of_failures_and_up_again_after_one_success() {
+        let streaks = Streaks::default();
+        for _ in 1..DOWN {
+            streaks.note("a", false);
+        }
+        assert!(!streaks.is_down("a"));
+        streaks.note("a", false);
+        assert!(streaks.is_down("a"));
+        assert!(!streaks.is_down("b"));
+        streaks.note("a", true);
+        assert!(!streaks.is_down("a"));
+    }
+}
