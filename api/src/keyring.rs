@@ -9,19 +9,19 @@ use commands::{check_api_key, sha256_hex};
 use domain::agents::agent::Agent;
 use domain::identity::api_key::ApiKey;
 use domain::{ActorKind, Aggregate};
-use futures::StreamExt;
 use projections::Readers;
 use projections::agents::agent;
 use projections::identity::api_key::{self, ApiKeyContent};
 use quick_cache::sync::Cache;
-use store::{Database, EventStore, Filter, Position, subscribe};
+use store::{Database, EventStore, Filter, Position};
 
 use crate::caller::Caller;
+use crate::follow::follow;
 use crate::problem::Problem;
 
 /// Keys that are kept.
 const KEPT: usize = 10_000;
-/// How often a key in use is looked at again, and how soon following is taken up after a fault.
+/// How often a key in use is looked at again.
 const TICK: Duration = Duration::from_secs(1);
 
 /// What can make a key work or stop working.
@@ -56,11 +56,15 @@ impl Keyring {
             changed: AtomicI64::new(head),
             store,
         });
-        tokio::spawn(follow(
-            Arc::downgrade(&keyring),
-            Arc::clone(&keyring.store),
-            head,
-        ));
+        let filter = Filter {
+            types: FOLLOWED.map(str::to_owned).into(),
+            ..Filter::default()
+        };
+        // Other nodes do things to keys, too.
+        let (weak, store) = (Arc::downgrade(&keyring), Arc::clone(&keyring.store));
+        follow(weak, store, head, filter, |keyring, event| {
+            keyring.changed_at(event.position);
+        });
         keyring
     }
 
@@ -136,27 +140,4 @@ fn works(key: &ApiKeyContent, sha256: &str, now: DateTime<Utc>) -> bool {
     let current = key.sha256 == sha256;
     let overlapping = key.previous_valid_until.is_some_and(|end| now < end);
     key.status == "active" && (current || overlapping)
-}
-
-/// Notices what other nodes do.
-async fn follow(
-    keyring: std::sync::Weak<Keyring>,
-    store: Arc<dyn EventStore>,
-    mut after: Position,
-) {
-    while keyring.strong_count() > 0 {
-        let filter = Filter {
-            types: FOLLOWED.map(str::to_owned).into(),
-            ..Filter::default()
-        };
-        let mut events = std::pin::pin!(subscribe(Arc::clone(&store), after, filter));
-        while let Some(Ok(event)) = events.next().await {
-            let Some(keyring) = keyring.upgrade() else {
-                return;
-            };
-            after = event.position;
-            keyring.changed_at(after);
-        }
-        tokio::time::sleep(TICK).await;
-    }
 }

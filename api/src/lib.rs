@@ -6,6 +6,7 @@ mod app;
 mod body;
 mod caller;
 mod command;
+mod follow;
 mod health;
 mod keyring;
 mod middleware;

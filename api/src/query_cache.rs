@@ -5,17 +5,18 @@
 //! log has been followed as far as the read model is; so it says what the read model would say.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId};
-use futures::StreamExt;
 use projections::Viewer;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use store::{EventStore, Filter, Position, subscribe};
+use store::{EventStore, Filter, Position, Recorded};
+
+use crate::follow::follow;
 
 /// Bytes that are kept.
 const BYTES: u64 = 32 << 20;
@@ -29,8 +30,6 @@ const VIEWERS: usize = 8;
 const MAX_AGE: Duration = Duration::from_secs(5);
 /// Events that are remembered.
 const RECENT: usize = 16_384;
-/// How soon following is taken up after a fault.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// A resource as JSON.
 #[derive(Clone)]
@@ -86,7 +85,14 @@ impl QueryCache {
             answers: Cache::with_weighter(RECENT, BYTES, Bytewise),
             recent: Mutex::new(Recent::after(head)),
         });
-        tokio::spawn(follow(Arc::downgrade(&cache), store, head));
+        let drop_for = |cache: &Self, event: Recorded| cache.drop_for(event.stream, event.position);
+        follow(
+            Arc::downgrade(&cache),
+            store,
+            head,
+            Filter::default(),
+            drop_for,
+        );
         cache
     }
 
@@ -170,21 +176,6 @@ impl Recent {
                 self.last.remove(&stream);
             }
         }
-    }
-}
-
-async fn follow(cache: Weak<QueryCache>, store: Arc<dyn EventStore>, mut after: Position) {
-    while cache.strong_count() > 0 {
-        let events = subscribe(Arc::clone(&store), after, Filter::default());
-        let mut events = std::pin::pin!(events);
-        while let Some(Ok(event)) = events.next().await {
-            let Some(cache) = cache.upgrade() else {
-                return;
-            };
-            after = event.position;
-            cache.drop_for(event.stream, after);
-        }
-        tokio::time::sleep(RETRY).await;
     }
 }
 

@@ -137,11 +137,9 @@ pub async fn clear_lane(
 }
 
 /// What a crash of the database undoes is done again: work is run at least once. And a plan that was made while the table
-/// was small is kept when it has grown: it goes by the indexes
-/// from the beginning.
+/// was small is kept when it has grown: it goes by the indexes from the beginning.
 const SETTINGS: &str = "
     set synchronous_commit = off;
-    set enable_seqscan = off;
     set enable_bitmapscan = off;
     set enable_hashjoin = off;
     set enable_mergejoin = off";

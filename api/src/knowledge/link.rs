@@ -121,11 +121,7 @@ async fn outgoing(
     Path(id): Path<Uuid>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let position = app.ready_for_links_of(&read, id).await?;
-    let id = Some(id);
-    let wanted = Where::default().and("t.source_id = ?", &id);
-    let found = app.links(&read, wanted, page).await?;
-    Ok(answer::found((found, position)))
+    app.links_of(&read, id, "t.source_id = ?", page).await
 }
 
 /// The links of other notes to a note, newest first.
@@ -137,11 +133,7 @@ async fn backlinks(
     Path(id): Path<Uuid>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let position = app.ready_for_links_of(&read, id).await?;
-    let id = Some(id);
-    let wanted = Where::default().and("t.target_id = ?", &id);
-    let found = app.links(&read, wanted, page).await?;
-    Ok(answer::found((found, position)))
+    app.links_of(&read, id, "t.target_id = ?", page).await
 }
 
 /// The notes around a note, and the links between them. Links are followed both ways; at most 200 notes are shown.
@@ -188,14 +180,22 @@ impl App {
         self.ready_for(read, Note::CONTEXT, Links::NAME).await
     }
 
-    /// The same, where there is a note that the caller may see.
-    async fn ready_for_links_of(&self, read: &Read, note_id: Uuid) -> Result<Position, Problem> {
+    /// The links at one end of which is a note that the caller may see.
+    async fn links_of(
+        &self,
+        read: &Read,
+        note_id: Uuid,
+        end: &'static str,
+        page: Page,
+    ) -> Result<Response, Problem> {
         let position = self.ready_for_links(read).await?;
-        if link::exists(&self.database, read.caller.viewer(), note_id).await? {
-            Ok(position)
-        } else {
-            Err(Problem::not_found(Note::CATEGORY))
+        if !link::exists(&self.database, read.caller.viewer(), note_id).await? {
+            return Err(Problem::not_found(Note::CATEGORY));
         }
+        let note_id = Some(note_id);
+        let wanted = Where::default().and(end, &note_id);
+        let found = self.links(read, wanted, page).await?;
+        Ok(answer::found((found, position)))
     }
 
     async fn links(

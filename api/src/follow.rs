@@ -1,0 +1,34 @@
+//! Following the log for as long as somebody needs it.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures::StreamExt;
+use store::{EventStore, Filter, Position, Recorded, subscribe};
+
+/// How soon following is taken up after a fault.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Hands every event after a position that the filter lets through to a follower, until it is dropped.
+pub fn follow<T: Send + Sync + 'static>(
+    follower: Weak<T>,
+    store: Arc<dyn EventStore>,
+    mut after: Position,
+    filter: Filter,
+    take: impl Fn(&T, Recorded) + Send + Sync + 'static,
+) {
+    tokio::spawn(async move {
+        while follower.strong_count() > 0 {
+            let events = subscribe(Arc::clone(&store), after, filter.clone());
+            let mut events = std::pin::pin!(events);
+            while let Some(Ok(event)) = events.next().await {
+                let Some(follower) = follower.upgrade() else {
+                    return;
+                };
+                after = event.position;
+                take(&follower, event);
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    });
+}
