@@ -1,11 +1,9 @@
 //! Rows of `log.events` and `log.receipts`.
 
 use std::error::Error;
-use std::fmt::Debug;
 
-use bytes::BytesMut;
 use domain::StreamId;
-use postgres_types::{FromSql, IsNull, Json, ToSql, Type, accepts, to_sql_checked};
+use postgres_types::{FromSql, Json, Type, accepts};
 use tokio_postgres::Row;
 
 use crate::{ReadError, Receipt, Recorded};
@@ -18,26 +16,15 @@ pub const EVENT_COLUMNS: &str = "position, product_id, category, stream_id, vers
 pub const RECEIPT_COLUMNS: &str =
     "key, fingerprint, position, category, stream_id, version, event_ids";
 
-/// JSON as it is written.
-#[derive(Debug)]
-pub struct JsonText<T>(pub T);
+/// JSON as it was written.
+struct JsonText(String);
 
-impl<'a> FromSql<'a> for JsonText<String> {
+impl<'a> FromSql<'a> for JsonText {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         Ok(Self(str::from_utf8(raw)?.to_owned()))
     }
 
     accepts!(JSON);
-}
-
-impl<T: AsRef<str> + Debug> ToSql for JsonText<T> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        out.extend_from_slice(self.0.as_ref().as_bytes());
-        Ok(IsNull::No)
-    }
-
-    accepts!(JSON);
-    to_sql_checked!();
 }
 
 pub fn recorded(row: &Row) -> Result<Recorded, ReadError> {
@@ -55,7 +42,7 @@ pub fn recorded(row: &Row) -> Result<Recorded, ReadError> {
         event_id: row.get(5),
         event_type: row.get(6),
         contract_version: contract_version.cast_unsigned(),
-        data: row.get::<_, JsonText<String>>(8).0,
+        data: row.get::<_, JsonText>(8).0,
         metadata,
         correlation_id: row.get(10),
         causation_id: row.get(11),
