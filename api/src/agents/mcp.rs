@@ -5,6 +5,7 @@ mod approval;
 mod completion;
 mod context;
 mod endpoint;
+mod message;
 mod metadata;
 mod prompts;
 mod quota;

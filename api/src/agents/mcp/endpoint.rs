@@ -3,19 +3,20 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
-use super::metadata;
 use super::quota::Quotas;
 use super::server::Server;
 use super::transport::{self, Service};
+use super::{message, metadata};
 use crate::App;
 use crate::caller::Caller;
+use crate::problem::Problem;
 
 /// The scope that a call turned out to lack, if any: the answer says so in its head as well.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +70,10 @@ async fn answer(
     let lacking = Lacking::default();
     parts.extensions.insert(caller);
     parts.extensions.insert(lacking.clone());
+    let body = match message(app, &parts.method, body).await {
+        Ok(body) => body,
+        Err(refused) => return allowance.tell(refused),
+    };
     let response = service.handle(Request::from_parts(parts, body)).await;
     let mut response = response.map(Body::new);
     if let Some(scope) = lacking.0.get() {
@@ -76,6 +81,20 @@ async fn answer(
         response = challenge(response, &base, Some(scope));
     }
     allowance.tell(response)
+}
+
+/// The body, if it is a message.
+async fn message(app: &App, method: &Method, body: Body) -> Result<Body, Response> {
+    if method != Method::POST {
+        return Ok(body);
+    }
+    let limit = app.limits.body;
+    let bytes = to_bytes(body, limit).await.map_err(|_| {
+        let detail = format!("the body must arrive whole, and be at most {limit} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_unreadable", detail).into_response()
+    })?;
+    message::check(&bytes)?;
+    Ok(Body::from(bytes))
 }
 
 /// Tells where to learn what a key needs (RFC 9728, section 5.1; RFC 6750, section 3.1).

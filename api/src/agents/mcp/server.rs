@@ -6,10 +6,10 @@ use std::time::Instant;
 use domain::agents::tool_call::Call;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-    GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig,
+    CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
+    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -27,6 +27,15 @@ const INSTRUCTIONS: &str = "Daybook keeps notes and tasks in workspaces. Read wi
 
 /// Catalogues change with the server alone.
 const CATALOGUE_TTL_MS: u64 = 300_000;
+
+/// The protocol's methods that take parameters.
+const METHODS: [&str; 5] = [
+    "tools/call",
+    "resources/read",
+    "prompts/get",
+    "completion/complete",
+    "initialize",
+];
 
 pub struct Server {
     app: App,
@@ -50,7 +59,10 @@ impl Server {
     ) -> Result<CallToolResponse, Problem> {
         let started = Instant::now();
         let asked = Asked::new(tool, context, params);
-        let answered = tool.call(&asked).await;
+        let answered = match asked.check_names() {
+            Ok(()) => tool.call(&asked).await,
+            Err(problem) => Err(problem),
+        };
         let (outcome, is_recorded) = match &answered {
             Ok(answer) => (answer.outcome.to_owned(), answer.is_recorded),
             Err(problem) => (problem.code().to_owned(), false),
@@ -99,7 +111,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::all())
+        Ok(ListToolsResult::with_all_items(tools::all().to_vec())
             .with_ttl_ms(CATALOGUE_TTL_MS)
             .with_cache_scope(CacheScope::Public))
     }
@@ -172,6 +184,20 @@ impl ServerHandler for Server {
     ) -> Result<GetPromptResponse, ErrorData> {
         let context = self.context(&request)?;
         prompts::get(&context, params).await.map(Into::into)
+    }
+
+    /// What is no request of the protocol, or one whose parameters are not as they must be.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        if METHODS.contains(&method.as_str()) {
+            let detail = format!("the params of {method} are not as they must be");
+            return Err(ErrorData::invalid_params(detail, None));
+        }
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
     }
 
     async fn complete(

@@ -7,6 +7,8 @@ mod propose_changes;
 mod read_note;
 mod withdraw_proposal;
 
+use std::sync::OnceLock;
+
 use async_trait::async_trait;
 use commands::{Done, Idempotency};
 use domain::agents::tool_call::Call;
@@ -50,8 +52,10 @@ pub trait Tool: Send + Sync {
     async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem>;
 }
 
-pub fn all() -> Vec<model::Tool> {
-    TOOLS.iter().map(|tool| tool.describe()).collect()
+/// What the tools say of themselves, made once.
+pub fn all() -> &'static [model::Tool] {
+    static ALL: OnceLock<Vec<model::Tool>> = OnceLock::new();
+    ALL.get_or_init(|| TOOLS.iter().map(|tool| tool.describe()).collect())
 }
 
 pub fn find(name: &str) -> Option<&'static dyn Tool> {
@@ -100,6 +104,24 @@ impl<'a> Asked<'a> {
             arguments,
             input_responses: params.input_responses.unwrap_or_default(),
             request_state: params.request_state,
+        }
+    }
+
+    /// Refuses arguments that the tool does not describe.
+    pub fn check_names(&self) -> Result<(), Problem> {
+        let tool = all().iter().find(|tool| tool.name == self.call.tool);
+        let known = tool.and_then(|tool| tool.input_schema.get("properties"));
+        let unknown = |name: &&String| known.is_none_or(|known| known.get(name).is_none());
+        let errors: Vec<FieldError> = (self.arguments.keys().filter(unknown))
+            .map(|name| FieldError {
+                pointer: format!("/{name}"),
+                detail: "is not an argument that there is".into(),
+            })
+            .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(errors))
         }
     }
 
@@ -207,6 +229,7 @@ fn merged<A: ToSchema, B: ToSchema>() -> JsonObject {
             fields.extend(part);
         }
     }
+    schema.insert("additionalProperties".into(), false.into());
     schema
 }
 

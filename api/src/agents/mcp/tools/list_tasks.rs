@@ -1,10 +1,10 @@
 //! `list_tasks`: what is to be done, across notes.
 
 use async_trait::async_trait;
+use projections::Row;
 use projections::knowledge::task::TaskContent;
-use projections::{List, Row};
 use rmcp::model::{self, JsonObject, ToolAnnotations};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -25,6 +25,15 @@ struct PageInput {
     limit: Option<usize>,
 }
 
+/// A page of tasks.
+#[derive(Serialize, ToSchema)]
+struct ListTasksOutput {
+    #[schema(inline)]
+    items: Vec<Row<TaskContent>>,
+    /// Where the next page starts; null: this is the last one.
+    next_cursor: Option<Uuid>,
+}
+
 #[async_trait]
 impl Tool for ListTasks {
     fn name(&self) -> &'static str {
@@ -36,7 +45,7 @@ impl Tool for ListTasks {
     }
 
     fn describe(&self) -> model::Tool {
-        let mut tool = tool::<Which, List<Row<TaskContent>>>(
+        let mut tool = tool::<Which, ListTasksOutput>(
             self,
             "List tasks",
             "Lists the tasks of your workspaces, newest first; filtered by workspace, note, status, assignee (`me` is you), label \
@@ -58,6 +67,10 @@ impl Tool for ListTasks {
         let read = asked.context.read();
         let page = Page { cursor, limit };
         let (tasks, position) = asked.context.app.tasks(&read, &which, page).await?;
-        Answer::of(&tasks, position)
+        let output = ListTasksOutput {
+            items: tasks.items,
+            next_cursor: tasks.next_cursor,
+        };
+        Answer::of(&output, position)
     }
 }
