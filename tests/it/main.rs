@@ -27,6 +27,7 @@ mod openapi;
 mod product;
 mod proposal;
 mod receiver;
+mod search;
 mod setup;
 mod task;
 mod task_line;
