@@ -85,7 +85,6 @@ impl Which {
                     parameters::invalid("cursor", error.to_string())
                 })?,
             limit: limit(self.limit, wanted.limit, MAX_LIMIT)?,
-            ..wanted
         })
     }
 }
