@@ -22,6 +22,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(knowledge::workspace::routes())
         .merge(knowledge::note::routes())
         .merge(knowledge::link::routes())
+        .merge(knowledge::search::routes())
         .merge(knowledge::task::routes())
         .merge(knowledge::calendar_feed::routes())
         .merge(agents::agent::routes())

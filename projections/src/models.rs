@@ -13,6 +13,7 @@ pub fn models() -> Vec<Arc<dyn Consumer>> {
         Arc::new(Fold::<knowledge::workspace::Workspaces>::default()),
         Arc::new(Fold::<knowledge::note::Notes>::default()),
         Arc::new(knowledge::link::Links::default()),
+        Arc::new(knowledge::search::Search::default()),
         Arc::new(Fold::<knowledge::task::Tasks>::default()),
         Arc::new(Fold::<knowledge::checklist::Checklists>::default()),
         Arc::new(Fold::<knowledge::calendar_feed::CalendarFeeds>::default()),

@@ -40,7 +40,14 @@ impl Cast {
 
     /// Waits until reads see everything there is.
     async fn see(&self) {
-        for path in ["notes", "tasks", "proposals", "links", "workspaces"] {
+        for path in [
+            "notes",
+            "tasks",
+            "proposals",
+            "links",
+            "workspaces",
+            "search",
+        ] {
             self.app.alice.get(&format!("/v1/{path}")).await.expect(200);
         }
     }
@@ -109,6 +116,29 @@ async fn a_note_is_read_with_its_links_as_it_is_and_as_it_was() {
     let arguments = json!({"note_id": id(&cast.note), "version": 3});
     let beyond = call(&cast.agent, "read_note", arguments).await;
     assert_problem(&beyond, 404, "not_found");
+}
+
+#[tokio::test]
+async fn notes_are_found_by_their_words() {
+    let cast = Cast::assemble().await;
+    let alice = &cast.app.alice;
+    for title in ["Steep paths", "Water", "Stone"] {
+        alice.note(cast.workspace_id, title, "").await;
+    }
+    cast.see().await;
+    let find = async |arguments| structured(call(&cast.agent, "search_notes", arguments).await);
+    let first = find(json!({"query": "steep", "limit": 1})).await;
+    assert_eq!(first["items"][0]["title"], "Steep paths");
+    let rest = json!({"query": "steep", "limit": 1, "cursor": first["next_cursor"]});
+    let rest = find(rest).await;
+    assert_eq!(rest["items"][0]["note_id"], cast.note["id"]);
+    assert_eq!(rest["items"][0]["snippet"], "Steep it.");
+    assert_eq!(rest["next_cursor"], Value::Null);
+    let elsewhere = json!({"query": "steep", "workspace_id": Uuid::now_v7()});
+    assert_eq!(find(elsewhere).await["items"], json!([]));
+    let bad = json!({"query": "steep", "cursor": "here"});
+    let bad = call(&cast.agent, "search_notes", bad).await;
+    assert_problem(&bad, 400, "validation_failed");
 }
 
 #[tokio::test]
@@ -314,6 +344,7 @@ async fn tools_answer_as_they_describe_themselves() {
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
         let proposal_id = || async { cast.propose().await["proposal_id"].clone() };
         let arguments = match name {
+            "search_notes" => json!({"query": "steep"}),
             "read_note" => json!({"note_id": id(&cast.note)}),
             "list_tasks" => json!({"limit": 1}),
             "propose_changes" => cast.proposal(),
@@ -471,7 +502,11 @@ async fn a_state_that_was_tampered_with_or_is_anothers_is_refused() {
     for bad in [forged.as_str(), "", "rs1.AAAA.BBBB"] {
         let back = json!({"requestState": bad, "inputResponses": {}});
         let refused = waiting(&cast, STATELESS, back).await;
-        assert_problem(&refused, 400, "request_state_invalid");
+        assert_eq!(refused.body["error"]["code"], -32602);
+        assert_eq!(
+            refused.body["error"]["data"]["code"],
+            "request_state_invalid"
+        );
     }
     let other = register(&cast.app).await;
     cast.app
@@ -484,7 +519,10 @@ async fn a_state_that_was_tampered_with_or_is_anothers_is_refused() {
     };
     let back = json!({"requestState": state, "inputResponses": {}});
     let refused = waiting(&theirs, STATELESS, back).await;
-    assert_problem(&refused, 400, "request_state_invalid");
+    assert_eq!(
+        refused.body["error"]["data"]["code"],
+        "request_state_invalid"
+    );
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::mcp_wire::{
 
 /// What each tool needs a key to be good for.
 const SCOPES: [(&str, &str); TOOLS.len()] = [
+    ("search_notes", "notes:read"),
     ("read_note", "notes:read"),
     ("list_tasks", "tasks:read"),
     ("propose_changes", "proposals:write"),
@@ -48,7 +49,7 @@ impl Cast {
             proposal_id: Uuid::nil(),
         };
         cast.proposal_id = cast.propose().await;
-        for path in ["notes", "tasks", "proposals", "links"] {
+        for path in ["notes", "tasks", "proposals", "links", "search"] {
             cast.app.alice.get(&format!("/v1/{path}")).await.expect(200);
         }
         cast
@@ -65,6 +66,7 @@ impl Cast {
     /// Arguments that lead to what there is.
     fn arguments(&self, tool: &str) -> Value {
         match tool {
+            "search_notes" => json!({"query": MARK}),
             "read_note" => json!({"note_id": self.note_id}),
             "list_tasks" => json!({"workspace_id": self.workspace_id}),
             "propose_changes" => json!({
@@ -79,6 +81,7 @@ impl Cast {
     fn nowhere(tool: &str) -> Value {
         let nothing = Uuid::now_v7();
         match tool {
+            "search_notes" => json!({"query": "none"}),
             "read_note" => json!({"note_id": nothing}),
             "list_tasks" => json!({"workspace_id": nothing}),
             "propose_changes" => json!({
@@ -209,7 +212,7 @@ async fn strangers_of_the_workspace_and_of_the_product_see_nothing_and_do_nothin
                 );
             }
             assert!(!theirs.body.to_string().contains(MARK), "{tool}");
-            if tool == "list_tasks" {
+            if matches!(tool, "list_tasks" | "search_notes") {
                 assert_eq!(structured(theirs)["items"], json!([]));
             } else {
                 let problem = problem(&theirs);

@@ -67,7 +67,7 @@ impl Cast {
         let note = app.alice.note(workspace_id, "Tea", "Steep it.").await;
         let task = json!({"workspace_id": workspace_id, "title": "Buy tea"});
         app.alice.post("/v1/tasks", task).await.expect(201);
-        for path in ["notes", "tasks", "links"] {
+        for path in ["notes", "tasks", "links", "search"] {
             app.alice.get(&format!("/v1/{path}")).await.expect(200);
         }
         Self {
@@ -110,6 +110,7 @@ impl Cast {
         assert_eq!(seen["server"], "daybook");
         assert_eq!(seen["tools"], json!(TOOLS));
         assert_eq!(seen["note"]["note"], self.note);
+        assert_eq!(seen["found"]["items"][0]["note_id"], self.note["id"]);
         assert_eq!(seen["tasks"]["items"][0]["title"], "Buy tea");
         assert_eq!(seen["status"], "pending");
         assert_eq!(seen["withdrawn"], "withdrawn");
@@ -128,12 +129,7 @@ impl Cast {
         let calls = items(self.app.alice.get(&run).await.expect(200));
         assert!(calls.iter().all(|call| call["protocol_version"] == version));
         // One of each, one that waits (and comes back), one that fails.
-        let with_search = usize::from(TOOLS.contains(&"search_notes"));
-        assert_eq!(
-            calls.len(),
-            7 + usize::from(waits) + with_search,
-            "{name} {version}"
-        );
+        assert_eq!(calls.len(), 8 + usize::from(waits), "{name} {version}");
     }
 }
 

@@ -87,7 +87,9 @@ async fn check(version: &str) {
             let holds = failed.is_empty();
             if holds != (known[server] == "holds") {
                 let known = &known[server];
-                faults.push(format!("{scenario} on the {server}: {failed:?}, known as {known}"));
+                faults.push(format!(
+                    "{scenario} on the {server}: {failed:?}, known as {known}"
+                ));
             }
         }
     }

@@ -9,7 +9,8 @@ pub const STATELESS: &str = "2026-07-28";
 pub const WITH_HANDSHAKE: &str = "2025-11-25";
 /// The versions that the server speaks.
 pub const VERSIONS: [&str; 3] = ["2025-06-18", WITH_HANDSHAKE, STATELESS];
-pub const TOOLS: [&str; 5] = [
+pub const TOOLS: [&str; 6] = [
+    "search_notes",
     "read_note",
     "list_tasks",
     "propose_changes",

@@ -5,5 +5,6 @@ pub mod calendar_feed;
 pub mod link;
 pub mod note;
 pub(crate) mod note_history;
+pub mod search;
 pub mod task;
 pub mod workspace;

@@ -49,7 +49,7 @@ async function call(name, args) {
 const seen = { version: line === 'sdk' ? transport.protocolVersion : client.getNegotiatedProtocolVersion(), server: client.getServerVersion()?.name };
 seen.tools = (await client.listTools()).tools.map(tool => tool.name);
 seen.note = await call('read_note', { note_id: on.note_id });
-seen.found = seen.tools.includes('search_notes') ? await call('search_notes', { query: 'steep' }) : null;
+seen.found = await call('search_notes', { query: 'steep' });
 seen.tasks = await call('list_tasks', { status: 'open' });
 const { proposal_id } = await call('propose_changes', on.proposal);
 seen.status = (await call('proposal_status', { proposal_id })).status;

@@ -42,7 +42,7 @@ async def main(url, agent, person, version, on):
         seen = {"version": client.protocol_version, "server": client.server_info.name}
         seen["tools"] = [tool.name for tool in (await client.list_tools()).tools]
         seen["note"] = await call("read_note", {"note_id": on["note_id"]})
-        seen["found"] = await call("search_notes", {"query": "steep"}) if "search_notes" in seen["tools"] else None
+        seen["found"] = await call("search_notes", {"query": "steep"})
         seen["tasks"] = await call("list_tasks", {"status": "open"})
         proposal = await call("propose_changes", on["proposal"])
         seen["status"] = (await call("proposal_status", {"proposal_id": proposal["proposal_id"]}))["status"]

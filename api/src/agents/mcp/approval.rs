@@ -19,6 +19,8 @@ use crate::problem::Problem;
 
 /// The outcome of a call that waits for a person.
 pub const ASKED: &str = "input_required";
+/// The code of a state that was not sealed here, for this caller and this call.
+pub const STATE_INVALID: &str = "request_state_invalid";
 /// The name of the one thing that is asked.
 const APPROVAL: &str = "approval";
 /// For how long a client may come back.
@@ -86,7 +88,7 @@ pub async fn resume(asked: &Asked<'_>) -> Result<Answer, Problem> {
         .open_json_with(state, &bound_to(asked))
         .map_err(|error| {
             Problem::malformed(
-                "request_state_invalid",
+                STATE_INVALID,
                 format!("{error}; call again without requestState, under the same idempotency_key"),
             )
         })?;

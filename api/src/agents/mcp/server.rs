@@ -14,9 +14,9 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
-use super::context::Context;
+use super::context::{self, Context};
 use super::tools::{self, Asked, Tool};
-use super::{completion, prompts, resources};
+use super::{approval, completion, prompts, resources};
 use crate::App;
 use crate::problem::Problem;
 
@@ -29,12 +29,11 @@ const INSTRUCTIONS: &str = "Daybook keeps notes and tasks in workspaces. Read wi
 const CATALOGUE_TTL_MS: u64 = 300_000;
 
 /// The protocol's methods that take parameters.
-const METHODS: [&str; 5] = [
+const METHODS: [&str; 4] = [
     "tools/call",
     "resources/read",
     "prompts/get",
     "completion/complete",
-    "initialize",
 ];
 
 pub struct Server {
@@ -129,6 +128,10 @@ impl ServerHandler for Server {
         let context = self.context(&request)?;
         match self.call(tool, &context, params).await {
             Ok(response) => Ok(response),
+            // Nobody but a client that does not keep to the protocol has to know.
+            Err(problem) if problem.code() == approval::STATE_INVALID => {
+                Err(context::invalid_params(problem))
+            }
             Err(problem) => {
                 context.notice(&problem, tool.scope());
                 Ok(tools::failed(problem).into())

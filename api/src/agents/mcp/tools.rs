@@ -5,6 +5,7 @@ mod proposal_state;
 mod proposal_status;
 mod propose_changes;
 mod read_note;
+mod search_notes;
 mod withdraw_proposal;
 
 use std::sync::OnceLock;
@@ -34,7 +35,8 @@ use crate::body;
 use crate::problem::{FieldError, Problem, ProblemDetails};
 use crate::schema as faults;
 
-const TOOLS: [&dyn Tool; 5] = [
+const TOOLS: [&dyn Tool; 6] = [
+    &search_notes::SearchNotes,
     &read_note::ReadNote,
     &list_tasks::ListTasks,
     &propose_changes::ProposeChanges,
