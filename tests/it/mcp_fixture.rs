@@ -25,7 +25,7 @@ const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z
 /// No sound.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
-const TOOLS: [&str; 15] = [
+const TOOLS: [&str; 17] = [
     "test_simple_text",
     "test_image_content",
     "test_audio_content",
@@ -34,6 +34,8 @@ const TOOLS: [&str; 15] = [
     "test_error_handling",
     "test_tool_with_progress",
     "test_missing_capability",
+    "test_streaming_elicitation",
+    "test_logging_tool",
     "test_input_required_result_elicitation",
     "test_input_required_result_sampling",
     "test_input_required_result_list_roots",
@@ -79,7 +81,8 @@ fn of<T: DeserializeOwned>(value: Value) -> T {
 }
 
 fn complete(content: Value) -> CallToolResponse {
-    let result: rmcp::model::CallToolResult = of(json!({ "content": content }));
+    let result: rmcp::model::CallToolResult =
+        of(json!({"resultType": "complete", "content": content}));
     result.into()
 }
 
@@ -242,7 +245,9 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let can = request.client_capabilities().unwrap_or_default();
         Ok(match &*params.name {
-            "test_simple_text" => complete(text("This is a simple text response for testing.")),
+            "test_simple_text" | "test_logging_tool" => {
+                complete(text("This is a simple text response for testing."))
+            }
             "test_image_content" => complete(json!([image()])),
             "test_audio_content" => {
                 complete(json!([{"type": "audio", "data": WAV, "mimeType": "audio/wav"}]))
@@ -264,7 +269,7 @@ impl ServerHandler for Handler {
             "test_error_handling" => {
                 let content = text("This tool intentionally returns an error for testing");
                 let failed: rmcp::model::CallToolResult =
-                    of(json!({"content": content, "isError": true}));
+                    of(json!({"resultType": "complete", "content": content, "isError": true}));
                 failed.into()
             }
             "test_tool_with_progress" => {
@@ -272,7 +277,7 @@ impl ServerHandler for Handler {
                 complete(text("done"))
             }
             "test_missing_capability" if can.sampling.is_none() => {
-                let needed = ClientCapabilities::builder().enable_sampling().build();
+                let needed = of(json!({"sampling": {}}));
                 return Err(ErrorData::missing_required_client_capability(needed));
             }
             "test_missing_capability" => complete(text("sampled")),
@@ -336,7 +341,8 @@ impl ServerHandler for Handler {
                 return Err(ErrorData::resource_not_found("Resource not found", data));
             }
         };
-        let result: rmcp::model::ReadResourceResult = of(json!({"contents": [contents]}));
+        let result: rmcp::model::ReadResourceResult =
+            of(json!({"resultType": "complete", "contents": [contents]}));
         Ok(result.into())
     }
 
@@ -398,7 +404,8 @@ impl ServerHandler for Handler {
         let messages: Vec<Value> = contents
             .map(|content| json!({"role": "user", "content": content}))
             .collect();
-        let result: rmcp::model::GetPromptResult = of(json!({ "messages": messages }));
+        let result: rmcp::model::GetPromptResult =
+            of(json!({"resultType": "complete", "messages": messages}));
         Ok(result.into())
     }
 
