@@ -65,7 +65,7 @@ async fn answer(
     };
     let allowance = match quotas.count(caller.actor.id) {
         Ok(allowance) => allowance,
-        Err(refused) => return refused,
+        Err(spent) => return spent.exceeded(),
     };
     let lacking = Lacking::default();
     parts.extensions.insert(caller);
@@ -93,7 +93,7 @@ async fn message(app: &App, method: &Method, body: Body) -> Result<Body, Respons
         let detail = format!("the body must arrive whole, and be at most {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_unreadable", detail).into_response()
     })?;
-    message::check(&bytes)?;
+    message::check(&bytes).map_err(message::refuse)?;
     Ok(Body::from(bytes))
 }
 

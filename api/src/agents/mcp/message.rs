@@ -8,12 +8,10 @@ use rmcp::ErrorData;
 use rmcp::model::JsonRpcError;
 use serde_json::Value;
 
-/// The answer to a body that is no single message of JSON-RPC.
-pub fn check(body: &Bytes) -> Result<(), Response> {
-    let message: Value = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not JSON: {error}");
-        refuse(ErrorData::parse_error(detail, None))
-    })?;
+/// What is wrong with a body that is no single message of JSON-RPC.
+pub fn check(body: &Bytes) -> Result<(), ErrorData> {
+    let message: Value = serde_json::from_slice(body)
+        .map_err(|error| ErrorData::parse_error(format!("the body is not JSON: {error}"), None))?;
     let says = |name: &str| message.get(name).is_some();
     let is_message = message["jsonrpc"] == "2.0"
         && (message["method"].is_string() || says("result") || says("error"));
@@ -25,10 +23,11 @@ pub fn check(body: &Bytes) -> Result<(), Response> {
     } else {
         "the body is no message of JSON-RPC 2.0"
     };
-    Err(refuse(ErrorData::invalid_request(detail, None)))
+    Err(ErrorData::invalid_request(detail, None))
 }
 
-fn refuse(error: ErrorData) -> Response {
+/// The answer to it. Nobody knows the id of what is no request.
+pub fn refuse(error: ErrorData) -> Response {
     (
         StatusCode::BAD_REQUEST,
         Json(JsonRpcError::new(None, error)),

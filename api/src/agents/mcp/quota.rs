@@ -42,8 +42,8 @@ impl Quotas {
         }
     }
 
-    /// Counts a request; the error is the answer to one too many.
-    pub fn count(&self, actor_id: Uuid) -> Result<Allowance, Response> {
+    /// Counts a request; the error: it is one too many.
+    pub fn count(&self, actor_id: Uuid) -> Result<Allowance, Allowance> {
         if self.limiter.len() > KEPT {
             self.limiter.retain_recent();
         }
@@ -56,12 +56,11 @@ impl Quotas {
             }),
             Err(not_until) => {
                 let wait = not_until.wait_time_from(DefaultClock::default().now());
-                let allowance = Allowance {
+                Err(Allowance {
                     quota,
                     remaining: 0,
                     seconds: seconds(wait),
-                };
-                Err(allowance.exceeded())
+                })
             }
         }
     }
@@ -74,7 +73,8 @@ fn seconds(wait: Duration) -> u32 {
 }
 
 impl Allowance {
-    fn exceeded(self) -> Response {
+    /// The answer to a request too many.
+    pub fn exceeded(self) -> Response {
         let detail = format!(
             "an agent may send {} requests a minute; wait as long as Retry-After says",
             self.quota
@@ -122,7 +122,7 @@ mod tests {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(quotas.count(one).unwrap().remaining, 1);
         assert_eq!(quotas.count(one).unwrap().remaining, 0);
-        let refused = quotas.count(one).unwrap_err();
+        let refused = quotas.count(one).unwrap_err().exceeded();
         assert_eq!(refused.status(), 429);
         assert_eq!(refused.headers()["ratelimit-policy"], "\"mcp\";q=2;w=60");
         assert_eq!(

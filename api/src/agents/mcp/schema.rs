@@ -24,17 +24,15 @@ pub fn of<T: ToSchema>() -> JsonObject {
         })
         .collect();
     let mut schema = json!(T::schema());
-    if let Some(object) = schema.as_object_mut() {
-        object.entry("type").or_insert_with(|| "object".into());
-        if !definitions.is_empty() {
-            object.insert("$defs".into(), definitions.into());
-        }
-    }
     point_inside(&mut schema);
-    match schema {
-        Value::Object(schema) => schema,
-        _ => JsonObject::new(),
+    let mut schema = schema.as_object().cloned().unwrap_or_default();
+    schema.entry("type").or_insert_with(|| "object".into());
+    if !definitions.is_empty() {
+        let mut definitions = Value::Object(definitions);
+        point_inside(&mut definitions);
+        schema.insert("$defs".into(), definitions);
     }
+    schema
 }
 
 fn point_inside(value: &mut Value) {
