@@ -6,13 +6,13 @@ BUILD = cargo build --profile serve --bin daybook
 BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
-.PHONY: run test demo bench bench-check bench-peers fmt compiler postgres wrk
+.PHONY: run test demo bench bench-check bench-peers fmt compiler postgres wrk mcp-clients
 
 run: compiler $(if $(DATABASE_URL),,postgres)
 	$(BUILD)
 	exec $(DAYBOOK) serve
 
-test: compiler postgres
+test: compiler postgres mcp-clients
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
@@ -48,3 +48,6 @@ postgres:
 
 wrk:
 	@scripts/ensure-wrk.sh
+
+mcp-clients:
+	@scripts/ensure-mcp-clients.sh

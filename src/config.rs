@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub struct Config {
     pub body_limit: usize,
     pub request_timeout: Duration,
     pub shutdown_timeout: Duration,
+    pub mcp: api::agents::mcp::Settings,
 }
 
 /// How log lines look.
@@ -61,6 +63,51 @@ impl FromStr for AttemptTimeout {
     }
 }
 
+/// Scheme, host and port, as the origin of a page is written.
+struct Origin(String);
+
+impl FromStr for Origin {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.trim().trim_end_matches('/');
+        let (scheme, authority) = text.split_once("://").ok_or(())?;
+        let is_host = |c: char| c.is_ascii_alphanumeric() || "-.:[]*".contains(c);
+        let fits = matches!(scheme, "http" | "https")
+            && !authority.is_empty()
+            && authority.chars().all(is_host);
+        fits.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+/// Several, separated by commas.
+struct Origins(Vec<String>);
+
+impl FromStr for Origins {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let origins = text
+            .split(',')
+            .map(|text| text.parse().map(|Origin(origin)| origin));
+        origins.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// The address of a page about a proposal.
+struct ApprovalUrl(String);
+
+impl FromStr for ApprovalUrl {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_url = text.starts_with("https://") || text.starts_with("http://");
+        (is_url && text.contains("{id}"))
+            .then(|| Self(text.to_owned()))
+            .ok_or(())
+    }
+}
+
 /// Everything that is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration has {} problem(s):\n{}", .0.len(), .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
@@ -74,6 +121,9 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     pub log_format: Option<LogFormat>,
 }
+
+/// Requests that an agent may send by MCP.
+const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 /// Variables that other parts of the program read.
 const OTHER_VARIABLES: [&str; 4] = ["postgres_bin", "server", "key", "config"];
@@ -148,8 +198,28 @@ impl Config {
         let body_limit = sources.take("body_limit", "a number of bytes");
         let request_timeout = sources.take("request_timeout", "a number of seconds");
         let shutdown_timeout = sources.take("shutdown_timeout", "a number of seconds");
+        let public_url = sources.take(
+            "public_url",
+            "an address such as https://daybook.example.com",
+        );
+        let origins = sources.take(
+            "mcp_origins",
+            "origins of web pages such as https://app.example.com, separated by commas",
+        );
+        let calls_per_minute = sources.take("mcp_calls_per_minute", "a number from 1");
+        let approval_url = sources.take(
+            "mcp_approval_url",
+            "an address with {id} in it, such as https://app.example.com/proposals/{id}",
+        );
         sources.finish()?;
+        let mcp = api::agents::mcp::Settings {
+            public_url: public_url.map(|Origin(url)| url),
+            origins: origins.map_or_else(Vec::new, |Origins(origins)| origins),
+            calls_per_minute: calls_per_minute.unwrap_or(CALLS_PER_MINUTE),
+            approval_url: approval_url.map(|ApprovalUrl(url)| url),
+        };
         Ok(Self {
+            mcp,
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir: overrides
                 .data_dir

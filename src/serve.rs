@@ -134,6 +134,7 @@ impl Server {
                 secrets,
                 metrics,
                 limits,
+                config.mcp.clone(),
                 shutdown.clone(),
             ),
             tasks,

@@ -33,13 +33,18 @@ pub fn log(config: &Config) {
 }
 
 /// The database driver's own debug lines hold the parameters of every statement: what customers write, and the headers
-/// by which their webhooks are let in.
+/// by which their webhooks are let in. The protocol of tools says every message, and warns of every fault of a client's.
 fn says_nothing_private(line: &Metadata<'_>) -> bool {
-    !line.target().starts_with("tokio_postgres") || *line.level() <= Level::INFO
+    let most = match line.target().split("::").next() {
+        Some("tokio_postgres") => Level::INFO,
+        Some("rmcp") => Level::ERROR,
+        Some(_) | None => Level::TRACE,
+    };
+    *line.level() <= most
 }
 
 /// Everything that is measured, and what it says. Kinds are told by whoever measures.
-const MEASURES: [(&str, &str); 10] = [
+const MEASURES: [(&str, &str); 11] = [
     (
         "daybook_append_batch_events",
         "Events in one append transaction.",
@@ -53,6 +58,10 @@ const MEASURES: [(&str, &str); 10] = [
     (
         "daybook_http_request_seconds",
         "From a request's head to the head of its answer.",
+    ),
+    (
+        "daybook_mcp_tool_calls_total",
+        "Calls of agents by tool and outcome.",
     ),
     (
         "daybook_projection_lag_positions",

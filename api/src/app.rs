@@ -10,6 +10,7 @@ use projections::{Readers, Views};
 use store::{Database, EventStore, Position};
 use tokio_util::sync::CancellationToken;
 
+use crate::agents::mcp;
 use crate::keyring::Keyring;
 use crate::query_cache::QueryCache;
 
@@ -46,6 +47,7 @@ pub struct Parts {
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,
     pub limits: Limits,
+    pub mcp: mcp::Settings,
     /// Ends streams when the server stops.
     pub shutdown: CancellationToken,
     pub(crate) keyring: Arc<Keyring>,
@@ -64,6 +66,7 @@ impl App {
         secrets: Secrets,
         metrics: PrometheusHandle,
         limits: Limits,
+        mcp: mcp::Settings,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Parts {
@@ -78,6 +81,7 @@ impl App {
             secrets,
             metrics,
             limits,
+            mcp,
             shutdown,
         }))
     }

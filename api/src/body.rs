@@ -42,7 +42,7 @@ fn is_json(content_type: &str) -> bool {
 }
 
 /// PostgreSQL's text cannot hold it: a `\u0000` whose backslash is not itself escaped.
-fn has_nul(bytes: &[u8]) -> bool {
+pub fn has_nul(bytes: &[u8]) -> bool {
     bytes.windows(6).enumerate().any(|(at, window)| {
         window == b"\\u0000"
             && bytes[..at]

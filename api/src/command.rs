@@ -172,8 +172,11 @@ async fn causation(
 }
 
 /// W3C trace context, version 00. As the specification demands, one that is not valid is not carried on.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
+pub fn traceparent(headers: &HeaderMap) -> Option<String> {
+    valid_traceparent(headers.get("traceparent")?.to_str().ok()?)
+}
+
+pub fn valid_traceparent(text: &str) -> Option<String> {
     let fields: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = fields.iter().map(|field| field.len()).collect();
     let hex = |field: &&str| {

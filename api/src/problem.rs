@@ -15,6 +15,9 @@ use utoipa::ToSchema;
 
 /// Faults that one answer names.
 const MOST_ERRORS: usize = 100;
+/// The one problem that has a type registered for everybody (RFC 9457, section 4.2).
+const QUOTA_EXCEEDED: &str = "quota_exceeded";
+const QUOTA_EXCEEDED_TYPE: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 /// Characters of a name that are repeated.
 const LONGEST_NAME: usize = 60;
 
@@ -38,7 +41,7 @@ pub struct ProblemDetails {
     /// Stable; match on this.
     code: String,
     /// What is wrong here, and what to do about it.
-    detail: String,
+    pub detail: String,
     /// Every field at fault, where the request is malformed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -124,6 +127,22 @@ impl Problem {
             retry_after_seconds: Some(1),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
         }
+    }
+
+    /// More requests than the caller may send.
+    pub fn quota_exceeded(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, QUOTA_EXCEEDED, detail)
+        }
+    }
+
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub fn code(&self) -> &str {
+        &self.code
     }
 
     /// A fault of Daybook's own. What went wrong is for the log, not for the client.
@@ -248,24 +267,27 @@ impl From<TooFarBehind> for Problem {
     }
 }
 
+impl From<Problem> for ProblemDetails {
+    fn from(problem: Problem) -> Self {
+        let r#type = match problem.code.as_str() {
+            QUOTA_EXCEEDED => QUOTA_EXCEEDED_TYPE.into(),
+            code => format!("urn:daybook:problem:{code}"),
+        };
+        Self {
+            r#type,
+            title: problem.status.canonical_reason().unwrap_or("Error"),
+            status: problem.status.as_u16(),
+            code: problem.code,
+            detail: problem.detail,
+            errors: problem.errors,
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self {
-            status,
-            code,
-            detail,
-            errors,
-            retry_after_seconds,
-        } = self;
-        let details = ProblemDetails {
-            r#type: format!("urn:daybook:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error"),
-            status: status.as_u16(),
-            code,
-            detail,
-            errors,
-        };
-        let mut response = (status, Json(details)).into_response();
+        let (status, retry_after_seconds) = (self.status, self.retry_after_seconds);
+        let mut response = (status, Json(ProblemDetails::from(self))).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

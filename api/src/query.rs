@@ -2,6 +2,7 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use projections::Cursor;
 use serde::Deserialize;
@@ -32,25 +33,29 @@ impl FromRequestParts<App> for Read {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, app).await?;
         parameters::check(parts)?;
-        let min_position = match parts.headers.get("daybook-min-position") {
-            None => -1,
-            Some(value) => value
-                .to_str()
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .filter(|position| *position >= 0)
-                .ok_or_else(|| {
-                    Problem::malformed(
-                        "malformed_header",
-                        "Daybook-Min-Position must be a position, such as the Daybook-Position of an earlier answer",
-                    )
-                })?,
-        };
         Ok(Self {
             caller,
-            min_position,
+            min_position: min_position(&parts.headers)?,
         })
     }
+}
+
+/// How far the read models must be; -1: as they are.
+pub fn min_position(headers: &HeaderMap) -> Result<Position, Problem> {
+    let Some(value) = headers.get("daybook-min-position") else {
+        return Ok(-1);
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|position| *position >= 0)
+        .ok_or_else(|| {
+            Problem::malformed(
+                "malformed_header",
+                "Daybook-Min-Position must be a position, such as the Daybook-Position of an earlier answer",
+            )
+        })
 }
 
 /// Ids in the path; what does not parse is a problem.

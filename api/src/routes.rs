@@ -22,10 +22,12 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(knowledge::workspace::routes())
         .merge(knowledge::note::routes())
         .merge(knowledge::link::routes())
+        .merge(knowledge::search::routes())
         .merge(knowledge::task::routes())
         .merge(knowledge::calendar_feed::routes())
         .merge(agents::agent::routes())
         .merge(agents::proposal::routes())
+        .merge(agents::tool_call::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
         .merge(operations::event::routes())
@@ -33,6 +35,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Base::openapi())
         .nest("/v1", v1)
         .merge(knowledge::calendar::routes())
+        .merge(agents::mcp::routes())
         .merge(health::routes())
 }
 
@@ -44,6 +47,7 @@ pub fn router(app: App) -> Router {
     let pages = Router::from(pages).layer(map_response(page));
     Router::from(described())
         .merge(pages)
+        .merge(agents::mcp::router(&app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))

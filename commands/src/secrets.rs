@@ -58,6 +58,12 @@ impl Secrets {
         self.derive("webhook", id, generation)
     }
 
+    /// Signs what clients of the protocol of tools carry from one call to the next.
+    #[must_use]
+    pub fn request_state_key(&self) -> [u8; 32] {
+        self.derive("mcp-request-state", Uuid::nil(), 0)
+    }
+
     /// A text as it may stand in the log: the same text of the same thing is sealed the same, so that a repeated
     /// command says the same.
     #[must_use]

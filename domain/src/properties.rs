@@ -9,6 +9,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::agents::agent::Agent;
 use crate::agents::proposal::Proposal;
+use crate::agents::tool_call::ToolCall;
 use crate::delivery::webhook::Webhook;
 use crate::delivery::webhook_delivery::Delivery;
 use crate::identity::actor::KnownActor;
@@ -20,13 +21,13 @@ use crate::knowledge::note::Note;
 use crate::knowledge::task::Task;
 use crate::knowledge::workspace::Workspace;
 use crate::testing::strategies::{
-    agent, api_key, calendar_feed, checklist, known_actor, note, product, proposal, task, webhook,
-    webhook_delivery, workspace,
+    agent, api_key, calendar_feed, checklist, known_actor, note, product, proposal, task,
+    tool_call, webhook, webhook_delivery, workspace,
 };
 use crate::{Aggregate, EventContract, contracts};
 
 /// An aggregate's category, and its check.
-const CHECKS: [(&str, fn()); 12] = [
+const CHECKS: [(&str, fn()); 13] = [
     (Product::CATEGORY, || folding_is_total::<Product>(product())),
     (KnownActor::CATEGORY, || {
         folding_is_total::<KnownActor>(known_actor());
@@ -46,6 +47,9 @@ const CHECKS: [(&str, fn()); 12] = [
     (Agent::CATEGORY, || folding_is_total::<Agent>(agent())),
     (Proposal::CATEGORY, || {
         folding_is_total::<Proposal>(proposal());
+    }),
+    (ToolCall::CATEGORY, || {
+        folding_is_total::<ToolCall>(tool_call());
     }),
     (Webhook::CATEGORY, || folding_is_total::<Webhook>(webhook())),
     (Delivery::CATEGORY, || {

@@ -13,11 +13,13 @@ pub fn models() -> Vec<Arc<dyn Consumer>> {
         Arc::new(Fold::<knowledge::workspace::Workspaces>::default()),
         Arc::new(Fold::<knowledge::note::Notes>::default()),
         Arc::new(knowledge::link::Links::default()),
+        Arc::new(knowledge::search::Search::default()),
         Arc::new(Fold::<knowledge::task::Tasks>::default()),
         Arc::new(Fold::<knowledge::checklist::Checklists>::default()),
         Arc::new(Fold::<knowledge::calendar_feed::CalendarFeeds>::default()),
         Arc::new(Fold::<agents::agent::Agents>::default()),
         Arc::new(Fold::<agents::proposal::Proposals>::default()),
+        Arc::new(Fold::<agents::tool_call::ToolCalls>::default()),
         Arc::new(Fold::<delivery::webhook::Webhooks>::default()),
         Arc::new(Fold::<delivery::webhook_delivery::Deliveries>::default()),
     ]

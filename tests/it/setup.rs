@@ -6,6 +6,7 @@ use std::process::Output;
 use serde_json::json;
 
 use crate::harness::{PATIENCE, Server, TestApp, command, serve};
+use crate::mcp_wire;
 use crate::receiver::Receiver;
 
 /// How a command that ends by itself ended, and what it complained of.
@@ -189,7 +190,11 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
     let at = |rest: &str| format!("/v1/webhooks/{}/{rest}", webhook["id"].as_str().unwrap());
     let rotated = app.alice.post_empty(&at("rotate-secret")).await.expect(200);
     let workspace_id = app.alice.workspace().await;
-    app.alice.note(workspace_id, "Tea", "Steep it.").await;
+    let note = app.alice.note(workspace_id, "Tea", "Steep it.").await;
+    let arguments = json!({"note_id": note["id"]});
+    mcp_wire::call(&app.alice, "read_note", arguments)
+        .await
+        .expect(200);
     app.alice.post_empty(&at("send-example")).await.expect(202);
     let key = app
         .alice
@@ -229,7 +234,7 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
         .iter()
         .chain(&known)
         .map(|secret| secret.split_once('_').unwrap().1);
-    for secret in ["whsec_", "dbk_", "hush-hush"]
+    for secret in ["whsec_", "dbk_", "hush-hush", "Steep it"]
         .into_iter()
         .chain(ROOT)
         .chain(bare)

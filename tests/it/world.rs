@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::harness::{Answer, Client, TestApp, eventually, id};
+use crate::mcp_wire;
 use crate::receiver::Receiver;
 
 /// Stands in every text of the world, so that it is noticed wherever it leaks.
@@ -201,7 +202,17 @@ impl World {
             world.neighbours[n] = id(&world.make("tasks/suggestions").await);
         }
         world.make("calendar-feeds").await;
+        world.tool_call().await;
         world
+    }
+
+    /// The id of a tool call that was recorded.
+    async fn tool_call(&self) -> String {
+        let arguments = json!({"note_id": self.note_id});
+        mcp_wire::call(&self.agent, "read_note", arguments)
+            .await
+            .expect(200);
+        self.app.alice.ids("/v1/tool-calls").await[0].to_string()
     }
 
     /// The path of an operation on things that exist, made for this call wherever they can be.
@@ -228,6 +239,7 @@ impl World {
             "deliveries" => self.delivery_id.to_string(),
             "events" => self.event_id.clone(),
             "links" => self.note_id.to_string(),
+            "tool-calls" => self.tool_call().await,
             "due-work" => self.parked_work().await.to_string(),
             // A suggestion, so that it can be decided.
             "tasks" => id(&self.make("tasks/suggestions").await).to_string(),

@@ -2,4 +2,6 @@
 
 mod action;
 pub mod agent;
+pub mod mcp;
 pub mod proposal;
+pub mod tool_call;

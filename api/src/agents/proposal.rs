@@ -47,7 +47,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// Changes to be proposed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewProposal {
+pub(super) struct NewProposal {
     workspace_id: Uuid,
     #[schema(min_items = 1, max_items = 100)]
     actions: Vec<NewAction>,
@@ -65,6 +65,21 @@ struct NewProposal {
     expires_at: Option<DateTime<Utc>>,
     /// A pending proposal of one's own that it takes the place of: nobody can approve that one any more.
     supersedes: Option<Uuid>,
+}
+
+impl From<NewProposal> for Draft {
+    fn from(new: NewProposal) -> Self {
+        Self {
+            workspace_id: new.workspace_id,
+            actions: actions(new.actions),
+            rationale: new.rationale,
+            confidence: new.confidence,
+            model: new.model,
+            run_id: new.run_id,
+            expires_at: new.expires_at,
+            supersedes: new.supersedes,
+        }
+    }
 }
 
 /// A person's agreement.
@@ -121,19 +136,9 @@ async fn submit(
     State(app): State<App>,
     command: Command<NewProposal>,
 ) -> Result<Response, Problem> {
-    let new = command.body;
     let submit = Submit {
         id: Uuid::now_v7(),
-        draft: Draft {
-            workspace_id: new.workspace_id,
-            actions: actions(new.actions),
-            rationale: new.rationale,
-            confidence: new.confidence,
-            model: new.model,
-            run_id: new.run_id,
-            expires_at: new.expires_at,
-            supersedes: new.supersedes,
-        },
+        draft: command.body.into(),
     };
     app.run::<Proposals>(&command.request, &submit, StatusCode::CREATED)
         .await

@@ -121,7 +121,8 @@ async fn outgoing(
     Path(id): Path<Uuid>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    app.links_of(&read, id, "t.source_id = ?", page).await
+    let found = app.links_of(&read, id, End::Source, page).await?;
+    Ok(answer::found(found))
 }
 
 /// The links of other notes to a note, newest first.
@@ -133,7 +134,8 @@ async fn backlinks(
     Path(id): Path<Uuid>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    app.links_of(&read, id, "t.target_id = ?", page).await
+    let found = app.links_of(&read, id, End::Target, page).await?;
+    Ok(answer::found(found))
 }
 
 /// The notes around a note, and the links between them. Links are followed both ways; at most 200 notes are shown.
@@ -175,27 +177,36 @@ async fn list(
     Ok(answer::found((found, position)))
 }
 
+/// Which end of a link a note is at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    Source,
+    Target,
+}
+
 impl App {
     async fn ready_for_links(&self, read: &Read) -> Result<Position, Problem> {
         self.ready_for(read, Note::CONTEXT, Links::NAME).await
     }
 
     /// The links at one end of which is a note that the caller may see.
-    async fn links_of(
+    pub(crate) async fn links_of(
         &self,
         read: &Read,
         note_id: Uuid,
-        end: &'static str,
+        end: End,
         page: Page,
-    ) -> Result<Response, Problem> {
+    ) -> Result<(List<Link>, Position), Problem> {
         let position = self.ready_for_links(read).await?;
         if !link::exists(&self.database, read.caller.viewer(), note_id).await? {
             return Err(Problem::not_found(Note::CATEGORY));
         }
         let note_id = Some(note_id);
-        let wanted = Where::default().and(end, &note_id);
-        let found = self.links(read, wanted, page).await?;
-        Ok(answer::found((found, position)))
+        let wanted = match end {
+            End::Source => Where::default().and("t.source_id = ?", &note_id),
+            End::Target => Where::default().and("t.target_id = ?", &note_id),
+        };
+        Ok((self.links(read, wanted, page).await?, position))
     }
 
     async fn links(

@@ -4,6 +4,7 @@ pub mod calendar;
 pub mod calendar_feed;
 pub mod link;
 pub mod note;
-mod note_history;
+pub(crate) mod note_history;
+pub mod search;
 pub mod task;
 pub mod workspace;

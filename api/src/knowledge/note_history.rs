@@ -38,6 +38,7 @@ pub struct AsOf {
 pub enum When {
     Position(Position),
     Time(DateTime<Utc>),
+    Version(i64),
 }
 
 impl AsOf {
@@ -65,6 +66,7 @@ pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Pro
         .while_holds::<Notes>(id, |event| match when {
             When::Position(position) => event.position <= position,
             When::Time(time) => event.recorded_at <= time,
+            When::Version(version) => event.version <= version,
         })
         .await?
         .ok_or_else(|| Problem::not_found("note at that time"))

@@ -12,6 +12,7 @@ use domain::knowledge::task::{Changes, Draft, Status, TaskCommand};
 use projections::knowledge::task::{BY_RANK, TaskContent, Tasks};
 use projections::{List, NEWEST_FIRST, Order, Row, Where};
 use serde::{Deserialize, Deserializer};
+use store::Position;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -92,9 +93,10 @@ struct NewPlace {
 }
 
 /// Which tasks.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-struct Which {
+#[schema(as = WhichTasks)]
+pub(crate) struct Which {
     workspace_id: Option<Uuid>,
     note_id: Option<Uuid>,
     #[param(inline)]
@@ -318,19 +320,33 @@ async fn list(
     Params(which): Params<Which>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let assignee = which.assignee(&read.caller)?;
-    let status: Option<&str> = which.status.map(Into::into);
-    let label = which.label.map(|label| label.trim().to_lowercase());
-    let today = (which.overdue == Some(true)).then(|| Utc::now().date_naive());
-    let wanted = Where::default()
-        .and("t.workspace_id = ?", &which.workspace_id)
-        .and("t.note_id = ?", &which.note_id)
-        .and("t.status = ?", &status)
-        .and("t.assignee = ?", &assignee)
-        .and("t.labels @> array[?::text]", &label)
-        .and("t.status = 'open' and t.due_on < ?", &today)
-        .and("t.due_on < ?", &which.due_before);
-    let order = which.order.map_or(NEWEST_FIRST, TaskOrder::order);
-    let found = app.list_in::<Tasks>(&read, wanted, order, page).await?;
-    Ok(answer::found(found))
+    Ok(answer::found(app.tasks(&read, &which, page).await?))
+}
+
+impl App {
+    /// A page of the tasks that the caller may see.
+    pub(crate) async fn tasks(
+        &self,
+        read: &Read,
+        which: &Which,
+        page: Page,
+    ) -> Result<(List<Row<TaskContent>>, Position), Problem> {
+        let assignee = which.assignee(&read.caller)?;
+        let status: Option<&str> = which.status.map(Into::into);
+        let label = which
+            .label
+            .as_ref()
+            .map(|label| label.trim().to_lowercase());
+        let today = (which.overdue == Some(true)).then(|| Utc::now().date_naive());
+        let wanted = Where::default()
+            .and("t.workspace_id = ?", &which.workspace_id)
+            .and("t.note_id = ?", &which.note_id)
+            .and("t.status = ?", &status)
+            .and("t.assignee = ?", &assignee)
+            .and("t.labels @> array[?::text]", &label)
+            .and("t.status = 'open' and t.due_on < ?", &today)
+            .and("t.due_on < ?", &which.due_before);
+        let order = which.order.map_or(NEWEST_FIRST, TaskOrder::order);
+        self.list_in::<Tasks>(read, wanted, order, page).await
+    }
 }

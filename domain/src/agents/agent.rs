@@ -7,10 +7,11 @@ use uuid::Uuid;
 use crate::{ActorKind, Aggregate, Class, Moment, Refusal, Violations, events};
 
 /// What the key of a registered agent may do: read, and propose.
-pub const SCOPES: [&str; 4] = [
+pub const SCOPES: [&str; 5] = [
     "notes:read",
     "proposals:read",
     "proposals:write",
+    "tasks:read",
     "workspaces:read",
 ];
 /// The largest budget of a day.

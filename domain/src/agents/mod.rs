@@ -3,3 +3,4 @@
 pub mod action;
 pub mod agent;
 pub mod proposal;
+pub mod tool_call;

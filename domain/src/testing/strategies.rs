@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::agents::action::Action;
 use crate::agents::agent::{AgentEvent, Registration};
 use crate::agents::proposal::{Applied, Conflict, Draft, ProposalEvent};
+use crate::agents::tool_call::{Call, ToolCallEvent};
 use crate::delivery::webhook::{DisableReason, WebhookEvent};
 use crate::delivery::webhook_delivery::DeliveryEvent;
 use crate::identity::actor::ActorEvent;
@@ -315,6 +316,24 @@ pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
         maybe(text()).prop_map(|reason| ProposalEvent::Reverted { reason }),
         Just(ProposalEvent::Expired {}),
     ]
+}
+
+pub fn tool_call() -> impl Strategy<Value = ToolCallEvent> {
+    let said = (text(), text(), text(), text(), maybe(text()));
+    let about = (maybe(id()), maybe(id()), maybe(id()), maybe(any::<u64>()));
+    (said, about).prop_map(|(said, about)| ToolCallEvent::Recorded {
+        call: Call {
+            tool: said.0,
+            arguments_sha256: said.1,
+            outcome: said.2,
+            protocol_version: said.3,
+            run_id: said.4,
+            workspace_id: about.0,
+            note_id: about.1,
+            proposal_id: about.2,
+            duration_ms: about.3,
+        },
+    })
 }
 
 pub fn webhook() -> impl Strategy<Value = WebhookEvent> {

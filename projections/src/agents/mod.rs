@@ -2,3 +2,4 @@
 
 pub mod agent;
 pub mod proposal;
+pub mod tool_call;

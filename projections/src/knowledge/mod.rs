@@ -6,5 +6,6 @@ pub mod link;
 pub mod note;
 #[cfg(test)]
 mod properties;
+pub mod search;
 pub mod task;
 pub mod workspace;

@@ -1,0 +1,59 @@
+//! Whether a body is a message of the protocol at all: told in the protocol's own words, which the transport does not.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use rmcp::ErrorData;
+use rmcp::model::JsonRpcError;
+use serde_json::Value;
+
+/// What is wrong with a body that is no single message of JSON-RPC.
+pub fn check(body: &Bytes) -> Result<(), ErrorData> {
+    let message: Value = serde_json::from_slice(body)
+        .map_err(|error| ErrorData::parse_error(format!("the body is not JSON: {error}"), None))?;
+    let says = |name: &str| message.get(name).is_some();
+    let is_message = message["jsonrpc"] == "2.0"
+        && (message["method"].is_string() || says("result") || says("error"));
+    if is_message {
+        return Ok(());
+    }
+    let detail = if message.is_array() {
+        "batches are not taken; send one message at a time"
+    } else {
+        "the body is no message of JSON-RPC 2.0"
+    };
+    Err(ErrorData::invalid_request(detail, None))
+}
+
+/// The answer to it. Nobody knows the id of what is no request.
+pub fn refuse(error: ErrorData) -> Response {
+    (
+        StatusCode::BAD_REQUEST,
+        Json(JsonRpcError::new(None, error)),
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_message_of_json_rpc_passes() {
+        let passes = |text: &'static str| check(&Bytes::from_static(text.as_bytes())).is_ok();
+        assert!(passes(r#"{"jsonrpc": "2.0", "id": 1, "method": "ping"}"#));
+        assert!(passes(r#"{"jsonrpc": "2.0", "id": 1, "result": {}}"#));
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "null",
+            r#"{"id": 1, "method": "ping"}"#,
+            r#"{"jsonrpc": "2.0", "id": 1, "method": 7}"#,
+            r#"[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]"#,
+        ] {
+            assert!(!passes(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Notes as resources: `note://{note_id}`, Markdown with what is known of it in front.
+
+use std::fmt::Write as _;
+
+use projections::knowledge::note::{NoteContent, Notes};
+use projections::{Row, Where};
+use rmcp::ErrorData;
+use rmcp::model::{
+    ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::context::Context;
+use crate::parameters;
+use crate::problem::Problem;
+use crate::query::Page;
+
+/// What reading them needs.
+pub const SCOPE: &str = "notes:read";
+const SCHEME: &str = "note://";
+const MARKDOWN: &str = "text/markdown";
+/// On a page.
+const LISTED: usize = 100;
+
+pub fn templates() -> Vec<ResourceTemplate> {
+    let note = ResourceTemplate::new("note://{note_id}", "note")
+        .with_title("A note")
+        .with_description("A note as it is now: YAML front matter, then its Markdown body.")
+        .with_mime_type(MARKDOWN);
+    vec![note]
+}
+
+/// A page of the notes that the caller may see, newest first; those in the trash are left out.
+pub async fn list(
+    context: &Context,
+    cursor: Option<String>,
+) -> Result<ListResourcesResult, Problem> {
+    let malformed = |_| parameters::invalid("cursor", "must be that of an earlier page");
+    let cursor = cursor.map(|cursor| Uuid::try_parse(&cursor).map_err(malformed));
+    let page = Page {
+        cursor: cursor.transpose()?,
+        limit: Some(LISTED),
+    };
+    let wanted = Where::default().and_only(Some("t.status <> 'trashed'"));
+    let read = context.read();
+    let (notes, _) = context.app.list::<Notes>(&read, wanted, page).await?;
+    let resources = notes.items.iter().map(describe).collect();
+    let mut result = ListResourcesResult::with_all_items(resources);
+    result.next_cursor = notes.next_cursor.map(|cursor| cursor.to_string());
+    Ok(result)
+}
+
+fn describe(note: &Row<NoteContent>) -> Resource {
+    let title = match note.content.title.as_str() {
+        "" => "Untitled",
+        title => title,
+    };
+    Resource::new(uri(note.facts.id), note.facts.id.to_string())
+        .with_title(title)
+        .with_mime_type(MARKDOWN)
+}
+
+pub fn uri(id: Uuid) -> String {
+    format!("{SCHEME}{id}")
+}
+
+pub async fn read(context: &Context, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+    let id = uri.strip_prefix(SCHEME);
+    let Some(id) = id.and_then(|id| Uuid::try_parse(id).ok()) else {
+        return Err(absent(uri));
+    };
+    let note = context.app.find::<Notes>(&context.read(), id).await;
+    match note {
+        Ok((note, _)) => Ok(ReadResourceResult::new(vec![contents(&note)])),
+        Err(problem) if problem.code() == "not_found" => Err(absent(uri)),
+        Err(problem) => Err(context.error(problem, SCOPE)),
+    }
+}
+
+fn absent(uri: &str) -> ErrorData {
+    ErrorData::resource_not_found("Resource not found", Some(json!({ "uri": uri })))
+}
+
+pub fn contents(note: &Row<NoteContent>) -> ResourceContents {
+    ResourceContents::text(markdown(note), uri(note.facts.id)).with_mime_type(MARKDOWN)
+}
+
+/// The note as a document. Every value of the front matter is JSON, which YAML contains.
+fn markdown(note: &Row<NoteContent>) -> String {
+    let (facts, content) = (&note.facts, &note.content);
+    let mut text = String::from("---\n");
+    for (name, value) in [
+        ("id", json!(facts.id)),
+        ("workspace_id", json!(content.workspace_id)),
+        ("version", json!(facts.version)),
+        ("title", json!(content.title)),
+        ("tags", json!(content.tags)),
+        ("status", json!(content.status)),
+        ("updated_at", json!(facts.updated_at)),
+    ] {
+        let _ = writeln!(text, "{name}: {value}");
+    }
+    text + "---\n\n" + &content.body
+}

@@ -1,0 +1,242 @@
+//! The registry of tools: one line each; and what they share.
+
+mod list_tasks;
+mod proposal_state;
+mod proposal_status;
+mod propose_changes;
+mod read_note;
+mod search_notes;
+mod withdraw_proposal;
+
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use commands::{Done, Idempotency};
+use domain::agents::tool_call::Call;
+use projections::agents::proposal::{ProposalContent, Proposals};
+use projections::{ReadModel, Row};
+use rmcp::model::{
+    self, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, InputResponses,
+    JsonObject, MetaObject, ToolAnnotations,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use store::Position;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use proposal_state::ProposalState;
+
+use super::context::Context;
+use super::schema;
+use crate::body;
+use crate::problem::{FieldError, Problem, ProblemDetails};
+use crate::schema as faults;
+
+const TOOLS: [&dyn Tool; 6] = [
+    &search_notes::SearchNotes,
+    &read_note::ReadNote,
+    &list_tasks::ListTasks,
+    &propose_changes::ProposeChanges,
+    &proposal_status::ProposalStatus,
+    &withdraw_proposal::WithdrawProposal,
+];
+
+/// Something that a client can call.
+#[async_trait]
+pub trait Tool: Send + Sync {
+    fn name(&self) -> &'static str;
+    /// What the caller's key must be good for.
+    fn scope(&self) -> &'static str;
+    fn describe(&self) -> model::Tool;
+    async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem>;
+}
+
+/// What the tools say of themselves, made once.
+pub fn all() -> &'static [model::Tool] {
+    static ALL: OnceLock<Vec<model::Tool>> = OnceLock::new();
+    ALL.get_or_init(|| TOOLS.iter().map(|tool| tool.describe()).collect())
+}
+
+pub fn find(name: &str) -> Option<&'static dyn Tool> {
+    TOOLS.into_iter().find(|tool| tool.name() == name)
+}
+
+/// What is asked of a tool.
+pub struct Asked<'a> {
+    /// Of the call.
+    pub id: Uuid,
+    pub context: &'a Context,
+    /// What will be recorded of it, unless it goes wrong.
+    pub call: Call,
+    pub arguments: JsonObject,
+    pub input_responses: InputResponses,
+    pub request_state: Option<String>,
+}
+
+/// What a tool answers.
+pub struct Answer {
+    pub response: CallToolResponse,
+    pub outcome: &'static str,
+    /// The call is in the log already, together with what it did.
+    pub is_recorded: bool,
+}
+
+impl<'a> Asked<'a> {
+    pub fn new(tool: &dyn Tool, context: &'a Context, params: CallToolRequestParams) -> Self {
+        let arguments = params.arguments.unwrap_or_default();
+        let id_of = |name: &str| Uuid::try_parse(arguments.get(name)?.as_str()?).ok();
+        let call = Call {
+            tool: tool.name().to_owned(),
+            arguments_sha256: hex(&digest(&arguments)),
+            outcome: "ok".into(),
+            protocol_version: context.protocol_version.clone(),
+            run_id: context.run_id.clone(),
+            workspace_id: id_of("workspace_id"),
+            note_id: id_of("note_id"),
+            proposal_id: id_of("proposal_id"),
+            duration_ms: None,
+        };
+        Self {
+            id: Uuid::now_v7(),
+            context,
+            call,
+            arguments,
+            input_responses: params.input_responses.unwrap_or_default(),
+            request_state: params.request_state,
+        }
+    }
+
+    /// Refuses arguments that the tool does not describe.
+    pub fn check_names(&self) -> Result<(), Problem> {
+        let tool = all().iter().find(|tool| tool.name == self.call.tool);
+        let known = tool.and_then(|tool| tool.input_schema.get("properties"));
+        let unknown = |name: &&String| known.is_none_or(|known| known.get(name).is_none());
+        let errors: Vec<FieldError> = (self.arguments.keys().filter(unknown))
+            .map(|name| FieldError {
+                pointer: format!("/{name}"),
+                detail: "is not an argument that there is".into(),
+            })
+            .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(errors))
+        }
+    }
+
+    /// The arguments as the tool takes them; every one at fault is named.
+    pub fn parse<T: DeserializeOwned + ToSchema>(
+        &self,
+        arguments: JsonObject,
+    ) -> Result<T, Problem> {
+        let value = Value::Object(arguments);
+        if body::has_nul(value.to_string().as_bytes()) {
+            return Err(Problem::malformed(
+                "nul_character",
+                "text must not contain the character U+0000",
+            ));
+        }
+        T::deserialize(&value).map_err(|error| {
+            let schema = Value::Object(schema::of::<T>());
+            let mut errors = faults::validator(&schema)
+                .map_or_else(Vec::new, |validator| faults::faults(&validator, &value));
+            if errors.is_empty() {
+                errors.push(FieldError {
+                    pointer: String::new(),
+                    detail: error.to_string(),
+                });
+            }
+            Problem::invalid(errors)
+        })
+    }
+
+    /// The promise that a call under this key says the same as any other under it.
+    pub fn idempotency(&self, key: String) -> Result<Idempotency, Problem> {
+        if !(1..=255).contains(&key.len()) {
+            return Err(Problem::invalid(vec![FieldError {
+                pointer: "/idempotency_key".into(),
+                detail: "must be 1 to 255 characters".into(),
+            }]));
+        }
+        let fingerprint = Sha256::new()
+            .chain_update("mcp")
+            .chain_update([0])
+            .chain_update(&self.call.tool)
+            .chain_update([0])
+            .chain_update(digest(&self.arguments))
+            .finalize();
+        Ok(Idempotency {
+            key,
+            tenant: self.context.caller.product_id,
+            fingerprint: fingerprint.into(),
+        })
+    }
+
+    /// The proposal right after a command on it.
+    async fn proposal(&self, done: &Done) -> Result<Row<ProposalContent>, Problem> {
+        let views = &self.context.app.views;
+        views
+            .at_version::<Proposals>(done.stream.id, done.version, &done.events)
+            .await?
+            .ok_or_else(|| Problem::not_found(Proposals::NAME))
+    }
+}
+
+/// SHA-256 of arguments as compact JSON; an object's keys are sorted.
+fn digest(arguments: &JsonObject) -> [u8; 32] {
+    Sha256::digest(json!(arguments).to_string()).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Answer {
+    /// An object, which holds for a position.
+    pub fn of(object: &impl Serialize, position: Position) -> Result<Self, Problem> {
+        let value = serde_json::to_value(object).map_err(|error| Problem::internal(&error))?;
+        let mut result = CallToolResult::structured(value);
+        let meta = JsonObject::from_iter([("daybook/position".to_owned(), position.into())]);
+        result.meta = Some(MetaObject(meta));
+        Ok(Self {
+            response: result.into(),
+            outcome: "ok",
+            is_recorded: false,
+        })
+    }
+}
+
+/// A tool that takes and answers objects of these types.
+fn tool<I: ToSchema, O: ToSchema>(
+    named: &dyn Tool,
+    title: &str,
+    description: &'static str,
+    annotations: ToolAnnotations,
+) -> model::Tool {
+    let mut tool = model::Tool::new(named.name(), description, schema::of::<I>());
+    tool.title = Some(title.into());
+    tool.output_schema = Some(schema::of::<O>().into());
+    tool.annotations = Some(annotations.open_world(false));
+    tool
+}
+
+/// The schema of an object with the fields of both.
+fn merged<A: ToSchema, B: ToSchema>() -> JsonObject {
+    let (mut schema, more) = (schema::of::<A>(), schema::of::<B>());
+    for (name, part) in more {
+        if let (Some(Value::Object(fields)), Value::Object(part)) = (schema.get_mut(&name), part) {
+            fields.extend(part);
+        }
+    }
+    schema.insert("additionalProperties".into(), false.into());
+    schema
+}
+
+/// What went wrong, for the model to read: it may know better with that.
+pub fn failed(problem: Problem) -> CallToolResult {
+    let text = serde_json::to_string(&ProblemDetails::from(problem)).unwrap_or_default();
+    CallToolResult::error(vec![ContentBlock::text(text)])
+}

@@ -1,0 +1,76 @@
+//! `list_tasks`: what is to be done, across notes.
+
+use async_trait::async_trait;
+use projections::Row;
+use projections::knowledge::task::TaskContent;
+use rmcp::model::{self, JsonObject, ToolAnnotations};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Answer, Asked, Tool, tool};
+use crate::knowledge::task::Which;
+use crate::problem::Problem;
+use crate::query::Page;
+
+pub struct ListTasks;
+
+/// Which page.
+#[derive(Deserialize, ToSchema)]
+struct PageInput {
+    /// `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+    /// Tasks on the page; 50 if not given.
+    #[schema(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// A page of tasks.
+#[derive(Serialize, ToSchema)]
+struct ListTasksOutput {
+    #[schema(inline)]
+    items: Vec<Row<TaskContent>>,
+    /// Where the next page starts; null: this is the last one.
+    next_cursor: Option<Uuid>,
+}
+
+#[async_trait]
+impl Tool for ListTasks {
+    fn name(&self) -> &'static str {
+        "list_tasks"
+    }
+
+    fn scope(&self) -> &'static str {
+        "tasks:read"
+    }
+
+    fn describe(&self) -> model::Tool {
+        let mut tool = tool::<Which, ListTasksOutput>(
+            self,
+            "List tasks",
+            "Lists the tasks of your workspaces, newest first; filtered by workspace, note, status, assignee (`me` is you), label \
+             and date. Pass next_cursor as cursor for the next page.",
+            ToolAnnotations::new().read_only(true),
+        );
+        tool.input_schema = super::merged::<Which, PageInput>().into();
+        tool
+    }
+
+    async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem> {
+        let (page, which): (JsonObject, JsonObject) = asked
+            .arguments
+            .clone()
+            .into_iter()
+            .partition(|(name, _)| name == "cursor" || name == "limit");
+        let PageInput { cursor, limit } = asked.parse(page)?;
+        let which: Which = asked.parse(which)?;
+        let read = asked.context.read();
+        let page = Page { cursor, limit };
+        let (tasks, position) = asked.context.app.tasks(&read, &which, page).await?;
+        let output = ListTasksOutput {
+            items: tasks.items,
+            next_cursor: tasks.next_cursor,
+        };
+        Answer::of(&output, position)
+    }
+}

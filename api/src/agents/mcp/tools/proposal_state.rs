@@ -1,0 +1,56 @@
+//! A proposal as agents are told of it: where it stands, not what it says; they know that.
+
+use chrono::{DateTime, Utc};
+use domain::agents::proposal::{Applied, Conflict};
+use projections::Row;
+use projections::agents::proposal::ProposalContent;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Where a proposal stands.
+#[derive(Serialize, ToSchema)]
+pub struct ProposalState {
+    proposal_id: Uuid,
+    workspace_id: Uuid,
+    version: i64,
+    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`.
+    status: String,
+    /// Of the actions as they were submitted: what an approval names.
+    actions_hash: String,
+    /// Undecided until then, it expires.
+    expires_at: Option<DateTime<Utc>>,
+    decided_at: Option<DateTime<Utc>>,
+    /// What was said to the decision.
+    comment: Option<String>,
+    /// Why it was rejected.
+    reason: Option<String>,
+    /// Whether the approver changed it before it was applied.
+    edited: bool,
+    superseded_by: Option<Uuid>,
+    /// What it has changed.
+    notes: Vec<Applied>,
+    /// What stood in its way.
+    conflicts: Vec<Conflict>,
+}
+
+impl From<Row<ProposalContent>> for ProposalState {
+    fn from(row: Row<ProposalContent>) -> Self {
+        let proposal = row.content;
+        Self {
+            proposal_id: row.facts.id,
+            workspace_id: proposal.workspace_id,
+            version: row.facts.version,
+            status: proposal.status,
+            actions_hash: proposal.actions_hash,
+            expires_at: proposal.expires_at,
+            decided_at: proposal.decided_at,
+            comment: proposal.comment,
+            reason: proposal.reason,
+            edited: proposal.edited_actions.is_some(),
+            superseded_by: proposal.superseded_by,
+            notes: proposal.notes,
+            conflicts: proposal.conflicts,
+        }
+    }
+}

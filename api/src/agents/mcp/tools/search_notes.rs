@@ -1,0 +1,139 @@
+//! `search_notes`: notes by their words, the best first.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use domain::Aggregate;
+use domain::knowledge::note::Note;
+use projections::knowledge::search::{self, Hit, Kind, NoPlace, Search, Wanted};
+use rmcp::model::{self, ToolAnnotations};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Answer, Asked, Tool, tool};
+use crate::problem::{FieldError, Problem};
+use crate::query::limit;
+
+/// Most notes of a page.
+const MOST: usize = 100;
+
+pub struct SearchNotes;
+
+/// What to look for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SearchNotesInput {
+    /// Words, "phrases", alternatives with `or`, exclusions with a minus. The last word may be unfinished.
+    #[schema(max_length = 1_000)]
+    query: String,
+    /// Only in this workspace.
+    workspace_id: Option<Uuid>,
+    /// Only notes with this tag.
+    tag: Option<String>,
+    /// Only what was last changed then, or later.
+    since: Option<DateTime<Utc>>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Notes on the page; 20 if not given.
+    #[schema(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+}
+
+/// A note that was found.
+#[derive(Serialize, ToSchema)]
+struct FoundNote {
+    note_id: Uuid,
+    workspace_id: Uuid,
+    title: String,
+    /// A part of the body around what was asked for.
+    snippet: String,
+    tags: Vec<String>,
+    status: String,
+    updated_at: DateTime<Utc>,
+    /// From 2: the title is what was asked for; from 1: the title has it all. Compares within one search only.
+    score: f64,
+}
+
+/// A page of notes, the best first.
+#[derive(Serialize, ToSchema)]
+struct SearchNotesOutput {
+    items: Vec<FoundNote>,
+    /// Where the next page starts; null: this is the last one.
+    next_cursor: Option<String>,
+}
+
+impl From<Hit> for FoundNote {
+    fn from(hit: Hit) -> Self {
+        Self {
+            note_id: hit.id,
+            workspace_id: hit.workspace_id,
+            title: hit.title,
+            snippet: hit.snippet.into_iter().map(|piece| piece.text).collect(),
+            tags: hit.tags,
+            status: hit.status,
+            updated_at: hit.updated_at,
+            score: hit.score,
+        }
+    }
+}
+
+impl TryFrom<SearchNotesInput> for Wanted {
+    type Error = Problem;
+
+    fn try_from(input: SearchNotesInput) -> Result<Self, Problem> {
+        let malformed = |error: NoPlace| {
+            Problem::invalid(vec![FieldError {
+                pointer: "/cursor".into(),
+                detail: error.to_string(),
+            }])
+        };
+        let cursor = input.cursor.map(|cursor| cursor.parse());
+        let all = Self::default();
+        Ok(Self {
+            text: input.query,
+            kinds: vec![Kind::Note],
+            workspace_id: input.workspace_id,
+            tags: (input.tag.iter())
+                .map(|tag| tag.trim().to_lowercase())
+                .collect(),
+            since: input.since,
+            after: cursor.transpose().map_err(malformed)?,
+            limit: limit(input.limit, all.limit, MOST)?,
+            ..all
+        })
+    }
+}
+
+#[async_trait]
+impl Tool for SearchNotes {
+    fn name(&self) -> &'static str {
+        "search_notes"
+    }
+
+    fn scope(&self) -> &'static str {
+        "notes:read"
+    }
+
+    fn describe(&self) -> model::Tool {
+        tool::<SearchNotesInput, SearchNotesOutput>(
+            self,
+            "Search notes",
+            "Finds notes of your workspaces by the words of their titles, tags and bodies, the best first. Read what looks right with \
+             read_note.",
+            ToolAnnotations::new().read_only(true),
+        )
+    }
+
+    async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem> {
+        let input: SearchNotesInput = asked.parse(asked.arguments.clone())?;
+        let (app, read) = (&asked.context.app, asked.context.read());
+        let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
+        let wanted = Wanted::try_from(input)?;
+        let found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
+        let output = SearchNotesOutput {
+            items: found.items.into_iter().map(FoundNote::from).collect(),
+            next_cursor: found.next_cursor,
+        };
+        Answer::of(&output, position)
+    }
+}

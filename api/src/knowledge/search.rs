@@ -1,0 +1,149 @@
+//! Search over notes and tasks.
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use domain::Aggregate;
+use domain::knowledge::note::Note;
+use domain::knowledge::task::Task;
+use projections::knowledge::search::{self, Kind, Results, Search, Wanted};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer;
+use crate::caller::Caller;
+use crate::parameters;
+use crate::problem::Problem;
+use crate::query::{Params, Read, limit};
+
+/// Most items of a page.
+const MAX_LIMIT: usize = 100;
+const STATUSES: &[&str] = &[
+    "active",
+    "archived",
+    "trashed",
+    "suggested",
+    "open",
+    "done",
+    "dismissed",
+];
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(find))
+}
+
+/// What to look for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Words, "phrases", alternatives with `or`, exclusions with a minus. The last word may be unfinished. Without any,
+    /// everything is found that the rest lets through, the last changed first.
+    #[param(max_length = 1_000)]
+    q: Option<String>,
+    /// Kinds, with commas between them: `note`, `task`. All that the key may read, if not given.
+    kind: Option<String>,
+    workspace_id: Option<Uuid>,
+    /// Notes with this tag, tasks with this label.
+    tag: Option<String>,
+    /// Statuses, with commas between them. Everything but what is `trashed`, if not given.
+    status: Option<String>,
+    /// What was last changed then, or later.
+    since: Option<DateTime<Utc>>,
+    /// What was last changed before.
+    until: Option<DateTime<Utc>>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Items on the page: 1 to 100; 20 if not given.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<usize>,
+}
+
+impl Which {
+    fn wanted(self, caller: &Caller) -> Result<Wanted, Problem> {
+        let wanted = Wanted::default();
+        Ok(Wanted {
+            kinds: kinds(self.kind.as_deref(), caller)?,
+            statuses: statuses(self.status.as_deref())?,
+            text: self.q.unwrap_or_default(),
+            workspace_id: self.workspace_id,
+            tags: self
+                .tag
+                .iter()
+                .map(|tag| tag.trim().to_lowercase())
+                .collect(),
+            since: self.since,
+            until: self.until,
+            after: self
+                .cursor
+                .map(|cursor| cursor.parse())
+                .transpose()
+                .map_err(|error: search::NoPlace| {
+                    parameters::invalid("cursor", error.to_string())
+                })?,
+            limit: limit(self.limit, wanted.limit, MAX_LIMIT)?,
+        })
+    }
+}
+
+/// The scope that reading a kind takes.
+fn scope(kind: Kind) -> String {
+    let context = match kind {
+        Kind::Note => Note::CONTEXT,
+        Kind::Task => Task::CONTEXT,
+    };
+    format!("{context}:read")
+}
+
+/// The kinds that are asked for, each of which the caller must be allowed to read; or all that they may.
+fn kinds(asked: Option<&str>, caller: &Caller) -> Result<Vec<Kind>, Problem> {
+    let Some(asked) = asked else {
+        let allowed = |kind: &Kind| caller.require(&scope(*kind)).is_ok();
+        return Ok(search::KINDS.iter().copied().filter(allowed).collect());
+    };
+    let kinds = asked.split(',').map(|word| {
+        let kind = word.trim().parse();
+        let kind: Kind = kind.map_err(|_| {
+            parameters::invalid("kind", "must be note or task, or both with a comma")
+        })?;
+        caller.require(&scope(kind))?;
+        Ok(kind)
+    });
+    kinds.collect()
+}
+
+fn statuses(asked: Option<&str>) -> Result<Vec<String>, Problem> {
+    let words = asked
+        .into_iter()
+        .flat_map(|asked| asked.split(','))
+        .map(str::trim);
+    let statuses = words.map(|word| {
+        let detail = || {
+            format!(
+                "must be some of {}, with commas between them",
+                STATUSES.join(", ")
+            )
+        };
+        let known = STATUSES.contains(&word).then(|| word.to_owned());
+        known.ok_or_else(|| parameters::invalid("status", detail()))
+    });
+    statuses.collect()
+}
+
+/// What is found in the caller's workspaces, the best first: what is called as was asked for, then what has it in its
+/// title, then the rest. Notes take the scope `notes:read`, tasks `tasks:read` as well.
+#[utoipa::path(get, path = "/search", tag = "search", params(Which),
+    responses((status = 200, body = Results)), security(("api_key" = ["notes:read"])))]
+async fn find(
+    State(app): State<App>,
+    read: Read,
+    Params(which): Params<Which>,
+) -> Result<Response, Problem> {
+    let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
+    let wanted = which.wanted(&read.caller)?;
+    let found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
+    Ok(answer::found((found, position)))
+}

@@ -1,0 +1,154 @@
+//! A tool call: what an agent asked for through a protocol of tools, and how it ended. Kept as a stream of one event, so
+//! that calls never wait for one another.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Aggregate, Class, Moment, Refusal, Violations, events};
+
+/// Longest name of a run, as in proposals.
+pub const MAX_RUN_ID: usize = 200;
+
+/// What is known of a call. Ids and digests only: what a note says is purged with the note, and must not live on here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub tool: String,
+    /// SHA-256, in hex, of the arguments as compact JSON with sorted keys.
+    pub arguments_sha256: String,
+    /// `ok`, or the code of what went wrong.
+    pub outcome: String,
+    /// The version of the protocol that the client spoke.
+    pub protocol_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal_id: Option<Uuid>,
+    /// None where the call is recorded in the append that does what it asks for: nobody knows then how long that takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+events! {
+    /// Everything that happens to a tool call.
+    pub enum ToolCallEvent {
+        Recorded("tool_call.recorded", 1) {
+            #[serde(flatten)]
+            call: Call,
+        },
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "tool_call.", serialize_all = "snake_case")]
+pub enum ToolCallCommand {
+    Record(Call),
+}
+
+/// Why a tool call is not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "tool_call_", serialize_all = "snake_case")]
+pub enum ToolCallRefusal {
+    /// The id is taken.
+    #[error("a tool call with this id is recorded already")]
+    Exists,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for ToolCallRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::Exists => Class::Conflict,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ToolCall {
+    #[default]
+    Unknown,
+    Recorded,
+}
+
+impl Aggregate for ToolCall {
+    const CATEGORY: &'static str = "tool_call";
+    /// Whoever may see agents may see what they called.
+    const CONTEXT: &'static str = "agents";
+    type Command = ToolCallCommand;
+    type Event = ToolCallEvent;
+    type Refusal = ToolCallRefusal;
+
+    fn evolve(self, event: &ToolCallEvent) -> Self {
+        match event {
+            ToolCallEvent::Recorded { .. } => Self::Recorded,
+        }
+    }
+
+    fn decide(
+        &self,
+        command: ToolCallCommand,
+        _: &Moment,
+    ) -> Result<Vec<ToolCallEvent>, ToolCallRefusal> {
+        let ToolCallCommand::Record(call) = command;
+        let mut violations = Violations::default();
+        if let Some(run_id) = &call.run_id {
+            violations.require_length(run_id, 1, MAX_RUN_ID, "/run_id");
+        }
+        violations.into_result()?;
+        match self {
+            Self::Unknown => Ok(vec![ToolCallEvent::Recorded { call }]),
+            Self::Recorded => Err(ToolCallRefusal::Exists),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    fn call(run_id: &str) -> Call {
+        Call {
+            tool: "read_note".into(),
+            arguments_sha256: "00".into(),
+            outcome: "ok".into(),
+            protocol_version: "2026-07-28".into(),
+            run_id: Some(run_id.into()),
+            workspace_id: None,
+            note_id: Some(Uuid::nil()),
+            proposal_id: None,
+            duration_ms: Some(3),
+        }
+    }
+
+    fn record(run_id: &str) -> ToolCallCommand {
+        ToolCallCommand::Record(call(run_id))
+    }
+
+    #[test]
+    fn a_call_is_recorded_once() {
+        let call = call("run");
+        let recorded = ToolCallEvent::Recorded { call };
+        given::<ToolCall>([])
+            .when(record("run"))
+            .then([recorded.clone()]);
+        given::<ToolCall>([recorded])
+            .when(record("run"))
+            .then_refused(ToolCallRefusal::Exists);
+    }
+
+    #[test]
+    fn the_name_of_a_run_has_1_to_200_characters() {
+        for run_id in ["", &"r".repeat(201)] {
+            given::<ToolCall>([])
+                .when(record(run_id))
+                .then_invalid(&["/run_id"]);
+        }
+    }
+}

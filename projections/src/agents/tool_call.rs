@@ -1,0 +1,65 @@
+//! Tool calls as they were recorded.
+
+use domain::agents::tool_call::{ToolCall, ToolCallEvent};
+use domain::{Actor, Aggregate};
+use serde::{Deserialize, Serialize};
+use store::Recorded;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{ReadModel, visible};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ToolCall)]
+pub struct ToolCallContent {
+    pub tool: String,
+    /// SHA-256, in hex, of the arguments as compact JSON with sorted keys.
+    pub arguments_sha256: String,
+    /// `ok`, `replayed`, `input_required`, or the code of what went wrong.
+    pub outcome: String,
+    /// The version of the protocol that the client spoke.
+    pub protocol_version: String,
+    pub run_id: Option<String>,
+    pub workspace_id: Option<Uuid>,
+    pub note_id: Option<Uuid>,
+    pub proposal_id: Option<Uuid>,
+    /// None where the call was recorded in the append that did what it asked for.
+    pub duration_ms: Option<u64>,
+    /// Who called.
+    pub actor: Actor,
+    /// Finds everything that the call set off in the log.
+    pub correlation_id: Uuid,
+}
+
+pub struct ToolCalls;
+
+impl ReadModel for ToolCalls {
+    const NAME: &'static str = ToolCall::CATEGORY;
+    const CONTEXT: &'static str = ToolCall::CONTEXT;
+    const TABLE: &'static str = "tool_calls";
+    const VERSION: u32 = 1;
+    const DDL: &'static str = include_str!("../../../schema/read/tool_call.sql");
+    const VISIBLE: &'static str = visible::IN_PRODUCT;
+    type Event = ToolCallEvent;
+    type Content = ToolCallContent;
+
+    fn post(
+        _: Option<ToolCallContent>,
+        ToolCallEvent::Recorded { call }: ToolCallEvent,
+        envelope: &Recorded,
+    ) -> Option<ToolCallContent> {
+        Some(ToolCallContent {
+            tool: call.tool,
+            arguments_sha256: call.arguments_sha256,
+            outcome: call.outcome,
+            protocol_version: call.protocol_version,
+            run_id: call.run_id,
+            workspace_id: call.workspace_id,
+            note_id: call.note_id,
+            proposal_id: call.proposal_id,
+            duration_ms: call.duration_ms,
+            actor: envelope.metadata.actor,
+            correlation_id: envelope.correlation_id,
+        })
+    }
+}

@@ -1,0 +1,15 @@
+//! Search: what is found by the words of its title, its tags and its body.
+
+mod asked;
+mod cursor;
+mod document;
+mod posting;
+mod query;
+mod snippet;
+mod vector;
+mod words;
+
+pub use cursor::{NoPlace, Place};
+pub use posting::Search;
+pub use query::{Count, Facets, Hit, KINDS, Kind, Results, Wanted, search};
+pub use snippet::Fragment;

@@ -1,0 +1,193 @@
+//! What can be found, and what events mean for it: one arm for each kind.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use domain::Aggregate;
+use domain::knowledge::note::{Note, NoteEvent};
+use domain::knowledge::task::{Draft, Status, Task, TaskEvent};
+use serde::{Deserialize, Serialize};
+use store::{Position, Recorded};
+use uuid::Uuid;
+
+use super::vector::{self, Text};
+use crate::PostError;
+
+/// The categories that are searched.
+pub const CATEGORIES: &[&str] = &[Note::CATEGORY, Task::CATEGORY];
+
+/// What an event means for search.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Begun(Box<Beginning>),
+    /// What is absent stays as it is.
+    Revised {
+        title: Option<String>,
+        body: Option<String>,
+    },
+    Tagged {
+        added: BTreeSet<String>,
+        removed: BTreeSet<String>,
+    },
+    /// Into a status.
+    Moved(&'static str),
+    /// Something that nothing is found by.
+    Touched,
+    Gone,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beginning {
+    workspace_id: Uuid,
+    note_id: Option<Uuid>,
+    title: String,
+    body: String,
+    tags: BTreeSet<String>,
+    status: &'static str,
+}
+
+impl Change {
+    pub fn of(event: &Recorded) -> Result<Self, PostError> {
+        let contract = |error| PostError::contract(event, &error);
+        if event.stream.category == Task::CATEGORY {
+            event.decode().map(Self::of_task).map_err(contract)
+        } else {
+            event.decode().map(Self::of_note).map_err(contract)
+        }
+    }
+
+    fn of_note(event: NoteEvent) -> Self {
+        match event {
+            NoteEvent::Created {
+                workspace_id,
+                title,
+                body,
+                tags,
+            } => Self::Begun(Box::new(Beginning {
+                workspace_id,
+                note_id: None,
+                title,
+                body,
+                tags,
+                status: "active",
+            })),
+            NoteEvent::Revised { title, body } => Self::Revised { title, body },
+            NoteEvent::Tagged { added, removed } => Self::Tagged { added, removed },
+            NoteEvent::Linked { .. } | NoteEvent::Unlinked { .. } => Self::Touched,
+            NoteEvent::Archived {} => Self::Moved("archived"),
+            NoteEvent::Trashed {} => Self::Moved("trashed"),
+            NoteEvent::Restored {} => Self::Moved("active"),
+            NoteEvent::Purged {} => Self::Gone,
+        }
+    }
+
+    fn of_task(event: TaskEvent) -> Self {
+        match event {
+            TaskEvent::Created { draft } => Self::of_draft(draft, Status::Open),
+            TaskEvent::Suggested { draft } => Self::of_draft(draft, Status::Suggested),
+            TaskEvent::Accepted {} | TaskEvent::Reopened {} => Self::Moved(Status::Open.into()),
+            TaskEvent::Completed {} => Self::Moved(Status::Done.into()),
+            TaskEvent::Dismissed {} => Self::Moved(Status::Dismissed.into()),
+            TaskEvent::Retitled { title } => Self::Revised {
+                title: Some(title),
+                body: None,
+            },
+            TaskEvent::Labelled { added, removed } => Self::Tagged { added, removed },
+            TaskEvent::Assigned { .. } | TaskEvent::Scheduled { .. } | TaskEvent::Moved { .. } => {
+                Self::Touched
+            }
+            TaskEvent::Removed {} => Self::Gone,
+        }
+    }
+
+    fn of_draft(draft: Draft, status: Status) -> Self {
+        Self::Begun(Box::new(Beginning {
+            workspace_id: draft.workspace_id,
+            note_id: draft.note_id,
+            title: draft.title,
+            body: String::new(),
+            tags: draft.labels,
+            status: status.into(),
+        }))
+    }
+
+    /// Whether the words change: what was found before must be known then.
+    pub const fn is_of_words(&self) -> bool {
+        match self {
+            Self::Begun(_) | Self::Revised { .. } | Self::Tagged { .. } | Self::Gone => true,
+            Self::Moved(_) | Self::Touched => false,
+        }
+    }
+}
+
+/// A row of `search_documents`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    pub id: Uuid,
+    pub product_id: Uuid,
+    pub workspace_id: Uuid,
+    pub kind: String,
+    pub note_id: Option<Uuid>,
+    pub title: String,
+    /// None: not known here, and not changed.
+    pub body: Option<String>,
+    pub tags: BTreeSet<String>,
+    pub status: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub position: Position,
+}
+
+impl Document {
+    /// The document after one more event; none: there is none.
+    pub fn after(document: Option<Self>, change: Change, event: &Recorded) -> Option<Self> {
+        if let Change::Begun(beginning) = change {
+            return Some(Self::begun(*beginning, event));
+        }
+        let mut document = document?;
+        match change {
+            Change::Begun(_) | Change::Touched => {}
+            Change::Revised { title, body } => {
+                document.title = title.unwrap_or(document.title);
+                document.body = body.or(document.body);
+            }
+            Change::Tagged { added, removed } => {
+                document.tags.retain(|tag| !removed.contains(tag));
+                document.tags.extend(added);
+            }
+            Change::Moved(status) => status.clone_into(&mut document.status),
+            Change::Gone => return None,
+        }
+        document.updated_at = event.recorded_at;
+        document.position = event.position;
+        Some(document)
+    }
+
+    fn begun(beginning: Beginning, event: &Recorded) -> Self {
+        Self {
+            id: event.stream.id,
+            product_id: event.product_id,
+            workspace_id: beginning.workspace_id,
+            kind: event.stream.category.clone(),
+            note_id: beginning.note_id,
+            title: beginning.title,
+            body: Some(beginning.body),
+            tags: beginning.tags,
+            status: beginning.status.to_owned(),
+            created_at: event.recorded_at,
+            updated_at: event.recorded_at,
+            position: event.position,
+        }
+    }
+
+    /// The words that it is found by.
+    pub fn vector(&self) -> String {
+        vector::vector(&Text {
+            workspace_id: self.workspace_id,
+            kind: &self.kind,
+            title: &self.title,
+            tags: self.tags.iter().map(String::as_str).collect(),
+            body: self.body.as_deref().unwrap_or_default(),
+        })
+    }
+}

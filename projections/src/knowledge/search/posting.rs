@@ -1,0 +1,241 @@
+//! Posts what can be found: documents that a stretch of the log is about are read, changed in memory, and written once.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use store::{Recorded, Session};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::document::{CATEGORIES, Change, Document};
+use crate::table::{Prepared, Table};
+use crate::{Consumer, PostError, Posting, Rebuilding};
+
+const DDL: &str = include_str!("../../../../schema/read/search.sql");
+/// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
+const VERSION: u32 = 1;
+/// Bytes of text in one statement.
+const BYTES: usize = 8 << 20;
+
+/// Bodies only where they are needed.
+const READ: &str = "
+    select row_to_json(t)::text
+    from (
+        select id, product_id, workspace_id, kind, note_id, title, case when id = any($2) then body end as body, tags,
+            status, created_at, updated_at, position
+        from search_documents where id = any($1)
+    ) t";
+/// The body stays where it is.
+const REWORD: &str = "
+    update search_documents t
+    set title = r.title, tags = r.tags, status = r.status, updated_at = r.updated_at, position = r.position, words = r.words
+    from json_to_recordset($1::text::json) as r (
+        id uuid, title text, tags text[], status text, updated_at timestamptz, position bigint, words tsvector)
+    where t.id = r.id";
+/// The index stays as it is.
+const TOUCH: &str = "
+    update search_documents t set status = r.status, updated_at = r.updated_at, position = r.position
+    from json_to_recordset($1::text::json) as r (id uuid, status text, updated_at timestamptz, position bigint)
+    where t.id = r.id";
+
+/// The consumer that keeps what can be found.
+#[derive(Default)]
+pub struct Search {
+    table: OnceCell<Table>,
+}
+
+struct Tables<'a> {
+    session: &'a Session,
+    documents: Prepared<'a>,
+}
+
+/// A document before a stretch of the log, and after it.
+#[derive(Default)]
+struct Known {
+    before: Option<Document>,
+    now: Option<Document>,
+}
+
+/// A whole row.
+#[derive(Serialize)]
+struct Posted<'a> {
+    #[serde(flatten)]
+    document: &'a Document,
+    words: String,
+}
+
+impl Search {
+    /// Name of the checkpoint.
+    pub const NAME: &'static str = "search";
+
+    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Tables<'a>, PostError> {
+        let describe = || Table::describe(session, "search_documents");
+        let table = self.table.get_or_try_init(describe).await?;
+        Ok(Tables {
+            session,
+            documents: table.prepare(session).await?,
+        })
+    }
+}
+
+#[async_trait]
+impl Consumer for Search {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn categories(&self) -> &'static [&'static str] {
+        CATEGORIES
+    }
+
+    fn ddl(&self) -> &'static str {
+        DDL
+    }
+
+    fn built_by(&self) -> String {
+        let digest = hex::encode(Sha256::digest(DDL));
+        format!("{VERSION}-{}", &digest[..12])
+    }
+
+    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
+        let changes = changes(events)?;
+        let tables = self.prepare(posting.session()).await?;
+        let known = posting.begin_with(tables.read(&changes)).await?;
+        tables.write(after(known, changes)).await?;
+        posting.commit().await
+    }
+
+    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+        Some(Box::new(Rebuild(self)))
+    }
+}
+
+/// A rebuild goes through the log as posting does, in larger steps.
+struct Rebuild<'a>(&'a Search);
+
+#[async_trait]
+impl Rebuilding for Rebuild<'_> {
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
+        let changes = changes(events.iter().copied())?;
+        let tables = self.0.prepare(session).await?;
+        let known = tables.read(&changes).await?;
+        tables.write(after(known, changes)).await
+    }
+
+    async fn finish(&mut self, _: &Session) -> Result<(), PostError> {
+        Ok(())
+    }
+}
+
+type Changes<'a> = Vec<(&'a Recorded, Change)>;
+
+fn changes<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Changes<'a>, PostError> {
+    let changes = events.into_iter();
+    changes
+        .map(|event| Ok((event, Change::of(event)?)))
+        .collect()
+}
+
+/// The documents after changes.
+fn after(mut known: HashMap<Uuid, Known>, changes: Changes<'_>) -> HashMap<Uuid, Known> {
+    for (event, change) in changes {
+        let known = known.entry(event.stream.id).or_default();
+        known.now = Document::after(known.now.take(), change, event);
+    }
+    known
+}
+
+impl Tables<'_> {
+    /// The documents that changes are about, as they are.
+    async fn read(&self, changes: &Changes<'_>) -> Result<HashMap<Uuid, Known>, PostError> {
+        let mut begun: HashMap<Uuid, bool> = HashMap::new();
+        let mut new = std::collections::HashSet::new();
+        for (event, change) in changes {
+            let id = event.stream.id;
+            if matches!(change, Change::Begun(_)) {
+                new.insert(id);
+            } else if !new.contains(&id) {
+                *begun.entry(id).or_default() |= change.is_of_words();
+            }
+        }
+        if begun.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<Uuid> = begun.keys().copied().collect();
+        let whole = begun.into_iter().filter(|(_, of_words)| *of_words);
+        let whole: Vec<Uuid> = whole.map(|(id, _)| id).collect();
+        let read = self.session.prepare_cached(READ).await?;
+        let rows = self.session.query(&read, &[&ids, &whole]).await?;
+        let parsed = rows.iter().map(|row| {
+            let document: Document = serde_json::from_str(row.get(0))?;
+            let before = Some(document.clone());
+            let now = Some(document);
+            Ok((
+                before.as_ref().map_or_else(Uuid::nil, |d| d.id),
+                Known { before, now },
+            ))
+        });
+        parsed
+            .collect::<Result<_, serde_json::Error>>()
+            .map_err(|error| PostError::Retry(format!("a document does not fit: {error}")))
+    }
+
+    async fn write(&self, known: HashMap<Uuid, Known>) -> Result<(), PostError> {
+        let (mut whole, mut reworded, mut touched, mut gone) = (vec![], vec![], vec![], vec![]);
+        for (id, known) in &known {
+            match (&known.before, &known.now) {
+                (_, None) => gone.push(*id),
+                (None, Some(now)) => whole.push(now),
+                (Some(before), Some(now)) if before.body != now.body => whole.push(now),
+                (Some(before), Some(now))
+                    if (&before.title, &before.tags) != (&now.title, &now.tags) =>
+                {
+                    reworded.push(now);
+                }
+                (Some(_), Some(now)) => touched.push(now),
+            }
+        }
+        self.documents.write::<Posted<'_>>(&[], &gone).await?;
+        for documents in batches(&whole) {
+            self.documents.write(&posted(documents), &[]).await?;
+        }
+        for documents in batches(&reworded) {
+            self.update(REWORD, &posted(documents)).await?;
+        }
+        self.update(TOUCH, &touched).await
+    }
+
+    async fn update<T: Serialize>(&self, sql: &str, rows: &[T]) -> Result<(), PostError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let rows =
+            serde_json::to_string(rows).map_err(|error| PostError::Retry(error.to_string()))?;
+        let statement = self.session.prepare_cached(sql).await?;
+        self.session.execute(&statement, &[&rows]).await?;
+        Ok(())
+    }
+}
+
+fn posted<'a>(documents: &[&'a Document]) -> Vec<Posted<'a>> {
+    let posted = documents.iter().map(|document| Posted {
+        document,
+        words: document.vector(),
+    });
+    posted.collect()
+}
+
+/// Runs of documents that are written together.
+fn batches<'a, 'b>(documents: &'b [&'a Document]) -> impl Iterator<Item = &'b [&'a Document]> {
+    let mut bytes = 0;
+    documents.chunk_by(move |one, _| {
+        bytes += one.body.as_ref().map_or(0, String::len);
+        let fits = bytes < BYTES;
+        if !fits {
+            bytes = 0;
+        }
+        fits
+    })
+}

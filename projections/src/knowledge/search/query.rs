@@ -1,0 +1,276 @@
+//! Finding what the viewer may see.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use store::Database;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::asked::{Asked, AskedWord};
+use super::cursor::Place;
+use super::snippet::{Fragment, highlighted, snippet};
+use super::vector;
+use crate::query::rows;
+use crate::{QueryError, Viewer};
+
+/// Matches that are counted, the newest of them.
+const COUNTED: i64 = 10_000;
+/// The same, where each of them has to be looked at to know whether it has a phrase.
+const COUNTED_EXACTLY: i64 = 2_000;
+/// Matches that are ranked, the newest of them; and as many more that have the words in their titles.
+const RANKED: i64 = 1_000;
+/// Characters of a body that a snippet is made from.
+const EXCERPT: i32 = 16_000;
+/// Tags, and workspaces, that are counted.
+const FACETS: i64 = 20;
+
+/// What kinds of things can be found.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    strum::IntoStaticStr,
+    strum::EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[schema(as = SearchKind)]
+pub enum Kind {
+    Note,
+    Task,
+}
+
+/// All of them.
+pub const KINDS: &[Kind] = &[Kind::Note, Kind::Task];
+
+/// What is looked for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Words; none: everything that the rest lets through, the last changed first.
+    pub text: String,
+    /// Only these kinds.
+    pub kinds: Vec<Kind>,
+    pub workspace_id: Option<Uuid>,
+    /// What has all of them.
+    pub tags: Vec<String>,
+    /// What is in one of these; none: whatever is not in the trash.
+    pub statuses: Vec<String>,
+    /// Last changed then, or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Last changed before.
+    pub until: Option<DateTime<Utc>>,
+    /// Where the page starts: `next_cursor` of the one before.
+    pub after: Option<Place>,
+    pub limit: usize,
+}
+
+impl Default for Wanted {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            kinds: KINDS.to_vec(),
+            workspace_id: None,
+            tags: vec![],
+            statuses: vec![],
+            since: None,
+            until: None,
+            after: None,
+            limit: 20,
+        }
+    }
+}
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SearchHit)]
+pub struct Hit {
+    pub kind: Kind,
+    pub id: Uuid,
+    pub workspace_id: Uuid,
+    /// Of a task: the note that it belongs to.
+    pub note_id: Option<Uuid>,
+    pub title: String,
+    /// The title in pieces, of which those that were asked for are marked.
+    pub highlighted_title: Vec<Fragment>,
+    /// A part of the body in such pieces; nothing where there is no body.
+    pub snippet: Vec<Fragment>,
+    /// Of a task: its labels.
+    pub tags: Vec<String>,
+    pub status: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// From 2: the title is what was asked for; from 1: the title has it all. Compares within one search only.
+    pub score: f64,
+}
+
+/// How many of what was found there are of each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SearchFacets)]
+pub struct Facets {
+    pub total: i64,
+    /// False: there are more, and these counts are of those that changed last.
+    pub complete: bool,
+    pub kinds: Vec<Count>,
+    pub workspaces: Vec<Count>,
+    pub tags: Vec<Count>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SearchCount)]
+pub struct Count {
+    pub value: String,
+    pub count: i64,
+}
+
+/// A page of what was found, the best first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SearchResults)]
+pub struct Results {
+    pub items: Vec<Hit>,
+    /// Where the next page starts; none: this is the last one.
+    pub next_cursor: Option<String>,
+    /// With the first page.
+    pub facets: Option<Facets>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    found: Vec<Row>,
+    facets: Option<Facets>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    kind: Kind,
+    id: Uuid,
+    workspace_id: Uuid,
+    note_id: Option<Uuid>,
+    title: String,
+    tags: Vec<String>,
+    status: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    score: f64,
+    excerpt: String,
+}
+
+const FILTERS: &str = "
+    ($1 is null and $3 is null or t.workspace_id = any((select ids from asked)::uuid[]))
+    and t.kind = any($4) and ($5::text[] is null or t.tags @> $5)
+    and (case when $6::text[] is null then t.status <> 'trashed' else t.status = any($6) end)
+    and ($7::timestamptz is null or t.updated_at >= $7) and ($21::timestamptz is null or t.updated_at < $21)
+    -- A task is out of sight for as long as its note is.
+    and (t.note_id is null or (select n.status <> 'trashed' from search_documents n where n.id = t.note_id))";
+
+/// Finds what the viewer may see.
+pub async fn search(
+    database: &Database,
+    viewer: Viewer,
+    wanted: &Wanted,
+) -> Result<Results, QueryError> {
+    let asked = Asked::parse(&wanted.text);
+    let words: Vec<&AskedWord> = asked.words().collect();
+    let found = find(database, viewer, wanted, &asked).await?;
+    let more = found.found.len() > wanted.limit;
+    let items = found.found.into_iter().take(wanted.limit);
+    let items: Vec<Hit> = items.map(|row| row.shown(&words)).collect();
+    let last = items.last().filter(|_| more);
+    Ok(Results {
+        next_cursor: last.map(|last| Place::of(last).to_string()),
+        items,
+        facets: found.facets,
+    })
+}
+
+async fn find(
+    database: &Database,
+    viewer: Viewer,
+    wanted: &Wanted,
+    asked: &Asked,
+) -> Result<Found, QueryError> {
+    let sql = include_str!("query.sql").replace("{filters}", FILTERS);
+    let kinds: Vec<&str> = wanted.kinds.iter().map(Into::into).collect();
+    let exactly = asked.exactly();
+    let place = wanted.after;
+    let texts: Vec<&str> = asked.words().map(|word| word.text.as_str()).collect();
+    let found: Vec<Found> = rows(
+        database,
+        &sql,
+        &[
+            &viewer.product_id,
+            &viewer.actor_id.to_string(),
+            &wanted.workspace_id,
+            &kinds,
+            &some(&wanted.tags),
+            &some(&wanted.statuses),
+            &wanted.since,
+            &of_kinds(&kinds, asked),
+            &asked.in_title(),
+            &asked.whole_title(),
+            &asked.ranking(),
+            &if exactly.is_some() {
+                COUNTED_EXACTLY
+            } else {
+                COUNTED
+            },
+            &RANKED,
+            &exactly,
+            &place.map(|place| place.score),
+            &place.map(|place| place.updated_at),
+            &place.map(|place| place.id),
+            // One more than is shown, to know whether there is more.
+            &(i64::try_from(wanted.limit).unwrap_or(i64::MAX - 1) + 1),
+            &EXCERPT,
+            &texts,
+            &wanted.until,
+            &FACETS,
+        ],
+    )
+    .await?;
+    Ok(found.into_iter().next().unwrap_or(Found {
+        found: vec![],
+        facets: None,
+    }))
+}
+
+fn some(values: &[String]) -> Option<&[String]> {
+    (!values.is_empty()).then_some(values)
+}
+
+/// What the index is asked for in whichever workspaces.
+fn of_kinds(kinds: &[&str], asked: &Asked) -> String {
+    let kinds: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("'{}'", vector::kind(kind)))
+        .collect();
+    let kinds = format!("({})", kinds.join(" | "));
+    match asked.anywhere() {
+        Some(words) => format!("{kinds} & ({words})"),
+        None => kinds,
+    }
+}
+
+impl Row {
+    fn shown(self, asked: &[&AskedWord]) -> Hit {
+        Hit {
+            highlighted_title: highlighted(&self.title, asked),
+            snippet: snippet(&self.excerpt, asked),
+            kind: self.kind,
+            id: self.id,
+            workspace_id: self.workspace_id,
+            note_id: self.note_id,
+            title: self.title,
+            tags: self.tags,
+            status: self.status,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            score: self.score,
+        }
+    }
+}

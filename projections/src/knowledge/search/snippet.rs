@@ -1,0 +1,114 @@
+//! Texts in pieces, of which those that were asked for are marked.
+//!
+//! Pieces instead of markup: nothing in a text can be taken for a mark, and nobody has to count characters alike.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::asked::AskedWord;
+use super::words::words;
+
+/// Characters of a snippet, about.
+const LENGTH: usize = 240;
+/// Characters of it before the first match.
+const BEFORE: usize = 40;
+
+/// A piece of a text; the pieces together are the text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Fragment {
+    pub text: String,
+    /// Whether it is what was asked for.
+    pub matched: bool,
+}
+
+/// Where asked words stand in a text.
+struct Match {
+    at: Range<usize>,
+    asked: usize,
+}
+
+fn matches(text: &str, asked: &[&AskedWord]) -> Vec<Match> {
+    let found = words(text).filter_map(|word| {
+        let asked = asked.iter().position(|asked| asked.is(&word.text))?;
+        let at = word.at;
+        Some(Match { at, asked })
+    });
+    found.collect()
+}
+
+/// A whole text.
+pub fn highlighted(text: &str, asked: &[&AskedWord]) -> Vec<Fragment> {
+    fragments(text, 0..text.len(), &matches(text, asked))
+}
+
+/// What is around the most different of the asked words; the beginning, where there are none.
+pub fn snippet(text: &str, asked: &[&AskedWord]) -> Vec<Fragment> {
+    let matches = matches(text, asked);
+    let first = best(&matches).map_or(0, |best| best.at.start);
+    let start = begin(text, first);
+    let end = ended(text, start);
+    fragments(text, start..end, &matches)
+}
+
+/// The first of the matches that stand closest together.
+fn best(matches: &[Match]) -> Option<&Match> {
+    let different = |n: usize| {
+        let until = matches[n].at.start + LENGTH - BEFORE;
+        let near = matches[n..].iter().take_while(|m| m.at.end <= until);
+        near.fold(0_u64, |seen, m| seen | 1 << (m.asked % 64))
+            .count_ones()
+    };
+    let best = (0..matches.len()).max_by_key(|n| (different(*n), std::cmp::Reverse(*n)));
+    best.map(|n| &matches[n])
+}
+
+/// Some characters before a place, at the beginning of a word if there is one.
+fn begin(text: &str, place: usize) -> usize {
+    let before = text[..place].char_indices().rev();
+    let start = before.take(BEFORE).last().map_or(place, |(at, _)| at);
+    if start == 0 {
+        return 0;
+    }
+    let blank = text[start..place].find(char::is_whitespace);
+    blank.map_or(start, |blank| {
+        let skipped = &text[start + blank..];
+        start + blank + (skipped.len() - skipped.trim_start().len())
+    })
+}
+
+fn ended(text: &str, start: usize) -> usize {
+    let rest = &text[start..];
+    let Some((end, _)) = rest.char_indices().nth(LENGTH) else {
+        return text.len();
+    };
+    let blank = rest[..end].rfind(char::is_whitespace);
+    // A text without blanks is cut anywhere.
+    start + blank.filter(|blank| *blank > end / 2).unwrap_or(end)
+}
+
+fn fragments(text: &str, part: Range<usize>, matches: &[Match]) -> Vec<Fragment> {
+    let mut fragments: Vec<Fragment> = vec![];
+    let mut push = |text: &str, matched| match fragments.last_mut() {
+        _ if text.is_empty() => {}
+        Some(last) if last.matched == matched => last.text.push_str(text),
+        Some(_) | None => fragments.push(Fragment {
+            text: text.to_owned(),
+            matched,
+        }),
+    };
+    let mut done = part.start;
+    for found in matches {
+        // Pairs of characters overlap.
+        let start = found.at.start.max(done);
+        let end = found.at.end.min(part.end);
+        if start < end {
+            push(&text[done..start], false);
+            push(&text[start..end], true);
+            done = end;
+        }
+    }
+    push(&text[done..part.end], false);
+    fragments
+}

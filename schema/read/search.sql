@@ -1,0 +1,24 @@
+-- What can be found: one row per note and task, with the text that it is found by.
+create table search_documents (
+    id           uuid        primary key,
+    product_id   uuid        not null,
+    workspace_id uuid        not null,
+    kind         text        not null,
+    -- Of a task: the note that it belongs to.
+    note_id      uuid,
+    title        text        not null,
+    body         text        not null,
+    tags         text[]      not null,
+    status       text        not null,
+    created_at   timestamptz not null,
+    updated_at   timestamptz not null,
+    position     bigint      not null,
+
+    -- Words of the title (A), tags (B) and body (D), and marks that begin with a colon: see vector.rs.
+    words        tsvector    not null
+)
+-- Whatever is long stands apart, so that the rows of a common word are few pages; room for changes that leave the words as
+-- they are, which then touch no index.
+with (toast_tuple_target = 256, fillfactor = 90);
+alter table search_documents alter column words set storage external;
+create index on search_documents using gin (words);
