@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::ActorKind;
+use crate::agents::action;
 use crate::testing::{AGENT, PERSON, When, given, noon};
 
 fn actions() -> Vec<Action> {

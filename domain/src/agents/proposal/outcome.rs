@@ -1,0 +1,25 @@
+//! What came of an approved proposal: the things that it changed, or what stood in its way.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A note that stood in the way of an approved proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Conflict {
+    /// Index of the action.
+    pub action: usize,
+    pub note_id: Option<Uuid>,
+    pub base_version: Option<i64>,
+    pub current_version: i64,
+    pub reason: String,
+}
+
+/// A note as an applied proposal left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Applied {
+    pub note_id: Uuid,
+    pub version: i64,
+    /// Its version before; 0: the proposal wrote it. None where it was applied before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_version: Option<i64>,
+}
