@@ -23,7 +23,7 @@ pub enum NewAction {
         #[serde(default)]
         tags: BTreeSet<String>,
     },
-    /// Holds only while the note is still at `base_version`.
+    /// Written for `base_version`; where others have written since, it is merged.
     #[serde(rename = "note.revise")]
     ReviseNote {
         note_id: Uuid,
@@ -39,8 +39,12 @@ pub enum NewAction {
         #[serde(default)]
         remove: BTreeSet<String>,
     },
+    /// With a `base_version`: only while the note says what it said then.
     #[serde(rename = "note.archive")]
-    ArchiveNote { note_id: Uuid },
+    ArchiveNote {
+        note_id: Uuid,
+        base_version: Option<i64>,
+    },
     #[serde(rename = "note.link")]
     LinkNote {
         note_id: Uuid,
@@ -80,7 +84,13 @@ impl From<NewAction> for Action {
                 add,
                 remove,
             },
-            NewAction::ArchiveNote { note_id } => Self::ArchiveNote { note_id },
+            NewAction::ArchiveNote {
+                note_id,
+                base_version,
+            } => Self::ArchiveNote {
+                note_id,
+                base_version,
+            },
             NewAction::LinkNote {
                 note_id,
                 target_id,

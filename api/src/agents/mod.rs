@@ -2,4 +2,5 @@
 
 mod action;
 pub mod agent;
+mod preview;
 pub mod proposal;

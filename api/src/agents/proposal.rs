@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::action::NewAction;
+use super::preview::ProposalWithPreview;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
@@ -155,7 +156,7 @@ async fn approve(
         actions_hash: approval.actions_hash,
         comment: approval.comment,
         edited_actions: approval.edited_actions.map(actions),
-        note_ids: std::iter::repeat_with(Uuid::now_v7)
+        new_ids: std::iter::repeat_with(Uuid::now_v7)
             .take(MAX_ACTIONS)
             .collect(),
     };
@@ -208,15 +209,19 @@ async fn revert(
         .await
 }
 
-/// One proposal.
+/// One proposal; while it is pending, with what approving it would change now.
 #[utoipa::path(get, path = "/proposals/{id}", tag = "proposals", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<ProposalContent>)), security(("api_key" = ["proposals:read"])))]
+    responses((status = 200, body = ProposalWithPreview)), security(("api_key" = ["proposals:read"])))]
 async fn get(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    app.get::<Proposals>(&read, id).await
+    // Not remembered: what it would change hangs on what it is about.
+    let (row, position) = app.find::<Proposals>(&read, id).await?;
+    let version = row.facts.version;
+    let proposal = app.with_preview(&read.caller, row).await?;
+    Ok(App::show(proposal, version, position))
 }
 
 /// Proposals in the caller's workspaces, newest first.

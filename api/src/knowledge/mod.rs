@@ -6,4 +6,5 @@ pub mod link;
 pub mod note;
 mod note_history;
 pub mod task;
+pub mod text;
 pub mod workspace;

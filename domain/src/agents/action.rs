@@ -1,5 +1,7 @@
 //! An action: one change that a proposal would make.
 
+mod rebase;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::Violations;
-use crate::knowledge::note::{self, NoteCommand, TypedLink};
+use crate::knowledge::note::{self, Merge, NoteCommand, Revision, TypedLink};
+pub use rebase::Stale;
 
 /// Most actions in one proposal.
 pub const MAX_ACTIONS: usize = 100;
@@ -23,7 +26,7 @@ pub enum Action {
         #[serde(default)]
         tags: BTreeSet<String>,
     },
-    /// Holds only while the note is still at `base_version`.
+    /// Written for `base_version`; where others have written since, it is merged.
     #[serde(rename = "note.revise")]
     ReviseNote {
         note_id: Uuid,
@@ -41,8 +44,13 @@ pub enum Action {
         #[serde(default)]
         remove: BTreeSet<String>,
     },
+    /// With a `base_version`: only while the note says what it said then.
     #[serde(rename = "note.archive")]
-    ArchiveNote { note_id: Uuid },
+    ArchiveNote {
+        note_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_version: Option<i64>,
+    },
     #[serde(rename = "note.link")]
     LinkNote {
         note_id: Uuid,
@@ -67,7 +75,7 @@ impl Action {
             Self::CreateNote { .. } => None,
             Self::ReviseNote { note_id, .. }
             | Self::TagNote { note_id, .. }
-            | Self::ArchiveNote { note_id }
+            | Self::ArchiveNote { note_id, .. }
             | Self::LinkNote { note_id, .. }
             | Self::UnlinkNote { note_id, .. } => Some(*note_id),
         }
@@ -86,22 +94,22 @@ impl Action {
         }
     }
 
-    /// The version that the note must still have.
+    /// The version that it was written for, where that matters.
     #[must_use]
     pub const fn base_version(&self) -> Option<i64> {
         match self {
             Self::ReviseNote { base_version, .. } => Some(*base_version),
+            Self::ArchiveNote { base_version, .. } => *base_version,
             Self::CreateNote { .. }
             | Self::TagNote { .. }
-            | Self::ArchiveNote { .. }
             | Self::LinkNote { .. }
             | Self::UnlinkNote { .. } => None,
         }
     }
 
-    /// The command that carries it out.
+    /// The command that carries it out; `merge`, if it was carried over to another version.
     #[must_use]
-    pub fn command(&self, workspace_id: Uuid) -> NoteCommand {
+    pub fn command(&self, workspace_id: Uuid, merge: Option<Merge>) -> NoteCommand {
         match self.clone() {
             Self::CreateNote { title, body, tags } => NoteCommand::Create {
                 workspace_id,
@@ -109,10 +117,16 @@ impl Action {
                 body,
                 tags,
             },
-            Self::ReviseNote { title, body, .. } => NoteCommand::Revise {
-                title,
-                body,
-                tags: None,
+            Self::ReviseNote { title, body, .. } => match merge {
+                Some(merge) => NoteCommand::Merge {
+                    revision: Revision { title, body },
+                    merge,
+                },
+                None => NoteCommand::Revise {
+                    title,
+                    body,
+                    tags: None,
+                },
             },
             Self::TagNote { add, remove, .. } => NoteCommand::Tag { add, remove },
             Self::ArchiveNote { .. } => NoteCommand::Archive,
@@ -171,11 +185,7 @@ pub fn check(actions: &[Action], pointer: &str, violations: &mut Violations) {
                 base_version,
                 ..
             } => {
-                violations.require(
-                    *base_version > 0,
-                    format!("{pointer}/base_version"),
-                    "must be at least 1",
-                );
+                check_version(Some(*base_version), &pointer, violations);
                 violations.require(
                     title.is_some() || body.is_some(),
                     &pointer,
@@ -210,7 +220,18 @@ pub fn check(actions: &[Action], pointer: &str, violations: &mut Violations) {
                 );
                 note::check_relation(relation, &pointer, violations);
             }
-            Action::ArchiveNote { .. } | Action::UnlinkNote { .. } => {}
+            Action::ArchiveNote { base_version, .. } => {
+                check_version(*base_version, &pointer, violations);
+            }
+            Action::UnlinkNote { .. } => {}
         }
     }
+}
+
+fn check_version(base_version: Option<i64>, pointer: &str, violations: &mut Violations) {
+    violations.require(
+        base_version.is_none_or(|version| version > 0),
+        format!("{pointer}/base_version"),
+        "must be at least 1",
+    );
 }

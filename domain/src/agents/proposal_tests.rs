@@ -198,6 +198,7 @@ fn an_approver_may_edit_but_not_empty_it() {
 fn the_edited_actions_are_those_that_take_effect() {
     let edited = vec![Action::ArchiveNote {
         note_id: Uuid::from_u128(9),
+        base_version: None,
     }];
     let state: Proposal = crate::fold([
         submitted_by(AGENT),

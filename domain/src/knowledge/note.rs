@@ -2,6 +2,7 @@
 
 mod content;
 mod links;
+mod rebase;
 mod refusal;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ pub use content::Content;
 pub(crate) use content::{check, normalized};
 pub(crate) use links::check_relation;
 pub use links::{MAX_LINKS, TypedLink};
+pub use rebase::{Merge, Revision};
 pub use refusal::NoteRefusal;
 
 /// Longest title in characters.
@@ -36,6 +38,9 @@ events! {
             title: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             body: Option<String>,
+            /// It was written for an earlier version, and merged into what others had made of that.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            merged: Option<Merge>,
         },
         Tagged("note.tagged", 1) { added: BTreeSet<String>, removed: BTreeSet<String> },
         /// Another note of its workspace stands in a relation to it.
@@ -65,6 +70,11 @@ pub enum NoteCommand {
         title: Option<String>,
         body: Option<String>,
         tags: Option<BTreeSet<String>>,
+    },
+    /// Changes what a revision that was written for an earlier version comes to now.
+    Merge {
+        revision: Revision,
+        merge: Merge,
     },
     Tag {
         add: BTreeSet<String>,
@@ -158,7 +168,7 @@ impl Aggregate for Note {
                 tags: tags.clone(),
                 links: BTreeSet::new(),
             }),
-            NoteEvent::Revised { title, body } => self.change(|content| {
+            NoteEvent::Revised { title, body, .. } => self.change(|content| {
                 if let Some(title) = title {
                     content.title.clone_from(title);
                 }
@@ -204,7 +214,10 @@ impl Aggregate for Note {
             (Self::Absent | Self::Purged, _) => return Err(NoteRefusal::NotFound),
 
             (Self::Active(content), NoteCommand::Revise { title, body, tags }) => {
-                return content.revise(title, body, tags);
+                return content.revise(title, body, tags, None);
+            }
+            (Self::Active(content), NoteCommand::Merge { revision, merge }) => {
+                return content.revise(revision.title, revision.body, None, Some(merge));
             }
             (Self::Active(content), NoteCommand::Tag { add, remove }) => {
                 return content.tag(&add, &remove);
@@ -220,6 +233,7 @@ impl Aggregate for Note {
             (
                 _,
                 NoteCommand::Revise { .. }
+                | NoteCommand::Merge { .. }
                 | NoteCommand::Tag { .. }
                 | NoteCommand::Link(_)
                 | NoteCommand::Unlink { .. },
@@ -245,6 +259,7 @@ impl Aggregate for Note {
         let home = match command {
             NoteCommand::Create { workspace_id, .. } => Some(*workspace_id),
             NoteCommand::Revise { .. }
+            | NoteCommand::Merge { .. }
             | NoteCommand::Tag { .. }
             | NoteCommand::Link(_)
             | NoteCommand::Unlink { .. }

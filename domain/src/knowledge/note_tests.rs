@@ -77,6 +77,7 @@ fn a_revision_records_only_what_changes() {
             NoteEvent::Revised {
                 title: Some("Green tea".into()),
                 body: None,
+                merged: None,
             },
             NoteEvent::Tagged {
                 added: tags(&["green"]),

@@ -19,7 +19,8 @@ use crate::identity::api_key::ApiKeyEvent;
 use crate::identity::product::ProductEvent;
 use crate::knowledge::calendar_feed::CalendarFeedEvent;
 use crate::knowledge::checklist::{ChecklistEvent, Line};
-use crate::knowledge::note::NoteEvent;
+use crate::knowledge::merge::{Hunk, Stretch};
+use crate::knowledge::note::{Merge, NoteEvent};
 use crate::knowledge::task::{self, TaskEvent};
 use crate::knowledge::workspace::{Role, WorkspaceEvent};
 use crate::{Actor, ActorKind};
@@ -95,6 +96,32 @@ pub fn workspace() -> impl Strategy<Value = WorkspaceEvent> {
     ]
 }
 
+fn merge() -> impl Strategy<Value = Merge> {
+    (any::<i64>(), any::<i64>()).prop_map(|(base_version, onto_version)| Merge {
+        base_version,
+        onto_version,
+    })
+}
+
+fn hunk() -> impl Strategy<Value = Hunk> {
+    let stretch = || {
+        (any::<usize>(), any::<usize>(), text(), any::<bool>()).prop_map(
+            |(line, lines, text, truncated)| Stretch {
+                line,
+                lines,
+                text,
+                truncated,
+            },
+        )
+    };
+    (text(), stretch(), stretch(), stretch()).prop_map(|(field, base, current, proposed)| Hunk {
+        field,
+        base,
+        current,
+        proposed,
+    })
+}
+
 pub fn note() -> impl Strategy<Value = NoteEvent> {
     prop_oneof![
         (id(), text(), text(), texts()).prop_map(|(workspace_id, title, body, tags)| {
@@ -105,7 +132,13 @@ pub fn note() -> impl Strategy<Value = NoteEvent> {
                 tags,
             }
         }),
-        (maybe(text()), maybe(text())).prop_map(|(title, body)| NoteEvent::Revised { title, body }),
+        (maybe(text()), maybe(text()), maybe(merge())).prop_map(|(title, body, merged)| {
+            NoteEvent::Revised {
+                title,
+                body,
+                merged,
+            }
+        }),
         (texts(), texts()).prop_map(|(added, removed)| NoteEvent::Tagged { added, removed }),
         (id(), text()).prop_map(|(target_id, relation)| NoteEvent::Linked {
             target_id,
@@ -229,7 +262,10 @@ fn action() -> impl Strategy<Value = Action> {
             add,
             remove
         }),
-        id().prop_map(|note_id| Action::ArchiveNote { note_id }),
+        (id(), maybe(any::<i64>())).prop_map(|(note_id, base_version)| Action::ArchiveNote {
+            note_id,
+            base_version
+        }),
         (id(), id(), text()).prop_map(|(note_id, target_id, relation)| Action::LinkNote {
             note_id,
             target_id,
@@ -271,27 +307,29 @@ fn conflict() -> impl Strategy<Value = Conflict> {
         maybe(any::<i64>()),
         any::<i64>(),
         text(),
+        vec(hunk(), 0..2),
     )
         .prop_map(
-            |(action, note_id, base_version, current_version, reason)| Conflict {
+            |(action, note_id, base_version, current_version, reason, hunks)| Conflict {
                 action,
                 note_id,
                 base_version,
                 current_version,
                 reason,
+                hunks,
             },
         )
 }
 
 pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
-    let applied =
-        (id(), any::<i64>(), maybe(any::<i64>())).prop_map(|(note_id, version, base_version)| {
-            Applied {
-                note_id,
-                version,
-                base_version,
-            }
-        });
+    let applied = (id(), any::<i64>(), maybe(any::<i64>()), maybe(merge())).prop_map(
+        |(note_id, version, base_version, merged)| Applied {
+            note_id,
+            version,
+            base_version,
+            merged,
+        },
+    );
     prop_oneof![
         (draft(), actor(), text()).prop_map(|(draft, proposer, actions_hash)| {
             ProposalEvent::Submitted {

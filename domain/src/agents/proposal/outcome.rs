@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::knowledge::merge::Hunk;
+use crate::knowledge::note::Merge;
+
 /// A note that stood in the way of an approved proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Conflict {
@@ -12,6 +15,9 @@ pub struct Conflict {
     pub base_version: Option<i64>,
     pub current_version: i64,
     pub reason: String,
+    /// The places that were changed both by the action and by others since; the first twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hunks: Vec<Hunk>,
 }
 
 /// A note as an applied proposal left it.
@@ -22,4 +28,7 @@ pub struct Applied {
     /// Its version before; 0: the proposal wrote it. None where it was applied before this was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_version: Option<i64>,
+    /// The action was written for an earlier version, and was merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merge>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::{MAX_BODY, MAX_TITLE, NoteEvent, NoteRefusal, TypedLink};
+use super::{MAX_BODY, MAX_TITLE, Merge, NoteEvent, NoteRefusal, TypedLink};
 use crate::{Violations, excerpt};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -37,13 +37,18 @@ impl Content {
         title: Option<String>,
         body: Option<String>,
         tags: Option<BTreeSet<String>>,
+        merged: Option<Merge>,
     ) -> Result<Vec<NoteEvent>, NoteRefusal> {
         valid(title.as_deref(), body.as_deref(), "tags", tags.as_ref())?;
         let title = title.filter(|title| *title != self.title);
         let body = body.filter(|body| *body != self.body);
         let mut events = Vec::new();
         if title.is_some() || body.is_some() {
-            events.push(NoteEvent::Revised { title, body });
+            events.push(NoteEvent::Revised {
+                title,
+                body,
+                merged,
+            });
         }
         if let Some(tags) = tags.as_ref().map(normalized) {
             events.extend(self.retag(&tags - &self.tags, &self.tags - &tags));
