@@ -26,6 +26,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(knowledge::calendar_feed::routes())
         .merge(agents::agent::routes())
         .merge(agents::proposal::routes())
+        .merge(agents::policy::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
         .merge(operations::event::routes())

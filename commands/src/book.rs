@@ -154,6 +154,12 @@ impl<'a> Book<'a> {
         self.request
     }
 
+    /// When the command is decided, and by whom.
+    #[must_use]
+    pub const fn moment(&self) -> Moment {
+        self.moment
+    }
+
     /// The state of a stream, this command's own events included. Another product's stream is absent.
     pub async fn load<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
         Ok(&self.page::<A>(id).await?.current)

@@ -91,6 +91,7 @@ pub fn contracts() -> Vec<Contract> {
         Contract::of::<knowledge::calendar_feed::CalendarFeed>(),
         Contract::of::<agents::agent::Agent>(),
         Contract::of::<agents::proposal::Proposal>(),
+        Contract::of::<agents::policy::Policy>(),
         Contract::of::<delivery::webhook::Webhook>(),
         Contract::of::<delivery::webhook_delivery::Delivery>(),
     ]

@@ -18,6 +18,7 @@ pub fn models() -> Vec<Arc<dyn Consumer>> {
         Arc::new(Fold::<knowledge::calendar_feed::CalendarFeeds>::default()),
         Arc::new(Fold::<agents::agent::Agents>::default()),
         Arc::new(Fold::<agents::proposal::Proposals>::default()),
+        Arc::new(Fold::<agents::policy::Policies>::default()),
         Arc::new(Fold::<delivery::webhook::Webhooks>::default()),
         Arc::new(Fold::<delivery::webhook_delivery::Deliveries>::default()),
     ]

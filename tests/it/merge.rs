@@ -111,7 +111,7 @@ async fn where_both_have_changed_a_line_the_proposal_fails_and_shows_where() {
     cast.rewritten(&tea, "Steep it.", "Wait a while.").await;
     let conflict = json!([{
         "action": 1, "note_id": id(&tea), "base_version": 1, "current_version": 3,
-        "reason": "the note has moved on: others have changed a place that this changes",
+        "reason": "it has moved on: others have changed a place that this changes",
         "hunks": [{
             "field": "body",
             "base": {"line": 5, "lines": 1, "text": "Steep it.\n"},
@@ -166,7 +166,7 @@ async fn tags_and_links_are_sets_and_an_archive_is_of_what_was_read() {
     let failed = approve(&cast.editor, &late).await.expect(200);
     assert_eq!(
         failed["conflicts"][0]["reason"],
-        "the note has moved on: it was rewritten since"
+        "it has moved on: it was rewritten since"
     );
 }
 
@@ -237,8 +237,5 @@ async fn a_preview_is_as_of_now_and_the_same_as_the_approval_that_follows() {
         .post(&format!("{}/approve", at(&proposal)), edited)
         .await
         .expect(200);
-    assert_eq!(
-        failed["conflicts"][0]["reason"],
-        "the note is only at version 2"
-    );
+    assert_eq!(failed["conflicts"][0]["reason"], "it is only at version 2");
 }

@@ -226,7 +226,7 @@ async fn where_a_note_has_moved_on_the_proposal_fails_and_nothing_is_changed() {
         json!([
             {
                 "action": 2, "note_id": id(&list), "base_version": 1, "current_version": 2,
-                "reason": "the note has moved on: others have changed a place that this changes",
+                "reason": "it has moved on: others have changed a place that this changes",
                 "hunks": [{
                     "field": "title",
                     "base": {"line": 1, "lines": 1, "text": "List"},

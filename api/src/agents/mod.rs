@@ -2,5 +2,6 @@
 
 mod action;
 pub mod agent;
+pub mod policy;
 mod preview;
 pub mod proposal;

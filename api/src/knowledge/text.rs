@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use domain::knowledge::note::Note;
+use domain::knowledge::task::Task;
 use similar::TextDiff;
 
 /// Time that a diff may take to become as small as it can be.
@@ -19,6 +20,27 @@ pub fn of_note(note: &Note) -> String {
         }
         text + "\n" + &content.body
     })
+}
+
+/// A task; nothing where there is none.
+pub fn of_task(task: &Task) -> String {
+    let Task::Present(draft, status) = task else {
+        return String::new();
+    };
+    let status: &str = status.into();
+    let labels: Vec<&str> = draft.labels.iter().map(String::as_str).collect();
+    let mut text = format!("title: {}\nstatus: {status}\n", draft.title);
+    if let Some(note_id) = draft.note_id {
+        let _ = writeln!(text, "note: {note_id}");
+    }
+    if let Some(assignee) = draft.assignee {
+        let _ = writeln!(text, "assignee: {assignee}");
+    }
+    if let Some(due_on) = draft.due_on {
+        let _ = writeln!(text, "due: {due_on}");
+    }
+    let _ = writeln!(text, "labels: {}\nrank: {}", labels.join(", "), draft.rank);
+    text
 }
 
 /// A unified diff between two versions.

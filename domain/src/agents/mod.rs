@@ -2,4 +2,5 @@
 
 pub mod action;
 pub mod agent;
+pub mod policy;
 pub mod proposal;

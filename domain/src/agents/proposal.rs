@@ -5,15 +5,17 @@ mod outcome;
 mod refusal;
 mod submission;
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::agents::action::Action;
 use crate::knowledge::workspace::Permission;
 use crate::{Actor, Aggregate, Moment, Standing, events};
 pub use draft::Draft;
-pub use outcome::{Applied, Conflict};
+pub use outcome::{Applied, AppliedTask, ByRule, Conflict, Effects};
 pub use refusal::ProposalRefusal;
-pub use submission::Submission;
+pub use submission::{Approval, Submission};
 
 events! {
     /// Everything that happens to a proposal.
@@ -24,17 +26,26 @@ events! {
             proposer: Actor,
             actions_hash: String,
         },
-        /// A person agreed; `edited_actions` are theirs where they changed the proposal first.
+        /// A person agreed, or a rule of the workspace did; `edited_actions` are theirs where they changed the proposal first.
         Approved("proposal.approved", 1) {
             actions_hash: String,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             comment: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             edited_actions: Option<Vec<Action>>,
+            /// None where it was approved before several could be needed.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            approver: Option<Actor>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            by_rule: Option<ByRule>,
         },
-        /// Its actions took effect, in the same append.
-        Applied("proposal.applied", 1) { notes: Vec<Applied> },
-        /// It was approved, but a note had moved on; nothing was changed.
+        /// Its actions took effect, in the same append as the last approval that it needed.
+        Applied("proposal.applied", 1) {
+            notes: Vec<Applied>,
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            tasks: Vec<AppliedTask>,
+        },
+        /// It was approved, but what it was about had moved on; nothing was changed.
         Failed("proposal.failed", 1) { conflicts: Vec<Conflict> },
         Rejected("proposal.rejected", 1) { reason: String },
         Withdrawn("proposal.withdrawn", 1) {},
@@ -53,15 +64,9 @@ events! {
 #[strum(prefix = "proposal.", serialize_all = "snake_case")]
 pub enum ProposalCommand {
     Submit(Draft),
-    Approve {
-        actions_hash: String,
-        comment: Option<String>,
-        edited_actions: Option<Vec<Action>>,
-    },
+    Approve(Approval),
     /// Records that the approved actions took effect.
-    Complete {
-        notes: Vec<Applied>,
-    },
+    Complete(Effects),
     /// Records why they could not.
     Fail {
         conflicts: Vec<Conflict>,
@@ -93,7 +98,7 @@ pub enum Proposal {
 #[strum(serialize_all = "snake_case")]
 pub enum Stage {
     Pending,
-    /// Its outcome is not yet recorded: only ever seen inside the append that approves it.
+    /// Somebody has approved it, and more have to; or its outcome is about to be recorded in the same append.
     Approved,
     Applied,
     Failed,
@@ -105,6 +110,15 @@ pub enum Stage {
 }
 
 impl Proposal {
+    /// What waits for somebody's decision.
+    #[must_use]
+    pub const fn pending(&self) -> Option<&Submission> {
+        match self {
+            Self::Submitted(submission, Stage::Pending | Stage::Approved) => Some(submission),
+            Self::Absent | Self::Submitted(..) => None,
+        }
+    }
+
     #[must_use]
     pub const fn submission(&self) -> Option<&Submission> {
         match self {
@@ -141,19 +155,25 @@ impl Aggregate for Proposal {
                     proposer: *proposer,
                     actions_hash: actions_hash.clone(),
                     edited_actions: None,
-                    applied: vec![],
+                    approvers: BTreeSet::new(),
+                    applied: Effects::default(),
                 });
                 Self::Submitted(submission, Stage::Pending)
             }
-            ProposalEvent::Approved { edited_actions, .. } => {
+            ProposalEvent::Approved {
+                edited_actions,
+                approver,
+                ..
+            } => {
                 if let Self::Submitted(submission, _) = &mut self {
-                    submission.edited_actions.clone_from(edited_actions);
+                    submission.approved_by(*approver, edited_actions.as_deref());
                 }
                 self.becomes(Stage::Approved)
             }
-            ProposalEvent::Applied { notes } => {
+            ProposalEvent::Applied { notes, tasks } => {
                 if let Self::Submitted(submission, _) = &mut self {
-                    submission.applied.clone_from(notes);
+                    submission.applied.notes.clone_from(notes);
+                    submission.applied.tasks.clone_from(tasks);
                 }
                 self.becomes(Stage::Applied)
             }
@@ -188,8 +208,8 @@ impl Aggregate for Proposal {
             }
             ProposalCommand::Expire if at.actor == Actor::SYSTEM => return Standing::Product,
             ProposalCommand::Withdraw | ProposalCommand::Supersede { .. } => Permission::Propose,
-            ProposalCommand::Approve { .. }
-            | ProposalCommand::Complete { .. }
+            ProposalCommand::Approve(_)
+            | ProposalCommand::Complete(_)
             | ProposalCommand::Fail { .. }
             | ProposalCommand::Reject { .. }
             | ProposalCommand::Revert { .. }

@@ -1,4 +1,5 @@
 //! What agents propose.
 
 pub mod agent;
+pub mod policy;
 pub mod proposal;

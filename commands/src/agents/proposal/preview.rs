@@ -1,19 +1,26 @@
 //! What approving a proposal would do now, found out by doing it on a book that is thrown away.
 
-use domain::agents::proposal::{Applied, Conflict, Proposal, Stage};
+use domain::agents::proposal::{Conflict, Effects, Proposal};
 use domain::knowledge::note::Note;
-use domain::knowledge::workspace::{Role, Workspace};
-use domain::{Actor, ActorKind, Aggregate};
+use domain::knowledge::task::Task;
+use domain::{Aggregate, Refusal};
 use uuid::Uuid;
 
-use super::change_set::{ChangeSet, Outcome};
+use super::change_set::ChangeSet;
+use super::governance;
 use crate::{Book, CommandError, Loaded};
 
 /// What approval would do now.
 pub struct Preview {
+    /// Why nobody can approve it now.
+    pub refusal: Option<Box<dyn Refusal>>,
+    /// How many people have to approve it still.
+    pub missing_approvals: u32,
     /// In the order of the first action on each.
     pub notes: Vec<Changed<Note>>,
-    pub applied: Vec<Applied>,
+    /// In the order of the first action on each.
+    pub tasks: Vec<Changed<Task>>,
+    pub effects: Effects,
     /// Where there are any, approval would change nothing.
     pub conflicts: Vec<Conflict>,
 }
@@ -25,11 +32,19 @@ pub struct Changed<A> {
 }
 
 impl<A: Aggregate> Changed<A> {
-    async fn of(book: &mut Book<'_>, id: Uuid) -> Result<Self, CommandError> {
-        Ok(Self {
-            before: book.before::<A>(id).await?.clone(),
-            after: book.load::<A>(id).await?.clone(),
-        })
+    async fn all(
+        book: &mut Book<'_>,
+        ids: impl Iterator<Item = Uuid>,
+    ) -> Result<Vec<Self>, CommandError> {
+        let mut all: Vec<Self> = vec![];
+        for id in ids {
+            if !all.iter().any(|known| known.after.id == id) {
+                let before = book.before::<A>(id).await?.clone();
+                let after = book.load::<A>(id).await?.clone();
+                all.push(Self { before, after });
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -40,42 +55,39 @@ pub async fn preview(
     new_ids: &[Uuid],
 ) -> Result<Option<Preview>, CommandError> {
     let proposal = book.load::<Proposal>(id).await?;
-    let Proposal::Submitted(submission, Stage::Pending) = &proposal.state else {
+    let Some(submission) = proposal.state.pending().cloned() else {
         return Ok(None);
     };
-    let submission = submission.clone();
+    let workspace_id = submission.draft.workspace_id;
+    let policy = governance::policy(book, workspace_id).await?;
+    let mut approvable = governance::require_approvable(book, &policy, &submission).await;
+    if approvable.is_ok() {
+        let in_time = submission.require_in_time(&book.moment());
+        approvable = in_time.map_err(CommandError::refused);
+    }
+    let refusal = match approvable {
+        Ok(()) => None,
+        Err(CommandError::Refused(refusal)) => Some(refusal),
+        Err(error) => return Err(error),
+    };
+    let missing_approvals = governance::missing_approvals(book, &policy, &submission).await?;
     // Who looks at it need not be one who could approve it.
-    if let Some(owner) = an_owner(book, submission.draft.workspace_id).await? {
+    if let Some(owner) = governance::an_owner(book, workspace_id).await? {
         book.on_authority_of(owner);
     }
     let change_set = ChangeSet {
-        workspace_id: submission.draft.workspace_id,
+        workspace_id,
         actions: submission.effective_actions(),
         new_ids,
+        merging: policy.rules.merge,
     };
-    let Outcome { notes, conflicts } = change_set.carry_out(book).await?;
-    let mut changed: Vec<Changed<Note>> = vec![];
-    for Applied { note_id, .. } in &notes {
-        if !changed.iter().any(|known| known.after.id == *note_id) {
-            changed.push(Changed::of(book, *note_id).await?);
-        }
-    }
+    let (effects, conflicts) = change_set.carry_out(book).await?;
     Ok(Some(Preview {
-        notes: changed,
-        applied: notes,
+        refusal,
+        missing_approvals,
+        notes: Changed::all(book, effects.notes.iter().map(|note| note.note_id)).await?,
+        tasks: Changed::all(book, effects.tasks.iter().map(|task| task.task_id)).await?,
+        effects,
         conflicts,
     }))
-}
-
-/// There always is one.
-async fn an_owner(book: &mut Book<'_>, workspace_id: Uuid) -> Result<Option<Actor>, CommandError> {
-    let workspace = book.load::<Workspace>(workspace_id).await?;
-    let members = workspace.state.details().map(|details| &details.members);
-    let mut owners = members.into_iter().flatten();
-    Ok(owners
-        .find(|(_, role)| **role == Role::Owner)
-        .map(|(id, _)| Actor {
-            kind: ActorKind::Person,
-            id: *id,
-        }))
 }

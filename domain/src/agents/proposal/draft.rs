@@ -26,6 +26,9 @@ pub struct Draft {
     /// A pending proposal of the same proposer that it takes the place of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<Uuid>,
+    /// The proposal whose actions it carries over to what there is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebased_from: Option<Uuid>,
 }
 
 pub(super) fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {

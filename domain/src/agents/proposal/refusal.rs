@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::Conflict;
 use crate::{Class, Refusal, Violations};
 
 /// Why a command on a proposal is refused.
@@ -20,9 +21,20 @@ pub enum ProposalRefusal {
     /// Its time ran out.
     #[error("the proposal has expired; submit it again")]
     Expired,
+    /// Several have to agree, each once.
+    #[error("you have approved it already; others have to, too")]
+    AlreadyApproved,
+    /// Its actions were decided for good, or are no longer anybody's.
+    #[error("the proposal is {0}; only a pending or a failed one is rebased")]
+    NotRebasable(&'static str),
+    /// Others have changed the same places.
+    #[error(
+        "{} of its actions cannot be carried over; send the actions as they should be now", .0.len()
+    )]
+    RebaseConflict(Vec<Conflict>),
     /// The approver has read something else.
     #[error(
-        "actions_hash is not that of the pending actions; read the proposal again before you approve it"
+        "actions_hash is not that of the actions that are pending now; read the proposal again before you approve it"
     )]
     HashMismatch,
     /// Four eyes.
@@ -40,7 +52,7 @@ pub enum ProposalRefusal {
     )]
     Held,
     /// Only its proposer takes it back.
-    #[error("only the proposer can withdraw or supersede a proposal; reject it instead")]
+    #[error("only the proposer can withdraw, supersede or rebase a proposal; reject it instead")]
     NotProposer,
     /// A note it would change is not there.
     #[error("action {action}: there is no such note in the workspace, or it is not active")]
@@ -48,10 +60,14 @@ pub enum ProposalRefusal {
         /// Index of the action.
         action: usize,
     },
-    /// An action was written for a version that its note has not come to.
-    #[error(
-        "action {action}: the note is only at version {current}; name the version that was read"
-    )]
+    /// A task it would change is not there.
+    #[error("action {action}: there is no such task in the workspace")]
+    TaskUnavailable {
+        /// Index of the action.
+        action: usize,
+    },
+    /// An action was written for a version that its note or task has not come to.
+    #[error("action {action}: it is only at version {current}; name the version that was read")]
     NoSuchVersion {
         /// Index of the action.
         action: usize,
@@ -69,6 +85,18 @@ pub enum ProposalRefusal {
         version: i64,
         current: i64,
     },
+    /// The same for a task.
+    #[error(
+        "task {task_id} was left at version {version} and is at {current} now: later changes stand on it"
+    )]
+    LaterChanges {
+        task_id: Uuid,
+        version: i64,
+        current: i64,
+    },
+    /// A task that is gone does not come back.
+    #[error("the proposal deleted task {0}, which cannot be undone; make another by hand")]
+    TaskDeleted(Uuid),
     /// Nobody knows what it changed.
     #[error(
         "the proposal was applied before it was recorded what each note was like; undo it by hand"
@@ -83,9 +111,13 @@ impl Refusal for ProposalRefusal {
     fn class(&self) -> Class<'_> {
         match self {
             Self::NotFound => Class::Absent,
-            Self::Exists | Self::NotPending(_) | Self::NotApplied(_) | Self::HashMismatch => {
-                Class::Conflict
-            }
+            Self::Exists
+            | Self::NotPending(_)
+            | Self::NotApplied(_)
+            | Self::NotRebasable(_)
+            | Self::AlreadyApproved
+            | Self::RebaseConflict(_)
+            | Self::HashMismatch => Class::Conflict,
             Self::NotProposer => Class::Forbidden,
             Self::Expired
             | Self::SelfApproval
@@ -93,10 +125,21 @@ impl Refusal for ProposalRefusal {
             | Self::NeedsPerson
             | Self::Held
             | Self::NoteUnavailable { .. }
+            | Self::TaskUnavailable { .. }
             | Self::LaterEdits { .. }
+            | Self::LaterChanges { .. }
+            | Self::TaskDeleted(_)
             | Self::BaseUnknown
             | Self::NoSuchVersion { .. } => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+
+    fn conflicts(&self) -> &[Conflict] {
+        if let Self::RebaseConflict(conflicts) = self {
+            conflicts
+        } else {
+            &[]
         }
     }
 }

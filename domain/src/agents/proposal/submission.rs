@@ -1,6 +1,10 @@
 //! What was submitted, and who may decide it how.
 
-use super::{Applied, Draft, ProposalCommand, ProposalEvent, ProposalRefusal, Stage};
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::{ByRule, Draft, Effects, ProposalCommand, ProposalEvent, ProposalRefusal, Stage};
 use crate::agents::action::{self, Action};
 use crate::{Actor, ActorKind, Moment, Violations};
 
@@ -8,10 +12,25 @@ use crate::{Actor, ActorKind, Moment, Violations};
 pub struct Submission {
     pub draft: Draft,
     pub proposer: Actor,
+    /// Of the actions that approval applies.
     pub actions_hash: String,
     pub edited_actions: Option<Vec<Action>>,
+    /// Who has approved what it says now.
+    pub approvers: BTreeSet<Uuid>,
     /// What it has changed.
-    pub applied: Vec<Applied>,
+    pub applied: Effects,
+}
+
+/// What somebody says who approves.
+#[derive(Debug, Clone)]
+pub struct Approval {
+    /// Of the actions that they have read.
+    pub actions_hash: String,
+    pub comment: Option<String>,
+    /// What is to be applied instead.
+    pub edited_actions: Option<Vec<Action>>,
+    /// Nobody has read it: a rule of the workspace approves.
+    pub by_rule: Option<ByRule>,
 }
 
 impl Submission {
@@ -29,36 +48,31 @@ impl Submission {
     ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
         let event = match (stage, command) {
             (_, ProposalCommand::Submit(_)) => return Err(ProposalRefusal::Exists),
-            (Stage::Approved, ProposalCommand::Complete { notes }) => {
-                ProposalEvent::Applied { notes }
+            (Stage::Approved, ProposalCommand::Complete(Effects { notes, tasks })) => {
+                ProposalEvent::Applied { notes, tasks }
             }
             (Stage::Approved, ProposalCommand::Fail { conflicts }) => {
                 ProposalEvent::Failed { conflicts }
             }
-            (
-                Stage::Pending,
-                ProposalCommand::Approve {
-                    actions_hash,
-                    comment,
-                    edited_actions,
-                },
-            ) => self.approve(actions_hash, comment, edited_actions, at)?,
-            (Stage::Pending, ProposalCommand::Reject { reason }) => {
+            (Stage::Pending | Stage::Approved, ProposalCommand::Approve(approval)) => {
+                self.approve(approval, at)?
+            }
+            (Stage::Pending | Stage::Approved, ProposalCommand::Reject { reason }) => {
                 self.require_other_person(at, ProposalRefusal::SelfRejection)?;
                 let mut violations = Violations::default();
                 violations.require_length(&reason, 1, 10_000, "/reason");
                 violations.into_result()?;
                 ProposalEvent::Rejected { reason }
             }
-            (Stage::Pending, ProposalCommand::Withdraw) => {
+            (Stage::Pending | Stage::Approved, ProposalCommand::Withdraw) => {
                 self.require_proposer(at)?;
                 ProposalEvent::Withdrawn {}
             }
-            (Stage::Pending, ProposalCommand::Supersede { by }) => {
+            (Stage::Pending | Stage::Approved, ProposalCommand::Supersede { by }) => {
                 self.require_proposer(at)?;
                 ProposalEvent::Superseded { by }
             }
-            (Stage::Pending, ProposalCommand::Expire)
+            (Stage::Pending | Stage::Approved, ProposalCommand::Expire)
                 if self.draft.expires_at.is_some_and(|end| end <= at.now) =>
             {
                 ProposalEvent::Expired {}
@@ -102,32 +116,77 @@ impl Submission {
         require_person(at)
     }
 
-    fn approve(
-        &self,
-        actions_hash: String,
-        comment: Option<String>,
-        edited_actions: Option<Vec<Action>>,
-        at: &Moment,
-    ) -> Result<ProposalEvent, ProposalRefusal> {
-        self.require_other_person(at, ProposalRefusal::SelfApproval)?;
-        if self.draft.expires_at.is_some_and(|end| end <= at.now) {
-            return Err(ProposalRefusal::Expired);
+    fn approve(&self, approval: Approval, at: &Moment) -> Result<ProposalEvent, ProposalRefusal> {
+        if approval.by_rule.is_none() {
+            self.require_other_person(at, ProposalRefusal::SelfApproval)?;
         }
-        if self.actions_hash != actions_hash {
+        self.require_in_time(at)?;
+        if self.actions_hash != approval.actions_hash {
             return Err(ProposalRefusal::HashMismatch);
         }
+        if approval.edited_actions.is_none() && self.approvers.contains(&at.actor.id) {
+            return Err(ProposalRefusal::AlreadyApproved);
+        }
         let mut violations = Violations::default();
-        if let Some(comment) = &comment {
+        if let Some(comment) = &approval.comment {
             violations.require_length(comment, 0, 10_000, "/comment");
         }
-        if let Some(actions) = &edited_actions {
+        if let Some(actions) = &approval.edited_actions {
             action::check(actions, "/edited_actions", &mut violations);
         }
         violations.into_result()?;
         Ok(ProposalEvent::Approved {
-            actions_hash,
-            comment,
-            edited_actions,
+            actions_hash: approval.actions_hash,
+            comment: approval.comment,
+            edited_actions: approval.edited_actions,
+            approver: Some(at.actor),
+            by_rule: approval.by_rule,
+        })
+    }
+
+    pub fn require_in_time(&self, at: &Moment) -> Result<(), ProposalRefusal> {
+        if self.draft.expires_at.is_some_and(|end| end <= at.now) {
+            Err(ProposalRefusal::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whoever edits approves what it says from then on; those who approved what it said before have not.
+    pub(super) fn approved_by(&mut self, approver: Option<Actor>, edited: Option<&[Action]>) {
+        if let Some(actions) = edited {
+            self.edited_actions = Some(actions.to_vec());
+            self.actions_hash = action::hash(actions);
+            self.approvers.clear();
+        }
+        self.approvers.extend(approver.map(|approver| approver.id));
+    }
+
+    /// What its proposer submits anew once its actions are carried over to what there is now.
+    pub fn rebase(
+        &self,
+        id: Uuid,
+        stage: &Stage,
+        actions: Vec<Action>,
+        at: &Moment,
+    ) -> Result<Draft, ProposalRefusal> {
+        self.require_proposer(at)?;
+        let supersedes = match stage {
+            Stage::Pending | Stage::Approved => Some(id),
+            Stage::Failed => None,
+            Stage::Applied
+            | Stage::Rejected
+            | Stage::Withdrawn
+            | Stage::Expired
+            | Stage::Superseded
+            | Stage::Reverted => return Err(ProposalRefusal::NotRebasable(stage.into())),
+        };
+        Ok(Draft {
+            actions,
+            expires_at: self.draft.expires_at.filter(|end| *end > at.now),
+            supersedes,
+            rebased_from: Some(id),
+            ..self.draft.clone()
         })
     }
 }
