@@ -104,6 +104,7 @@ fn revised(version: i64) -> NoteEvent {
     NoteEvent::Revised {
         title: Some(format!("Revision {version}")),
         body: Some("x".repeat(BODY + 60)),
+        merged: None,
     }
 }
 

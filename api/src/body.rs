@@ -3,6 +3,7 @@
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -33,6 +34,13 @@ pub fn parse<T: DeserializeOwned + ToSchema>(
         ));
     }
     parse_json(bytes)
+}
+
+/// A field that is there, though it may be null.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    field: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
 
 fn is_json(content_type: &str) -> bool {

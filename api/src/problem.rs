@@ -7,6 +7,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use commands::CommandError;
+use domain::agents::proposal::Conflict;
 use domain::{Class, Refusal, Violation};
 use projections::{QueryError, TooFarBehind, ViewError};
 use serde::Serialize;
@@ -28,6 +29,7 @@ pub struct Problem {
     code: String,
     detail: String,
     errors: Vec<FieldError>,
+    conflicts: Vec<Conflict>,
     retry_after_seconds: Option<u32>,
 }
 
@@ -45,6 +47,9 @@ pub struct ProblemDetails {
     /// Every field at fault, where the request is malformed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// What stands in the way, where the actions of a proposal cannot be carried over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conflicts: Vec<Conflict>,
 }
 
 /// A field at fault.
@@ -62,6 +67,7 @@ impl Problem {
             code: code.to_owned(),
             detail: detail.into(),
             errors: vec![],
+            conflicts: vec![],
             retry_after_seconds: None,
         }
     }
@@ -165,7 +171,10 @@ impl Problem {
                 return Self::invalid(violations.0.iter().cloned().map(FieldError::from).collect());
             }
         };
-        Self::new(status, refusal.as_ref(), refusal.to_string())
+        Self {
+            conflicts: refusal.conflicts().to_vec(),
+            ..Self::new(status, refusal.as_ref(), refusal.to_string())
+        }
     }
 }
 
@@ -280,6 +289,7 @@ impl From<Problem> for ProblemDetails {
             code: problem.code,
             detail: problem.detail,
             errors: problem.errors,
+            conflicts: problem.conflicts,
         }
     }
 }

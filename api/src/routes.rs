@@ -28,6 +28,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(agents::agent::routes())
         .merge(agents::proposal::routes())
         .merge(agents::tool_call::routes())
+        .merge(agents::policy::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
         .merge(operations::event::routes())

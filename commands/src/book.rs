@@ -1,7 +1,7 @@
 //! One command at work: the streams it has read, and the events it would append, all or none.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::{SubsecRound, Utc};
@@ -63,7 +63,11 @@ struct Page<A> {
 trait Entry: Any + Send {
     fn expected(&self) -> Expected;
     fn base_version(&self) -> i64;
-    fn discard(&mut self);
+    /// Goes back to what the first so many of its staged events make of its base.
+    fn go_back<'e>(
+        &mut self,
+        kept: &mut dyn Iterator<Item = &'e NewEvent>,
+    ) -> Result<(), CommandError>;
     fn is_current(&self, loader: &Loader) -> bool;
     fn announce(&self, loader: &Loader, product_id: Uuid);
     fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid, as_of: Position);
@@ -82,8 +86,16 @@ impl<A: Aggregate> Entry for Page<A> {
         }
     }
 
-    fn discard(&mut self) {
+    fn go_back<'e>(
+        &mut self,
+        kept: &mut dyn Iterator<Item = &'e NewEvent>,
+    ) -> Result<(), CommandError> {
         self.current = self.base.clone();
+        for event in kept {
+            let change = A::Event::decode(&event.event_type, event.contract_version, &event.data)?;
+            self.current.stage(&change, event.event_id, &event.data);
+        }
+        Ok(())
     }
 
     fn is_current(&self, loader: &Loader) -> bool {
@@ -142,6 +154,12 @@ impl<'a> Book<'a> {
         self.request
     }
 
+    /// When the command is decided, and by whom.
+    #[must_use]
+    pub const fn moment(&self) -> Moment {
+        self.moment
+    }
+
     /// The state of a stream, this command's own events included. Another product's stream is absent.
     pub async fn load<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
         Ok(&self.page::<A>(id).await?.current)
@@ -150,6 +168,11 @@ impl<'a> Book<'a> {
     /// The version that a stream had before this command.
     pub async fn base_version<A: Aggregate>(&mut self, id: Uuid) -> Result<i64, CommandError> {
         Ok(self.page::<A>(id).await?.base_version)
+    }
+
+    /// The state that a stream had before this command.
+    pub async fn before<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
+        Ok(&self.page::<A>(id).await?.base)
     }
 
     async fn page<A: Aggregate>(&mut self, id: Uuid) -> Result<&mut Page<A>, CommandError> {
@@ -212,11 +235,8 @@ impl<'a> Book<'a> {
         for event in events {
             let data = serde_json::to_string(&event)?;
             let page = self.page::<A>(id).await?;
-            page.current.state = std::mem::take(&mut page.current.state).evolve(&event);
-            page.current.version += 1;
-            page.current.weigh(&data);
             let event_id = Uuid::now_v7();
-            let before = page.current.last_event.replace(event_id);
+            let before = page.current.stage(&event, event_id, &data);
             self.stage(
                 stream.clone(),
                 event_id,
@@ -284,6 +304,11 @@ impl<'a> Book<'a> {
         self.reason = Some(reason);
     }
 
+    /// What is decided from here on is decided as if by another actor, who answers for it: their role counts.
+    pub const fn on_authority_of(&mut self, actor: domain::Actor) {
+        self.moment.actor = actor;
+    }
+
     /// A state as it was right after a version.
     pub async fn at_version<A: Aggregate>(
         &mut self,
@@ -294,13 +319,15 @@ impl<'a> Book<'a> {
         Ok(loaded.seen_by(self.request.product_id).state)
     }
 
-    /// Forgets what was staged since the book held `kept` events; the streams that lose events go back to their base.
-    pub fn discard(&mut self, kept: usize) {
-        for event in self.staged.drain(kept..) {
-            if let Some(entry) = self.entries.get_mut(&event.stream) {
-                entry.discard();
+    /// Forgets what was staged since the book held `kept` events; the streams that lose events go back to what they were then.
+    pub fn discard(&mut self, kept: usize) -> Result<(), CommandError> {
+        let lost: HashSet<StreamId> = self.staged.drain(kept..).map(|e| e.stream).collect();
+        for stream in lost {
+            if let Some(entry) = self.entries.get_mut(&stream) {
+                entry.go_back(&mut self.staged.iter().filter(|e| e.stream == stream))?;
             }
         }
+        Ok(())
     }
 
     /// How many events are staged.

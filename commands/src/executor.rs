@@ -125,6 +125,12 @@ impl Executor {
         result
     }
 
+    /// A book to look at what a decision would come to. Nothing of it is ever appended.
+    #[must_use]
+    pub fn scratch<'a>(&'a self, request: &'a Request) -> Book<'a> {
+        Book::open(&self.loader, request, "", Source::Log)
+    }
+
     async fn authorise_and_run(
         &self,
         request: &Request,

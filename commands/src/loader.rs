@@ -62,6 +62,14 @@ impl<A: Aggregate> Loaded<A> {
         Ok(self)
     }
 
+    /// Adds an event that is not in the log yet; returns the one before it.
+    pub(crate) fn stage(&mut self, event: &A::Event, event_id: Uuid, data: &str) -> Option<Uuid> {
+        self.state = std::mem::take(&mut self.state).evolve(event);
+        self.version += 1;
+        self.weigh(data);
+        self.last_event.replace(event_id)
+    }
+
     /// Takes a state to be as large as all the payloads behind it. Of a long history most has been replaced.
     pub(crate) fn weigh(&mut self, payload: &str) {
         let payload = payload.len() as u64;

@@ -39,6 +39,23 @@ pub struct Request {
 }
 
 impl Request {
+    /// Somebody who only looks at what a command would come to.
+    #[must_use]
+    pub fn look(actor: Actor, product_id: Uuid) -> Self {
+        Self {
+            actor,
+            product_id,
+            scopes: Arc::default(),
+            correlation_id: Uuid::nil(),
+            causation_id: None,
+            traceparent: None,
+            reason: None,
+            idempotency: None,
+            if_match: vec![],
+            dry_run: true,
+        }
+    }
+
     /// Daybook itself, reacting to an event under a key that is the same however often it reacts.
     #[must_use]
     pub fn reaction(product_id: Uuid, correlation_id: Uuid, cause: Uuid, key: String) -> Self {

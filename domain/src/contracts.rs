@@ -92,6 +92,7 @@ pub fn contracts() -> Vec<Contract> {
         Contract::of::<agents::agent::Agent>(),
         Contract::of::<agents::proposal::Proposal>(),
         Contract::of::<agents::tool_call::ToolCall>(),
+        Contract::of::<agents::policy::Policy>(),
         Contract::of::<delivery::webhook::Webhook>(),
         Contract::of::<delivery::webhook_delivery::Delivery>(),
     ]

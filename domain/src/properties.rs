@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use crate::agents::agent::Agent;
+use crate::agents::policy::Policy;
 use crate::agents::proposal::Proposal;
 use crate::agents::tool_call::ToolCall;
 use crate::delivery::webhook::Webhook;
@@ -21,13 +22,13 @@ use crate::knowledge::note::Note;
 use crate::knowledge::task::Task;
 use crate::knowledge::workspace::Workspace;
 use crate::testing::strategies::{
-    agent, api_key, calendar_feed, checklist, known_actor, note, product, proposal, task,
+    agent, api_key, calendar_feed, checklist, known_actor, note, policy, product, proposal, task,
     tool_call, webhook, webhook_delivery, workspace,
 };
 use crate::{Aggregate, EventContract, contracts};
 
 /// An aggregate's category, and its check.
-const CHECKS: [(&str, fn()); 13] = [
+const CHECKS: [(&str, fn()); 14] = [
     (Product::CATEGORY, || folding_is_total::<Product>(product())),
     (KnownActor::CATEGORY, || {
         folding_is_total::<KnownActor>(known_actor());
@@ -51,6 +52,7 @@ const CHECKS: [(&str, fn()); 13] = [
     (ToolCall::CATEGORY, || {
         folding_is_total::<ToolCall>(tool_call());
     }),
+    (Policy::CATEGORY, || folding_is_total::<Policy>(policy())),
     (Webhook::CATEGORY, || folding_is_total::<Webhook>(webhook())),
     (Delivery::CATEGORY, || {
         folding_is_total::<Delivery>(webhook_delivery());

@@ -3,6 +3,8 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
+use crate::agents::proposal::Conflict;
+
 /// What a refusal means for the one who asked; the API maps it to a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class<'a> {
@@ -21,6 +23,11 @@ pub enum Class<'a> {
 /// A decision's error. Its `AsRef<str>` is the stable code that clients match on.
 pub trait Refusal: std::error::Error + AsRef<str> + Send + Sync + 'static {
     fn class(&self) -> Class<'_>;
+
+    /// What stands in the way, where that is more than a sentence.
+    fn conflicts(&self) -> &[Conflict] {
+        &[]
+    }
 }
 
 /// A value for a message: quoted, and no more of it than tells which it is.

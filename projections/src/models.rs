@@ -20,6 +20,7 @@ pub fn models() -> Vec<Arc<dyn Consumer>> {
         Arc::new(Fold::<agents::agent::Agents>::default()),
         Arc::new(Fold::<agents::proposal::Proposals>::default()),
         Arc::new(Fold::<agents::tool_call::ToolCalls>::default()),
+        Arc::new(Fold::<agents::policy::Policies>::default()),
         Arc::new(Fold::<delivery::webhook::Webhooks>::default()),
         Arc::new(Fold::<delivery::webhook_delivery::Deliveries>::default()),
     ]

@@ -12,6 +12,8 @@ create table proposals (
     actions        jsonb            not null,
     actions_hash   text             not null,
     edited_actions jsonb,
+    edited_hash    text,
+    approvals      jsonb            not null,
     rationale      text             not null,
     confidence     double precision,
     model          text,
@@ -19,6 +21,7 @@ create table proposals (
     expires_at     timestamptz,
     supersedes     uuid,
     superseded_by  uuid,
+    rebased_from   uuid,
     proposer       jsonb            not null,
     decided_by     jsonb,
     decided_at     timestamptz,
@@ -27,6 +30,7 @@ create table proposals (
     reverted_at    timestamptz,
     reason         text,
     notes          jsonb            not null,
+    tasks          jsonb            not null,
     conflicts      jsonb            not null
 );
 create index on proposals (workspace_id, id);

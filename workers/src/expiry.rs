@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use commands::{On, Request};
-use domain::agents::proposal::{Proposal, ProposalCommand, ProposalEvent, Stage};
+use domain::agents::proposal::{Proposal, ProposalCommand, ProposalEvent};
 use projections::PostError;
 use serde::{Deserialize, Serialize};
 use store::Recorded;
@@ -95,12 +95,12 @@ impl Expire {
             .latest::<Proposal>(id)
             .await
             .map_err(|error| error.to_string())?;
-        Ok(match proposal.state {
-            Proposal::Submitted(_, Stage::Pending) => Outcome::Again {
+        Ok(match proposal.state.pending() {
+            Some(_) => Outcome::Again {
                 at: Utc::now() + TimeDelta::seconds(1),
                 payload: item.payload.clone(),
             },
-            Proposal::Absent | Proposal::Submitted(..) => Outcome::Done,
+            None => Outcome::Done,
         })
     }
 }

@@ -3,18 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use chrono::NaiveDate;
 use domain::agents::action::Action;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::body::present;
+
 /// One change that a proposal would make.
 #[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", deny_unknown_fields)]
-#[expect(
-    clippy::enum_variant_names,
-    reason = "the names are the domain's, which has more than notes to act on"
-)]
 pub enum NewAction {
     #[serde(rename = "note.create")]
     CreateNote {
@@ -23,7 +22,7 @@ pub enum NewAction {
         #[serde(default)]
         tags: BTreeSet<String>,
     },
-    /// Holds only while the note is still at `base_version`.
+    /// Written for `base_version`; where others have written since, it is merged.
     #[serde(rename = "note.revise")]
     ReviseNote {
         note_id: Uuid,
@@ -39,8 +38,12 @@ pub enum NewAction {
         #[serde(default)]
         remove: BTreeSet<String>,
     },
+    /// With a `base_version`: only while the note says what it said then.
     #[serde(rename = "note.archive")]
-    ArchiveNote { note_id: Uuid },
+    ArchiveNote {
+        note_id: Uuid,
+        base_version: Option<i64>,
+    },
     #[serde(rename = "note.link")]
     LinkNote {
         note_id: Uuid,
@@ -53,6 +56,60 @@ pub enum NewAction {
         note_id: Uuid,
         target_id: Uuid,
         relation: Option<String>,
+    },
+    /// An open task, at the end of all.
+    #[serde(rename = "task.create")]
+    CreateTask {
+        /// A note of the same workspace that it belongs to.
+        note_id: Option<Uuid>,
+        title: String,
+        /// Id of a member of the workspace.
+        assignee: Option<Uuid>,
+        due_on: Option<NaiveDate>,
+        #[serde(default)]
+        labels: BTreeSet<String>,
+    },
+    /// What is absent stays as it is. With a `base_version`: what others have changed since must be something else.
+    #[serde(rename = "task.revise")]
+    ReviseTask {
+        task_id: Uuid,
+        base_version: Option<i64>,
+        title: Option<String>,
+        /// Id of a member of the workspace; null: nobody.
+        #[serde(default, deserialize_with = "present")]
+        #[schema(value_type = Option<Uuid>)]
+        assignee: Option<Option<Uuid>>,
+        /// Null: whenever.
+        #[serde(default, deserialize_with = "present")]
+        #[schema(value_type = Option<NaiveDate>)]
+        due_on: Option<Option<NaiveDate>>,
+        /// Replaces them all.
+        labels: Option<BTreeSet<String>>,
+    },
+    /// With a `base_version`: only while the task is what it was then.
+    #[serde(rename = "task.complete")]
+    CompleteTask {
+        task_id: Uuid,
+        base_version: Option<i64>,
+    },
+    /// With a `base_version`: only while the task is what it was then.
+    #[serde(rename = "task.reopen")]
+    ReopenTask {
+        task_id: Uuid,
+        base_version: Option<i64>,
+    },
+    /// Between two tasks of the workspace, or to an end.
+    #[serde(rename = "task.move")]
+    MoveTask {
+        task_id: Uuid,
+        after: Option<Uuid>,
+        before: Option<Uuid>,
+    },
+    /// With a `base_version`: only while the task is what it was then.
+    #[serde(rename = "task.delete")]
+    DeleteTask {
+        task_id: Uuid,
+        base_version: Option<i64>,
     },
 }
 
@@ -80,7 +137,13 @@ impl From<NewAction> for Action {
                 add,
                 remove,
             },
-            NewAction::ArchiveNote { note_id } => Self::ArchiveNote { note_id },
+            NewAction::ArchiveNote {
+                note_id,
+                base_version,
+            } => Self::ArchiveNote {
+                note_id,
+                base_version,
+            },
             NewAction::LinkNote {
                 note_id,
                 target_id,
@@ -98,6 +161,64 @@ impl From<NewAction> for Action {
                 note_id,
                 target_id,
                 relation,
+            },
+            NewAction::CreateTask {
+                note_id,
+                title,
+                assignee,
+                due_on,
+                labels,
+            } => Self::CreateTask {
+                note_id,
+                title,
+                assignee,
+                due_on,
+                labels,
+            },
+            NewAction::ReviseTask {
+                task_id,
+                base_version,
+                title,
+                assignee,
+                due_on,
+                labels,
+            } => Self::ReviseTask {
+                task_id,
+                base_version,
+                title,
+                assignee,
+                due_on,
+                labels,
+            },
+            NewAction::CompleteTask {
+                task_id,
+                base_version,
+            } => Self::CompleteTask {
+                task_id,
+                base_version,
+            },
+            NewAction::ReopenTask {
+                task_id,
+                base_version,
+            } => Self::ReopenTask {
+                task_id,
+                base_version,
+            },
+            NewAction::MoveTask {
+                task_id,
+                after,
+                before,
+            } => Self::MoveTask {
+                task_id,
+                after,
+                before,
+            },
+            NewAction::DeleteTask {
+                task_id,
+                base_version,
+            } => Self::DeleteTask {
+                task_id,
+                base_version,
             },
         }
     }

@@ -1,13 +1,15 @@
 //! Proposals: agents submit them, people decide them.
 
+use std::iter::repeat_with;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use commands::On;
-use commands::agents::proposal::{Approve, Revert, Submit};
+use commands::agents::proposal::{Approve, Rebase, Revert, Submit};
 use domain::agents::action::{Action, MAX_ACTIONS};
-use domain::agents::proposal::{Draft, Proposal, ProposalCommand};
+use domain::agents::proposal::{Approval, Draft, Proposal, ProposalCommand};
 use projections::agents::proposal::{ProposalContent, Proposals};
 use projections::{List, Row, Where};
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::action::NewAction;
+use super::preview::ProposalWithPreview;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
@@ -42,6 +45,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reject))
         .routes(routes!(withdraw))
         .routes(routes!(revert))
+        .routes(routes!(rebase))
 }
 
 /// Changes to be proposed.
@@ -78,6 +82,7 @@ impl From<NewProposal> for Draft {
             run_id: new.run_id,
             expires_at: new.expires_at,
             supersedes: new.supersedes,
+            rebased_from: None,
         }
     }
 }
@@ -85,8 +90,8 @@ impl From<NewProposal> for Draft {
 /// A person's agreement.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Approval {
-    /// That of the actions that the approver has read.
+struct NewApproval {
+    /// That of the actions that the approver has read: `edited_hash` where somebody has edited them, `actions_hash` otherwise.
     actions_hash: String,
     #[schema(max_length = 10_000)]
     comment: Option<String>,
@@ -101,6 +106,18 @@ struct Approval {
 struct Rejection {
     #[schema(min_length = 1, max_length = 10_000)]
     reason: String,
+}
+
+/// A proposal as it should be now.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Rebased {
+    /// What it is to change; the actions as they can be carried over by themselves, if not given.
+    #[schema(min_items = 1, max_items = 100)]
+    actions: Option<Vec<NewAction>>,
+    /// That of the old one, if not given.
+    #[schema(min_length = 1, max_length = 10_000)]
+    rationale: Option<String>,
 }
 
 /// Why a proposal is to be undone.
@@ -125,11 +142,17 @@ fn actions(new: Vec<NewAction>) -> Vec<Action> {
     new.into_iter().map(Action::from).collect()
 }
 
+/// For what a proposal creates, as many as it could have actions.
+/// Ids for what a proposal creates.
+pub(super) fn new_ids() -> Vec<Uuid> {
+    repeat_with(Uuid::now_v7).take(MAX_ACTIONS).collect()
+}
+
 const fn on(id: Uuid, command: ProposalCommand) -> On<Proposal> {
     On { id, command }
 }
 
-/// Proposes changes.
+/// Proposes changes. Where a rule of the workspace's policy approves them, and nothing stands in their way, they are applied at once.
 #[utoipa::path(post, path = "/proposals", tag = "proposals", request_body = NewProposal,
     responses((status = 201, body = Row<ProposalContent>)), security(("api_key" = ["proposals:write"])))]
 async fn submit(
@@ -139,30 +162,32 @@ async fn submit(
     let submit = Submit {
         id: Uuid::now_v7(),
         draft: command.body.into(),
+        new_ids: new_ids(),
     };
     app.run::<Proposals>(&command.request, &submit, StatusCode::CREATED)
         .await
 }
 
-/// Approves a proposal and applies it, all of it or nothing: then its status is `applied`, or `failed` with what
-/// stood in its way.
+/// Approves a proposal. If the workspace's policy asks for no more approvals, it is applied, all of it or nothing: then its status is
+/// `applied`, or `failed` with what stood in its way.
 #[utoipa::path(post, path = "/proposals/{id}/approve", tag = "proposals", params(("id" = Uuid, Path)),
-    request_body = Approval, responses((status = 200, body = Row<ProposalContent>)),
+    request_body = NewApproval, responses((status = 200, body = Row<ProposalContent>)),
     security(("api_key" = ["proposals:write"])))]
 async fn approve(
     State(app): State<App>,
     Path(id): Path<Uuid>,
-    command: Command<Approval>,
+    command: Command<NewApproval>,
 ) -> Result<Response, Problem> {
     let approval = command.body;
     let approve = Approve {
         id,
-        actions_hash: approval.actions_hash,
-        comment: approval.comment,
-        edited_actions: approval.edited_actions.map(actions),
-        note_ids: std::iter::repeat_with(Uuid::now_v7)
-            .take(MAX_ACTIONS)
-            .collect(),
+        approval: Approval {
+            actions_hash: approval.actions_hash,
+            comment: approval.comment,
+            edited_actions: approval.edited_actions.map(actions),
+            by_rule: None,
+        },
+        new_ids: new_ids(),
     };
     app.run::<Proposals>(&command.request, &approve, StatusCode::OK)
         .await
@@ -213,15 +238,40 @@ async fn revert(
         .await
 }
 
-/// One proposal.
+/// Submits what one's own pending or failed proposal would change anew, carried over to what there is now. Refused with what stands in
+/// the way where others have changed the same, unless the actions are given as they should be now.
+#[utoipa::path(post, path = "/proposals/{id}/rebase", tag = "proposals", params(("id" = Uuid, Path)),
+    request_body = Option<Rebased>, responses((status = 201, body = Row<ProposalContent>)),
+    security(("api_key" = ["proposals:write"])))]
+async fn rebase(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Rebased>,
+) -> Result<Response, Problem> {
+    let rebase = Rebase {
+        id: Uuid::now_v7(),
+        from: id,
+        actions: command.body.actions.map(actions),
+        rationale: command.body.rationale,
+        new_ids: new_ids(),
+    };
+    app.run::<Proposals>(&command.request, &rebase, StatusCode::CREATED)
+        .await
+}
+
+/// One proposal; while it is pending, with what approving it would change now.
 #[utoipa::path(get, path = "/proposals/{id}", tag = "proposals", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<ProposalContent>)), security(("api_key" = ["proposals:read"])))]
+    responses((status = 200, body = ProposalWithPreview)), security(("api_key" = ["proposals:read"])))]
 async fn get(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    app.get::<Proposals>(&read, id).await
+    // Not remembered: what it would change hangs on what it is about.
+    let (row, position) = app.find::<Proposals>(&read, id).await?;
+    let version = row.facts.version;
+    let proposal = app.with_preview(&read.caller, row).await?;
+    Ok(App::show(proposal, version, position))
 }
 
 /// Proposals in the caller's workspaces, newest first.

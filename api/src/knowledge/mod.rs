@@ -7,4 +7,5 @@ pub mod note;
 pub(crate) mod note_history;
 pub mod search;
 pub mod task;
+pub mod text;
 pub mod workspace;

@@ -1,16 +1,13 @@
 //! The past of a note: any version, and what changed from one to the next.
 
-use std::fmt::Write as _;
-
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use domain::knowledge::note::{Note, NoteEvent};
+use domain::knowledge::note::{Merge, Note, NoteEvent};
 use domain::{Actor, Aggregate};
 use projections::Row;
 use projections::knowledge::note::{NoteContent, Notes};
 use serde::{Deserialize, Serialize};
-use similar::TextDiff;
 use store::{Position, Recorded};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -19,6 +16,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
+use crate::knowledge::text;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::{self, Params, Path, Read};
@@ -119,6 +117,9 @@ struct Version {
     #[serde(skip_serializing_if = "Option::is_none")]
     on_behalf_of: Option<Actor>,
     command: String,
+    /// The change was written for an earlier version, and merged into the one before this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged: Option<Merge>,
     /// Why, as far as anybody said.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -153,10 +154,10 @@ async fn history(
         let change = event
             .decode::<NoteEvent>()
             .map_err(|error| Problem::internal(&error))?;
-        let text = render(&state);
+        let before = text::of_note(&state);
         state = state.evolve(&change);
         if index >= first {
-            items.push(version(event, &text, &render(&state)));
+            items.push(version(event, &change, &before, &text::of_note(&state)));
         }
     }
     items.reverse();
@@ -167,27 +168,13 @@ async fn history(
     Ok(answer::found((page, position)))
 }
 
-/// A note as text, so that a diff shows all of it.
-fn render(note: &Note) -> String {
-    note.content().map_or_else(String::new, |content| {
-        let tags: Vec<&str> = content.tags.iter().map(String::as_str).collect();
-        let mut text = format!("title: {}\ntags: {}\n", content.title, tags.join(", "));
-        for link in &content.links {
-            let _ = writeln!(text, "{}: {}", link.relation, link.target_id);
-        }
-        text + "\n" + &content.body
-    })
-}
-
-fn version(event: &Recorded, before: &str, after: &str) -> Version {
-    let diff = TextDiff::from_lines(before, after)
-        .unified_diff()
-        .context_radius(3)
-        .header(
-            &format!("version {}", event.version - 1),
-            &format!("version {}", event.version),
-        )
-        .to_string();
+fn version(event: &Recorded, change: &NoteEvent, before: &str, after: &str) -> Version {
+    let merged = if let NoteEvent::Revised { merged, .. } = change {
+        *merged
+    } else {
+        None
+    };
+    let diff = text::diff(before, after, [event.version - 1, event.version]);
     Version {
         version: event.version,
         r#type: event.event_type.clone(),
@@ -197,6 +184,7 @@ fn version(event: &Recorded, before: &str, after: &str) -> Version {
         actor: event.metadata.actor,
         on_behalf_of: event.metadata.on_behalf_of,
         command: event.metadata.command.clone(),
+        merged,
         reason: event.metadata.reason.clone(),
         causation_id: event.causation_id,
         correlation_id: event.correlation_id,

@@ -11,7 +11,7 @@ use domain::knowledge::rank;
 use domain::knowledge::task::{Changes, Draft, Status, TaskCommand};
 use projections::knowledge::task::{BY_RANK, TaskContent, Tasks};
 use projections::{List, NEWEST_FIRST, Order, Row, Where};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use store::Position;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
+use crate::body::present;
 use crate::caller::Caller;
 use crate::command::{Command, Nothing};
 use crate::parameters;
@@ -73,13 +74,6 @@ struct TaskRevision {
     /// Replaces them all.
     #[schema(max_items = 32)]
     labels: Option<BTreeSet<String>>,
-}
-
-/// A field that is there, though it may be null.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    field: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(field).map(Some)
 }
 
 /// Between which tasks of the workspace a task is to stand.

@@ -48,6 +48,7 @@ pub(crate) async fn decide(
         NoteCommand::Link(link) => Some(link.target_id),
         NoteCommand::Create { .. }
         | NoteCommand::Revise { .. }
+        | NoteCommand::Merge { .. }
         | NoteCommand::Tag { .. }
         | NoteCommand::Unlink { .. }
         | NoteCommand::Archive

@@ -33,22 +33,37 @@ impl Handler for Change {
     }
 
     async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        // First whether the caller may: strangers learn nothing of notes and members.
-        let decided = book.decide::<Task>(self.id, self.command.clone()).await?;
-        let task = book.load::<Task>(self.id).await?;
-        let Some(draft) = task.state.draft().cloned() else {
-            return Ok(());
-        };
-        require_note(book, &draft).await?;
-        if let Some(assignee) = given(&self.command) {
-            require_member(book, draft.workspace_id, assignee).await?;
-        }
-        if let (Some(note_id), Some(done)) = (draft.note_id, settled(&self.command)) {
-            book.caused_by(decided.last().copied());
-            mark(book, self.id, note_id, done).await?;
-        }
-        Ok(())
+        decide(book, self.id, self.command.clone()).await
     }
+}
+
+/// Decides any command on a task but to move it.
+pub(crate) async fn decide(
+    book: &mut Book<'_>,
+    id: Uuid,
+    command: TaskCommand,
+) -> Result<(), CommandError> {
+    let (given, settled) = (given(&command), settled(&command));
+    // First whether the caller may: strangers learn nothing of notes and members.
+    book.decide::<Task>(id, command).await?;
+    let task = book.load::<Task>(id).await?;
+    let Some(draft) = task.state.draft().cloned() else {
+        return Ok(());
+    };
+    require_note(book, &draft).await?;
+    if let Some(assignee) = given {
+        require_member(book, draft.workspace_id, assignee).await?;
+    }
+    if let (Some(note_id), Some(done)) = (draft.note_id, settled) {
+        mark(book, id, note_id, done).await?;
+    }
+    Ok(())
+}
+
+/// Where a task lives; none: there is no such task.
+pub(crate) async fn workspace(book: &mut Book<'_>, id: Uuid) -> Result<Option<Uuid>, CommandError> {
+    let task = book.load::<Task>(id).await?;
+    Ok(task.state.draft().map(|draft| draft.workspace_id))
 }
 
 /// Whether a task is done after a command that says so.
@@ -160,28 +175,37 @@ impl Handler for Move {
     }
 
     async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let task = book.load::<Task>(self.id).await?;
-        let Some(draft) = task.state.draft().cloned() else {
-            return Err(CommandError::refused(TaskRefusal::NotFound));
-        };
-        book.permit(draft.workspace_id, Permission::Write).await?;
-        let mut violations = Violations::default();
-        violations.require(
-            self.after.is_some() || self.before.is_some(),
-            "/after",
-            "must be given, or before, or both",
-        );
-        violations
-            .into_result()
-            .map_err(|violations| CommandError::refused(TaskRefusal::from(violations)))?;
-        let after = neighbour(book, &draft, self.after).await?;
-        let before = neighbour(book, &draft, self.before).await?;
-        let rank = rank::place(after.as_deref(), before.as_deref())
-            .ok_or_else(|| CommandError::refused(TaskRefusal::NoPlace))?;
-        book.decide::<Task>(self.id, TaskCommand::Move { rank })
-            .await?;
-        require_note(book, &draft).await
+        place(book, self.id, self.after, self.before).await
     }
+}
+
+/// Moves a task between two others, or to an end.
+pub(crate) async fn place(
+    book: &mut Book<'_>,
+    id: Uuid,
+    after: Option<Uuid>,
+    before: Option<Uuid>,
+) -> Result<(), CommandError> {
+    let task = book.load::<Task>(id).await?;
+    let Some(draft) = task.state.draft().cloned() else {
+        return Err(CommandError::refused(TaskRefusal::NotFound));
+    };
+    book.permit(draft.workspace_id, Permission::Write).await?;
+    let mut violations = Violations::default();
+    violations.require(
+        after.is_some() || before.is_some(),
+        "/after",
+        "must be given, or before, or both",
+    );
+    violations
+        .into_result()
+        .map_err(|violations| CommandError::refused(TaskRefusal::from(violations)))?;
+    let after = neighbour(book, &draft, after).await?;
+    let before = neighbour(book, &draft, before).await?;
+    let rank = rank::place(after.as_deref(), before.as_deref())
+        .ok_or_else(|| CommandError::refused(TaskRefusal::NoPlace))?;
+    book.decide::<Task>(id, TaskCommand::Move { rank }).await?;
+    require_note(book, &draft).await
 }
 
 /// Where a task of the same workspace stands.

@@ -1,13 +1,20 @@
 //! An action: one change that a proposal would make.
 
+mod check;
+mod note;
+mod size;
+mod stale;
+mod task;
+
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use chrono::NaiveDate;
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::Violations;
-use crate::knowledge::note::{self, NoteCommand, TypedLink};
+pub use check::check;
+pub use stale::Stale;
 
 /// Most actions in one proposal.
 pub const MAX_ACTIONS: usize = 100;
@@ -23,7 +30,7 @@ pub enum Action {
         #[serde(default)]
         tags: BTreeSet<String>,
     },
-    /// Holds only while the note is still at `base_version`.
+    /// Written for `base_version`; where others have written since, it is merged.
     #[serde(rename = "note.revise")]
     ReviseNote {
         note_id: Uuid,
@@ -41,8 +48,13 @@ pub enum Action {
         #[serde(default)]
         remove: BTreeSet<String>,
     },
+    /// With a `base_version`: only while the note says what it said then.
     #[serde(rename = "note.archive")]
-    ArchiveNote { note_id: Uuid },
+    ArchiveNote {
+        note_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_version: Option<i64>,
+    },
     #[serde(rename = "note.link")]
     LinkNote {
         note_id: Uuid,
@@ -57,19 +69,144 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         relation: Option<String>,
     },
+    /// An open task, at the end of all.
+    #[serde(rename = "task.create")]
+    CreateTask {
+        /// The note that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note_id: Option<Uuid>,
+        title: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assignee: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due_on: Option<NaiveDate>,
+        #[serde(default)]
+        labels: BTreeSet<String>,
+    },
+    /// What is absent stays as it is. With a `base_version`: what others have changed since must be something else.
+    #[serde(rename = "task.revise")]
+    ReviseTask {
+        task_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_version: Option<i64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Null: nobody.
+        #[serde(
+            default,
+            deserialize_with = "present",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schema(value_type = Option<Uuid>)]
+        assignee: Option<Option<Uuid>>,
+        /// Null: whenever.
+        #[serde(
+            default,
+            deserialize_with = "present",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schema(value_type = Option<NaiveDate>)]
+        due_on: Option<Option<NaiveDate>>,
+        /// Replaces them all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        labels: Option<BTreeSet<String>>,
+    },
+    /// With a `base_version`: only while the task is what it was then.
+    #[serde(rename = "task.complete")]
+    CompleteTask {
+        task_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_version: Option<i64>,
+    },
+    /// With a `base_version`: only while the task is what it was then.
+    #[serde(rename = "task.reopen")]
+    ReopenTask {
+        task_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_version: Option<i64>,
+    },
+    /// Between two tasks of the workspace, or to an end.
+    #[serde(rename = "task.move")]
+    MoveTask {
+        task_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Uuid>,
+    },
+    /// With a `base_version`: only while the task is what it was then.
+    #[serde(rename = "task.delete")]
+    DeleteTask {
+        task_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base_version: Option<i64>,
+    },
+}
+
+/// A field that is there, though it may be null.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    field: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(field).map(Some)
+}
+
+/// What an action changes; without an id: something that it creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Note(Option<Uuid>),
+    Task(Option<Uuid>),
 }
 
 impl Action {
-    /// The note it changes; none where it creates one.
+    /// Every type, as rules name them.
+    pub const TYPES: [&str; 12] = [
+        "note.create",
+        "note.revise",
+        "note.tag",
+        "note.archive",
+        "note.link",
+        "note.unlink",
+        "task.create",
+        "task.revise",
+        "task.complete",
+        "task.reopen",
+        "task.move",
+        "task.delete",
+    ];
+
     #[must_use]
-    pub const fn note_id(&self) -> Option<Uuid> {
+    pub const fn action_type(&self) -> &'static str {
         match self {
-            Self::CreateNote { .. } => None,
+            Self::CreateNote { .. } => "note.create",
+            Self::ReviseNote { .. } => "note.revise",
+            Self::TagNote { .. } => "note.tag",
+            Self::ArchiveNote { .. } => "note.archive",
+            Self::LinkNote { .. } => "note.link",
+            Self::UnlinkNote { .. } => "note.unlink",
+            Self::CreateTask { .. } => "task.create",
+            Self::ReviseTask { .. } => "task.revise",
+            Self::CompleteTask { .. } => "task.complete",
+            Self::ReopenTask { .. } => "task.reopen",
+            Self::MoveTask { .. } => "task.move",
+            Self::DeleteTask { .. } => "task.delete",
+        }
+    }
+
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        match self {
+            Self::CreateNote { .. } => Subject::Note(None),
             Self::ReviseNote { note_id, .. }
             | Self::TagNote { note_id, .. }
-            | Self::ArchiveNote { note_id }
+            | Self::ArchiveNote { note_id, .. }
             | Self::LinkNote { note_id, .. }
-            | Self::UnlinkNote { note_id, .. } => Some(*note_id),
+            | Self::UnlinkNote { note_id, .. } => Subject::Note(Some(*note_id)),
+            Self::CreateTask { .. } => Subject::Task(None),
+            Self::ReviseTask { task_id, .. }
+            | Self::CompleteTask { task_id, .. }
+            | Self::ReopenTask { task_id, .. }
+            | Self::MoveTask { task_id, .. }
+            | Self::DeleteTask { task_id, .. } => Subject::Task(Some(*task_id)),
         }
     }
 
@@ -78,61 +215,58 @@ impl Action {
     pub const fn target_id(&self) -> Option<Uuid> {
         match self {
             Self::LinkNote { target_id, .. } => Some(*target_id),
+            Self::CreateTask { note_id, .. } => *note_id,
             Self::CreateNote { .. }
             | Self::ReviseNote { .. }
             | Self::TagNote { .. }
             | Self::ArchiveNote { .. }
-            | Self::UnlinkNote { .. } => None,
+            | Self::UnlinkNote { .. }
+            | Self::ReviseTask { .. }
+            | Self::CompleteTask { .. }
+            | Self::ReopenTask { .. }
+            | Self::MoveTask { .. }
+            | Self::DeleteTask { .. } => None,
         }
     }
 
-    /// The version that the note must still have.
+    /// The version that it was written for, where that matters.
     #[must_use]
     pub const fn base_version(&self) -> Option<i64> {
         match self {
             Self::ReviseNote { base_version, .. } => Some(*base_version),
+            Self::ArchiveNote { base_version, .. }
+            | Self::ReviseTask { base_version, .. }
+            | Self::CompleteTask { base_version, .. }
+            | Self::ReopenTask { base_version, .. }
+            | Self::DeleteTask { base_version, .. } => *base_version,
             Self::CreateNote { .. }
             | Self::TagNote { .. }
-            | Self::ArchiveNote { .. }
             | Self::LinkNote { .. }
-            | Self::UnlinkNote { .. } => None,
+            | Self::UnlinkNote { .. }
+            | Self::CreateTask { .. }
+            | Self::MoveTask { .. } => None,
         }
     }
 
-    /// The command that carries it out.
-    #[must_use]
-    pub fn command(&self, workspace_id: Uuid) -> NoteCommand {
-        match self.clone() {
-            Self::CreateNote { title, body, tags } => NoteCommand::Create {
-                workspace_id,
-                title,
-                body,
-                tags,
-            },
-            Self::ReviseNote { title, body, .. } => NoteCommand::Revise {
-                title,
-                body,
-                tags: None,
-            },
-            Self::TagNote { add, remove, .. } => NoteCommand::Tag { add, remove },
-            Self::ArchiveNote { .. } => NoteCommand::Archive,
-            Self::LinkNote {
-                target_id,
-                relation,
-                ..
-            } => NoteCommand::Link(TypedLink {
-                target_id,
-                relation,
-            }),
-            Self::UnlinkNote {
-                target_id,
-                relation,
-                ..
-            } => NoteCommand::Unlink {
-                target_id,
-                relation,
-            },
+    /// The same, for another version.
+    fn at_version(mut self, version: i64) -> Self {
+        match &mut self {
+            Self::ReviseNote { base_version, .. } => *base_version = version,
+            Self::ArchiveNote { base_version, .. }
+            | Self::ReviseTask { base_version, .. }
+            | Self::CompleteTask { base_version, .. }
+            | Self::ReopenTask { base_version, .. }
+            | Self::DeleteTask { base_version, .. } => {
+                *base_version = base_version.map(|_| version);
+            }
+            Self::CreateNote { .. }
+            | Self::TagNote { .. }
+            | Self::LinkNote { .. }
+            | Self::UnlinkNote { .. }
+            | Self::CreateTask { .. }
+            | Self::MoveTask { .. } => {}
         }
+        self
     }
 }
 
@@ -143,74 +277,4 @@ pub fn hash(actions: &[Action]) -> String {
         .unwrap_or_default()
         .to_string();
     hex::encode(Sha256::digest(canonical))
-}
-
-/// Notes what breaks a rule of its own, whatever the notes are like; the actions stand at `pointer` of the command.
-pub fn check(actions: &[Action], pointer: &str, violations: &mut Violations) {
-    violations.require(
-        (1..=MAX_ACTIONS).contains(&actions.len()),
-        pointer,
-        format!("must be 1 to {MAX_ACTIONS} actions"),
-    );
-    for (index, action) in actions.iter().enumerate() {
-        let pointer = format!("{pointer}/{index}");
-        match action {
-            Action::CreateNote { title, body, tags } => {
-                note::check(
-                    Some(title),
-                    Some(body),
-                    &pointer,
-                    "tags",
-                    Some(tags),
-                    violations,
-                );
-            }
-            Action::ReviseNote {
-                title,
-                body,
-                base_version,
-                ..
-            } => {
-                violations.require(
-                    *base_version > 0,
-                    format!("{pointer}/base_version"),
-                    "must be at least 1",
-                );
-                violations.require(
-                    title.is_some() || body.is_some(),
-                    &pointer,
-                    "must change the title or the body",
-                );
-                note::check(
-                    title.as_deref(),
-                    body.as_deref(),
-                    &pointer,
-                    "tags",
-                    None,
-                    violations,
-                );
-            }
-            Action::TagNote { add, remove, .. } => {
-                violations.require(
-                    !add.is_empty() || !remove.is_empty(),
-                    &pointer,
-                    "must add or remove a tag",
-                );
-                note::check(None, None, &pointer, "add", Some(add), violations);
-            }
-            Action::LinkNote {
-                note_id,
-                target_id,
-                relation,
-            } => {
-                violations.require(
-                    note_id != target_id,
-                    format!("{pointer}/target_id"),
-                    "must be another note",
-                );
-                note::check_relation(relation, &pointer, violations);
-            }
-            Action::ArchiveNote { .. } | Action::UnlinkNote { .. } => {}
-        }
-    }
 }

@@ -2,5 +2,6 @@
 
 pub mod action;
 pub mod agent;
+pub mod policy;
 pub mod proposal;
 pub mod tool_call;

@@ -1,53 +1,21 @@
 //! A proposal: changes that an agent would make, waiting for a person.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+mod draft;
+mod outcome;
+mod refusal;
+mod submission;
+
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
-use crate::agents::action::{self, Action};
+use crate::agents::action::Action;
 use crate::knowledge::workspace::Permission;
-use crate::{Actor, ActorKind, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
-
-/// A note that stood in the way of an approved proposal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Conflict {
-    /// Index of the action.
-    pub action: usize,
-    pub note_id: Option<Uuid>,
-    pub base_version: Option<i64>,
-    pub current_version: i64,
-    pub reason: String,
-}
-
-/// A note as an applied proposal left it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Applied {
-    pub note_id: Uuid,
-    pub version: i64,
-    /// Its version before; 0: the proposal wrote it. None where it was applied before this was recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_version: Option<i64>,
-}
-
-/// What an agent submits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Draft {
-    pub workspace_id: Uuid,
-    pub actions: Vec<Action>,
-    pub rationale: String,
-    /// From 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confidence: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<DateTime<Utc>>,
-    /// A pending proposal of the same proposer that it takes the place of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supersedes: Option<Uuid>,
-}
+use crate::{Actor, Aggregate, Moment, Standing, events};
+pub use draft::Draft;
+pub use outcome::{Applied, AppliedTask, ByRule, Conflict, Effects};
+pub use refusal::ProposalRefusal;
+pub use submission::{Approval, Submission};
 
 events! {
     /// Everything that happens to a proposal.
@@ -58,17 +26,26 @@ events! {
             proposer: Actor,
             actions_hash: String,
         },
-        /// A person agreed; `edited_actions` are theirs where they changed the proposal first.
+        /// A person agreed, or a rule of the workspace did; `edited_actions` are theirs where they changed the proposal first.
         Approved("proposal.approved", 1) {
             actions_hash: String,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             comment: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             edited_actions: Option<Vec<Action>>,
+            /// None where it was approved before several could be needed.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            approver: Option<Actor>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            by_rule: Option<ByRule>,
         },
-        /// Its actions took effect, in the same append.
-        Applied("proposal.applied", 1) { notes: Vec<Applied> },
-        /// It was approved, but a note had moved on; nothing was changed.
+        /// Its actions took effect, in the same append as the last approval that it needed.
+        Applied("proposal.applied", 1) {
+            notes: Vec<Applied>,
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            tasks: Vec<AppliedTask>,
+        },
+        /// It was approved, but what it was about had moved on; nothing was changed.
         Failed("proposal.failed", 1) { conflicts: Vec<Conflict> },
         Rejected("proposal.rejected", 1) { reason: String },
         Withdrawn("proposal.withdrawn", 1) {},
@@ -87,15 +64,9 @@ events! {
 #[strum(prefix = "proposal.", serialize_all = "snake_case")]
 pub enum ProposalCommand {
     Submit(Draft),
-    Approve {
-        actions_hash: String,
-        comment: Option<String>,
-        edited_actions: Option<Vec<Action>>,
-    },
+    Approve(Approval),
     /// Records that the approved actions took effect.
-    Complete {
-        notes: Vec<Applied>,
-    },
+    Complete(Effects),
     /// Records why they could not.
     Fail {
         conflicts: Vec<Conflict>,
@@ -115,103 +86,6 @@ pub enum ProposalCommand {
     },
 }
 
-/// Why a command on a proposal is refused.
-#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
-#[strum(prefix = "proposal_", serialize_all = "snake_case")]
-pub enum ProposalRefusal {
-    /// It was never submitted.
-    #[error("there is no such proposal")]
-    NotFound,
-    /// The id is taken.
-    #[error("a proposal with this id exists already")]
-    Exists,
-    /// Somebody decided it before.
-    #[error("the proposal is {0} and can no longer be decided")]
-    NotPending(&'static str),
-    /// Its time ran out.
-    #[error("the proposal has expired; submit it again")]
-    Expired,
-    /// The approver has read something else.
-    #[error(
-        "actions_hash is not that of the pending actions; read the proposal again before you approve it"
-    )]
-    HashMismatch,
-    /// Four eyes.
-    #[error("nobody approves their own proposal; ask another member")]
-    SelfApproval,
-    /// A rejection is somebody else's, too.
-    #[error("nobody rejects their own proposal; withdraw it instead")]
-    SelfRejection,
-    /// Programs propose, whatever their role; people decide.
-    #[error("only a person decides a proposal; this key is that of an agent or a service")]
-    NeedsPerson,
-    /// Nothing that a suspended agent has proposed takes effect.
-    #[error(
-        "the agent that proposed it is suspended; resume the agent first, or reject the proposal"
-    )]
-    Held,
-    /// Only its proposer takes it back.
-    #[error("only the proposer can withdraw or supersede a proposal; reject it instead")]
-    NotProposer,
-    /// A note it would change is not there.
-    #[error("action {action}: there is no such note in the workspace, or it is not active")]
-    NoteUnavailable {
-        /// Index of the action.
-        action: usize,
-    },
-    /// An action was written for a version that its note has not come to.
-    #[error(
-        "action {action}: the note is only at version {current}; name the version that was read"
-    )]
-    NoSuchVersion {
-        /// Index of the action.
-        action: usize,
-        current: i64,
-    },
-    /// Only what took effect can be undone.
-    #[error("the proposal is {0}; only an applied one is reverted")]
-    NotApplied(&'static str),
-    /// Undoing it would undo what others have written since.
-    #[error(
-        "note {note_id} was left at version {version} and is at {current} now: later edits stand on it"
-    )]
-    LaterEdits {
-        note_id: Uuid,
-        version: i64,
-        current: i64,
-    },
-    /// Nobody knows what it changed.
-    #[error(
-        "the proposal was applied before it was recorded what each note was like; undo it by hand"
-    )]
-    BaseUnknown,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
-}
-
-impl Refusal for ProposalRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists | Self::NotPending(_) | Self::NotApplied(_) | Self::HashMismatch => {
-                Class::Conflict
-            }
-            Self::NotProposer => Class::Forbidden,
-            Self::Expired
-            | Self::SelfApproval
-            | Self::SelfRejection
-            | Self::NeedsPerson
-            | Self::Held
-            | Self::NoteUnavailable { .. }
-            | Self::LaterEdits { .. }
-            | Self::BaseUnknown
-            | Self::NoSuchVersion { .. } => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
-}
-
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Proposal {
     #[default]
@@ -224,7 +98,7 @@ pub enum Proposal {
 #[strum(serialize_all = "snake_case")]
 pub enum Stage {
     Pending,
-    /// Its outcome is not yet recorded: only ever seen inside the append that approves it.
+    /// Somebody has approved it, and more have to; or its outcome is about to be recorded in the same append.
     Approved,
     Applied,
     Failed,
@@ -235,142 +109,16 @@ pub enum Stage {
     Reverted,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Submission {
-    pub draft: Draft,
-    pub proposer: Actor,
-    pub actions_hash: String,
-    pub edited_actions: Option<Vec<Action>>,
-    /// What it has changed.
-    pub applied: Vec<Applied>,
-}
-
-impl Submission {
-    /// The actions that approval applies.
-    #[must_use]
-    pub fn effective_actions(&self) -> &[Action] {
-        self.edited_actions.as_ref().unwrap_or(&self.draft.actions)
-    }
-
-    fn decide(
-        &self,
-        stage: &Stage,
-        command: ProposalCommand,
-        at: &Moment,
-    ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
-        let event = match (stage, command) {
-            (_, ProposalCommand::Submit(_)) => return Err(ProposalRefusal::Exists),
-            (Stage::Approved, ProposalCommand::Complete { notes }) => {
-                ProposalEvent::Applied { notes }
-            }
-            (Stage::Approved, ProposalCommand::Fail { conflicts }) => {
-                ProposalEvent::Failed { conflicts }
-            }
-            (
-                Stage::Pending,
-                ProposalCommand::Approve {
-                    actions_hash,
-                    comment,
-                    edited_actions,
-                },
-            ) => self.approve(actions_hash, comment, edited_actions, at)?,
-            (Stage::Pending, ProposalCommand::Reject { reason }) => {
-                self.require_other_person(at, ProposalRefusal::SelfRejection)?;
-                let mut violations = Violations::default();
-                violations.require_length(&reason, 1, 10_000, "/reason");
-                violations.into_result()?;
-                ProposalEvent::Rejected { reason }
-            }
-            (Stage::Pending, ProposalCommand::Withdraw) => {
-                self.require_proposer(at)?;
-                ProposalEvent::Withdrawn {}
-            }
-            (Stage::Pending, ProposalCommand::Supersede { by }) => {
-                self.require_proposer(at)?;
-                ProposalEvent::Superseded { by }
-            }
-            (Stage::Pending, ProposalCommand::Expire)
-                if self.draft.expires_at.is_some_and(|end| end <= at.now) =>
-            {
-                ProposalEvent::Expired {}
-            }
-            // Due work that comes early or late has nothing to do.
-            (_, ProposalCommand::Expire) => return Ok(vec![]),
-            (Stage::Applied, ProposalCommand::Revert { reason }) => {
-                require_person(at)?;
-                let mut violations = Violations::default();
-                if let Some(reason) = &reason {
-                    violations.require_length(reason, 1, 10_000, "/reason");
-                }
-                violations.into_result()?;
-                ProposalEvent::Reverted { reason }
-            }
-            (stage, ProposalCommand::Revert { .. }) => {
-                return Err(ProposalRefusal::NotApplied(stage.into()));
-            }
-            (stage, _) => return Err(ProposalRefusal::NotPending(stage.into())),
-        };
-        Ok(vec![event])
-    }
-
-    fn require_proposer(&self, at: &Moment) -> Result<(), ProposalRefusal> {
-        if self.proposer.id == at.actor.id {
-            Ok(())
-        } else {
-            Err(ProposalRefusal::NotProposer)
-        }
-    }
-
-    /// Four eyes, two of them human.
-    fn require_other_person(
-        &self,
-        at: &Moment,
-        own: ProposalRefusal,
-    ) -> Result<(), ProposalRefusal> {
-        if self.proposer.id == at.actor.id {
-            return Err(own);
-        }
-        require_person(at)
-    }
-
-    fn approve(
-        &self,
-        actions_hash: String,
-        comment: Option<String>,
-        edited_actions: Option<Vec<Action>>,
-        at: &Moment,
-    ) -> Result<ProposalEvent, ProposalRefusal> {
-        self.require_other_person(at, ProposalRefusal::SelfApproval)?;
-        if self.draft.expires_at.is_some_and(|end| end <= at.now) {
-            return Err(ProposalRefusal::Expired);
-        }
-        if self.actions_hash != actions_hash {
-            return Err(ProposalRefusal::HashMismatch);
-        }
-        let mut violations = Violations::default();
-        if let Some(comment) = &comment {
-            violations.require_length(comment, 0, 10_000, "/comment");
-        }
-        if let Some(actions) = &edited_actions {
-            action::check(actions, "/edited_actions", &mut violations);
-        }
-        violations.into_result()?;
-        Ok(ProposalEvent::Approved {
-            actions_hash,
-            comment,
-            edited_actions,
-        })
-    }
-}
-
-fn require_person(at: &Moment) -> Result<(), ProposalRefusal> {
-    match at.actor.kind {
-        ActorKind::Person => Ok(()),
-        ActorKind::Agent | ActorKind::Service => Err(ProposalRefusal::NeedsPerson),
-    }
-}
-
 impl Proposal {
+    /// What waits for somebody's decision.
+    #[must_use]
+    pub const fn pending(&self) -> Option<&Submission> {
+        match self {
+            Self::Submitted(submission, Stage::Pending | Stage::Approved) => Some(submission),
+            Self::Absent | Self::Submitted(..) => None,
+        }
+    }
+
     #[must_use]
     pub const fn submission(&self) -> Option<&Submission> {
         match self {
@@ -407,19 +155,25 @@ impl Aggregate for Proposal {
                     proposer: *proposer,
                     actions_hash: actions_hash.clone(),
                     edited_actions: None,
-                    applied: vec![],
+                    approvers: BTreeSet::new(),
+                    applied: Effects::default(),
                 });
                 Self::Submitted(submission, Stage::Pending)
             }
-            ProposalEvent::Approved { edited_actions, .. } => {
+            ProposalEvent::Approved {
+                edited_actions,
+                approver,
+                ..
+            } => {
                 if let Self::Submitted(submission, _) = &mut self {
-                    submission.edited_actions.clone_from(edited_actions);
+                    submission.approved_by(*approver, edited_actions.as_deref());
                 }
                 self.becomes(Stage::Approved)
             }
-            ProposalEvent::Applied { notes } => {
+            ProposalEvent::Applied { notes, tasks } => {
                 if let Self::Submitted(submission, _) = &mut self {
-                    submission.applied.clone_from(notes);
+                    submission.applied.notes.clone_from(notes);
+                    submission.applied.tasks.clone_from(tasks);
                 }
                 self.becomes(Stage::Applied)
             }
@@ -438,7 +192,7 @@ impl Aggregate for Proposal {
         at: &Moment,
     ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
         match (self, command) {
-            (Self::Absent, ProposalCommand::Submit(draft)) => Ok(vec![submit(draft, at)?]),
+            (Self::Absent, ProposalCommand::Submit(draft)) => Ok(vec![draft::submit(draft, at)?]),
             (Self::Absent, _) => Err(ProposalRefusal::NotFound),
             (Self::Submitted(submission, stage), command) => submission.decide(stage, command, at),
         }
@@ -454,8 +208,8 @@ impl Aggregate for Proposal {
             }
             ProposalCommand::Expire if at.actor == Actor::SYSTEM => return Standing::Product,
             ProposalCommand::Withdraw | ProposalCommand::Supersede { .. } => Permission::Propose,
-            ProposalCommand::Approve { .. }
-            | ProposalCommand::Complete { .. }
+            ProposalCommand::Approve(_)
+            | ProposalCommand::Complete(_)
             | ProposalCommand::Fail { .. }
             | ProposalCommand::Reject { .. }
             | ProposalCommand::Revert { .. }
@@ -467,37 +221,6 @@ impl Aggregate for Proposal {
                 permission,
             })
     }
-}
-
-fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
-    // Finer than any clock here, and than the read model keeps.
-    draft.expires_at = draft.expires_at.map(|end| end.trunc_subsecs(6));
-    let mut violations = Violations::default();
-    action::check(&draft.actions, "/actions", &mut violations);
-    violations.require_length(&draft.rationale, 1, 10_000, "/rationale");
-    violations.require(
-        draft.confidence.is_none_or(|c| (0.0..=1.0).contains(&c)),
-        "/confidence",
-        "must be from 0 to 1",
-    );
-    for (pointer, text) in [("/model", &draft.model), ("/run_id", &draft.run_id)] {
-        if let Some(text) = text {
-            violations.require_length(text, 1, 200, pointer);
-        }
-    }
-    violations.require(
-        draft
-            .expires_at
-            .is_none_or(|end| at.now < end && end <= at.now + TimeDelta::days(366)),
-        "/expires_at",
-        "must be in the future, at most a year away",
-    );
-    violations.into_result()?;
-    Ok(ProposalEvent::Submitted {
-        actions_hash: action::hash(&draft.actions),
-        proposer: at.actor,
-        draft,
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::ActorKind;
+use crate::agents::action;
 use crate::testing::{AGENT, PERSON, When, given, noon};
 
 fn actions() -> Vec<Action> {
@@ -27,6 +28,7 @@ fn draft() -> Draft {
         run_id: None,
         expires_at: Some(noon() + TimeDelta::hours(1)),
         supersedes: None,
+        rebased_from: None,
     }
 }
 
@@ -43,15 +45,39 @@ fn approved() -> ProposalEvent {
         actions_hash: action::hash(&actions()),
         comment: None,
         edited_actions: None,
+        approver: Some(PERSON),
+        by_rule: None,
+    }
+}
+
+fn edited_by(approver: Actor, actions: Vec<Action>) -> ProposalEvent {
+    ProposalEvent::Approved {
+        actions_hash: action::hash(&actions),
+        comment: None,
+        edited_actions: Some(actions),
+        approver: Some(approver),
+        by_rule: None,
+    }
+}
+
+fn applied() -> ProposalEvent {
+    ProposalEvent::Applied {
+        notes: vec![],
+        tasks: vec![],
+    }
+}
+
+fn approval() -> Approval {
+    Approval {
+        actions_hash: action::hash(&actions()),
+        comment: None,
+        edited_actions: None,
+        by_rule: None,
     }
 }
 
 fn approve() -> ProposalCommand {
-    ProposalCommand::Approve {
-        actions_hash: action::hash(&actions()),
-        comment: None,
-        edited_actions: None,
-    }
+    ProposalCommand::Approve(approval())
 }
 
 fn reject() -> ProposalCommand {
@@ -174,22 +200,20 @@ fn its_proposer_withdraws_it_rather_than_rejecting_it() {
 #[test]
 fn an_approval_of_other_actions_is_refused() {
     given::<Proposal>([submitted_by(AGENT)])
-        .when(ProposalCommand::Approve {
+        .when(ProposalCommand::Approve(Approval {
             actions_hash: "stale".into(),
-            comment: None,
-            edited_actions: None,
-        })
+            ..approval()
+        }))
         .then_refused(ProposalRefusal::HashMismatch);
 }
 
 #[test]
 fn an_approver_may_edit_but_not_empty_it() {
     given::<Proposal>([submitted_by(AGENT)])
-        .when(ProposalCommand::Approve {
-            actions_hash: action::hash(&actions()),
-            comment: None,
+        .when(ProposalCommand::Approve(Approval {
             edited_actions: Some(vec![]),
-        })
+            ..approval()
+        }))
         .then_invalid(&["/edited_actions"]);
 }
 
@@ -197,15 +221,9 @@ fn an_approver_may_edit_but_not_empty_it() {
 fn the_edited_actions_are_those_that_take_effect() {
     let edited = vec![Action::ArchiveNote {
         note_id: Uuid::from_u128(9),
+        base_version: None,
     }];
-    let state: Proposal = crate::fold([
-        submitted_by(AGENT),
-        ProposalEvent::Approved {
-            actions_hash: action::hash(&actions()),
-            comment: None,
-            edited_actions: Some(edited.clone()),
-        },
-    ]);
+    let state: Proposal = crate::fold([submitted_by(AGENT), edited_by(PERSON, edited.clone())]);
     assert_eq!(state.submission().unwrap().effective_actions(), edited);
 }
 
@@ -280,13 +298,7 @@ fn only_its_proposer_supersedes_it() {
 fn a_person_reverts_what_was_applied_once() {
     let revert = || ProposalCommand::Revert { reason: None };
     let reverted = || ProposalEvent::Reverted { reason: None };
-    let history = || {
-        [
-            submitted_by(AGENT),
-            approved(),
-            ProposalEvent::Applied { notes: vec![] },
-        ]
-    };
+    let history = || [submitted_by(AGENT), approved(), applied()];
     given::<Proposal>(history())
         .when(revert())
         .then([reverted()]);
@@ -310,7 +322,7 @@ fn a_person_reverts_what_was_applied_once() {
 #[test]
 fn it_is_decided_once() {
     for (decided, status) in [
-        (ProposalEvent::Applied { notes: vec![] }, "applied"),
+        (applied(), "applied"),
         (ProposalEvent::Failed { conflicts: vec![] }, "failed"),
         (
             ProposalEvent::Rejected {
@@ -337,16 +349,132 @@ fn it_is_decided_once() {
 
 #[test]
 fn only_an_approved_one_is_completed_or_failed() {
-    let complete = || ProposalCommand::Complete { notes: vec![] };
+    let complete = || ProposalCommand::Complete(Effects::default());
     given::<Proposal>([submitted_by(AGENT), approved()])
         .when(complete())
-        .then([ProposalEvent::Applied { notes: vec![] }]);
+        .then([applied()]);
     given::<Proposal>([submitted_by(AGENT), approved()])
         .when(ProposalCommand::Fail { conflicts: vec![] })
         .then([ProposalEvent::Failed { conflicts: vec![] }]);
     given::<Proposal>([submitted_by(AGENT)])
         .when(complete())
         .then_refused(ProposalRefusal::NotPending("pending"));
+}
+
+const OTHER: Actor = Actor {
+    kind: ActorKind::Person,
+    id: Uuid::from_u128(4),
+};
+
+fn archive() -> Vec<Action> {
+    vec![Action::ArchiveNote {
+        note_id: Uuid::from_u128(9),
+        base_version: None,
+    }]
+}
+
+#[test]
+fn several_approve_it_each_once() {
+    given::<Proposal>([submitted_by(AGENT), approved()])
+        .when_by(PERSON, approve())
+        .then_refused(ProposalRefusal::AlreadyApproved);
+    let state: Proposal = crate::fold([
+        submitted_by(AGENT),
+        approved(),
+        ProposalEvent::Approved {
+            actions_hash: action::hash(&actions()),
+            comment: None,
+            edited_actions: None,
+            approver: Some(OTHER),
+            by_rule: None,
+        },
+    ]);
+    let approvers = &state.pending().unwrap().approvers;
+    assert_eq!(*approvers, BTreeSet::from([PERSON.id, OTHER.id]));
+    for (by, command, event) in [
+        (
+            OTHER,
+            reject(),
+            ProposalEvent::Rejected {
+                reason: "not now".into(),
+            },
+        ),
+        (
+            AGENT,
+            ProposalCommand::Withdraw,
+            ProposalEvent::Withdrawn {},
+        ),
+    ] {
+        given::<Proposal>([submitted_by(AGENT), approved()])
+            .when_by(by, command)
+            .then([event]);
+    }
+}
+
+#[test]
+fn whoever_edits_it_has_approved_that_alone_and_nobody_else_has() {
+    let state: Proposal =
+        crate::fold([submitted_by(AGENT), approved(), edited_by(OTHER, archive())]);
+    let pending = state.pending().unwrap();
+    assert_eq!(pending.approvers, BTreeSet::from([OTHER.id]));
+    assert_eq!(pending.actions_hash, action::hash(&archive()));
+    given::<Proposal>([submitted_by(AGENT), edited_by(OTHER, archive())])
+        .when(approve())
+        .then_refused(ProposalRefusal::HashMismatch);
+}
+
+#[test]
+fn a_rule_approves_in_the_name_of_who_has_set_it() {
+    let by_rule = Some(ByRule {
+        name: "tags".into(),
+        set_by: PERSON,
+    });
+    let approval = Approval {
+        by_rule: by_rule.clone(),
+        ..approval()
+    };
+    given::<Proposal>([submitted_by(PERSON)])
+        .when(ProposalCommand::Approve(approval))
+        .then([ProposalEvent::Approved {
+            actions_hash: action::hash(&actions()),
+            comment: None,
+            edited_actions: None,
+            approver: Some(PERSON),
+            by_rule,
+        }]);
+}
+
+#[test]
+fn its_proposer_rebases_what_is_pending_or_has_failed() {
+    let rebase = |by: Actor, events: Vec<ProposalEvent>| {
+        let state: Proposal = crate::fold(std::iter::once(submitted_by(AGENT)).chain(events));
+        let Proposal::Submitted(submission, stage) = state else {
+            panic!("it was submitted")
+        };
+        let at = Moment {
+            now: noon() + TimeDelta::hours(2),
+            actor: by,
+        };
+        submission.rebase(Uuid::from_u128(5), &stage, archive(), &at)
+    };
+    let failed = ProposalEvent::Failed { conflicts: vec![] };
+    let expected = |supersedes| Draft {
+        actions: archive(),
+        // It had passed.
+        expires_at: None,
+        supersedes,
+        rebased_from: Some(Uuid::from_u128(5)),
+        ..draft()
+    };
+    let pending = Some(Uuid::from_u128(5));
+    assert_eq!(rebase(AGENT, vec![]), Ok(expected(pending)));
+    assert_eq!(rebase(AGENT, vec![approved()]), Ok(expected(pending)));
+    assert_eq!(rebase(AGENT, vec![approved(), failed]), Ok(expected(None)));
+    assert_eq!(rebase(PERSON, vec![]), Err(ProposalRefusal::NotProposer));
+    assert_eq!(
+        rebase(AGENT, vec![approved(), applied()]),
+        Err(ProposalRefusal::NotRebasable("applied"))
+    );
 }
 
 #[test]

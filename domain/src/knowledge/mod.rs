@@ -2,6 +2,7 @@
 
 pub mod calendar_feed;
 pub mod checklist;
+pub mod merge;
 pub mod note;
 pub mod rank;
 pub mod task;

@@ -350,6 +350,7 @@ impl Draft {
             changes.title.as_deref(),
             changes.due_on.flatten(),
             changes.labels.as_ref(),
+            "",
             &mut violations,
         );
         violations.into_result()?;
@@ -395,6 +396,7 @@ fn valid(mut draft: Draft) -> Result<Draft, Violations> {
         Some(&draft.title),
         draft.due_on,
         Some(&draft.labels),
+        "",
         &mut violations,
     );
     violations.into_result()?;
@@ -403,36 +405,37 @@ fn valid(mut draft: Draft) -> Result<Draft, Violations> {
     Ok(draft)
 }
 
-/// Notes every field that breaks a rule.
-fn check(
+/// Notes every field that breaks a rule; pointers start with `prefix`.
+pub(crate) fn check(
     title: Option<&str>,
     due_on: Option<NaiveDate>,
     labels: Option<&BTreeSet<String>>,
+    prefix: &str,
     violations: &mut Violations,
 ) {
     if let Some(title) = title {
-        violations.require_length(title.trim(), 1, MAX_TITLE, "/title");
+        violations.require_length(title.trim(), 1, MAX_TITLE, &format!("{prefix}/title"));
         violations.require(
             !title.trim().contains(char::is_control),
-            "/title",
+            format!("{prefix}/title"),
             "must be one line, without control characters",
         );
     }
     violations.require(
         due_on.is_none_or(|date| (1970..=9999).contains(&date.year())),
-        "/due_on",
+        format!("{prefix}/due_on"),
         "must be a date from 1970 to 9999",
     );
     let Some(labels) = labels else { return };
     violations.require(
         labels.len() <= MAX_LABELS,
-        "/labels",
+        format!("{prefix}/labels"),
         format!("must be at most {MAX_LABELS} labels"),
     );
     for label in labels {
         violations.require(
             (1..=MAX_LABEL).contains(&label.trim().chars().count()),
-            "/labels",
+            format!("{prefix}/labels"),
             format!(
                 "must be labels of 1 to {MAX_LABEL} characters; {} is not",
                 excerpt(label)

@@ -1,8 +1,8 @@
 //! Proposals and what became of them.
 
 use chrono::{DateTime, Utc};
-use domain::agents::action::Action;
-use domain::agents::proposal::{Applied, Conflict, Proposal, ProposalEvent};
+use domain::agents::action::{self, Action};
+use domain::agents::proposal::{Applied, AppliedTask, ByRule, Conflict, Proposal, ProposalEvent};
 use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
@@ -10,6 +10,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{ReadModel, visible};
+
+/// Somebody's agreement with what a proposal says now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GivenApproval {
+    pub approver: Actor,
+    pub at: DateTime<Utc>,
+    pub comment: Option<String>,
+    /// Nobody read it: a rule of the workspace's policy approved, and the approver stands behind that.
+    pub by_rule: Option<ByRule>,
+}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Proposal)]
@@ -20,8 +30,12 @@ pub struct ProposalContent {
     pub actions: Vec<Action>,
     /// SHA-256, in hex, of `actions` as compact JSON with sorted keys; an approval repeats it.
     pub actions_hash: String,
-    /// What was applied instead, if the approver changed it.
+    /// What is applied instead, if an approver changed it.
     pub edited_actions: Option<Vec<Action>>,
+    /// The same of `edited_actions`; once there are any, an approval repeats this.
+    pub edited_hash: Option<String>,
+    /// Who has approved what it says now.
+    pub approvals: Vec<GivenApproval>,
     pub rationale: String,
     pub confidence: Option<f64>,
     pub model: Option<String>,
@@ -31,6 +45,8 @@ pub struct ProposalContent {
     pub supersedes: Option<Uuid>,
     /// The newer one that took its place.
     pub superseded_by: Option<Uuid>,
+    /// The proposal whose actions it carries over to what there was then.
+    pub rebased_from: Option<Uuid>,
     pub proposer: Actor,
     pub decided_by: Option<Actor>,
     pub decided_at: Option<DateTime<Utc>>,
@@ -41,6 +57,8 @@ pub struct ProposalContent {
     pub reason: Option<String>,
     /// The notes as its actions left them, in the order of the actions.
     pub notes: Vec<Applied>,
+    /// The tasks, likewise.
+    pub tasks: Vec<AppliedTask>,
     /// What stood in its way.
     pub conflicts: Vec<Conflict>,
 }
@@ -51,7 +69,7 @@ impl ReadModel for Proposals {
     const NAME: &'static str = Proposal::CATEGORY;
     const CONTEXT: &'static str = Proposal::CONTEXT;
     const TABLE: &'static str = "proposals";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const DDL: &'static str = include_str!("../../../schema/read/proposal.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
     type Event = ProposalEvent;
@@ -76,12 +94,15 @@ impl ReadModel for Proposals {
                 actions: draft.actions,
                 actions_hash,
                 edited_actions: None,
+                edited_hash: None,
+                approvals: vec![],
                 rationale: draft.rationale,
                 confidence: draft.confidence,
                 model: draft.model,
                 run_id: draft.run_id,
                 expires_at: draft.expires_at,
                 supersedes: draft.supersedes,
+                rebased_from: draft.rebased_from,
                 superseded_by: None,
                 proposer,
                 decided_by: None,
@@ -91,6 +112,7 @@ impl ReadModel for Proposals {
                 reverted_at: None,
                 reason: None,
                 notes: vec![],
+                tasks: vec![],
                 conflicts: vec![],
             },
             (None, _) => return None,
@@ -99,20 +121,27 @@ impl ReadModel for Proposals {
                 ProposalEvent::Approved {
                     comment,
                     edited_actions,
+                    approver,
+                    by_rule,
                     ..
                 },
-            ) => ProposalContent {
-                comment,
-                edited_actions,
-                ..proposal.decided("approved", envelope)
-            },
-            (Some(proposal), ProposalEvent::Applied { notes }) => ProposalContent {
+            ) => {
+                let approval = GivenApproval {
+                    approver: approver.unwrap_or(envelope.metadata.actor),
+                    at: envelope.recorded_at,
+                    comment,
+                    by_rule,
+                };
+                proposal.approved(approval, edited_actions)
+            }
+            (Some(proposal), ProposalEvent::Applied { notes, tasks }) => ProposalContent {
                 notes,
-                ..proposal.decided("applied", envelope)
+                tasks,
+                ..proposal.decided("applied", envelope).by_the_last_approver()
             },
             (Some(proposal), ProposalEvent::Failed { conflicts }) => ProposalContent {
                 conflicts,
-                ..proposal.decided("failed", envelope)
+                ..proposal.decided("failed", envelope).by_the_last_approver()
             },
             (Some(proposal), ProposalEvent::Rejected { reason }) => ProposalContent {
                 reason: Some(reason),
@@ -138,6 +167,26 @@ impl ReadModel for Proposals {
 }
 
 impl ProposalContent {
+    /// Who approved something else than it says now has not approved it.
+    fn approved(mut self, approval: GivenApproval, edited: Option<Vec<Action>>) -> Self {
+        if let Some(actions) = edited {
+            self.edited_hash = Some(action::hash(&actions));
+            self.edited_actions = Some(actions);
+            self.approvals.clear();
+        }
+        self.comment.clone_from(&approval.comment);
+        self.approvals.push(approval);
+        self
+    }
+
+    /// Where a rule decided, that is who stands behind it.
+    fn by_the_last_approver(mut self) -> Self {
+        if let Some(last) = self.approvals.last() {
+            self.decided_by = Some(last.approver);
+        }
+        self
+    }
+
     fn decided(self, status: &str, envelope: &Recorded) -> Self {
         Self {
             status: status.into(),

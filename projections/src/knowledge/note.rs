@@ -55,7 +55,7 @@ impl ReadModel for Notes {
                 status: "active".into(),
             },
             (None, _) | (_, NoteEvent::Purged {}) => return None,
-            (Some(note), NoteEvent::Revised { title, body }) => NoteContent {
+            (Some(note), NoteEvent::Revised { title, body, .. }) => NoteContent {
                 title: title.unwrap_or(note.title),
                 body: body.unwrap_or(note.body),
                 ..note

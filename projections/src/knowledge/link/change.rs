@@ -61,7 +61,7 @@ impl What {
                 title,
                 named: wiki::titles(&body),
             }),
-            NoteEvent::Revised { title, body } => Some(Self::Revised {
+            NoteEvent::Revised { title, body, .. } => Some(Self::Revised {
                 title,
                 named: body.map(|body| wiki::titles(&body)),
             }),

@@ -40,8 +40,8 @@ fn event() -> impl Strategy<Value = NoteEvent> {
             body,
             tags: BTreeSet::new(),
         }),
-        2 => title().prop_map(|title| NoteEvent::Revised { title: Some(title), body: None }),
-        2 => body().prop_map(|body| NoteEvent::Revised { title: None, body: Some(body) }),
+        2 => title().prop_map(|title| NoteEvent::Revised { title: Some(title), body: None, merged: None }),
+        2 => body().prop_map(|body| NoteEvent::Revised { title: None, body: Some(body), merged: None }),
         2 => (note_id(), relation())
             .prop_map(|(target_id, relation)| NoteEvent::Linked { target_id, relation }),
         1 => (note_id(), relation())

@@ -71,7 +71,7 @@ impl Change {
                 tags,
                 status: "active",
             })),
-            NoteEvent::Revised { title, body } => Self::Revised { title, body },
+            NoteEvent::Revised { title, body, .. } => Self::Revised { title, body },
             NoteEvent::Tagged { added, removed } => Self::Tagged { added, removed },
             NoteEvent::Linked { .. } | NoteEvent::Unlinked { .. } => Self::Touched,
             NoteEvent::Archived {} => Self::Moved("archived"),

@@ -1,12 +1,14 @@
 //! A proposal as agents are told of it: where it stands, not what it says; they know that.
 
 use chrono::{DateTime, Utc};
-use domain::agents::proposal::{Applied, Conflict};
+use domain::agents::proposal::{Applied, AppliedTask, Conflict};
 use projections::Row;
 use projections::agents::proposal::ProposalContent;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::agents::preview::Preview;
 
 /// Where a proposal stands.
 #[derive(Serialize, ToSchema)]
@@ -28,10 +30,21 @@ pub struct ProposalState {
     /// Whether the approver changed it before it was applied.
     edited: bool,
     superseded_by: Option<Uuid>,
-    /// What it has changed.
+    /// The notes as it has left them.
     notes: Vec<Applied>,
+    /// The tasks, likewise.
+    tasks: Vec<AppliedTask>,
     /// What stood in its way.
     conflicts: Vec<Conflict>,
+    /// What approval would do now; while it is pending, and asked for alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<Preview>,
+}
+
+impl ProposalState {
+    pub fn with_preview(self, preview: Option<Preview>) -> Self {
+        Self { preview, ..self }
+    }
 }
 
 impl From<Row<ProposalContent>> for ProposalState {
@@ -50,7 +63,9 @@ impl From<Row<ProposalContent>> for ProposalState {
             edited: proposal.edited_actions.is_some(),
             superseded_by: proposal.superseded_by,
             notes: proposal.notes,
+            tasks: proposal.tasks,
             conflicts: proposal.conflicts,
+            preview: None,
         }
     }
 }

@@ -34,7 +34,8 @@ impl Tool for ProposalStatus {
         tool::<ProposalInput, ProposalState>(
             self,
             "Look at a proposal",
-            "Tells where a proposal stands: whether a person has decided, what it changed, or what stood in its way.",
+            "Tells where a proposal stands: whether a person has decided, what it changed, or what stood in its way; while it is pending, what \
+             approval would change now.",
             ToolAnnotations::new().read_only(true),
         )
     }
@@ -42,8 +43,10 @@ impl Tool for ProposalStatus {
     async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem> {
         let ProposalInput { proposal_id } = asked.parse(asked.arguments.clone())?;
         let read = asked.context.read_latest().await?;
-        let found = asked.context.app.find::<Proposals>(&read, proposal_id);
-        let (proposal, position) = found.await?;
-        Answer::of(&ProposalState::from(proposal), position)
+        let app = &asked.context.app;
+        let (proposal, position) = app.find::<Proposals>(&read, proposal_id).await?;
+        let preview = app.preview(&asked.context.caller, &proposal).await?;
+        let state = ProposalState::from(proposal).with_preview(preview);
+        Answer::of(&state, position)
     }
 }

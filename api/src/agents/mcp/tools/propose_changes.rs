@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::super::approval;
 use super::proposal_state::ProposalState;
 use super::{Answer, Asked, Tool, merged, tool};
-use crate::agents::proposal::NewProposal;
+use crate::agents::proposal::{NewProposal, new_ids};
 use crate::problem::Problem;
 
 pub struct ProposeChanges;
@@ -107,7 +107,11 @@ async fn submit(
             run_id: draft.run_id.clone(),
             ..asked.call.clone()
         },
-        command: Submit { id, draft },
+        command: Submit {
+            id,
+            draft,
+            new_ids: new_ids(),
+        },
     };
     let idempotency = key.map(|key| asked.idempotency(key)).transpose()?;
     let request = context.request(idempotency);

@@ -1,0 +1,181 @@
+//! What approving a pending proposal would change now, as anybody who may see the proposal may see it.
+
+use commands::Request;
+use commands::agents::proposal::{Changed, preview};
+use domain::agents::proposal::{Conflict, Effects};
+use domain::knowledge::note::{Merge, Note};
+use domain::knowledge::task::Task;
+use projections::Row;
+use projections::agents::proposal::ProposalContent;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::proposal::new_ids;
+use crate::App;
+use crate::caller::Caller;
+use crate::knowledge::text;
+use crate::problem::Problem;
+
+/// A proposal, and what would come of it.
+#[derive(Serialize, ToSchema)]
+pub struct ProposalWithPreview {
+    #[serde(flatten)]
+    proposal: Row<ProposalContent>,
+    /// What approval would do now; while it is pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preview: Option<Preview>,
+}
+
+/// What approval would do now, found out by doing it and appending nothing.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Preview {
+    /// Whether the last approval that it needs would apply it. If not, nothing of it would be.
+    applies: bool,
+    /// Why nobody can approve it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<Refused>,
+    /// How many people have to approve it still.
+    missing_approvals: u32,
+    /// The notes that its actions change, where they can.
+    notes: Vec<NoteChange>,
+    /// The tasks, likewise.
+    tasks: Vec<TaskChange>,
+    /// What stands in its way.
+    conflicts: Vec<Conflict>,
+}
+
+/// What an approval would be refused with.
+#[derive(Serialize, ToSchema)]
+struct Refused {
+    code: String,
+    detail: String,
+}
+
+/// How a task would change.
+#[derive(Serialize, ToSchema)]
+struct TaskChange {
+    /// None: it would be made.
+    task_id: Option<Uuid>,
+    /// As it would be; as it is, if it would be deleted.
+    title: String,
+    /// 0: it would be made.
+    from_version: i64,
+    to_version: i64,
+    /// The proposal was written for an earlier version, and would be merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged: Option<Merge>,
+    /// Unified diff of the whole task.
+    diff: String,
+}
+
+/// How a note would change.
+#[derive(Serialize, ToSchema)]
+struct NoteChange {
+    /// None: it would be created.
+    note_id: Option<Uuid>,
+    /// As it would be.
+    title: String,
+    /// 0: it would be created.
+    from_version: i64,
+    to_version: i64,
+    /// The proposal was written for an earlier version, and would be merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged: Option<Merge>,
+    /// Unified diff of the whole note: title, tags, links and body.
+    diff: String,
+}
+
+impl App {
+    /// A proposal as it is shown alone.
+    pub(super) async fn with_preview(
+        &self,
+        caller: &Caller,
+        proposal: Row<ProposalContent>,
+    ) -> Result<ProposalWithPreview, Problem> {
+        let preview = self.preview(caller, &proposal).await?;
+        Ok(ProposalWithPreview { proposal, preview })
+    }
+
+    /// What approval would do now; none: nobody can approve it any more.
+    pub(super) async fn preview(
+        &self,
+        caller: &Caller,
+        proposal: &Row<ProposalContent>,
+    ) -> Result<Option<Preview>, Problem> {
+        if proposal.content.status != "pending" {
+            return Ok(None);
+        }
+        let request = Request::look(caller.actor, proposal.facts.product_id);
+        let mut book = self.executor.scratch(&request);
+        let found = preview(&mut book, proposal.facts.id, &new_ids()).await?;
+        Ok(found.map(Preview::of))
+    }
+}
+
+impl Preview {
+    fn of(found: commands::agents::proposal::Preview) -> Self {
+        let Effects { notes, tasks } = &found.effects;
+        let note = |note: &Changed<Note>| {
+            let same = notes
+                .iter()
+                .filter(|applied| applied.note_id == note.after.id);
+            NoteChange::of(note, same.filter_map(|applied| applied.merged).next())
+        };
+        let task = |task: &Changed<Task>| {
+            let same = tasks
+                .iter()
+                .filter(|applied| applied.task_id == task.after.id);
+            TaskChange::of(task, same.filter_map(|applied| applied.merged).next())
+        };
+        Self {
+            applies: found.conflicts.is_empty() && found.refusal.is_none(),
+            missing_approvals: found.missing_approvals,
+            notes: found.notes.iter().map(note).collect(),
+            tasks: found.tasks.iter().map(task).collect(),
+            refusal: found.refusal.map(|refusal| Refused {
+                code: refusal.as_ref().as_ref().to_owned(),
+                detail: refusal.to_string(),
+            }),
+            conflicts: found.conflicts,
+        }
+    }
+}
+
+impl NoteChange {
+    fn of(note: &Changed<Note>, merged: Option<Merge>) -> Self {
+        let Changed { before, after } = note;
+        let content = after.state.content();
+        Self {
+            note_id: (before.version > 0).then_some(after.id),
+            title: content.map_or_else(String::new, |content| content.title.clone()),
+            from_version: before.version,
+            to_version: after.version,
+            merged,
+            diff: text::diff(
+                &text::of_note(&before.state),
+                &text::of_note(&after.state),
+                [before.version, after.version],
+            ),
+        }
+    }
+}
+
+impl TaskChange {
+    fn of(task: &Changed<Task>, merged: Option<Merge>) -> Self {
+        let Changed { before, after } = task;
+        let draft = after.state.draft().or_else(|| before.state.draft());
+        Self {
+            task_id: (before.version > 0).then_some(after.id),
+            title: draft.map_or_else(String::new, |draft| draft.title.clone()),
+            from_version: before.version,
+            to_version: after.version,
+            merged,
+            diff: text::diff(
+                &text::of_task(&before.state),
+                &text::of_task(&after.state),
+                [before.version, after.version],
+            ),
+        }
+    }
+}

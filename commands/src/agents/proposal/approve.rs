@@ -1,0 +1,96 @@
+//! Approving a proposal applies it, in the same append as the last approval that it needs.
+
+use async_trait::async_trait;
+use domain::agents::policy::{Policy, PolicyRefusal};
+use domain::agents::proposal::{Approval, Proposal, ProposalCommand, ProposalRefusal, Submission};
+use domain::{Actor, Aggregate, StreamId};
+use uuid::Uuid;
+
+use super::change_set::ChangeSet;
+use super::governance;
+use crate::{Book, CommandError, Handler};
+
+/// Approves a proposal. If nobody else has to, it is applied, or what stood in its way is recorded.
+pub struct Approve {
+    pub id: Uuid,
+    pub approval: Approval,
+    /// Ids for what it creates, as many as it could have actions.
+    pub new_ids: Vec<Uuid>,
+}
+
+#[async_trait]
+impl Handler for Approve {
+    fn name(&self) -> String {
+        "proposal.approve".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Proposal::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Proposal>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let submission = approve(book, self.id, self.approval.clone()).await?;
+        let policy = governance::policy(book, submission.draft.workspace_id).await?;
+        governance::require_approvable(book, &policy, &submission).await?;
+        let approver = book.request().actor.id;
+        let role = governance::role(book, submission.draft.workspace_id, approver).await?;
+        if !policy.is_approver(approver, role) {
+            return Err(CommandError::refused(PolicyRefusal::NotApprover));
+        }
+        if governance::missing_approvals(book, &policy, &submission).await? > 0 {
+            return Ok(());
+        }
+        let before = book.staged();
+        let proposer = submission.proposer;
+        let outcome = match apply(book, &policy, &submission, proposer, &self.new_ids).await? {
+            Ok(complete) => complete,
+            Err(fail) => {
+                book.discard(before)?;
+                fail
+            }
+        };
+        book.decide::<Proposal>(self.id, outcome).await?;
+        Ok(())
+    }
+}
+
+/// Records an approval; what follows from here on is caused by it.
+pub(super) async fn approve(
+    book: &mut Book<'_>,
+    id: Uuid,
+    approval: Approval,
+) -> Result<Submission, CommandError> {
+    let approve = ProposalCommand::Approve(approval);
+    let approved = book.decide::<Proposal>(id, approve).await?;
+    book.caused_by(approved.last().copied());
+    let proposal = book.load::<Proposal>(id).await?;
+    let submission = proposal.state.submission().cloned();
+    submission.ok_or_else(|| CommandError::refused(ProposalRefusal::NotFound))
+}
+
+/// Carries out what was approved, in somebody's interest; returns the command that records how that went.
+pub(super) async fn apply(
+    book: &mut Book<'_>,
+    policy: &Policy,
+    submission: &Submission,
+    interest: Actor,
+    new_ids: &[Uuid],
+) -> Result<Result<ProposalCommand, ProposalCommand>, CommandError> {
+    book.on_behalf_of(interest, submission.draft.rationale.clone());
+    let change_set = ChangeSet {
+        workspace_id: submission.draft.workspace_id,
+        actions: submission.effective_actions(),
+        new_ids,
+        merging: policy.rules.merge,
+    };
+    let (effects, conflicts) = change_set.carry_out(book).await?;
+    Ok(if conflicts.is_empty() {
+        Ok(ProposalCommand::Complete(effects))
+    } else {
+        Err(ProposalCommand::Fail { conflicts })
+    })
+}

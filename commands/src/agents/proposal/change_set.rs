@@ -1,0 +1,228 @@
+//! The actions of a proposal, carried out on a book: all of them are what approval appends.
+
+use domain::agents::action::{Action, Stale, Subject};
+use domain::agents::policy::Merging;
+use domain::agents::proposal::{Applied, AppliedTask, Conflict, Effects};
+use domain::knowledge::note::{Merge, Note};
+use domain::knowledge::task::Task;
+use domain::{Aggregate, Class, Refusal};
+use uuid::Uuid;
+
+use crate::knowledge::{note, task};
+use crate::{Book, CommandError};
+
+/// Actions to be carried out.
+pub(super) struct ChangeSet<'a> {
+    pub workspace_id: Uuid,
+    pub actions: &'a [Action],
+    /// Ids for what they create, at least as many as there are actions.
+    pub new_ids: &'a [Uuid],
+    /// What becomes of actions that were written for an earlier version.
+    pub merging: Merging,
+}
+
+/// What is done, or what stands in the way of it.
+type Attempt<T> = Result<Result<T, Stale>, CommandError>;
+
+impl ChangeSet<'_> {
+    /// What the actions leave behind. Where there are conflicts nothing of it must be kept.
+    pub async fn carry_out(
+        &self,
+        book: &mut Book<'_>,
+    ) -> Result<(Effects, Vec<Conflict>), CommandError> {
+        let mut effects = Effects::default();
+        let mut conflicts = Vec::new();
+        for (index, (action, new_id)) in self.actions.iter().zip(self.new_ids).enumerate() {
+            let stale = match action.subject() {
+                Subject::Note(id) => {
+                    let id = id.unwrap_or(*new_id);
+                    let note = self.change_note(book, id, action).await?;
+                    note.map(|note| effects.notes.push(note))
+                }
+                Subject::Task(id) => {
+                    let id = id.unwrap_or(*new_id);
+                    let note = note_of(book, id).await?;
+                    let task = self.change_task(book, id, action).await?;
+                    effects.notes.extend(marked(book, note).await?);
+                    task.map(|task| effects.tasks.push(task))
+                }
+            };
+            if let Err(stale) = stale {
+                conflicts.push(conflict(book, index, action, stale).await?);
+            }
+        }
+        Ok((effects, conflicts))
+    }
+
+    async fn change_note(
+        &self,
+        book: &mut Book<'_>,
+        note_id: Uuid,
+        action: &Action,
+    ) -> Attempt<Applied> {
+        let home = note::workspace(book, note_id).await?;
+        if action.subject() != Subject::Note(None) && home != Some(self.workspace_id) {
+            let reason = "there is no such note in the workspace";
+            return Ok(Err(Stale::because(reason)));
+        }
+        let carried_over =
+            carried_over(book, note_id, action, self.merging, Action::onto_note).await?;
+        let (action, moved) = match carried_over {
+            Ok(carried_over) => carried_over,
+            Err(stale) => return Ok(Err(stale)),
+        };
+        let merged = moved.filter(|_| matches!(action, Action::ReviseNote { .. }));
+        let Some(command) = action.note_command(self.workspace_id, merged) else {
+            return Err(CommandError::Damaged("no action on a note".into()));
+        };
+        if let Err(stale) = stands(note::decide(book, note_id, command).await)? {
+            return Ok(Err(stale));
+        }
+        Ok(Ok(Applied {
+            note_id,
+            version: book.load::<Note>(note_id).await?.version,
+            base_version: Some(book.base_version::<Note>(note_id).await?),
+            merged,
+        }))
+    }
+
+    async fn change_task(
+        &self,
+        book: &mut Book<'_>,
+        task_id: Uuid,
+        action: &Action,
+    ) -> Attempt<AppliedTask> {
+        let home = task::workspace(book, task_id).await?;
+        if action.subject() != Subject::Task(None) && home != Some(self.workspace_id) {
+            let reason = "there is no such task in the workspace";
+            return Ok(Err(Stale::because(reason)));
+        }
+        let carried_over =
+            carried_over(book, task_id, action, self.merging, Action::onto_task).await?;
+        let (action, moved) = match carried_over {
+            Ok(carried_over) => carried_over,
+            Err(stale) => return Ok(Err(stale)),
+        };
+        let merged = moved.filter(|_| matches!(action, Action::ReviseTask { .. }));
+        let done = match action.task_command(self.workspace_id, task_id) {
+            Some(command) => task::decide(book, task_id, command).await,
+            None => self.place(book, task_id, &action).await,
+        };
+        if let Err(stale) = stands(done)? {
+            return Ok(Err(stale));
+        }
+        Ok(Ok(AppliedTask {
+            task_id,
+            version: book.load::<Task>(task_id).await?.version,
+            base_version: book.base_version::<Task>(task_id).await?,
+            merged,
+        }))
+    }
+
+    async fn place(
+        &self,
+        book: &mut Book<'_>,
+        task_id: Uuid,
+        action: &Action,
+    ) -> Result<(), CommandError> {
+        if let Action::MoveTask { after, before, .. } = action {
+            task::place(book, task_id, *after, *before).await
+        } else {
+            Err(CommandError::Damaged("no action on a task".into()))
+        }
+    }
+}
+
+/// The note of a task, which may be changed with it, and its version.
+async fn note_of(book: &mut Book<'_>, task_id: Uuid) -> Result<Option<(Uuid, i64)>, CommandError> {
+    let task = book.load::<Task>(task_id).await?;
+    let Some(note_id) = task.state.draft().and_then(|draft| draft.note_id) else {
+        return Ok(None);
+    };
+    let version = book.load::<Note>(note_id).await?.version;
+    Ok(Some((note_id, version)))
+}
+
+/// The note, if its line was marked.
+async fn marked(
+    book: &mut Book<'_>,
+    note: Option<(Uuid, i64)>,
+) -> Result<Option<Applied>, CommandError> {
+    let Some((note_id, version_before)) = note else {
+        return Ok(None);
+    };
+    let version = book.load::<Note>(note_id).await?.version;
+    let base_version = Some(book.base_version::<Note>(note_id).await?);
+    Ok((version > version_before).then_some(Applied {
+        note_id,
+        version,
+        base_version,
+        merged: None,
+    }))
+}
+
+/// An action as it fits what its subject is now, before any other action; and over which versions it was carried, if it was.
+pub(super) async fn carried_over<A: Aggregate>(
+    book: &mut Book<'_>,
+    id: Uuid,
+    action: &Action,
+    merging: Merging,
+    onto: fn(&Action, &A, &A, i64) -> Result<Action, Stale>,
+) -> Attempt<(Action, Option<Merge>)> {
+    let onto_version = book.base_version::<A>(id).await?;
+    let Some(base_version) = action.base_version().filter(|base| *base != onto_version) else {
+        return Ok(Ok((action.clone(), None)));
+    };
+    if base_version > onto_version {
+        let reason = format!("it is only at version {onto_version}");
+        return Ok(Err(Stale::because(reason)));
+    }
+    if merging == Merging::Refused {
+        let reason = "it has moved on, and the workspace's policy allows no merges";
+        return Ok(Err(Stale::because(reason)));
+    }
+    let base = book.at_version::<A>(id, base_version).await?;
+    let now = &book.before::<A>(id).await?.state;
+    let merge = Merge {
+        base_version,
+        onto_version,
+    };
+    Ok(onto(action, &base, now, onto_version).map(|action| (action, Some(merge))))
+}
+
+pub(super) async fn conflict(
+    book: &mut Book<'_>,
+    index: usize,
+    action: &Action,
+    stale: Stale,
+) -> Result<Conflict, CommandError> {
+    let (note_id, task_id, current_version) = match action.subject() {
+        Subject::Note(Some(id)) => (Some(id), None, book.base_version::<Note>(id).await?),
+        Subject::Task(Some(id)) => (None, Some(id), book.base_version::<Task>(id).await?),
+        Subject::Note(None) | Subject::Task(None) => (None, None, 0),
+    };
+    Ok(Conflict {
+        action: index,
+        note_id,
+        task_id,
+        base_version: action.base_version(),
+        current_version,
+        reason: stale.reason,
+        hunks: stale.hunks,
+    })
+}
+
+/// A refusal says what stands in the way, unless it is that whoever decides may not.
+fn stands(result: Result<(), CommandError>) -> Attempt<()> {
+    match result {
+        Ok(()) => Ok(Ok(())),
+        Err(CommandError::Refused(refusal)) if !is_forbidden(refusal.as_ref()) => {
+            Ok(Err(Stale::because(refusal.to_string())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_forbidden(refusal: &dyn Refusal) -> bool {
+    matches!(refusal.class(), Class::Forbidden)
+}

@@ -1,0 +1,93 @@
+//! What approving a proposal would do now, found out by doing it on a book that is thrown away.
+
+use domain::agents::proposal::{Conflict, Effects, Proposal};
+use domain::knowledge::note::Note;
+use domain::knowledge::task::Task;
+use domain::{Aggregate, Refusal};
+use uuid::Uuid;
+
+use super::change_set::ChangeSet;
+use super::governance;
+use crate::{Book, CommandError, Loaded};
+
+/// What approval would do now.
+pub struct Preview {
+    /// Why nobody can approve it now.
+    pub refusal: Option<Box<dyn Refusal>>,
+    /// How many people have to approve it still.
+    pub missing_approvals: u32,
+    /// In the order of the first action on each.
+    pub notes: Vec<Changed<Note>>,
+    /// In the order of the first action on each.
+    pub tasks: Vec<Changed<Task>>,
+    pub effects: Effects,
+    /// Where there are any, approval would change nothing.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A thing that approval would change; where it would create it, there was nothing before.
+pub struct Changed<A> {
+    pub before: Loaded<A>,
+    pub after: Loaded<A>,
+}
+
+impl<A: Aggregate> Changed<A> {
+    async fn all(
+        book: &mut Book<'_>,
+        ids: impl Iterator<Item = Uuid>,
+    ) -> Result<Vec<Self>, CommandError> {
+        let mut all: Vec<Self> = vec![];
+        for id in ids {
+            if !all.iter().any(|known| known.after.id == id) {
+                let before = book.before::<A>(id).await?.clone();
+                let after = book.load::<A>(id).await?.clone();
+                all.push(Self { before, after });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// None, where the proposal is not waiting for a decision.
+pub async fn preview(
+    book: &mut Book<'_>,
+    id: Uuid,
+    new_ids: &[Uuid],
+) -> Result<Option<Preview>, CommandError> {
+    let proposal = book.load::<Proposal>(id).await?;
+    let Some(submission) = proposal.state.pending().cloned() else {
+        return Ok(None);
+    };
+    let workspace_id = submission.draft.workspace_id;
+    let policy = governance::policy(book, workspace_id).await?;
+    let mut approvable = governance::require_approvable(book, &policy, &submission).await;
+    if approvable.is_ok() {
+        let in_time = submission.require_in_time(&book.moment());
+        approvable = in_time.map_err(CommandError::refused);
+    }
+    let refusal = match approvable {
+        Ok(()) => None,
+        Err(CommandError::Refused(refusal)) => Some(refusal),
+        Err(error) => return Err(error),
+    };
+    let missing_approvals = governance::missing_approvals(book, &policy, &submission).await?;
+    // Who looks at it need not be one who could approve it.
+    if let Some(owner) = governance::an_owner(book, workspace_id).await? {
+        book.on_authority_of(owner);
+    }
+    let change_set = ChangeSet {
+        workspace_id,
+        actions: submission.effective_actions(),
+        new_ids,
+        merging: policy.rules.merge,
+    };
+    let (effects, conflicts) = change_set.carry_out(book).await?;
+    Ok(Some(Preview {
+        refusal,
+        missing_approvals,
+        notes: Changed::all(book, effects.notes.iter().map(|note| note.note_id)).await?,
+        tasks: Changed::all(book, effects.tasks.iter().map(|task| task.task_id)).await?,
+        effects,
+        conflicts,
+    }))
+}

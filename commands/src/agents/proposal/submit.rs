@@ -1,0 +1,168 @@
+//! Submitting a proposal looks at what it would change, and at what the workspace's policy says of that.
+
+use async_trait::async_trait;
+use domain::agents::action::{Action, Subject};
+use domain::agents::policy::Policy;
+use domain::agents::proposal::{
+    Approval, ByRule, Draft, Proposal, ProposalCommand, ProposalRefusal,
+};
+use domain::knowledge::note::Note;
+use domain::knowledge::task::Task;
+use domain::{Actor, Aggregate, StreamId};
+use uuid::Uuid;
+
+use super::approve::{apply, approve};
+use super::governance;
+use crate::agents::agent;
+use crate::knowledge::{note, task};
+use crate::{Book, CommandError, Handler};
+
+/// Submits a proposal over things that exist; if a rule of the workspace approves it, it is applied in the same append.
+pub struct Submit {
+    pub id: Uuid,
+    pub draft: Draft,
+    /// Ids for what it creates, as many as it could have actions.
+    pub new_ids: Vec<Uuid>,
+}
+
+#[async_trait]
+impl Handler for Submit {
+    fn name(&self) -> String {
+        "proposal.submit".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Proposal::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Proposal>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let workspace_id = self.draft.workspace_id;
+        let policy = governance::policy(book, workspace_id).await?;
+        let expiry = policy.expiry(self.draft.expires_at, book.moment().now);
+        let draft = Draft {
+            expires_at: expiry.clone().unwrap_or(self.draft.expires_at),
+            ..self.draft.clone()
+        };
+        // First whether the caller may: strangers learn nothing of policies, notes and tasks.
+        book.decide::<Proposal>(self.id, ProposalCommand::Submit(draft))
+            .await?;
+        expiry.map_err(CommandError::refused)?;
+        for (index, action) in self.draft.actions.iter().enumerate() {
+            require_subject(book, workspace_id, index, action).await?;
+        }
+        let proposer = book.request().actor;
+        governance::require_allowed(book, &policy, proposer, &self.draft.actions).await?;
+        self.supersede(book).await?;
+        agent::count(book, self.id).await?;
+        self.approve_by_rule(book, &policy).await
+    }
+}
+
+impl Submit {
+    /// The earlier proposal of its proposer, in whose place this one comes.
+    async fn supersede(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let Some(earlier) = self.draft.supersedes else {
+            return Ok(());
+        };
+        let proposal = book.load::<Proposal>(earlier).await?;
+        let workspace = proposal.state.submission().map(|s| s.draft.workspace_id);
+        if workspace != Some(self.draft.workspace_id) {
+            return Err(CommandError::refused(ProposalRefusal::NotFound));
+        }
+        let supersede = ProposalCommand::Supersede { by: self.id };
+        book.decide::<Proposal>(earlier, supersede).await?;
+        Ok(())
+    }
+
+    /// Applies it if a rule of the policy says so. What stands in the way of that leaves it to people.
+    async fn approve_by_rule(
+        &self,
+        book: &mut Book<'_>,
+        policy: &Policy,
+    ) -> Result<(), CommandError> {
+        let proposer = book.request().actor;
+        let actions = &self.draft.actions;
+        let change = governance::measured(book, policy, proposer, actions).await?;
+        let Some((rule, set_by)) = policy.approves(&change) else {
+            return Ok(());
+        };
+        let by_rule = ByRule {
+            name: rule.name.clone(),
+            set_by,
+        };
+        let before = book.staged();
+        book.on_authority_of(set_by);
+        let applied = self.apply(book, policy, by_rule, set_by).await;
+        book.on_authority_of(proposer);
+        match applied {
+            Ok(true) => Ok(()),
+            // Or whoever has set the rule may not change this any more.
+            Ok(false) | Err(CommandError::Refused(_)) => book.discard(before),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn apply(
+        &self,
+        book: &mut Book<'_>,
+        policy: &Policy,
+        by_rule: ByRule,
+        set_by: Actor,
+    ) -> Result<bool, CommandError> {
+        let proposal = book.load::<Proposal>(self.id).await?;
+        let hash = proposal.state.pending().map(|s| s.actions_hash.clone());
+        let approval = Approval {
+            actions_hash: hash.unwrap_or_default(),
+            comment: None,
+            edited_actions: None,
+            by_rule: Some(by_rule),
+        };
+        let submission = approve(book, self.id, approval).await?;
+        match apply(book, policy, &submission, set_by, &self.new_ids).await? {
+            Ok(complete) => {
+                book.decide::<Proposal>(self.id, complete).await?;
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// What an action is about is in the workspace, and has come to the version that it names.
+async fn require_subject(
+    book: &mut Book<'_>,
+    workspace_id: Uuid,
+    index: usize,
+    action: &Action,
+) -> Result<(), CommandError> {
+    let no_note = || CommandError::refused(ProposalRefusal::NoteUnavailable { action: index });
+    let current = match action.subject() {
+        Subject::Note(Some(id)) => {
+            let note = book.load::<Note>(id).await?;
+            let at_home = matches!(&note.state, Note::Active(content)
+                if content.workspace_id == workspace_id);
+            at_home.then_some(note.version).ok_or_else(no_note)?
+        }
+        Subject::Task(Some(id)) => {
+            if task::workspace(book, id).await? != Some(workspace_id) {
+                let refusal = ProposalRefusal::TaskUnavailable { action: index };
+                return Err(CommandError::refused(refusal));
+            }
+            book.base_version::<Task>(id).await?
+        }
+        Subject::Note(None) | Subject::Task(None) => 0,
+    };
+    if action.base_version().is_some_and(|base| base > current) {
+        let action = index;
+        let refusal = ProposalRefusal::NoSuchVersion { action, current };
+        return Err(CommandError::refused(refusal));
+    }
+    match action.target_id() {
+        Some(id) if note::workspace(book, id).await? != Some(workspace_id) => Err(no_note()),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,297 @@
+//! A workspace's policy: who approves proposals there and how many of them, which need nobody, and which nobody may make.
+
+mod refusal;
+mod rule;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::knowledge::workspace::{Permission, Role};
+use crate::{Actor, ActorKind, Aggregate, Moment, Standing, Violations, events};
+pub use refusal::PolicyRefusal;
+pub use rule::{Automatic, Change, Forbidden};
+
+/// Most people whose agreement a proposal can need.
+pub const MAX_QUORUM: u32 = 20;
+/// Most rules of a kind.
+pub const MAX_RULES: usize = 50;
+/// The longest that a proposal waits: a year and a day.
+const MAX_WAIT: i64 = 366 * 86_400;
+
+/// Who may approve, beside having a role that writes. Whoever is named by either may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Approvers {
+    #[serde(default)]
+    pub roles: BTreeSet<Role>,
+    /// Ids of actors.
+    #[serde(default)]
+    pub actors: BTreeSet<Uuid>,
+}
+
+/// How long proposals wait, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Expiry {
+    /// Where a proposal does not say; the maximum, where this is not given either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31_622_400)]
+    pub default_seconds: Option<i64>,
+    /// A proposal that wants to wait longer is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31_622_400)]
+    pub max_seconds: Option<i64>,
+}
+
+/// What becomes of an action that was written for an earlier version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Merging {
+    /// It is merged, if it meets nothing that others have written.
+    #[default]
+    Allowed,
+    /// It is in conflict.
+    Refused,
+}
+
+/// What holds for the proposals of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Rules {
+    /// How many people have to approve a proposal.
+    #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 20)]
+    pub quorum: u32,
+    /// Everybody whose role writes, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvers: Option<Approvers>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<Expiry>,
+    /// What is approved as soon as it is submitted.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    pub automatic: Vec<Automatic>,
+    /// What may not be proposed.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    pub forbidden: Vec<Forbidden>,
+    #[serde(default)]
+    pub merge: Merging,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Default for Rules {
+    /// One person with a role that writes, whoever it is, and nothing else.
+    fn default() -> Self {
+        Self {
+            quorum: one(),
+            approvers: None,
+            expires_after: None,
+            automatic: vec![],
+            forbidden: vec![],
+            merge: Merging::default(),
+        }
+    }
+}
+
+events! {
+    /// Everything that happens to a policy.
+    pub enum PolicyEvent {
+        /// It replaces the one before.
+        Set("policy.set", 1) {
+            #[serde(flatten)]
+            rules: Rules,
+            set_by: Actor,
+        },
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "policy.", serialize_all = "snake_case")]
+pub enum PolicyCommand {
+    Set(Rules),
+}
+
+/// What holds, and who has said so; nobody: it was never set. Its id is that of the workspace.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policy {
+    pub rules: Rules,
+    pub set_by: Option<Actor>,
+}
+
+impl Policy {
+    /// Whether an approval of this actor's counts.
+    #[must_use]
+    pub fn is_approver(&self, actor_id: Uuid, role: Option<Role>) -> bool {
+        let Some(role) = role.filter(|role| role.grants(Permission::Write)) else {
+            return false;
+        };
+        self.rules.approvers.as_ref().is_none_or(|approvers| {
+            approvers.roles.contains(&role) || approvers.actors.contains(&actor_id)
+        })
+    }
+
+    /// When a proposal that is submitted now expires, and whether it may ask for what it asks.
+    pub fn expiry(
+        &self,
+        asked: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, PolicyRefusal> {
+        let Some(expiry) = self.rules.expires_after else {
+            return Ok(asked);
+        };
+        let after = |seconds| now + TimeDelta::seconds(seconds);
+        match (asked, expiry.max_seconds) {
+            (Some(asked), Some(max)) if asked > after(max) => {
+                Err(PolicyRefusal::ExpiryTooLate(max))
+            }
+            (Some(asked), _) => Ok(Some(asked)),
+            (None, max) => Ok(expiry.default_seconds.or(max).map(after)),
+        }
+    }
+
+    /// The rule by which a change needs nobody's approval, and who has set it: a person.
+    #[must_use]
+    pub fn approves(&self, change: &Change<'_>) -> Option<(&Automatic, Actor)> {
+        let set_by = self
+            .set_by
+            .filter(|actor| actor.kind == ActorKind::Person)?;
+        let mut rules = self.rules.automatic.iter();
+        let rule = rules.find(|rule| rule.covers(change))?;
+        Some((rule, set_by))
+    }
+
+    /// The rule by which a change may not be made.
+    #[must_use]
+    pub fn forbids(&self, change: &Change<'_>) -> Option<&Forbidden> {
+        let mut rules = self.rules.forbidden.iter();
+        rules.find(|rule| rule.covers(change))
+    }
+
+    /// Whether any rule asks how many characters a change changes.
+    #[must_use]
+    pub fn measures(&self) -> bool {
+        let mut most = self.rules.automatic.iter().map(|rule| rule.max_characters);
+        let mut above = self
+            .rules
+            .forbidden
+            .iter()
+            .map(|rule| rule.above_characters);
+        most.any(|most| most.is_some()) || above.any(|above| above.is_some())
+    }
+}
+
+impl Aggregate for Policy {
+    const CATEGORY: &'static str = "policy";
+    /// It is read and set as a part of its workspace.
+    const CONTEXT: &'static str = "workspaces";
+    type Command = PolicyCommand;
+    type Event = PolicyEvent;
+    type Refusal = PolicyRefusal;
+
+    fn evolve(self, event: &PolicyEvent) -> Self {
+        match event {
+            PolicyEvent::Set { rules, set_by } => Self {
+                rules: rules.clone(),
+                set_by: Some(*set_by),
+            },
+        }
+    }
+
+    fn decide(
+        &self,
+        command: PolicyCommand,
+        at: &Moment,
+    ) -> Result<Vec<PolicyEvent>, PolicyRefusal> {
+        let PolicyCommand::Set(rules) = command;
+        if at.actor.kind != ActorKind::Person {
+            return Err(PolicyRefusal::NeedsPerson);
+        }
+        check(&rules)?;
+        // Who stands behind the rules changes with whoever sets them, even if they stay the same.
+        if self.set_by == Some(at.actor) && self.rules == rules {
+            return Ok(vec![]);
+        }
+        let set_by = at.actor;
+        Ok(vec![PolicyEvent::Set { rules, set_by }])
+    }
+
+    fn standing(&self, id: Uuid, _command: &PolicyCommand, _at: &Moment) -> Standing {
+        Standing::Member {
+            workspace_id: id,
+            permission: Permission::Manage,
+        }
+    }
+}
+
+fn check(rules: &Rules) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    violations.require(
+        (1..=MAX_QUORUM).contains(&rules.quorum),
+        "/quorum",
+        format!("must be 1 to {MAX_QUORUM}"),
+    );
+    if let Some(approvers) = &rules.approvers {
+        check_approvers(approvers, &mut violations);
+    }
+    if let Some(expiry) = rules.expires_after {
+        check_expiry(expiry, &mut violations);
+    }
+    let automatic = rules.automatic.iter().map(Automatic::parts);
+    rule::check(automatic, "/automatic", &mut violations);
+    let forbidden = rules.forbidden.iter().map(Forbidden::parts);
+    rule::check(forbidden, "/forbidden", &mut violations);
+    violations.into_result()
+}
+
+fn check_approvers(approvers: &Approvers, violations: &mut Violations) {
+    violations.require(
+        !approvers.roles.is_empty() || !approvers.actors.is_empty(),
+        "/approvers",
+        "must name a role or an actor",
+    );
+    violations.require(
+        approvers
+            .roles
+            .iter()
+            .all(|role| role.grants(Permission::Write)),
+        "/approvers/roles",
+        "must be roles that write: owner, editor",
+    );
+    violations.require(
+        approvers.actors.len() <= 100,
+        "/approvers/actors",
+        "must be at most 100 actors",
+    );
+}
+
+fn check_expiry(expiry: Expiry, violations: &mut Violations) {
+    let Expiry {
+        default_seconds,
+        max_seconds,
+    } = expiry;
+    for (seconds, pointer) in [
+        (default_seconds, "/expires_after/default_seconds"),
+        (max_seconds, "/expires_after/max_seconds"),
+    ] {
+        violations.require(
+            seconds.is_none_or(|seconds| (1..=MAX_WAIT).contains(&seconds)),
+            pointer,
+            format!("must be 1 to {MAX_WAIT}"),
+        );
+    }
+    violations.require(
+        default_seconds
+            .zip(max_seconds)
+            .is_none_or(|(default, max)| default <= max),
+        "/expires_after/default_seconds",
+        "must not be more than max_seconds",
+    );
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

@@ -1,0 +1,63 @@
+//! What is submitted.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::ProposalEvent;
+use crate::agents::action::{self, Action};
+use crate::{Moment, Violations};
+
+/// What an agent submits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    pub workspace_id: Uuid,
+    pub actions: Vec<Action>,
+    pub rationale: String,
+    /// From 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// A pending proposal of the same proposer that it takes the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<Uuid>,
+    /// The proposal whose actions it carries over to what there is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebased_from: Option<Uuid>,
+}
+
+pub(super) fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
+    // Finer than any clock here, and than the read model keeps.
+    draft.expires_at = draft.expires_at.map(|end| end.trunc_subsecs(6));
+    let mut violations = Violations::default();
+    action::check(&draft.actions, "/actions", &mut violations);
+    violations.require_length(&draft.rationale, 1, 10_000, "/rationale");
+    violations.require(
+        draft.confidence.is_none_or(|c| (0.0..=1.0).contains(&c)),
+        "/confidence",
+        "must be from 0 to 1",
+    );
+    for (pointer, text) in [("/model", &draft.model), ("/run_id", &draft.run_id)] {
+        if let Some(text) = text {
+            violations.require_length(text, 1, 200, pointer);
+        }
+    }
+    violations.require(
+        draft
+            .expires_at
+            .is_none_or(|end| at.now < end && end <= at.now + TimeDelta::days(366)),
+        "/expires_at",
+        "must be in the future, at most a year away",
+    );
+    violations.into_result()?;
+    Ok(ProposalEvent::Submitted {
+        actions_hash: action::hash(&draft.actions),
+        proposer: at.actor,
+        draft,
+    })
+}

@@ -1,0 +1,199 @@
+//! What was submitted, and who may decide it how.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::{ByRule, Draft, Effects, ProposalCommand, ProposalEvent, ProposalRefusal, Stage};
+use crate::agents::action::{self, Action};
+use crate::{Actor, ActorKind, Moment, Violations};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    pub draft: Draft,
+    pub proposer: Actor,
+    /// Of the actions that approval applies.
+    pub actions_hash: String,
+    pub edited_actions: Option<Vec<Action>>,
+    /// Who has approved what it says now.
+    pub approvers: BTreeSet<Uuid>,
+    /// What it has changed.
+    pub applied: Effects,
+}
+
+/// What somebody says who approves.
+#[derive(Debug, Clone)]
+pub struct Approval {
+    /// Of the actions that they have read.
+    pub actions_hash: String,
+    pub comment: Option<String>,
+    /// What is to be applied instead.
+    pub edited_actions: Option<Vec<Action>>,
+    /// Nobody has read it: a rule of the workspace approves.
+    pub by_rule: Option<ByRule>,
+}
+
+impl Submission {
+    /// The actions that approval applies.
+    #[must_use]
+    pub fn effective_actions(&self) -> &[Action] {
+        self.edited_actions.as_ref().unwrap_or(&self.draft.actions)
+    }
+
+    pub(super) fn decide(
+        &self,
+        stage: &Stage,
+        command: ProposalCommand,
+        at: &Moment,
+    ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
+        let event = match (stage, command) {
+            (_, ProposalCommand::Submit(_)) => return Err(ProposalRefusal::Exists),
+            (Stage::Approved, ProposalCommand::Complete(Effects { notes, tasks })) => {
+                ProposalEvent::Applied { notes, tasks }
+            }
+            (Stage::Approved, ProposalCommand::Fail { conflicts }) => {
+                ProposalEvent::Failed { conflicts }
+            }
+            (Stage::Pending | Stage::Approved, ProposalCommand::Approve(approval)) => {
+                self.approve(approval, at)?
+            }
+            (Stage::Pending | Stage::Approved, ProposalCommand::Reject { reason }) => {
+                self.require_other_person(at, ProposalRefusal::SelfRejection)?;
+                let mut violations = Violations::default();
+                violations.require_length(&reason, 1, 10_000, "/reason");
+                violations.into_result()?;
+                ProposalEvent::Rejected { reason }
+            }
+            (Stage::Pending | Stage::Approved, ProposalCommand::Withdraw) => {
+                self.require_proposer(at)?;
+                ProposalEvent::Withdrawn {}
+            }
+            (Stage::Pending | Stage::Approved, ProposalCommand::Supersede { by }) => {
+                self.require_proposer(at)?;
+                ProposalEvent::Superseded { by }
+            }
+            (Stage::Pending | Stage::Approved, ProposalCommand::Expire)
+                if self.draft.expires_at.is_some_and(|end| end <= at.now) =>
+            {
+                ProposalEvent::Expired {}
+            }
+            // Due work that comes early or late has nothing to do.
+            (_, ProposalCommand::Expire) => return Ok(vec![]),
+            (Stage::Applied, ProposalCommand::Revert { reason }) => {
+                require_person(at)?;
+                let mut violations = Violations::default();
+                if let Some(reason) = &reason {
+                    violations.require_length(reason, 1, 10_000, "/reason");
+                }
+                violations.into_result()?;
+                ProposalEvent::Reverted { reason }
+            }
+            (stage, ProposalCommand::Revert { .. }) => {
+                return Err(ProposalRefusal::NotApplied(stage.into()));
+            }
+            (stage, _) => return Err(ProposalRefusal::NotPending(stage.into())),
+        };
+        Ok(vec![event])
+    }
+
+    fn require_proposer(&self, at: &Moment) -> Result<(), ProposalRefusal> {
+        if self.proposer.id == at.actor.id {
+            Ok(())
+        } else {
+            Err(ProposalRefusal::NotProposer)
+        }
+    }
+
+    /// Four eyes, two of them human.
+    fn require_other_person(
+        &self,
+        at: &Moment,
+        own: ProposalRefusal,
+    ) -> Result<(), ProposalRefusal> {
+        if self.proposer.id == at.actor.id {
+            return Err(own);
+        }
+        require_person(at)
+    }
+
+    fn approve(&self, approval: Approval, at: &Moment) -> Result<ProposalEvent, ProposalRefusal> {
+        if approval.by_rule.is_none() {
+            self.require_other_person(at, ProposalRefusal::SelfApproval)?;
+        }
+        self.require_in_time(at)?;
+        if self.actions_hash != approval.actions_hash {
+            return Err(ProposalRefusal::HashMismatch);
+        }
+        if approval.edited_actions.is_none() && self.approvers.contains(&at.actor.id) {
+            return Err(ProposalRefusal::AlreadyApproved);
+        }
+        let mut violations = Violations::default();
+        if let Some(comment) = &approval.comment {
+            violations.require_length(comment, 0, 10_000, "/comment");
+        }
+        if let Some(actions) = &approval.edited_actions {
+            action::check(actions, "/edited_actions", &mut violations);
+        }
+        violations.into_result()?;
+        Ok(ProposalEvent::Approved {
+            actions_hash: approval.actions_hash,
+            comment: approval.comment,
+            edited_actions: approval.edited_actions,
+            approver: Some(at.actor),
+            by_rule: approval.by_rule,
+        })
+    }
+
+    pub fn require_in_time(&self, at: &Moment) -> Result<(), ProposalRefusal> {
+        if self.draft.expires_at.is_some_and(|end| end <= at.now) {
+            Err(ProposalRefusal::Expired)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whoever edits approves what it says from then on; those who approved what it said before have not.
+    pub(super) fn approved_by(&mut self, approver: Option<Actor>, edited: Option<&[Action]>) {
+        if let Some(actions) = edited {
+            self.edited_actions = Some(actions.to_vec());
+            self.actions_hash = action::hash(actions);
+            self.approvers.clear();
+        }
+        self.approvers.extend(approver.map(|approver| approver.id));
+    }
+
+    /// What its proposer submits anew once its actions are carried over to what there is now.
+    pub fn rebase(
+        &self,
+        id: Uuid,
+        stage: &Stage,
+        actions: Vec<Action>,
+        at: &Moment,
+    ) -> Result<Draft, ProposalRefusal> {
+        self.require_proposer(at)?;
+        let supersedes = match stage {
+            Stage::Pending | Stage::Approved => Some(id),
+            Stage::Failed => None,
+            Stage::Applied
+            | Stage::Rejected
+            | Stage::Withdrawn
+            | Stage::Expired
+            | Stage::Superseded
+            | Stage::Reverted => return Err(ProposalRefusal::NotRebasable(stage.into())),
+        };
+        Ok(Draft {
+            actions,
+            expires_at: self.draft.expires_at.filter(|end| *end > at.now),
+            supersedes,
+            rebased_from: Some(id),
+            ..self.draft.clone()
+        })
+    }
+}
+
+fn require_person(at: &Moment) -> Result<(), ProposalRefusal> {
+    match at.actor.kind {
+        ActorKind::Person => Ok(()),
+        ActorKind::Agent | ActorKind::Service => Err(ProposalRefusal::NeedsPerson),
+    }
+}

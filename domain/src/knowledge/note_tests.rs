@@ -1,0 +1,171 @@
+//! Decisions on notes, as sentences.
+
+use super::*;
+use crate::testing::given;
+
+fn tags(tags: &[&str]) -> BTreeSet<String> {
+    tags.iter().map(ToString::to_string).collect()
+}
+
+fn created() -> NoteEvent {
+    NoteEvent::Created {
+        workspace_id: Uuid::from_u128(7),
+        title: "Tea".into(),
+        body: "Steep it.".into(),
+        tags: tags(&["drink"]),
+    }
+}
+
+fn create(title: &str, with: &[&str]) -> NoteCommand {
+    NoteCommand::Create {
+        workspace_id: Uuid::from_u128(7),
+        title: title.into(),
+        body: "Steep it.".into(),
+        tags: tags(with),
+    }
+}
+
+fn retitle(title: &str) -> NoteCommand {
+    NoteCommand::Revise {
+        title: Some(title.into()),
+        body: None,
+        tags: None,
+    }
+}
+
+#[test]
+fn it_is_created_with_its_tags_in_lower_case() {
+    given::<Note>([])
+        .when(create("Tea", &[" Drink "]))
+        .then([created()]);
+}
+
+#[test]
+fn it_is_created_once() {
+    given::<Note>([created()])
+        .when(create("Tea", &[]))
+        .then_refused(NoteRefusal::Exists);
+    given::<Note>([created(), NoteEvent::Purged {}])
+        .when(create("Tea", &[]))
+        .then_refused(NoteRefusal::Exists);
+}
+
+#[test]
+fn every_field_at_fault_is_named() {
+    given::<Note>([])
+        .when(create(&"x".repeat(501), &["", "ok"]))
+        .then_invalid(&["/title", "/tags"]);
+    given::<Note>([])
+        .when(NoteCommand::Create {
+            workspace_id: Uuid::nil(),
+            title: String::new(),
+            body: "x".repeat(MAX_BODY + 1),
+            tags: (0..65).map(|n| n.to_string()).collect(),
+        })
+        .then_invalid(&["/body", "/tags"]);
+}
+
+#[test]
+fn a_revision_records_only_what_changes() {
+    given::<Note>([created()])
+        .when(NoteCommand::Revise {
+            title: Some("Green tea".into()),
+            body: Some("Steep it.".into()),
+            tags: Some(tags(&["green"])),
+        })
+        .then([
+            NoteEvent::Revised {
+                title: Some("Green tea".into()),
+                body: None,
+                merged: None,
+            },
+            NoteEvent::Tagged {
+                added: tags(&["green"]),
+                removed: tags(&["drink"]),
+            },
+        ]);
+    given::<Note>([created()])
+        .when(retitle("Tea"))
+        .then_nothing();
+}
+
+#[test]
+fn tagging_adds_what_is_new_and_removes_what_is_there() {
+    let tag = |add: &[&str], remove: &[&str]| NoteCommand::Tag {
+        add: tags(add),
+        remove: tags(remove),
+    };
+    given::<Note>([created()])
+        .when(tag(&["Hot", "drink"], &["cold"]))
+        .then([NoteEvent::Tagged {
+            added: tags(&["hot"]),
+            removed: tags(&[]),
+        }]);
+    given::<Note>([created()])
+        .when(tag(&["drink"], &["drink"]))
+        .then_nothing();
+    given::<Note>([created()])
+        .when(tag(&[" "], &[]))
+        .then_invalid(&["/add"]);
+}
+
+#[test]
+fn only_an_active_one_is_revised_or_tagged() {
+    for place in [NoteEvent::Archived {}, NoteEvent::Trashed {}] {
+        given::<Note>([created(), place.clone()])
+            .when(retitle("Coffee"))
+            .then_refused(NoteRefusal::NotActive);
+        given::<Note>([created(), place])
+            .when(NoteCommand::Tag {
+                add: tags(&["x"]),
+                remove: tags(&[]),
+            })
+            .then_refused(NoteRefusal::NotActive);
+    }
+}
+
+#[test]
+fn it_moves_between_active_archive_and_trash() {
+    given::<Note>([created()])
+        .when(NoteCommand::Archive)
+        .then([NoteEvent::Archived {}]);
+    given::<Note>([created(), NoteEvent::Archived {}])
+        .when(NoteCommand::Trash)
+        .then([NoteEvent::Trashed {}]);
+    given::<Note>([created(), NoteEvent::Trashed {}])
+        .when(NoteCommand::Restore)
+        .then([NoteEvent::Restored {}]);
+    given::<Note>([created(), NoteEvent::Trashed {}])
+        .when(NoteCommand::Archive)
+        .then_refused(NoteRefusal::NotActive);
+}
+
+#[test]
+fn moving_to_where_it_is_needs_no_event() {
+    given::<Note>([created()])
+        .when(NoteCommand::Restore)
+        .then_nothing();
+    given::<Note>([created(), NoteEvent::Archived {}])
+        .when(NoteCommand::Archive)
+        .then_nothing();
+    given::<Note>([created(), NoteEvent::Trashed {}])
+        .when(NoteCommand::Trash)
+        .then_nothing();
+}
+
+#[test]
+fn it_is_purged_only_from_the_trash() {
+    given::<Note>([created()])
+        .when(NoteCommand::Purge)
+        .then_refused(NoteRefusal::NotInTrash);
+    given::<Note>([created(), NoteEvent::Trashed {}])
+        .when(NoteCommand::Purge)
+        .then([NoteEvent::Purged {}]);
+}
+
+#[test]
+fn a_purged_one_is_not_found() {
+    given::<Note>([created(), NoteEvent::Trashed {}, NoteEvent::Purged {}])
+        .when(NoteCommand::Restore)
+        .then_refused(NoteRefusal::NotFound);
+}
