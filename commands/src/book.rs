@@ -64,10 +64,7 @@ trait Entry: Any + Send {
     fn expected(&self) -> Expected;
     fn base_version(&self) -> i64;
     /// Goes back to what the first so many of its staged events make of its base.
-    fn go_back<'e>(
-        &mut self,
-        kept: &mut dyn Iterator<Item = &'e NewEvent>,
-    ) -> Result<(), CommandError>;
+    fn go_back(&mut self, kept: &mut dyn Iterator<Item = &NewEvent>) -> Result<(), CommandError>;
     fn is_current(&self, loader: &Loader) -> bool;
     fn announce(&self, loader: &Loader, product_id: Uuid);
     fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid, as_of: Position);
@@ -86,10 +83,7 @@ impl<A: Aggregate> Entry for Page<A> {
         }
     }
 
-    fn go_back<'e>(
-        &mut self,
-        kept: &mut dyn Iterator<Item = &'e NewEvent>,
-    ) -> Result<(), CommandError> {
+    fn go_back(&mut self, kept: &mut dyn Iterator<Item = &NewEvent>) -> Result<(), CommandError> {
         self.current = self.base.clone();
         for event in kept {
             let change = A::Event::decode(&event.event_type, event.contract_version, &event.data)?;

@@ -60,7 +60,7 @@ async fn what_was_written_for_an_earlier_version_is_merged_and_recorded_as_a_mer
     ] {
         assert_eq!(note[field], value, "{field}");
     }
-    let diff = "--- version 3\n+++ version 5\n@@ -1,11 +1,11 @@\n title: Green tea\n-tags: \n+tags: drink\n \n # Tea\n \n Boil fresh water.\n \n-Steep it.\n+Steep it for two minutes.\n \n Drink it.\n";
+    let diff = "--- version 3\n+++ version 5\n@@ -1,10 +1,10 @@\n title: Green tea\n-tags: \n+tags: drink\n \n # Tea\n \n Boil fresh water.\n \n-Steep it.\n+Steep it for two minutes.\n \n Drink it.\n";
     assert_eq!(note["diff"].as_str().unwrap().trim_end(), diff.trim_end());
 
     let applied = approve(&cast.editor, &proposal).await.expect(200);

@@ -284,7 +284,9 @@ impl World {
     /// Who may call an operation with success.
     pub fn caller(&self, operation: &Operation) -> &Client {
         match operation.path.as_str() {
-            "/v1/proposals" | "/v1/proposals/{id}/withdraw" => &self.agent,
+            "/v1/proposals" | "/v1/proposals/{id}/withdraw" | "/v1/proposals/{id}/rebase" => {
+                &self.agent
+            }
             "/v1/products" | "/v1/due-work" | "/v1/due-work/{id}/redrive" => &self.app.operator,
             _ => &self.app.alice,
         }

@@ -81,7 +81,7 @@ pub enum AgentCommand {
 }
 
 /// Why a command on an agent, or one that it issues, is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "agent_", serialize_all = "snake_case")]
 pub enum AgentRefusal {
     /// It was never registered.

@@ -478,6 +478,25 @@ fn its_proposer_rebases_what_is_pending_or_has_failed() {
 }
 
 #[test]
+fn it_is_submitted_once() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_by(AGENT, ProposalCommand::Submit(draft()))
+        .then_refused(ProposalRefusal::Exists);
+}
+
+#[test]
+fn what_was_applied_before_bases_were_recorded_is_not_undone() {
+    let old = serde_json::json!({"note_id": Uuid::nil(), "version": 4});
+    let old: Applied = serde_json::from_value(old).unwrap();
+    assert_eq!(old.base(), Err(ProposalRefusal::BaseUnknown));
+    let applied = Applied {
+        base_version: Some(3),
+        ..old
+    };
+    assert_eq!(applied.base(), Ok(3));
+}
+
+#[test]
 fn one_that_was_never_submitted_is_not_found() {
     given::<Proposal>([])
         .when(approve())

@@ -106,7 +106,7 @@ pub enum TaskCommand {
 }
 
 /// Why a command on a task is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "task_", serialize_all = "snake_case")]
 pub enum TaskRefusal {
     /// It was never made, or it is removed.

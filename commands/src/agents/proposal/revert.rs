@@ -58,13 +58,10 @@ impl Handler for Revert {
 
 /// A note that the proposal wrote goes to the trash; any other is as it was before.
 async fn undo(book: &mut Book<'_>, applied: Applied) -> Result<(), CommandError> {
+    let base = applied.base().map_err(CommandError::refused)?;
     let Applied {
-        note_id,
-        version,
-        base_version,
-        merged: _,
+        note_id, version, ..
     } = applied;
-    let base = base_version.ok_or_else(|| CommandError::refused(ProposalRefusal::BaseUnknown))?;
     if base == version {
         return Ok(());
     }

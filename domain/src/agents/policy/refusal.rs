@@ -3,7 +3,7 @@
 use crate::{Class, Refusal, Violations};
 
 /// Why a policy cannot be set, or what it refuses.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "policy_", serialize_all = "snake_case")]
 pub enum PolicyRefusal {
     /// Rules that approve by themselves are somebody's own.

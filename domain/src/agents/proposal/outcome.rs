@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::ProposalRefusal;
 use crate::Actor;
 use crate::knowledge::merge::Hunk;
 use crate::knowledge::note::Merge;
@@ -34,6 +35,13 @@ pub struct Applied {
     /// The action was written for an earlier version, and was merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<Merge>,
+}
+
+impl Applied {
+    /// The version that undoing it leads back to.
+    pub fn base(&self) -> Result<i64, ProposalRefusal> {
+        self.base_version.ok_or(ProposalRefusal::BaseUnknown)
+    }
 }
 
 /// A task as an applied proposal left it.

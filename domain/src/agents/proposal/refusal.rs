@@ -6,7 +6,7 @@ use super::Conflict;
 use crate::{Class, Refusal, Violations};
 
 /// Why a command on a proposal is refused.
-#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "proposal_", serialize_all = "snake_case")]
 pub enum ProposalRefusal {
     /// It was never submitted.

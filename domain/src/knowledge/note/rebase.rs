@@ -24,7 +24,7 @@ impl Content {
     pub fn rebase(&self, base: &Self, revision: &Revision) -> Result<Revision, Vec<Hunk>> {
         let title = revision.title.as_ref().map(|title| {
             merge::atoms(&base.title, self.title.clone(), title.clone())
-                .ok_or_else(|| merge::clash("title", &base.title, &self.title, title))
+                .ok_or_else(|| vec![merge::clash("title", &base.title, &self.title, title)])
         });
         let body = revision
             .body
@@ -32,9 +32,8 @@ impl Content {
             .map(|body| merge::texts("body", &base.body, &self.body, body));
         match (title.transpose(), body.transpose()) {
             (Ok(title), Ok(body)) => Ok(Revision { title, body }),
-            (Err(title), Ok(_)) => Err(vec![title]),
-            (Ok(_), Err(body)) => Err(body),
-            (Err(title), Err(body)) => Err(std::iter::once(title).chain(body).collect()),
+            (Err(hunks), Ok(_)) | (Ok(_), Err(hunks)) => Err(hunks),
+            (Err(title), Err(body)) => Err([title, body].concat()),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::MAX_LINKS;
 use crate::{Class, Refusal, Violations};
 
 /// Why a command on a note is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "note_", serialize_all = "snake_case")]
 pub enum NoteRefusal {
     /// It was never created, or it is purged.

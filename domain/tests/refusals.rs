@@ -1,0 +1,67 @@
+//! Every refusal is produced by a test: by name in a test of the domain, or by code in one that goes through HTTP.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+use domain::agents::agent::AgentRefusal;
+use domain::agents::policy::PolicyRefusal;
+use domain::agents::proposal::ProposalRefusal;
+use domain::knowledge::note::NoteRefusal;
+use domain::knowledge::task::TaskRefusal;
+use strum::VariantNames;
+
+/// The text of every test.
+fn tests() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = String::new();
+    for directory in [
+        "src/agents",
+        "src/knowledge",
+        "src/knowledge/note",
+        "../tests/it",
+    ] {
+        for entry in fs::read_dir(root.join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let file = fs::read_to_string(&path).unwrap();
+                // Beside a decision its tests come last.
+                let from = match path.to_str().unwrap() {
+                    name if name.contains("_tests") || name.contains("/it/") => 0,
+                    _ => file.find("mod tests {").unwrap_or(file.len()),
+                };
+                text.push_str(&file[from..]);
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn every_refusal_of_what_agents_propose_is_produced_by_a_test() {
+    let tests = tests();
+    for (refusal, prefix, names) in [
+        ("AgentRefusal", "agent_", AgentRefusal::VARIANTS),
+        ("PolicyRefusal", "policy_", PolicyRefusal::VARIANTS),
+        ("ProposalRefusal", "proposal_", ProposalRefusal::VARIANTS),
+        ("NoteRefusal", "note_", NoteRefusal::VARIANTS),
+        ("TaskRefusal", "task_", TaskRefusal::VARIANTS),
+    ] {
+        assert!(names.len() > 3, "{refusal}");
+        for name in names {
+            let name = name.trim_start_matches(prefix);
+            // What is malformed is asserted by the fields that are named.
+            let variant: String = name.split('_').map(capitalised).collect();
+            let is_produced = variant == "Invalid"
+                || tests.contains(&format!("{refusal}::{variant}"))
+                || tests.contains(&format!("\"{prefix}{name}\""));
+            assert!(is_produced, "no test produces {refusal}::{variant}");
+        }
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
+}
