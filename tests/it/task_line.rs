@@ -137,7 +137,7 @@ async fn only_a_change_of_the_line_itself_changes_its_task() {
     let path = format!("/v1/tasks/{}", id(&page.task(c).await));
     page.alice().delete(&path).await.expect(204);
 
-    page.rewrite("More prose.\n\n- [ ] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
+    page.rewrite("More prose.\n\n- [x] a\n- [ ] b\n- [ ] c\n- [ ] d\n")
         .await;
     assert_eq!(page.told().await, ["a: done", "B by hand: open", "d: open"]);
 
@@ -151,6 +151,38 @@ async fn only_a_change_of_the_line_itself_changes_its_task() {
     assert_eq!(
         (&b["due_on"], &b["labels"]),
         (&json!("2030-01-31"), &json!(["x"]))
+    );
+}
+
+#[tokio::test]
+async fn completing_a_task_marks_its_line_and_reopening_it_takes_the_mark_away() {
+    let page = Page::write("- [ ] a\n- [ ] **b**\n  - [ ] a\n").await;
+    let path = format!("/v1/notes/{}", id(&page.note));
+    let b = page.task("b").await;
+    page.command(&b, "complete").await;
+    let note = page.alice().get(&path).await.expect(200);
+    assert_eq!(note["body"], "- [ ] a\n- [x] **b**\n  - [ ] a\n");
+    let revised = page.alice().events("type=note.revised").await.remove(0);
+    let completed = page.alice().events("type=task.completed").await.remove(0);
+    assert_eq!(revised["metadata"]["causation_id"], completed["event_id"]);
+
+    let seconds = page.tasks().await.remove(2);
+    page.command(&seconds, "complete").await;
+    page.command(&b, "reopen").await;
+    let note = page.alice().get(&path).await.expect(200);
+    assert_eq!(note["body"], "- [ ] a\n- [ ] **b**\n  - [x] a\n");
+    page.app.settle().await;
+    assert_eq!(page.told().await, ["a: open", "b: open", "a: done"]);
+
+    page.alice()
+        .post_empty(&format!("{path}/archive"))
+        .await
+        .expect(200);
+    page.command(&b, "complete").await;
+    let archived = page.alice().get(&path).await.expect(200);
+    assert_eq!(
+        archived["body"], note["body"],
+        "what is archived stays as it is"
     );
 }
 

@@ -1,9 +1,11 @@
 //! A task looks at its note, its assignee and its neighbours.
 
 use async_trait::async_trait;
-use domain::knowledge::note::Note;
+use domain::knowledge::checklist::{Checklist, ChecklistCommand};
+use domain::knowledge::note::{Note, NoteCommand};
 use domain::knowledge::rank;
 use domain::knowledge::task::{Draft, Task, TaskCommand, TaskRefusal};
+use domain::knowledge::task_line::{task_lines, with_mark};
 use domain::knowledge::workspace::{Permission, Workspace};
 use domain::{Aggregate, StreamId, Violations};
 use uuid::Uuid;
@@ -32,7 +34,7 @@ impl Handler for Change {
 
     async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
         // First whether the caller may: strangers learn nothing of notes and members.
-        book.decide::<Task>(self.id, self.command.clone()).await?;
+        let decided = book.decide::<Task>(self.id, self.command.clone()).await?;
         let task = book.load::<Task>(self.id).await?;
         let Some(draft) = task.state.draft().cloned() else {
             return Ok(());
@@ -41,8 +43,50 @@ impl Handler for Change {
         if let Some(assignee) = given(&self.command) {
             require_member(book, draft.workspace_id, assignee).await?;
         }
+        if let (Some(note_id), Some(done)) = (draft.note_id, settled(&self.command)) {
+            book.caused_by(decided.last().copied());
+            mark(book, self.id, note_id, done).await?;
+        }
         Ok(())
     }
+}
+
+/// Whether a task is done after a command that says so.
+fn settled(command: &TaskCommand) -> Option<bool> {
+    if matches!(command, TaskCommand::Complete) {
+        Some(true)
+    } else {
+        matches!(command, TaskCommand::Reopen).then_some(false)
+    }
+}
+
+/// The line that a task comes from says what became of it, unless its note is put away.
+async fn mark(
+    book: &mut Book<'_>,
+    task_id: Uuid,
+    note_id: Uuid,
+    done: bool,
+) -> Result<(), CommandError> {
+    let Note::Active(note) = book.load::<Note>(note_id).await?.state.clone() else {
+        return Ok(());
+    };
+    let checklist = &book.load::<Checklist>(note_id).await?.state;
+    let marked = checklist
+        .line_of(task_id, &task_lines(&note.body))
+        .and_then(|line| with_mark(&note.body, line, done));
+    let Some(body) = marked else {
+        return Ok(());
+    };
+    let revise = NoteCommand::Revise {
+        title: None,
+        body: Some(body),
+        tags: None,
+    };
+    book.decide::<Note>(note_id, revise).await?;
+    // So that a later reading of the note finds nothing that it would have to follow.
+    let marked = ChecklistCommand::Mark { task_id, done };
+    book.decide::<Checklist>(note_id, marked).await?;
+    Ok(())
 }
 
 /// To whom a command gives a task.

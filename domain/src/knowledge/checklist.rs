@@ -37,6 +37,8 @@ pub enum ChecklistCommand {
         /// The event of the note after which it was read; ids of new tasks are derived from it.
         cause: Uuid,
     },
+    /// The line of a task got its mark, or lost it, because of what became of the task.
+    Mark { task_id: Uuid, done: bool },
 }
 
 /// Reading is never refused.
@@ -97,9 +99,22 @@ impl Aggregate for Checklist {
         command: ChecklistCommand,
         _: &Moment,
     ) -> Result<Vec<ChecklistEvent>, ChecklistRefusal> {
-        let ChecklistCommand::Read { lines, cause } = command;
+        let lines = match command {
+            ChecklistCommand::Read { lines, cause } => self.read(lines, cause),
+            ChecklistCommand::Mark { task_id, done } => self.marked(task_id, done),
+        };
+        if lines == self.lines {
+            Ok(vec![])
+        } else {
+            Ok(vec![ChecklistEvent::Read { lines }])
+        }
+    }
+}
+
+impl Checklist {
+    fn read(&self, lines: Vec<TaskLine>, cause: Uuid) -> Vec<Line> {
         let known = matched(&self.lines, &lines);
-        let lines: Vec<Line> = (lines.into_iter().zip(known).enumerate())
+        (lines.into_iter().zip(known).enumerate())
             .map(|(index, (line, known))| Line {
                 task_id: known
                     .and_then(|known| Some(self.lines.get(known)?.task_id))
@@ -107,12 +122,23 @@ impl Aggregate for Checklist {
                 title: line.title,
                 done: line.done,
             })
-            .collect();
-        if lines == self.lines {
-            Ok(vec![])
-        } else {
-            Ok(vec![ChecklistEvent::Read { lines }])
+            .collect()
+    }
+
+    fn marked(&self, task_id: Uuid, done: bool) -> Vec<Line> {
+        let mut lines = self.lines.clone();
+        for line in lines.iter_mut().filter(|line| line.task_id == task_id) {
+            line.done = done;
         }
+        lines
+    }
+
+    /// Which of the lines that a note has now is that of a task.
+    #[must_use]
+    pub fn line_of(&self, task_id: Uuid, now: &[TaskLine]) -> Option<usize> {
+        let line = self.lines.iter().position(|line| line.task_id == task_id)?;
+        let known = matched(&self.lines, now);
+        known.into_iter().position(|known| known == Some(line))
     }
 }
 

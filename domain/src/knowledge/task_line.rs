@@ -1,5 +1,7 @@
 //! The `- [ ]` lines of a note.
 
+use std::ops::Range;
+
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::task::MAX_TITLE;
@@ -18,13 +20,29 @@ pub struct TaskLine {
 /// The items of task lists in a text in Markdown, nested ones too; what only looks like one, as in code, is none.
 #[must_use]
 pub fn task_lines(markdown: &str) -> Vec<TaskLine> {
+    located(markdown)
+        .into_iter()
+        .map(|located| located.line)
+        .collect()
+}
+
+/// The text with the mark of one of its [`task_lines`] set or taken away; none where there is no such line, or it is so already.
+#[must_use]
+pub fn with_mark(markdown: &str, index: usize, done: bool) -> Option<String> {
+    let Located { line, mark } = located(markdown).into_iter().nth(index)?;
+    // The mark is one byte between its brackets.
+    let (before, after) = (markdown.get(..=mark.start)?, markdown.get(mark.end - 1..)?);
+    (line.done != done).then(|| format!("{before}{}{after}", if done { 'x' } else { ' ' }))
+}
+
+fn located(markdown: &str) -> Vec<Located> {
     if !may_have_task_lines(markdown) {
         return vec![];
     }
     let options = Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
     let mut lines = Lines::default();
-    for event in Parser::new_ext(markdown, options) {
-        lines.take(&event);
+    for (event, range) in Parser::new_ext(markdown, options).into_offset_iter() {
+        lines.take(&event, range);
     }
     lines.end();
     lines.found.truncate(MAX_LINES);
@@ -39,21 +57,28 @@ pub fn may_have_task_lines(markdown: &str) -> bool {
     })
 }
 
+/// A line, and where its mark is, brackets included.
+struct Located {
+    line: TaskLine,
+    mark: Range<usize>,
+}
+
 #[derive(Default)]
 struct Lines {
-    found: Vec<TaskLine>,
-    current: Option<TaskLine>,
+    found: Vec<Located>,
+    current: Option<Located>,
 }
 
 impl Lines {
-    fn take(&mut self, event: &Event<'_>) {
+    fn take(&mut self, event: &Event<'_>, range: Range<usize>) {
         match event {
             Event::TaskListMarker(done) => {
                 self.end();
-                self.current = Some(TaskLine {
+                let line = TaskLine {
                     title: String::new(),
                     done: *done,
-                });
+                };
+                self.current = Some(Located { line, mark: range });
             }
             Event::Text(text) | Event::Code(text) => self.push(text),
             Event::SoftBreak | Event::HardBreak => self.push(" "),
@@ -71,17 +96,17 @@ impl Lines {
     }
 
     fn push(&mut self, text: &str) {
-        if let Some(line) = &mut self.current {
-            line.title.push_str(text);
+        if let Some(current) = &mut self.current {
+            current.line.title.push_str(text);
         }
     }
 
     /// A line ends with its first block; one that says nothing is no task.
     fn end(&mut self) {
-        if let Some(line) = self.current.take() {
-            let title = normalized(&line.title);
-            if !title.is_empty() {
-                self.found.push(TaskLine { title, ..line });
+        if let Some(mut current) = self.current.take() {
+            current.line.title = normalized(&current.line.title);
+            if !current.line.title.is_empty() {
+                self.found.push(current);
             }
         }
     }
@@ -193,6 +218,20 @@ mod tests {
         assert_eq!(task_lines(&many).len(), MAX_LINES);
     }
 
+    #[test]
+    fn a_mark_is_set_and_taken_away_and_nothing_else_changes() {
+        let text = "Tea:\r\n\r\n> * [ ] é **buy**\r\n>   1. [X] boil\r\n\r\n`- [ ] code`";
+        let ticked = with_mark(text, 0, true).unwrap();
+        assert_eq!(ticked, text.replacen("[ ]", "[x]", 1));
+        assert_eq!(with_mark(&ticked, 0, false).unwrap(), text);
+        assert_eq!(
+            with_mark(text, 1, false).unwrap(),
+            text.replacen("[X]", "[ ]", 1)
+        );
+        assert_eq!(with_mark(text, 1, true), None, "it is done");
+        assert_eq!(with_mark(text, 2, true), None, "there is no such line");
+    }
+
     fn line() -> impl Strategy<Value = (String, bool)> {
         ("[a-z]{1,8}( [a-z]{1,8}){0,3}", any::<bool>())
     }
@@ -207,7 +246,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_without_harm(text in "(?s)([-*+>`#\\[\\]xX \t\r\n|~_&;<!]|\\PC){0,200}") {
-            for line in task_lines(&text) {
+            for (index, line) in task_lines(&text).into_iter().enumerate() {
+                let other = with_mark(&text, index, !line.done).unwrap();
+                prop_assert_eq!(other.len(), text.len());
+                prop_assert_eq!(task_lines(&other)[index].done, !line.done);
                 prop_assert!((1..=MAX_TITLE).contains(&line.title.chars().count()));
                 prop_assert!(!line.title.contains(char::is_control));
                 prop_assert_eq!(line.title.trim(), &line.title);
