@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, LogFormat, Overrides};
-use crate::demo::Demo;
+use crate::demo::{Agent, Demo};
 use crate::output::print;
 use crate::{serve, telemetry};
 
@@ -50,6 +50,9 @@ enum Command {
     },
     /// Show the whole journey on a directory of Markdown files, against a running server
     Demo(Demo),
+    /// The agent of the demonstration
+    #[command(hide = true)]
+    DemoAgent(Agent),
     /// Print the log, one event a line
     Replay(replay::Replay),
     /// Look after the read models
@@ -88,6 +91,9 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     if let Command::Demo(demo) = cli.command {
         return Ok(demo.run().await?);
     }
+    if let Command::DemoAgent(agent) = cli.command {
+        return agent.run().await;
+    }
     if let Command::Serve { listen } = &cli.command {
         overrides.listen.clone_from(listen);
     }
@@ -103,6 +109,6 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Work(work) => work.run(&config).await,
         Command::Config(ConfigCommand::Check) => Ok(print("the configuration is fine")?),
         Command::OperatorKey => operator_key::run(&config).await,
-        Command::Health(_) | Command::Demo(_) => Ok(()),
+        Command::Health(_) | Command::Demo(_) | Command::DemoAgent(_) => Ok(()),
     }
 }

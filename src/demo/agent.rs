@@ -1,103 +1,85 @@
-//! The agent: reads the notes with a key of its own, and proposes what would make them better. It cannot change anything.
+//! The agent: a process of its own, which speaks MCP ([`client`]) and has nothing but an address and a key that can only propose.
+//! What it tells on its standard output is all that is known of it here.
 
-use std::collections::HashSet;
+pub mod client;
+mod note;
 
-use futures::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use uuid::Uuid;
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use super::cast::Cast;
-use super::client::Cause;
 use super::error::DemoError;
-use super::idea::{Idea, Note, ideas};
 use super::progress::{Phase, count};
 
-/// Requests on their way at once.
-const AT_ONCE: usize = 16;
-/// What made the proposal; a language model would give its own name.
-const MODEL: &str = "daybook-demo/term-frequency";
+/// What makes the proposals; a language model would give its own name.
+pub const MODEL: &str = "daybook-demo/term-frequency";
 
-#[derive(Deserialize)]
-struct Proposal {
-    actions: Vec<Action>,
+/// How far the agent's process has come: a line of JSON each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Progress {
+    /// It has read the notes, and has so many ideas.
+    Ideas(usize),
+    /// It has spoken of one of them.
+    Spoken {
+        /// It was not known before.
+        is_new: bool,
+        /// Of the server's log, at its answer.
+        position: i64,
+    },
 }
 
-#[derive(Deserialize)]
-struct Action {
-    note_id: Option<Uuid>,
-}
-
-#[derive(Deserialize)]
-struct History {
-    items: Vec<Version>,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    event_id: Uuid,
-    correlation_id: Uuid,
-}
-
-/// Proposes at most one thing per note; returns how many.
+/// Lets the agent propose at most one thing per note; returns how many it has.
 pub async fn run(cast: &Cast) -> Result<usize, DemoError> {
     let phase = Phase::start("propose", 0);
-    let in_workspace = format!("workspace_id={}&limit=100", cast.workspace_id);
-    let notes: Vec<Note> = cast
-        .agent
-        .list(&format!("/v1/notes?status=active&{in_workspace}"))
-        .await?;
-    let before: Vec<Proposal> = cast
-        .agent
-        .list(&format!("/v1/proposals?{in_workspace}"))
-        .await?;
-    // Whatever became of it, nobody wants to hear it twice.
-    let spoken_of: HashSet<Uuid> = before
-        .iter()
-        .flat_map(|proposal| &proposal.actions)
-        .filter_map(|action| action.note_id)
-        .collect();
-    let ideas: Vec<Idea<'_>> = ideas(&notes)
-        .into_iter()
-        .filter(|idea| !spoken_of.contains(&idea.note.id))
-        .collect();
-    let total = ideas.len();
-    phase.set_length(total);
-    stream::iter(ideas)
-        .map(|idea| propose(cast, idea))
-        .buffer_unordered(AT_ONCE)
-        .try_for_each(async |()| {
-            phase.step();
-            Ok(())
-        })
-        .await?;
-    phase.finish(&count(total, "proposal"));
-    Ok(total)
-}
-
-async fn propose(cast: &Cast, idea: Idea<'_>) -> Result<(), DemoError> {
-    let body = json!({
-        "workspace_id": cast.workspace_id,
-        "actions": idea.actions(),
-        "rationale": idea.rationale(),
-        "confidence": idea.confidence(),
-        "model": MODEL,
-        "run_id": format!("demo-{}", cast.product_id),
-    });
-    let mut proposal = cast.agent.post("/v1/proposals", body);
-    if let Some(cause) = last_change(cast, idea.note).await? {
-        proposal = proposal.because(cause);
+    let mut process = start(cast).map_err(DemoError::AgentProcess)?;
+    let proposed = follow(cast, &mut process, &phase)
+        .await
+        .map_err(DemoError::AgentProcess)?;
+    let ended = process.wait().await.map_err(DemoError::AgentProcess)?;
+    if !ended.success() {
+        return Err(DemoError::Agent(ended));
     }
-    proposal.send::<Value>().await?;
-    Ok(())
+    phase.finish(&format!(
+        "{} through MCP, by a process of its own",
+        count(proposed, "proposal")
+    ));
+    Ok(proposed)
 }
 
-/// The event that made the note what it is: what the agent reacts to.
-async fn last_change(cast: &Cast, note: &Note) -> Result<Option<Cause>, DemoError> {
-    let path = format!("/v1/notes/{}/history?limit=1", note.id);
-    let history: History = cast.agent.get(&path).await?;
-    Ok(history.items.first().map(|version| Cause {
-        event_id: version.event_id,
-        correlation_id: version.correlation_id,
-    }))
+fn start(cast: &Cast) -> Result<Child, std::io::Error> {
+    Command::new(std::env::current_exe()?)
+        .arg("demo-agent")
+        .args(["--server", cast.agent.server()])
+        .args(["--workspace", &cast.workspace_id.to_string()])
+        .args(["--run-id", &format!("demo-{}", cast.product_id)])
+        .args(["--min-position", &cast.agent.position().to_string()])
+        // Whoever lists the processes of this machine sees arguments.
+        .env("DAYBOOK_KEY", cast.agent.key())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+async fn follow(cast: &Cast, process: &mut Child, phase: &Phase) -> Result<usize, std::io::Error> {
+    let mut proposed = 0;
+    let Some(output) = process.stdout.take() else {
+        return Ok(proposed);
+    };
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        match serde_json::from_str(&line)? {
+            Progress::Ideas(ideas) => phase.set_length(ideas),
+            Progress::Spoken { is_new, position } => {
+                cast.agent.saw(position);
+                proposed += usize::from(is_new);
+                phase.step();
+            }
+        }
+    }
+    Ok(proposed)
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::agent;
 use super::client::Client;
 use super::error::DemoError;
 use super::progress::say;
@@ -23,14 +24,15 @@ pub struct Cast {
     names: HashMap<Uuid, &'static str>,
 }
 
-/// What a key opens. The role in the workspace must allow it as well.
-const AUTHOR: [&str; 7] = [
+/// What a key of a person opens. The role in the workspace must allow it as well.
+const AUTHOR: [&str; 8] = [
     "workspaces:read",
     "workspaces:write",
     "notes:read",
     "notes:write",
     "webhooks:read",
     "webhooks:write",
+    "agents:write",
     "events:read",
 ];
 const REVIEWER: [&str; 5] = [
@@ -39,12 +41,6 @@ const REVIEWER: [&str; 5] = [
     "proposals:read",
     "proposals:write",
     "events:read",
-];
-const AGENT: [&str; 4] = [
-    "workspaces:read",
-    "notes:read",
-    "proposals:read",
-    "proposals:write",
 ];
 
 #[derive(Deserialize)]
@@ -55,6 +51,13 @@ struct Created {
 #[derive(Deserialize)]
 struct ApiKey {
     actor: Actor,
+    /// Shown in this answer only.
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct Agent {
+    id: Uuid,
     /// Shown in this answer only.
     key: String,
 }
@@ -86,10 +89,9 @@ impl Cast {
                 "{product_id} (should this run be interrupted, go on with --product {product_id})"
             ),
         );
-        let (author, author_id) = key(operator, product_id, "author", "person", &AUTHOR).await?;
-        let (reviewer, reviewer_id) =
-            key(operator, product_id, "reviewer", "person", &REVIEWER).await?;
-        let (agent, agent_id) = key(operator, product_id, "agent", "agent", &AGENT).await?;
+        let (author, author_id) = key(operator, product_id, "author", &AUTHOR).await?;
+        let (reviewer, reviewer_id) = key(operator, product_id, "reviewer", &REVIEWER).await?;
+        let (agent, agent_id) = register(&author).await?;
 
         let workspace: Created = author
             .post("/v1/workspaces", json!({"name": name}))
@@ -130,6 +132,13 @@ impl Cast {
     }
 }
 
+/// The agent comes with a key of its own, and its author answers for it.
+async fn register(author: &Client) -> Result<(Client, Uuid), DemoError> {
+    let body = json!({"name": "agent", "model": agent::MODEL});
+    let agent: Agent = author.post("/v1/agents", body).send().await?;
+    Ok((author.with_key(&agent.key), agent.id))
+}
+
 async fn product(operator: &Client, name: &str) -> Result<Uuid, DemoError> {
     let created: Created = operator
         .post("/v1/products", json!({"name": name}))
@@ -140,18 +149,17 @@ async fn product(operator: &Client, name: &str) -> Result<Uuid, DemoError> {
     Ok(created.id)
 }
 
-/// A key for a new actor; the operator issues keys for every product.
+/// A key for a new person; the operator issues keys for every product.
 async fn key(
     operator: &Client,
     product_id: Uuid,
     name: &str,
-    kind: &str,
     scopes: &[&str],
 ) -> Result<(Client, Uuid), DemoError> {
     let body = json!({
         "name": name,
         "product_id": product_id,
-        "actor": {"kind": kind},
+        "actor": {"kind": "person"},
         "scopes": scopes,
     });
     let issued: ApiKey = operator.post("/v1/api-keys", body).send().await?;

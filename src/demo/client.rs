@@ -68,6 +68,15 @@ impl Client {
         &self.server
     }
 
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Another client of the same people was told of a position.
+    pub fn saw(&self, position: i64) {
+        self.seen.fetch_max(position, Ordering::Relaxed);
+    }
+
     /// The last position that the server has told of.
     pub fn position(&self) -> i64 {
         self.seen.load(Ordering::Relaxed)
@@ -194,7 +203,7 @@ impl Client {
                 reason: explain(&error),
             })?;
         if let Some(position) = header(&response, "daybook-position") {
-            self.seen.fetch_max(position, Ordering::Relaxed);
+            self.saw(position);
         }
         let status = response.status();
         if status.is_success() {

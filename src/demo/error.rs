@@ -41,6 +41,12 @@ pub enum DemoError {
     /// The server's webhook secret cannot be used.
     #[error("the webhook's secret is no secret: {0}")]
     Secret(#[from] standardwebhooks::WebhookError),
+    /// The agent's process cannot be run, or says what nobody understands.
+    #[error("the agent's process: {0}")]
+    AgentProcess(std::io::Error),
+    /// It gave up; it has said why.
+    #[error("the agent's process ended early: {0}")]
+    Agent(std::process::ExitStatus),
     /// A rule does not hold.
     #[error("{0} was allowed, and must be refused")]
     Allowed(&'static str),

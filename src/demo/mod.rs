@@ -1,5 +1,5 @@
-//! `daybook demo DIR`: the whole journey on real files, through the HTTP API alone. Read it to learn the API: files
-//! become notes ([`import`]), an agent proposes changes ([`agent`]), a person decides ([`reviewer`]), signed webhooks
+//! `daybook demo DIR`: the whole journey on real files, through the public interfaces alone. Read it to learn the API: files
+//! become notes ([`import`]), an agent proposes changes through MCP ([`agent`]), a person decides ([`reviewer`]), signed webhooks
 //! arrive ([`receiver`]), and the log tells it all again ([`story`]).
 
 mod agent;
@@ -28,6 +28,7 @@ use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use agent::client::Agent;
 use cast::Cast;
 use client::Client;
 use error::DemoError;

@@ -97,6 +97,7 @@ fn about(event_type: &str, data: &Value) -> String {
             (None, _) => "links".into(),
         },
         "note.tagged" => format!("tags {}", list("added")),
+        "tool_call.recorded" => format!("{} through MCP", text("tool")),
         "proposal.submitted" => text("rationale").to_owned(),
         "proposal.approved" => text("comment").to_owned(),
         "proposal.rejected" => text("reason").to_owned(),

@@ -191,7 +191,7 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
     assert!(text.contains("403 workspace_role_insufficient"), "{text}");
     assert!(text.contains("409 proposal_hash_mismatch"), "{text}");
     for event in [
-        "note.created",
+        "propose_changes through MCP",
         "proposal.submitted",
         "proposal.applied",
         "webhook.delivery_attempted",

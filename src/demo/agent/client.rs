@@ -1,0 +1,196 @@
+//! The agent's process: a client of MCP and of nothing else. It reads the notes of a workspace as resources and calls
+//! `propose_changes`, as any agent's framework would.
+
+use std::error::Error;
+use std::time::Duration;
+
+use clap::Args;
+use futures::{StreamExt, TryStreamExt, stream};
+use reqwest::header::{HeaderName, HeaderValue};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, Implementation,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ResourceContents,
+};
+use rmcp::service::{ClientLifecycleMode, ClientServiceExt, Peer, RoleClient, ServiceError};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClientTransportConfig, StreamableHttpError,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{MODEL, Progress, note};
+use crate::demo::idea::{Idea, Note, ideas};
+use crate::output;
+
+/// Requests on their way at once.
+const AT_ONCE: usize = 8;
+/// How often a request is sent at most.
+const ATTEMPTS: u32 = 8;
+/// For one request.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+pub struct Agent {
+    /// Base URL of the server
+    #[arg(long)]
+    server: String,
+    /// The agent's own key
+    #[arg(long, env = "DAYBOOK_KEY", hide_env_values = true)]
+    key: String,
+    /// The workspace whose notes it reads
+    #[arg(long)]
+    workspace: Uuid,
+    /// What this run of it is called in the log
+    #[arg(long)]
+    run_id: String,
+    /// It reads nothing older than this position of the log
+    #[arg(long)]
+    min_position: i64,
+}
+
+impl Agent {
+    pub async fn run(self) -> Result<(), Box<dyn Error>> {
+        let client = ClientConfig::new(
+            ClientCapabilities::default(),
+            Implementation::new("daybook-demo-agent", env!("CARGO_PKG_VERSION")),
+        );
+        let lifecycle = ClientLifecycleMode::Discover {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        };
+        let server = client
+            .serve_with_lifecycle(self.transport()?, lifecycle)
+            .await?;
+        let notes = self.notes(server.peer()).await?;
+        let ideas = ideas(&notes);
+        tell(&Progress::Ideas(ideas.len()))?;
+        stream::iter(ideas)
+            .map(|idea| self.propose(server.peer(), idea))
+            .buffer_unordered(AT_ONCE)
+            .try_for_each(async |progress| tell(&progress))
+            .await?;
+        server.cancel().await?;
+        Ok(())
+    }
+
+    fn transport(&self) -> Result<StreamableHttpClientTransport<reqwest::Client>, Box<dyn Error>> {
+        let url = format!("{}/mcp", self.server.trim_end_matches('/'));
+        let position = HeaderValue::from(self.min_position);
+        let run_id = HeaderValue::from_str(&self.run_id)?;
+        let headers = [
+            (HeaderName::from_static("daybook-min-position"), position),
+            (HeaderName::from_static("daybook-run-id"), run_id),
+        ];
+        let config = StreamableHttpClientTransportConfig::with_uri(url)
+            .auth_header(self.key.clone())
+            .custom_headers(headers.into());
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        Ok(StreamableHttpClientTransport::with_client(http, config))
+    }
+
+    /// The active notes of the workspace.
+    async fn notes(&self, server: &Peer<RoleClient>) -> Result<Vec<Note>, ServiceError> {
+        let mut uris = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = patiently(async || server.list_resources(Some(page.clone())).await).await?;
+            uris.extend(page.resources.into_iter().map(|resource| resource.uri));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        stream::iter(uris)
+            .map(|uri| self.note(server, uri))
+            .buffered(AT_ONCE)
+            .try_filter_map(async |note| Ok(note))
+            .try_collect()
+            .await
+    }
+
+    async fn note(
+        &self,
+        server: &Peer<RoleClient>,
+        uri: String,
+    ) -> Result<Option<Note>, ServiceError> {
+        let read = ReadResourceRequestParams::new(uri);
+        let answer = patiently(async || server.read_resource(read.clone()).await).await?;
+        let text = answer.contents.iter().find_map(|contents| match contents {
+            ResourceContents::TextResourceContents { text, .. } => Some(text),
+            _ => None,
+        });
+        Ok(text.and_then(|text| note::read(text, self.workspace)))
+    }
+
+    async fn propose(
+        &self,
+        server: &Peer<RoleClient>,
+        idea: Idea<'_>,
+    ) -> Result<Progress, Box<dyn Error>> {
+        let arguments = json!({
+            "workspace_id": self.workspace,
+            "actions": idea.actions(),
+            "rationale": idea.rationale(),
+            "confidence": idea.confidence(),
+            "model": MODEL,
+            // Whatever became of it, nobody wants to hear it twice.
+            "idempotency_key": format!("{}:{}", self.run_id, idea.note.id),
+        });
+        let arguments = arguments.as_object().cloned().unwrap_or_default();
+        let call = CallToolRequestParams::new("propose_changes").with_arguments(arguments);
+        let answer = patiently(async || server.call_tool(call.clone()).await).await?;
+        spoken(&answer).ok_or_else(|| format!("propose_changes: {answer:?}").into())
+    }
+}
+
+/// What became of an idea; none: it was refused for something else than that it is not new.
+fn spoken(answer: &CallToolResult) -> Option<Progress> {
+    let said = answer.structured_content.as_ref();
+    let position = (answer.meta.as_ref()).and_then(|meta| meta.0.get("daybook/position")?.as_i64());
+    let is_known = || said.is_some_and(|said| said["code"] == "idempotency_key_reused");
+    if answer.is_error == Some(true) {
+        return is_known().then_some(Progress::Spoken {
+            is_new: false,
+            position: position.unwrap_or_default(),
+        });
+    }
+    Some(Progress::Spoken {
+        is_new: said.is_some_and(|said| said["status"] == "pending"),
+        position: position?,
+    })
+}
+
+/// Sends until there is an answer that is worth something: a server that is busy, or away for a moment, is asked again.
+async fn patiently<T>(
+    mut send: impl AsyncFnMut() -> Result<T, ServiceError>,
+) -> Result<T, ServiceError> {
+    let mut wait = Duration::from_millis(100);
+    for _ in 1..ATTEMPTS {
+        match send().await {
+            Err(error) if let Some(pause) = pause(&error, wait) => tokio::time::sleep(pause).await,
+            result => return result,
+        }
+        wait *= 2;
+    }
+    send().await
+}
+
+/// How long to wait before trying again; none: that would not help.
+fn pause(error: &ServiceError, wait: Duration) -> Option<Duration> {
+    let ServiceError::TransportSend(error) = error else {
+        return None;
+    };
+    match error.error.downcast_ref()? {
+        StreamableHttpError::<reqwest::Error>::HttpStatus(answer) => {
+            let seconds = answer.retry_after.as_ref()?.parse().ok()?;
+            Some(Duration::from_secs(seconds).min(TIMEOUT))
+        }
+        StreamableHttpError::Client(_) => Some(wait),
+        _ => None,
+    }
+}
+
+fn tell(progress: &Progress) -> Result<(), Box<dyn Error>> {
+    Ok(output::print(&json!(progress).to_string())?)
+}
