@@ -110,7 +110,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
 /// Handlers are named within their resource; an operation's id is the only one of its kind.
 fn name(operation: &mut Operation, path: &str) {
     let path = path.trim_start_matches("/v1");
-    let resource = path.split('/').nth(1).unwrap_or_default().replace('-', "_");
+    let resource = path.split('/').nth(1).unwrap_or_default();
+    let resource = resource.trim_start_matches('.').replace('-', "_");
     if let Some(handler) = operation
         .operation_id
         .take_if(|handler| *handler != resource)

@@ -24,6 +24,7 @@ mod link;
 mod load;
 mod mcp;
 mod mcp_access;
+mod mcp_approval;
 mod mcp_clients;
 mod mcp_conformance;
 mod mcp_fixture;

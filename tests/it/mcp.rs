@@ -3,26 +3,23 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, Server, TestApp, eventually, id, items};
-use crate::mcp_wire::{
-    STATELESS, TOOLS, VERSIONS, WITH_HANDSHAKE, ask, assert_problem, call, request, request_with,
-    structured,
-};
+use crate::harness::{Client, Server, TestApp, id, items};
+use crate::mcp_wire::{STATELESS, TOOLS, VERSIONS, ask, assert_problem, call, request, structured};
 
 /// A registered agent in a workspace of Alice's, and a note there.
-struct Cast {
-    app: TestApp,
-    agent: Client,
-    workspace_id: Uuid,
-    note: Value,
+pub struct Cast {
+    pub app: TestApp,
+    pub agent: Client,
+    pub workspace_id: Uuid,
+    pub note: Value,
 }
 
 impl Cast {
-    async fn assemble() -> Self {
+    pub async fn assemble() -> Self {
         Self::assemble_with(&[]).await
     }
 
-    async fn assemble_with(variables: &[(&str, &str)]) -> Self {
+    pub async fn assemble_with(variables: &[(&str, &str)]) -> Self {
         let app = TestApp::start_with(variables).await;
         let agent = register(&app).await;
         let workspace_id = app.alice.workspace().await;
@@ -52,7 +49,7 @@ impl Cast {
         }
     }
 
-    fn proposal(&self) -> Value {
+    pub fn proposal(&self) -> Value {
         json!({
             "workspace_id": self.workspace_id, "rationale": "the title says little",
             "actions": [{"type": "note.revise", "note_id": id(&self.note), "base_version": 1, "title": "Green tea"}],
@@ -78,7 +75,7 @@ impl Cast {
     }
 
     /// The recorded calls, newest first.
-    async fn calls(&self, query: &str) -> Vec<Value> {
+    pub async fn calls(&self, query: &str) -> Vec<Value> {
         let path = format!("/v1/tool-calls?{query}");
         items(self.app.alice.get(&path).await.expect(200))
     }
@@ -254,6 +251,11 @@ async fn every_call_is_recorded_however_it_ends() {
     let malformed = call(&cast.agent, "read_note", json!({"note": 1})).await;
     assert_problem(&malformed, 400, "validation_failed");
 
+    let long = "r".repeat(201);
+    assert_eq!(
+        read(id(&cast.note), &long).await.body["error"]["code"],
+        -32602
+    );
     let calls = cast.calls("run_id=night&tool=read_note").await;
     assert_eq!(calls.len(), 2);
     let [absent, read] = [&calls[0], &calls[1]];
@@ -281,14 +283,16 @@ async fn every_call_is_recorded_however_it_ends() {
 
 #[tokio::test]
 async fn a_call_that_cannot_be_recorded_is_not_answered() {
-    let cast = Cast::assemble_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
+    let cast = Cast::assemble().await;
+    let hasty = [("DAYBOOK_REQUEST_TIMEOUT", "1")];
+    let hasty = Server::start(&cast.app.database_url, &hasty).await;
     let mut sql = cast.app.sql().await;
     let hold = sql.transaction().await.unwrap();
     hold.execute("select * from log.head for update", &[])
         .await
         .unwrap();
     let arguments = json!({"note_id": id(&cast.note)});
-    let answer = call(&cast.agent, "read_note", arguments.clone()).await;
+    let answer = call(&cast.agent.at(&hasty.url), "read_note", arguments.clone()).await;
     answer.expect_problem(503, "timed_out");
     hold.rollback().await.unwrap();
     structured(call(&cast.agent, "read_note", arguments).await);
@@ -428,114 +432,6 @@ async fn prompts_bring_along_what_they_are_about() {
     assert_eq!(completed["values"], json!([id(&cast.note)]));
 }
 
-/// Calls `propose_changes` and waits for a person, as a client that can open addresses.
-async fn waiting(cast: &Cast, version: &str, more: Value) -> Answer {
-    let mut arguments = cast.proposal();
-    arguments["wait_for_approval"] = json!(true);
-    let mut params = json!({"name": "propose_changes", "arguments": arguments});
-    for (name, value) in more.as_object().unwrap() {
-        params[name] = value.clone();
-    }
-    let opens = json!({"elicitation": {"url": {}}});
-    let request = request_with(&cast.agent, version, "tools/call", params, &opens);
-    cast.agent.send(request).await
-}
-
-#[tokio::test]
-async fn an_approval_is_offered_within_the_call_and_a_person_gives_it() {
-    let approval = ("DAYBOOK_MCP_APPROVAL_URL", "https://app.example.com/{id}");
-    let cast = Cast::assemble_with(&[approval]).await;
-    let asked = waiting(&cast, STATELESS, json!({})).await.expect(200)["result"].clone();
-    assert_eq!(asked["resultType"], "input_required");
-    let elicitation = &asked["inputRequests"]["approval"];
-    assert_eq!(elicitation["method"], "elicitation/create");
-    assert_eq!(elicitation["params"]["mode"], "url");
-    let proposal_id = cast.app.alice.ids("/v1/proposals").await[0];
-    let address = format!("https://app.example.com/{proposal_id}");
-    assert_eq!(elicitation["params"]["url"], address);
-    let message = elicitation["params"]["message"].as_str().unwrap();
-    assert!(message.contains("the title says little"), "{message}");
-
-    // The agent's own client says that it is approved: that is not what approves it.
-    let back = |action: &str| json!({"requestState": asked["requestState"], "inputResponses": {"approval": {"action": action}}});
-    let declined = structured(waiting(&cast, STATELESS, back("decline")).await);
-    assert_eq!(declined["status"], "pending");
-    let path = format!("/v1/proposals/{proposal_id}/approve");
-    let hash = declined["actions_hash"].clone();
-    let approve = async {
-        let approval = json!({"actions_hash": hash});
-        let approve = cast.app.alice.post(&path, approval);
-        approve.await.expect(200);
-    };
-    let (answer, ()) = tokio::join!(waiting(&cast, STATELESS, back("accept")), approve);
-    assert_eq!(structured(answer)["status"], "applied");
-    assert_eq!(cast.app.alice.ids("/v1/proposals").await.len(), 1);
-    let outcomes: Vec<Value> = (cast.calls("").await.iter())
-        .map(|call| call["outcome"].clone())
-        .collect();
-    assert_eq!(outcomes, ["ok", "ok", "input_required"]);
-}
-
-#[tokio::test]
-async fn whoever_says_accept_without_a_decision_is_asked_again() {
-    let cast = Cast::assemble_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
-    let asked = waiting(&cast, STATELESS, json!({})).await.expect(200)["result"].clone();
-    let state = asked["requestState"].clone();
-    for responses in [json!({"approval": {"action": "accept"}}), json!({})] {
-        let back = json!({"requestState": state, "inputResponses": responses});
-        let again = waiting(&cast, STATELESS, back).await.expect(200);
-        assert_eq!(again["result"]["resultType"], "input_required");
-    }
-    let proposals = items(cast.app.alice.get("/v1/proposals").await.expect(200));
-    assert_eq!(proposals.len(), 1);
-    assert_eq!(proposals[0]["status"], "pending");
-}
-
-#[tokio::test]
-async fn a_state_that_was_tampered_with_or_is_anothers_is_refused() {
-    let cast = Cast::assemble().await;
-    let asked = waiting(&cast, STATELESS, json!({})).await.expect(200)["result"].clone();
-    let state = asked["requestState"].as_str().unwrap();
-    let mut forged = state.to_owned();
-    let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
-    forged.push(last);
-    for bad in [forged.as_str(), "", "rs1.AAAA.BBBB"] {
-        let back = json!({"requestState": bad, "inputResponses": {}});
-        let refused = waiting(&cast, STATELESS, back).await;
-        assert_eq!(refused.body["error"]["code"], -32602);
-        assert_eq!(
-            refused.body["error"]["data"]["code"],
-            "request_state_invalid"
-        );
-    }
-    let other = register(&cast.app).await;
-    cast.app
-        .alice
-        .admit(cast.workspace_id, &other, "agent")
-        .await;
-    let theirs = Cast {
-        agent: other,
-        ..cast
-    };
-    let back = json!({"requestState": state, "inputResponses": {}});
-    let refused = waiting(&theirs, STATELESS, back).await;
-    assert_eq!(
-        refused.body["error"]["data"]["code"],
-        "request_state_invalid"
-    );
-}
-
-#[tokio::test]
-async fn a_client_that_cannot_ask_is_told_that_it_waits() {
-    let cast = Cast::assemble().await;
-    let old = waiting(&cast, WITH_HANDSHAKE, json!({})).await;
-    assert_eq!(structured(old)["status"], "pending");
-    let mut arguments = cast.proposal();
-    arguments["wait_for_approval"] = json!(true);
-    let unable = call(&cast.agent, "propose_changes", arguments).await;
-    assert_eq!(structured(unable)["status"], "pending");
-}
-
 #[tokio::test]
 async fn an_agent_has_a_quota_and_is_told_what_is_left() {
     let cast = Cast::assemble_with(&[("DAYBOOK_MCP_CALLS_PER_MINUTE", "2")]).await;
@@ -557,23 +453,4 @@ async fn an_agent_has_a_quota_and_is_told_what_is_left() {
             .ends_with("#quota-exceeded")
     );
     ping(&register(&cast.app).await).await.expect(200);
-}
-
-#[tokio::test]
-async fn another_node_answers_as_well() {
-    let cast = Cast::assemble().await;
-    let second = Server::start(&cast.app.database_url, &[]).await;
-    let asked = waiting(&cast, STATELESS, json!({})).await.expect(200)["result"].clone();
-    let there = Cast {
-        agent: cast.agent.at(&second.url),
-        ..cast
-    };
-    let back = json!({"requestState": asked["requestState"], "inputResponses": {"approval": {"action": "cancel"}}});
-    let told = structured(waiting(&there, STATELESS, back).await);
-    assert_eq!(told["status"], "pending");
-    eventually(async || {
-        let calls = there.calls("").await;
-        (calls.len() == 2).then_some(())
-    })
-    .await;
 }

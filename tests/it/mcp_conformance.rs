@@ -18,9 +18,12 @@ use crate::mcp_wire::{STATELESS, WITH_HANDSHAKE};
 
 const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
 const FAILED: &str = "FAILURE";
+const ATTEMPTS: u32 = 3;
 
 /// What became of every requirement: its failed checks, if any.
-async fn run(url: &str, version: &str) -> BTreeMap<String, Vec<String>> {
+type Outcomes = BTreeMap<String, Vec<String>>;
+
+async fn run(url: &str, version: &str) -> Outcomes {
     let results = TempDir::new().unwrap();
     let mut suite = node();
     suite
@@ -65,7 +68,7 @@ fn expected(version: &str) -> BTreeMap<String, Value> {
 
 /// Compares both runs with what is known, requirement by requirement.
 async fn check(version: &str) {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("DAYBOOK_MCP_CALLS_PER_MINUTE", "100000")]).await;
     let agent = register(&app).await;
     let workspace_id = app.alice.workspace().await;
     app.alice.admit(workspace_id, &agent, "agent").await;
@@ -73,34 +76,47 @@ async fn check(version: &str) {
     app.alice.get("/v1/notes").await.expect(200);
     let gate = Gate::open(&agent).await;
     let fixture = Fixture::start().await;
-    let product = run(&format!("{}/mcp", gate.url), version).await;
-    let fixture = run(&format!("{}/mcp", fixture.url), version).await;
+    let urls = [&gate.url, &fixture.url].map(|url| format!("{url}/mcp"));
 
     let expected = expected(version);
     let mut faults = vec![];
-    for (scenario, known) in &expected {
-        for (server, outcomes) in [("product", &product), ("fixture", &fixture)] {
-            let Some(failed) = outcomes.get(scenario) else {
-                faults.push(format!("{scenario} was not run on the {server}"));
-                continue;
-            };
+    // Some of its checks give a server half a second, which a busy machine may not have.
+    for _ in 0..ATTEMPTS {
+        let product = run(&urls[0], version).await;
+        let fixture = run(&urls[1], version).await;
+        faults = departures(&expected, &[("product", product), ("fixture", fixture)]);
+        if faults.is_empty() {
+            return;
+        }
+    }
+    panic!("{faults:#?}");
+}
+
+/// Where what became of the requirements is not what is known of them.
+fn departures(expected: &BTreeMap<String, Value>, servers: &[(&str, Outcomes)]) -> Vec<String> {
+    let mut faults = vec![];
+    for (server, outcomes) in servers {
+        for (scenario, known) in expected {
             let known = &known[server];
-            if json!(failed) != known["fails"] && (*known != "holds" || !failed.is_empty()) {
-                faults.push(format!(
-                    "{scenario} on the {server}: {failed:?}, known as {known}"
-                ));
+            match outcomes.get(scenario) {
+                None => faults.push(format!("{scenario} was not run on the {server}")),
+                Some(failed) if failed.is_empty() && *known == "holds" => {}
+                Some(failed) if json!(failed) == known["fails"] => {}
+                Some(failed) => {
+                    faults.push(format!(
+                        "{scenario} on the {server}: {failed:?}, known as {known}"
+                    ));
+                }
             }
         }
+        let unknown = outcomes
+            .iter()
+            .filter(|(name, _)| !expected.contains_key(*name));
+        faults.extend(
+            unknown.map(|(name, failed)| format!("{name} on the {server}: {failed:?}, not known")),
+        );
     }
-    for (scenario, failed) in &product {
-        if !expected.contains_key(scenario) {
-            let on_fixture = fixture.get(scenario);
-            faults.push(format!(
-                "{scenario} is not known: {failed:?} on the product, {on_fixture:?} on the fixture"
-            ));
-        }
-    }
-    assert!(faults.is_empty(), "{faults:#?}");
+    faults
 }
 
 #[tokio::test]

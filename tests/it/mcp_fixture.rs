@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 /// A picture of one pixel.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
@@ -53,12 +52,7 @@ pub struct Fixture {
 
 impl Fixture {
     pub async fn start() -> Self {
-        let service = api::agents::mcp::transport::service(
-            || Handler,
-            &[],
-            1 << 20,
-            CancellationToken::new(),
-        );
+        let service = api::agents::mcp::transport::service(|| Handler, &[], 1 << 20);
         let router = Router::new().route_service("/mcp", service);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::request::Parts;
 use commands::{Idempotency, On, Request};
+use domain::Aggregate;
 use domain::agents::tool_call::{Call, MAX_RUN_ID, ToolCall, ToolCallCommand};
 use rmcp::ErrorData;
 use rmcp::RoleServer;
@@ -102,7 +103,7 @@ impl Context {
             command: ToolCallCommand::Record(call),
         };
         let request = Request {
-            scopes: Arc::new([String::from("agents:write")].into()),
+            scopes: Arc::new([format!("{}:write", ToolCall::CONTEXT)].into()),
             ..self.request(None)
         };
         self.app.executor.execute(&request, &record).await?;

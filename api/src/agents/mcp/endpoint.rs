@@ -42,7 +42,6 @@ pub fn router(app: &App) -> Router<App> {
         move || Server::new(server.clone()),
         &origins,
         app.limits.body,
-        app.shutdown.clone(),
     );
     let quotas = Arc::new(Quotas::new(settings.calls_per_minute));
     let answer = move |State(app): State<App>, request: Request| async move {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio_util::sync::CancellationToken;
 
 /// Pages of this machine: of tools that people run themselves.
 const LOCAL_ORIGINS: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
@@ -15,12 +14,13 @@ pub type Service<H> = StreamableHttpService<H, NeverSessionManager>;
 
 /// What answers requests by a handler.
 ///
+/// It is never cancelled: calls under way at the end are answered, like any other request.
+///
 /// The host is not looked at: a name that was rebound to this server brings no key along.
 pub fn service<H: ServerHandler>(
     handler: impl Fn() -> H + Send + Sync + 'static,
     origins: &[String],
     body_limit: usize,
-    shutdown: CancellationToken,
 ) -> Service<H> {
     let local = LOCAL_ORIGINS.map(str::to_owned);
     let config = StreamableHttpServerConfig::default()
@@ -28,8 +28,7 @@ pub fn service<H: ServerHandler>(
         .with_json_response(true)
         .disable_allowed_hosts()
         .with_allowed_origins(local.into_iter().chain(origins.iter().cloned()))
-        .with_max_request_body_bytes(body_limit)
-        .with_cancellation_token(shutdown);
+        .with_max_request_body_bytes(body_limit);
     let manager = Arc::new(NeverSessionManager::default());
     StreamableHttpService::new(move || Ok(handler()), manager, config)
 }
