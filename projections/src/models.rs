@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Consumer, Fold, agents, delivery, identity, knowledge};
+use crate::{Consumer, Fold, agents, delivery, identity, knowledge, operations};
 
 /// Every read model of this build.
 #[must_use]
@@ -20,5 +20,7 @@ pub fn models() -> Vec<Arc<dyn Consumer>> {
         Arc::new(Fold::<agents::proposal::Proposals>::default()),
         Arc::new(Fold::<delivery::webhook::Webhooks>::default()),
         Arc::new(Fold::<delivery::webhook_delivery::Deliveries>::default()),
+        Arc::new(Fold::<operations::file::Files>::default()),
+        Arc::new(Fold::<operations::storage::Storages>::default()),
     ]
 }

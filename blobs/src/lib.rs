@@ -1,0 +1,122 @@
+//! The bytes of files: in a folder, in S3 or in Azure. They are hashed as they arrive, and read from anywhere in them.
+
+mod error;
+mod leftovers;
+mod open;
+mod receive;
+
+pub mod picture;
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutPayload};
+
+pub use error::BlobError;
+pub use open::{OpenError, Place};
+pub use receive::{ReceiveError, Received};
+
+/// How long the store may take to say that it is there.
+const PING: Duration = Duration::from_secs(3);
+/// Below this are the bytes of uploads that have not ended yet.
+pub const ARRIVING: &str = "arriving";
+
+/// Where the bytes of files are.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    /// Of a local folder.
+    root: Option<PathBuf>,
+    place: Arc<str>,
+}
+
+/// An object that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    pub name: String,
+    pub size: u64,
+    pub modified_at: DateTime<Utc>,
+}
+
+/// Bytes as they are read.
+pub type Bytestream = BoxStream<'static, Result<Bytes, BlobError>>;
+
+impl Blobs {
+    /// Whether the store answers.
+    pub async fn ping(&self) -> Result<(), BlobError> {
+        let asked = async {
+            match &self.root {
+                Some(root) => {
+                    let found = tokio::fs::metadata(root).await;
+                    found.map(drop).map_err(|error| BlobError::io(&error))
+                }
+                None => {
+                    let first = self.store.list(None).next().await;
+                    first.transpose().map(drop).map_err(BlobError::from)
+                }
+            }
+        };
+        tokio::time::timeout(PING, asked)
+            .await
+            .unwrap_or_else(|_| Err(BlobError::Unavailable("no answer".into())))
+            .map_err(|error| error.at(&self.place))
+    }
+
+    /// Writes an object, whether there is one of this name or not.
+    pub async fn write(&self, name: &str, bytes: Bytes) -> Result<(), BlobError> {
+        let payload = PutPayload::from_bytes(bytes);
+        self.store.put(&Path::from(name), payload).await?;
+        Ok(())
+    }
+
+    /// Reads an object, or a part of it.
+    pub async fn read(
+        &self,
+        name: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Bytestream, BlobError> {
+        let options = GetOptions {
+            range: range.map(Into::into),
+            ..GetOptions::default()
+        };
+        let found = self.store.get_opts(&Path::from(name), options).await?;
+        Ok(found.into_stream().map_err(BlobError::from).boxed())
+    }
+
+    /// Reads an object into memory.
+    pub async fn read_all(&self, name: &str) -> Result<Bytes, BlobError> {
+        let found = self.store.get(&Path::from(name)).await?;
+        Ok(found.bytes().await?)
+    }
+
+    /// Deletes an object; there may be none.
+    pub async fn delete(&self, name: &str) -> Result<(), BlobError> {
+        match self.store.delete(&Path::from(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All objects whose names come after one, or all there are. In order of their names, but not in a local folder.
+    pub fn list(&self, after: Option<&str>) -> BoxStream<'static, Result<Object, BlobError>> {
+        let found = match after {
+            Some(after) => self.store.list_with_offset(None, &Path::from(after)),
+            None => self.store.list(None),
+        };
+        found
+            .map_ok(|meta| Object {
+                name: meta.location.to_string(),
+                size: meta.size,
+                modified_at: meta.last_modified,
+            })
+            .map_err(BlobError::from)
+            .boxed()
+    }
+}
