@@ -26,6 +26,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u32>,
+    closes: bool,
 }
 
 /// An error, as every operation of the API answers it.
@@ -60,6 +61,7 @@ impl Problem {
             detail: detail.into(),
             errors: vec![],
             retry_after_seconds: None,
+            closes: false,
         }
     }
 
@@ -119,10 +121,26 @@ impl Problem {
         }
     }
 
-    fn unavailable(detail: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after_seconds: Some(1),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    }
+
+    /// The same under a code of its own.
+    pub fn coded(self, code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            ..self
+        }
+    }
+
+    /// The rest of the body is not read, so that nothing more can come on this connection.
+    pub fn and_close(self) -> Self {
+        Self {
+            closes: true,
+            ..self
         }
     }
 
@@ -256,6 +274,7 @@ impl IntoResponse for Problem {
             detail,
             errors,
             retry_after_seconds,
+            closes,
         } = self;
         let details = ProblemDetails {
             r#type: format!("urn:daybook:problem:{code}"),
@@ -274,8 +293,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            // The rest of the body is not read, so that nothing more can come on this connection.
+        if closes || status == StatusCode::PAYLOAD_TOO_LARGE {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(seconds) = retry_after_seconds {

@@ -29,10 +29,13 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
         .merge(operations::event::routes())
-        .merge(operations::due_work::routes());
+        .merge(operations::due_work::routes())
+        .merge(operations::file::routes())
+        .merge(operations::storage::routes());
     OpenApiRouter::with_openapi(Base::openapi())
         .nest("/v1", v1)
         .merge(knowledge::calendar::routes())
+        .merge(operations::file_content::routes())
         .merge(health::routes())
 }
 

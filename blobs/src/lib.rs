@@ -20,7 +20,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutPayload};
 
 pub use error::BlobError;
-pub use open::{OpenError, Place};
+pub use open::{OpenError, Place, Secret};
 pub use receive::{ReceiveError, Received};
 
 /// How long the store may take to say that it is there.

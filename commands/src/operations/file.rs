@@ -230,39 +230,49 @@ impl Keeper<'_> {
         upload: &Upload,
         received: &Received,
     ) -> Result<Done, StoreError> {
-        until_held(async || {
-            let (key, is_there) = self.place(upload, &received.sha256).await?;
-            if !is_there {
-                self.blobs.keep(received, &key.to_string()).await?;
+        for _ in 1..ATTEMPTS {
+            match self.try_store(id, upload, received).await {
+                Err(error) if error.is_dropped() => {}
+                result => return result,
             }
-            let size = received.size;
-            let store = Store { id, size, key };
-            Ok(self.executor.execute(self.request, &store).await?)
-        })
-        .await
+        }
+        self.try_store(id, upload, received).await
     }
 
-    /// Keeps a picture in other sizes.
+    async fn try_store(
+        &self,
+        id: Uuid,
+        upload: &Upload,
+        received: &Received,
+    ) -> Result<Done, StoreError> {
+        let (key, is_there) = self.place(upload, &received.sha256).await?;
+        if !is_there {
+            self.blobs.keep(received, &key.to_string()).await?;
+        }
+        let size = received.size;
+        let store = Store { id, size, key };
+        Ok(self.executor.execute(self.request, &store).await?)
+    }
+
+    /// Keeps a picture in other sizes. Where it comes again, because bytes were dropped between their being written and
+    /// their being recorded, they are written again.
     pub async fn resize(
         &self,
         id: Uuid,
         stored: &Stored,
         squares: &[Square],
     ) -> Result<Done, StoreError> {
-        until_held(async || {
-            let mut renditions = vec![];
-            for square in squares {
-                renditions.push(self.write(&stored.upload, square).await?);
-            }
-            let stored = stored.clone();
-            let resize = Resize {
-                id,
-                stored,
-                renditions,
-            };
-            Ok(self.executor.execute(self.request, &resize).await?)
-        })
-        .await
+        let mut renditions = vec![];
+        for square in squares {
+            renditions.push(self.write(&stored.upload, square).await?);
+        }
+        let stored = stored.clone();
+        let resize = Resize {
+            id,
+            stored,
+            renditions,
+        };
+        Ok(self.executor.execute(self.request, &resize).await?)
     }
 
     async fn write(&self, upload: &Upload, square: &Square) -> Result<Rendition, StoreError> {
@@ -293,17 +303,4 @@ impl Keeper<'_> {
         key.generation = blob.state.generation;
         Ok((key, !blob.state.files.is_empty()))
     }
-}
-
-/// Bytes that were dropped between their being written and their being recorded are written again.
-async fn until_held(
-    attempt: impl AsyncFn() -> Result<Done, StoreError>,
-) -> Result<Done, StoreError> {
-    for _ in 1..ATTEMPTS {
-        match attempt().await {
-            Err(error) if error.is_dropped() => {}
-            result => return result,
-        }
-    }
-    attempt().await
 }

@@ -1,5 +1,7 @@
 //! Containers: what a file is for, and with that what it may be.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 const KIB: u64 = 1 << 10;
@@ -67,6 +69,18 @@ impl Container {
         self.media_types()
             .iter()
             .any(|pattern| crate::covers(pattern, media_type))
+    }
+}
+
+/// Bytes of one file in each container, where that is not [`Container::max_size`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MaxSizes(pub BTreeMap<Container, u64>);
+
+impl MaxSizes {
+    #[must_use]
+    pub fn of(&self, container: Container) -> u64 {
+        let said = self.0.get(&container).copied();
+        said.unwrap_or_else(|| container.max_size())
     }
 }
 

@@ -57,8 +57,11 @@ impl From<Rendition> for RenditionContent {
 }
 
 /// How far a file has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FileStatus {
     /// It can be uploaded.
     Requested,
