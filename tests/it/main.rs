@@ -17,6 +17,7 @@ mod demo;
 mod due_work;
 mod event;
 mod event_stream;
+mod file;
 mod harness;
 mod health;
 mod link;

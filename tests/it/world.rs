@@ -13,6 +13,9 @@ use crate::receiver::Receiver;
 /// Stands in every text of the world, so that it is noticed wherever it leaks.
 pub const MARK: &str = "marigold";
 
+/// The media type of whatever is uploaded.
+const BYTES: &str = "application/octet-stream";
+
 /// An operation of the OpenAPI document.
 #[derive(Debug, Clone)]
 pub struct Operation {
@@ -201,11 +204,15 @@ impl World {
             world.neighbours[n] = id(&world.make("tasks/suggestions").await);
         }
         world.make("calendar-feeds").await;
+        world.make("files").await;
         world
     }
 
     /// The path of an operation on things that exist, made for this call wherever they can be.
     pub async fn path(&self, operation: &Operation) -> String {
+        if operation.path == "/files/{id}" {
+            return self.signed(&operation.method).await;
+        }
         let mut path = String::new();
         let mut collection = "";
         for segment in operation.path.split('/').skip(1) {
@@ -220,6 +227,26 @@ impl World {
         path
     }
 
+    /// The address at which the bytes of a file are sent or had.
+    async fn signed(&self, method: &Method) -> String {
+        let file = self.make("files").await;
+        if *method == Method::PUT {
+            return file["upload"]["url"].as_str().unwrap().to_owned();
+        }
+        self.upload(&file).await;
+        let path = format!("/v1/files/{}/download", id(&file));
+        let download = self.app.alice.get(&path).await.expect(200);
+        download["url"].as_str().unwrap().to_owned()
+    }
+
+    async fn upload(&self, file: &Value) {
+        let url = file["upload"]["url"].as_str().unwrap();
+        let alice = &self.app.alice;
+        let request = alice.request(Method::PUT, url).body(MARK);
+        let request = request.header("Content-Type", BYTES);
+        alice.send(request).await.expect(200);
+    }
+
     /// The id of one thing of a collection.
     async fn thing(&self, collection: &str) -> String {
         match collection {
@@ -229,6 +256,7 @@ impl World {
             "events" => self.event_id.clone(),
             "links" => self.note_id.to_string(),
             "due-work" => self.parked_work().await.to_string(),
+            "files" => self.stored_file().await.to_string(),
             // A suggestion, so that it can be decided.
             "tasks" => id(&self.make("tasks/suggestions").await).to_string(),
             "calendars" => {
@@ -313,6 +341,13 @@ impl World {
         }
     }
 
+    /// A file that is there.
+    async fn stored_file(&self) -> Uuid {
+        let file = self.make("files").await;
+        self.upload(&file).await;
+        id(&file)
+    }
+
     async fn link(&self, links: &str, target_id: Uuid) {
         let body = json!({"target_id": target_id, "relation": MARK});
         self.app.alice.post(links, body).await.expect(200);
@@ -326,6 +361,12 @@ impl World {
         }
         if let Some(body) = self.body(operation) {
             request = request.json(&body);
+        }
+        if operation.spec["requestBody"]["content"]
+            .get(BYTES)
+            .is_some()
+        {
+            request = request.header("Content-Type", BYTES).body(MARK);
         }
         by.send(request).await
     }
@@ -401,6 +442,9 @@ impl World {
         Some(match name {
             "workspace_id" => json!(self.workspace_id),
             "note_id" | "target_id" => json!(self.note_id),
+            // Of the bytes that are sent, where some are.
+            "size" => json!(MARK.len()),
+            "media_type" => json!(BYTES),
             "actions_hash" => self.actions_hash.clone(),
             "assignee" => json!(self.app.alice.actor_id),
             "after" => json!(self.neighbours[0]),

@@ -13,6 +13,7 @@ use domain::operations::file::{File, Upload};
 use futures::TryStreamExt;
 use projections::Row;
 use projections::operations::file::{FileContent, Files};
+use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -34,12 +35,58 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(upload, download))
 }
 
+/// Why bytes are not taken.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "only described")]
+enum Refused {
+    /// Malformed, or it did not arrive whole.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(ProblemDetails),
+    /// The address is not as it was given out, or its time is over.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Unsigned(ProblemDetails),
+    /// Nothing came for too long.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Stalled(ProblemDetails),
+    /// Other bytes are there.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Taken(ProblemDetails),
+    /// Another media type than was asked for.
+    #[response(status = 415, content_type = "application/problem+json")]
+    Mistyped(ProblemDetails),
+    /// Another size or digest than was asked for.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Different(ProblemDetails),
+    /// The store does not answer; the same address may be tried again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemDetails),
+    /// The store is full; the same address may be tried again.
+    #[response(status = 507, content_type = "application/problem+json")]
+    Full(ProblemDetails),
+}
+
+/// Why bytes are not sent.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "only described")]
+enum Unread {
+    /// Malformed.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(ProblemDetails),
+    /// The address is not as it was given out, or its time is over.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Unsigned(ProblemDetails),
+    /// There is nothing where `Range` asks.
+    #[response(status = 416, content_type = "application/problem+json")]
+    Beyond(ProblemDetails),
+    /// The store does not answer.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemDetails),
+}
+
 /// Sends the bytes of a file to the address that asking for it gave.
 #[utoipa::path(put, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path), Signed),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
-    responses((status = 200, body = Row<FileContent>),
-        (status = "4XX", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemDetails, content_type = "application/problem+json")))]
+    request_body(content = String, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
+    responses((status = 200, body = Row<FileContent>), Refused))]
 async fn upload(
     State(app): State<App>,
     Path(id): Path<Uuid>,
@@ -80,11 +127,9 @@ async fn upload(
 
 /// Reads a file, or a part of it, at the address that asking for its download gave.
 #[utoipa::path(get, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path), Signed),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
-        (status = 206, body = Vec<u8>, content_type = "application/octet-stream", description = "The part that `Range` asks for."),
-        (status = 304, description = "As `If-None-Match` has it."),
-        (status = "4XX", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemDetails, content_type = "application/problem+json")))]
+    responses((status = 200, body = String, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
+        (status = 206, body = String, content_type = "application/octet-stream", description = "The part that `Range` asks for."),
+        (status = 304, description = "As `If-None-Match` has it."), Unread))]
 async fn download(
     State(app): State<App>,
     Path(id): Path<Uuid>,
