@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-use workers::{Office, Workers, webhook};
+use workers::{Office, Workers, file, webhook};
 
 use crate::config::Config;
 use crate::node::{Node, NodeError};
@@ -125,7 +125,12 @@ impl Server {
             allow_private: config.webhooks_allow_private,
             timeout: config.webhooks_timeout,
         };
-        let workers = Workers::new(office, webhooks);
+        let sweeping = file::Settings {
+            blobs: blobs.clone(),
+            sweep_interval: config.files.sweep_interval,
+            sweep_grace: config.files.sweep_grace,
+        };
+        let workers = Workers::new(office, webhooks, sweeping);
         let reactions = workers.consumers(&models.readers());
         let reactions = Runtime::new(database.clone(), Arc::clone(&store), reactions);
         models.start(&tasks, &shutdown);

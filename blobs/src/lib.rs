@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 
 pub use error::BlobError;
 pub use open::{OpenError, Place, Secret};
@@ -104,11 +104,15 @@ impl Blobs {
         }
     }
 
-    /// All objects whose names come after one, or all there are. In order of their names, but not in a local folder.
+    /// All objects whose names come after one, or all there are, in order of their names.
     pub fn list(&self, after: Option<&str>) -> BoxStream<'static, Result<Object, BlobError>> {
         let found = match after {
             Some(after) => self.store.list_with_offset(None, &Path::from(after)),
             None => self.store.list(None),
+        };
+        let found = match &self.root {
+            Some(_) => sorted(found),
+            None => found,
         };
         found
             .map_ok(|meta| Object {
@@ -119,4 +123,16 @@ impl Blobs {
             .map_err(BlobError::from)
             .boxed()
     }
+}
+
+/// A folder is listed in no order.
+fn sorted(
+    found: BoxStream<'static, object_store::Result<ObjectMeta>>,
+) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+    let all = async {
+        let mut all: Vec<ObjectMeta> = found.try_collect().await?;
+        all.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+        Ok::<_, object_store::Error>(stream::iter(all.into_iter().map(Ok)))
+    };
+    stream::once(all).try_flatten().boxed()
 }

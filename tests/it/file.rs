@@ -132,7 +132,7 @@ fn objects(app: &TestApp) -> Vec<String> {
 async fn a_file_comes_back_as_it_was_sent() {
     let app = TestApp::start().await;
     // In memory, and in several parts.
-    for bytes in [vec![], b"tea".to_vec(), noise((11 << 20) + 3)] {
+    for bytes in [vec![], b"tea".to_vec(), noise((6 << 20) + 3)] {
         let asked = request(&app.alice, wanted("tea.txt", bytes.len())).await;
         assert_eq!(asked["status"], "requested");
         assert_eq!(asked["upload"]["method"], "PUT");
@@ -144,7 +144,10 @@ async fn a_file_comes_back_as_it_was_sent() {
     }
     let events = app.alice.events("category=file").await;
     assert_eq!(types(&events)[..2], ["file.requested", "file.stored"]);
-    let (actor, cause) = (&events[1]["metadata"]["actor"], &events[1]["causation_id"]);
+    let (actor, cause) = (
+        &events[1]["metadata"]["actor"],
+        &events[1]["metadata"]["causation_id"],
+    );
     assert_eq!(actor["id"], json!(app.alice.actor_id));
     assert_eq!(*cause, events[0]["event_id"]);
 }

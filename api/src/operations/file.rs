@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(request, list))
         .routes(routes!(get, delete))
-        .routes(routes!(download))
+        .routes(routes!(address))
 }
 
 /// A file to be uploaded.
@@ -175,7 +175,7 @@ async fn list(
 #[utoipa::path(get, path = "/files/{id}/download", tag = "files",
     params(("id" = Uuid, Path), Size),
     responses((status = 200, body = SignedUrl)), security(("api_key" = ["files:read"])))]
-async fn download(
+async fn address(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,

@@ -103,8 +103,12 @@ impl Handler for End {
         book.decide::<Storage>(product_id, release).await?;
         let keys = file.stored().map(|stored| stored.blobs(product_id));
         for key in keys.into_iter().flatten() {
-            let release = BlobCommand::Release { file_id: self.id };
-            book.decide::<Blob>(key.id(), release).await?;
+            let id = key.id();
+            let release = BlobCommand::Release {
+                key,
+                file_id: self.id,
+            };
+            book.decide::<Blob>(id, release).await?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ events! {
         /// A file has these bytes.
         Held("blob.held", 1) { container: Container, sha256: String, generation: u32, file_id: Uuid },
         /// A file has them no more.
-        Released("blob.released", 1) { file_id: Uuid },
+        Released("blob.released", 1) { container: Container, sha256: String, generation: u32, file_id: Uuid },
         /// No file has them: the object of this generation is to be deleted.
         Dropped("blob.dropped", 1) { container: Container, sha256: String, generation: u32 },
     }
@@ -34,6 +34,7 @@ pub enum BlobCommand {
         file_id: Uuid,
     },
     Release {
+        key: BlobKey,
         file_id: Uuid,
     },
     /// Unless a file has it, or it is of another generation.
@@ -145,7 +146,7 @@ impl Aggregate for Blob {
             BlobEvent::Held { file_id, .. } => {
                 self.files.insert(*file_id);
             }
-            BlobEvent::Released { file_id } => {
+            BlobEvent::Released { file_id, .. } => {
                 self.files.remove(file_id);
             }
             BlobEvent::Dropped { generation, .. } => {
@@ -168,8 +169,13 @@ impl Aggregate for Blob {
                 generation: key.generation,
                 file_id,
             }]),
-            BlobCommand::Release { file_id } if self.files.contains(&file_id) => {
-                Ok(vec![BlobEvent::Released { file_id }])
+            BlobCommand::Release { key, file_id } if self.files.contains(&file_id) => {
+                Ok(vec![BlobEvent::Released {
+                    container: key.container,
+                    sha256: key.sha256,
+                    generation: key.generation,
+                    file_id,
+                }])
             }
             BlobCommand::Drop { key }
                 if key.generation == self.generation && self.files.is_empty() =>
@@ -225,7 +231,12 @@ mod tests {
     }
 
     fn released(file_id: Uuid) -> BlobEvent {
-        BlobEvent::Released { file_id }
+        BlobEvent::Released {
+            container: Container::Attachments,
+            sha256: "5e".repeat(32),
+            generation: 0,
+            file_id,
+        }
     }
 
     fn dropped(generation: u32) -> BlobEvent {
@@ -280,7 +291,10 @@ mod tests {
 
     #[test]
     fn a_file_lets_go_once() {
-        let release = BlobCommand::Release { file_id: FILE };
+        let release = BlobCommand::Release {
+            key: key(0),
+            file_id: FILE,
+        };
         given::<Blob>([held(0, FILE)])
             .when(release.clone())
             .then([released(FILE)]);

@@ -317,7 +317,14 @@ pub fn blob() -> impl Strategy<Value = BlobEvent> {
                 file_id,
             }
         ),
-        id().prop_map(|file_id| BlobEvent::Released { file_id }),
+        (container(), text(), generation(), id()).prop_map(
+            |(container, sha256, generation, file_id)| BlobEvent::Released {
+                container,
+                sha256,
+                generation,
+                file_id,
+            }
+        ),
         (container(), text(), generation()).prop_map(|(container, sha256, generation)| {
             BlobEvent::Dropped {
                 container,
