@@ -164,7 +164,12 @@ impl App {
         Ok((self.row::<M>(read, id).await?, position))
     }
 
-    async fn row<M: ReadModel>(&self, read: &Read, id: Uuid) -> Result<Row<M::Content>, Problem> {
+    /// One resource, from a read model that is as far as it is to be.
+    pub(crate) async fn row<M: ReadModel>(
+        &self,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Row<M::Content>, Problem> {
         projections::get::<M>(&self.database, read.caller.viewer(), id)
             .await?
             .ok_or_else(|| Problem::not_found(M::NAME))

@@ -10,7 +10,7 @@ pub mod picture;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -19,12 +19,16 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 
+use tokio::sync::Mutex;
+
 pub use error::BlobError;
 pub use open::{OpenError, Place, Secret};
 pub use receive::{ReceiveError, Received};
 
 /// How long the store may take to say that it is there.
 const PING: Duration = Duration::from_secs(3);
+/// How long its answer holds.
+const FRESH: Duration = Duration::from_secs(5);
 /// Below this are the bytes of uploads that have not ended yet.
 pub const ARRIVING: &str = "arriving";
 
@@ -35,7 +39,11 @@ pub struct Blobs {
     /// Of a local folder.
     root: Option<PathBuf>,
     place: Arc<str>,
+    health: Arc<Mutex<Option<Health>>>,
 }
+
+/// What the store said, and when.
+type Health = (Instant, Result<(), BlobError>);
 
 /// An object that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +57,20 @@ pub struct Object {
 pub type Bytestream = BoxStream<'static, Result<Bytes, BlobError>>;
 
 impl Blobs {
-    /// Whether the store answers.
-    pub async fn ping(&self) -> Result<(), BlobError> {
+    /// Whether the store answers, or did a moment ago: whoever asks often asks a remote one no more often than needed.
+    pub async fn health(&self) -> Result<(), BlobError> {
+        let mut health = self.health.lock().await;
+        match &*health {
+            Some((at, said)) if at.elapsed() < FRESH => said.clone(),
+            Some(_) | None => {
+                let said = self.ping().await;
+                *health = Some((Instant::now(), said.clone()));
+                said
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), BlobError> {
         let asked = async {
             match &self.root {
                 Some(root) => {

@@ -169,6 +169,7 @@ impl Blobs {
             store,
             root,
             place: place.url.as_str().into(),
+            health: Arc::default(),
         })
     }
 }

@@ -68,10 +68,14 @@ async fn a_file_is_attached_with_what_is_known_of_it() {
 async fn an_address_is_attached_as_it_is_said_to_be() {
     let cast = Cast::assemble().await;
     let alice = &cast.app.alice;
-    let page = json!({"url": "https://tea.example/steep", "name": "Steeping", "media_type": "text/html"});
+    let page =
+        json!({"url": "https://tea.example/steep", "name": "Steeping", "media_type": "text/html"});
     let artifact = alice.post(&cast.path(), page).await.expect(201);
     assert_eq!(artifact["url"], "https://tea.example/steep");
-    assert_eq!((&artifact["size"], &artifact["file_id"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&artifact["size"], &artifact["file_id"]),
+        (&Value::Null, &Value::Null)
+    );
     let wrong = json!({"url": "javascript:alert(1)"});
     let problem = alice.post(&cast.path(), wrong).await;
     let problem = problem.expect_problem(400, "validation_failed");
@@ -91,7 +95,10 @@ async fn a_file_that_is_attached_stays_until_it_is_detached() {
     let problem = delete_file(alice, &file).await;
     let problem = problem.expect_problem(422, "file_in_use");
     let told = problem["detail"].as_str().unwrap();
-    assert!(told.contains(&format!("artifact-{}", id(&artifact))), "{told}");
+    assert!(
+        told.contains(&format!("artifact-{}", id(&artifact))),
+        "{told}"
+    );
 
     let detached = alice.delete(&at(&artifact)).await.expect(200);
     assert_eq!(detached["status"], "detached");
@@ -100,7 +107,9 @@ async fn a_file_that_is_attached_stays_until_it_is_detached() {
     assert_eq!(alice.ids(listed).await, [id(&artifact)]);
     let restore = format!("{}/restore", at(&artifact));
     alice.post_empty(&restore).await.expect(200);
-    delete_file(alice, &file).await.expect_problem(422, "file_in_use");
+    delete_file(alice, &file)
+        .await
+        .expect_problem(422, "file_in_use");
     assert_eq!(read(&cast.app, &file).await, b"tea");
 
     alice.delete(&at(&artifact)).await.expect(200);
@@ -115,7 +124,9 @@ async fn it_is_renamed_and_its_file_is_not() {
     let alice = &cast.app.alice;
     let file = store(&cast.app, "tea.txt", b"tea").await;
     let artifact = cast.attach(&file).await;
-    let renamed = alice.patch(&at(&artifact), json!({"name": "Green tea"})).await;
+    let renamed = alice
+        .patch(&at(&artifact), json!({"name": "Green tea"}))
+        .await;
     assert_eq!(renamed.expect(200)["name"], "Green tea");
     let known = alice.get(&format!("/v1/files/{}", id(&file))).await;
     assert_eq!(known.expect(200)["name"], "tea.txt");
@@ -162,8 +173,14 @@ async fn its_workspace_decides_who_sees_and_changes_it() {
     let body = json!({"file_id": id(&file)});
     let answer = viewer.post(&cast.path(), body.clone()).await;
     answer.expect_problem(403, "workspace_role_insufficient");
-    outsider.get(&at(&artifact)).await.expect_problem(404, "not_found");
-    outsider.get(&cast.path()).await.expect_problem(404, "not_found");
+    outsider
+        .get(&at(&artifact))
+        .await
+        .expect_problem(404, "not_found");
+    outsider
+        .get(&cast.path())
+        .await
+        .expect_problem(404, "not_found");
     assert_eq!(outsider.ids("/v1/artifacts").await, Vec::<Uuid>::new());
     for answer in [
         outsider.patch(&at(&artifact), rename).await,
@@ -182,15 +199,23 @@ async fn it_goes_out_of_sight_with_its_note_and_for_good_with_it() {
     let artifact = cast.attach(&file).await;
     let note = format!("/v1/notes/{}", id(&cast.note));
     alice.post_empty(&format!("{note}/trash")).await.expect(200);
-    alice.get(&at(&artifact)).await.expect_problem(404, "not_found");
+    alice
+        .get(&at(&artifact))
+        .await
+        .expect_problem(404, "not_found");
     let body = json!({"file_id": id(&file)});
     let answer = alice.post(&cast.path(), body).await;
     answer.expect_problem(422, "artifact_note_unavailable");
-    alice.post_empty(&format!("{note}/restore")).await.expect(200);
+    alice
+        .post_empty(&format!("{note}/restore"))
+        .await
+        .expect(200);
     alice.get(&at(&artifact)).await.expect(200);
 
     alice.post_empty(&format!("{note}/trash")).await.expect(200);
-    delete_file(alice, &file).await.expect_problem(422, "file_in_use");
+    delete_file(alice, &file)
+        .await
+        .expect_problem(422, "file_in_use");
     alice.delete(&note).await;
     eventually(async || {
         let events = alice.events("category=artifact").await;

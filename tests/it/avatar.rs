@@ -89,7 +89,10 @@ async fn what_is_no_picture_is_said_to_be_none_and_is_nobodys() {
         let answer = set(&app.alice, &app.alice, &file).await;
         answer.expect_problem(422, "avatar_file_unavailable");
     }
-    app.alice.get(&path(&app.alice)).await.expect_problem(404, "not_found");
+    app.alice
+        .get(&path(&app.alice))
+        .await
+        .expect_problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -101,10 +104,8 @@ async fn everybody_sets_their_own_and_who_manages_actors_those_of_others() {
     let answer = set(&bob, &app.alice, &file).await;
     answer.expect_problem(403, "avatar_not_yours");
     set(&app.alice, &bob, &file).await.expect(200);
-    let nobody = Client {
-        actor_id: Uuid::now_v7(),
-        ..bob.clone()
-    };
+    let mut nobody = bob.clone();
+    nobody.actor_id = Uuid::now_v7();
     let answer = set(&app.alice, &nobody, &file).await;
     answer.expect_problem(404, "avatar_not_found");
     // What stands for somebody stays.

@@ -8,6 +8,8 @@
 mod access;
 mod agent;
 mod api_key;
+mod artifact;
+mod avatar;
 mod beneath;
 mod calendar_feed;
 mod cli;
@@ -18,6 +20,8 @@ mod due_work;
 mod event;
 mod event_stream;
 mod file;
+mod file_store;
+mod file_sweep;
 mod harness;
 mod health;
 mod link;

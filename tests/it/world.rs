@@ -168,6 +168,8 @@ pub struct World {
     actions_hash: Value,
     /// Two tasks, in their order.
     neighbours: [Uuid; 2],
+    /// A picture.
+    file_id: Uuid,
 }
 
 impl World {
@@ -196,6 +198,7 @@ impl World {
             delivery_id,
             actions_hash: Value::Null,
             neighbours: [Uuid::nil(); 2],
+            file_id: Uuid::nil(),
             app,
         };
         world.actions_hash = world.make("proposals").await["actions_hash"].clone();
@@ -205,6 +208,8 @@ impl World {
         }
         world.make("calendar-feeds").await;
         world.make("files").await;
+        world.file_id = world.picture().await;
+        world.artifact().await;
         world
     }
 
@@ -257,6 +262,13 @@ impl World {
             "links" => self.note_id.to_string(),
             "due-work" => self.parked_work().await.to_string(),
             "files" => self.stored_file().await.to_string(),
+            "artifacts" => id(&self.artifact().await).to_string(),
+            "actors" => {
+                let path = format!("/v1/actors/{}/avatar", self.app.alice.actor_id);
+                let avatar = json!({"file_id": self.file_id});
+                self.app.alice.put(&path, avatar).await.expect(200);
+                self.app.alice.actor_id.to_string()
+            }
             // A suggestion, so that it can be decided.
             "tasks" => id(&self.make("tasks/suggestions").await).to_string(),
             "calendars" => {
@@ -341,6 +353,21 @@ impl World {
         }
     }
 
+    /// Something that the note has attached.
+    async fn artifact(&self) -> Value {
+        let path = format!("/v1/notes/{}/artifacts", self.note_id);
+        let body = json!({"file_id": self.file_id, "name": MARK});
+        self.app.alice.post(&path, body).await.expect(201)
+    }
+
+    /// A picture that is there.
+    async fn picture(&self) -> Uuid {
+        let picture = crate::avatar::picture(crate::avatar::PIXEL.len());
+        let file = crate::file::request(&self.app.alice, picture).await;
+        let uploaded = crate::file::upload(&self.app, &file, crate::avatar::PIXEL).await;
+        id(&uploaded.expect(200))
+    }
+
     /// A file that is there.
     async fn stored_file(&self) -> Uuid {
         let file = self.make("files").await;
@@ -373,6 +400,10 @@ impl World {
 
     /// A valid body, if the operation takes one.
     pub fn body(&self, operation: &Operation) -> Option<Value> {
+        if operation.name() == "POST /v1/notes/{id}/artifacts" {
+            // A file or an address: a schema cannot say that it is one of both.
+            return Some(json!({"file_id": self.file_id, "name": MARK}));
+        }
         let schema = &operation.spec["requestBody"]["content"]["application/json"]["schema"];
         (!schema.is_null()).then(|| self.sample("", schema))
     }
@@ -445,6 +476,7 @@ impl World {
             // Of the bytes that are sent, where some are.
             "size" => json!(MARK.len()),
             "media_type" => json!(BYTES),
+            "file_id" => json!(self.file_id),
             "actions_hash" => self.actions_hash.clone(),
             "assignee" => json!(self.app.alice.actor_id),
             "after" => json!(self.neighbours[0]),

@@ -1,5 +1,6 @@
 //! What happens because something happened: reactions to events, and work that falls due.
 
+mod artifact;
 mod checklist;
 mod dispatcher;
 mod due_work;
@@ -64,6 +65,7 @@ impl Workers {
                 expiry::Deadlines::<file::Uploads>::default(),
                 &self.wakers,
             )),
+            Arc::new(Reacting::new(artifact::Purges, &self.wakers)),
             Arc::new(Reacting::new(file::Pictures, &self.wakers)),
             Arc::new(Reacting::new(file::Releases, &self.wakers)),
             Arc::new(Reacting::new(
@@ -82,6 +84,7 @@ impl Workers {
             Arc::new(webhook::Replay::new(office.clone())),
             Arc::new(expiry::Expire::<expiry::Proposals>::new(office.clone())),
             Arc::new(expiry::Expire::<file::Uploads>::new(office.clone())),
+            Arc::new(artifact::Remove::new(office.clone(), readers.clone())),
             Arc::new(file::Resize::new(office.clone(), blobs.clone())),
             Arc::new(file::DropBlob::new(office.clone(), blobs.clone())),
             Arc::new(file::Sweeping::new(

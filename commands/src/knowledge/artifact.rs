@@ -82,8 +82,7 @@ pub(crate) async fn attach(
 ) -> Result<(), CommandError> {
     let note = book.load::<Note>(note_id).await?;
     let workspace_id = note.state.content().map(|content| content.workspace_id);
-    let workspace_id =
-        workspace_id.ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
+    let workspace_id = workspace_id.ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
     // First whether the caller may: strangers cannot try out what there is.
     book.permit(workspace_id, Permission::Write).await?;
     require_note(book, note_id).await?;
@@ -116,8 +115,8 @@ pub(crate) async fn decide(
     id: Uuid,
     command: ArtifactCommand,
 ) -> Result<(), CommandError> {
+    let known = book.load::<Artifact>(id).await?.state.clone();
     let events = book.decide::<Artifact>(id, command.clone()).await?;
-    let known = book.at_base::<Artifact>(id).await?;
     let Some(attachment) = known.attachment().filter(|_| !events.is_empty()) else {
         return Ok(());
     };

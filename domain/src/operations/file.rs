@@ -182,6 +182,8 @@ pub struct Stored {
     pub upload: Upload,
     pub content: Content,
     pub renditions: Vec<Rendition>,
+    /// It should be a picture, and is none.
+    pub resize_failed: bool,
     /// What needs it.
     pub references: BTreeSet<StreamId>,
 }
@@ -240,7 +242,9 @@ impl Stored {
             FileCommand::Resize { renditions } if self.renditions.is_empty() => {
                 Ok(vec![FileEvent::Resized { renditions }])
             }
-            FileCommand::FailResize { reason } => Ok(vec![FileEvent::ResizeFailed { reason }]),
+            FileCommand::FailResize { reason } if !self.resize_failed => {
+                Ok(vec![FileEvent::ResizeFailed { reason }])
+            }
             FileCommand::Refer { workspace_id, .. }
                 if self.upload.workspace_id.is_some()
                     && self.upload.workspace_id != workspace_id =>
@@ -261,6 +265,7 @@ impl Stored {
                 None => Ok(vec![FileEvent::Deleted {}]),
             },
             FileCommand::Resize { .. }
+            | FileCommand::FailResize { .. }
             | FileCommand::Refer { .. }
             | FileCommand::Unrefer { .. }
             | FileCommand::Expire => Ok(vec![]),
@@ -370,6 +375,7 @@ impl Aggregate for File {
                     upload: *upload,
                     content: content.clone(),
                     renditions: vec![],
+                    resize_failed: false,
                     references: BTreeSet::new(),
                 }))
             }
@@ -383,7 +389,10 @@ impl Aggregate for File {
             (file, FileEvent::Unreferenced { by }) => file.change(|stored| {
                 stored.references.remove(by);
             }),
-            (file, FileEvent::Stored { .. } | FileEvent::ResizeFailed { .. }) => file,
+            (file, FileEvent::ResizeFailed { .. }) => {
+                file.change(|stored| stored.resize_failed = true)
+            }
+            (file, FileEvent::Stored { .. }) => file,
         }
     }
 
