@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, TestApp, eventually, folder, id, pointers, types};
+use crate::harness::{Answer, Client, Server, TestApp, eventually, folder, id, pointers, types};
 
 /// What came back, byte by byte.
 pub struct Bytes {
@@ -530,4 +530,23 @@ async fn a_store_that_takes_nothing_is_said_and_the_upload_can_be_repeated() {
     std::fs::remove_file(&folder).unwrap();
     upload(&app, &asked, "tea").await.expect(200);
     assert_eq!(read(&app, &asked).await, b"tea");
+}
+
+#[tokio::test]
+async fn what_one_node_takes_in_another_sends() {
+    let app = TestApp::start().await;
+    let other = Server::start(&app.database_url, &[]).await;
+    let asked = request(&app.alice, wanted("tea.txt", 3)).await;
+    let nobody = Client::new(&other.url, "");
+    let send = nobody
+        .request(Method::PUT, url(&asked["upload"]))
+        .header("Content-Type", "text/plain")
+        .body("tea");
+    nobody.send(send).await.expect(200);
+    assert_eq!(read(&app, &asked).await, b"tea");
+    let there = address(&app.alice.at(&other.url), &asked).await;
+    let path = format!("/v1/files/{}", id(&asked));
+    assert_eq!(app.alice.delete(&path).await.status, 204);
+    let gone = nobody.send(nobody.request(Method::GET, &there)).await;
+    gone.expect_problem(403, "file_url_invalid");
 }
