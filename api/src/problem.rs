@@ -31,6 +31,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     conflicts: Vec<Conflict>,
     retry_after_seconds: Option<u32>,
+    closes: bool,
 }
 
 /// An error, as every operation of the API answers it.
@@ -69,6 +70,7 @@ impl Problem {
             errors: vec![],
             conflicts: vec![],
             retry_after_seconds: None,
+            closes: false,
         }
     }
 
@@ -128,7 +130,7 @@ impl Problem {
         }
     }
 
-    fn unavailable(detail: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after_seconds: Some(1),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
@@ -149,6 +151,22 @@ impl Problem {
 
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// The same under a code of its own.
+    pub fn coded(self, code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            ..self
+        }
+    }
+
+    /// The rest of the body is not read, so that nothing more can come on this connection.
+    pub fn and_close(self) -> Self {
+        Self {
+            closes: true,
+            ..self
+        }
     }
 
     /// A fault of Daybook's own. What went wrong is for the log, not for the client.
@@ -296,7 +314,8 @@ impl From<Problem> for ProblemDetails {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, retry_after_seconds) = (self.status, self.retry_after_seconds);
+        let (status, closes) = (self.status, self.closes);
+        let retry_after_seconds = self.retry_after_seconds;
         let mut response = (status, Json(ProblemDetails::from(self))).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -306,8 +325,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            // The rest of the body is not read, so that nothing more can come on this connection.
+        if closes || status == StatusCode::PAYLOAD_TOO_LARGE {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(seconds) = retry_after_seconds {

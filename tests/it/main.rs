@@ -8,6 +8,8 @@
 mod access;
 mod agent;
 mod api_key;
+mod artifact;
+mod avatar;
 mod beneath;
 mod calendar_feed;
 mod cast;
@@ -18,6 +20,9 @@ mod demo;
 mod due_work;
 mod event;
 mod event_stream;
+mod file;
+mod file_store;
+mod file_sweep;
 mod harness;
 mod health;
 mod link;
