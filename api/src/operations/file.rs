@@ -65,8 +65,10 @@ struct RequestedFile {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
+    #[param(inline)]
     container: Option<Container>,
     workspace_id: Option<Uuid>,
+    #[param(inline)]
     status: Option<FileStatus>,
 }
 
