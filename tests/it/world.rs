@@ -212,6 +212,8 @@ impl World {
         world.make("files").await;
         world.file_id = world.picture().await;
         world.artifact().await;
+        // Nothing more happens by itself.
+        world.app.settle().await;
         world
     }
 
