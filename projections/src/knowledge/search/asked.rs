@@ -66,6 +66,20 @@ impl Asked {
         }
     }
 
+    /// Words of which the last one is to be completed, however short it is.
+    pub fn begun(text: &str) -> Self {
+        let plain = text.replace(['"', '-'], " ");
+        let mut asked = Self::parse(plain.trim_end());
+        if let Some(word) = asked.last_word() {
+            word.prefix = true;
+        }
+        asked
+    }
+
+    fn last_word(&mut self) -> Option<&mut AskedWord> {
+        self.alternatives.last_mut()?.last_mut()?.words.last_mut()
+    }
+
     /// The words that are looked for, those excluded not among them.
     pub fn words(&self) -> impl Iterator<Item = &AskedWord> {
         let terms = self.alternatives.iter().flatten();
