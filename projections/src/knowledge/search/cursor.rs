@@ -52,3 +52,29 @@ impl FromStr for Place {
         place.ok_or(NoPlace)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_found_again() {
+        for corrected in [false, true] {
+            let place = Place {
+                score: 1.0 / 3.0,
+                position: 42,
+                corrected,
+            };
+            assert_eq!(place.to_string().parse(), Ok(place));
+        }
+        for text in [
+            "",
+            "-1",
+            "here",
+            "3ff0000000000000",
+            "7ff00000000000000000000000000001",
+        ] {
+            assert_eq!(text.parse::<Place>(), Err(NoPlace), "{text}");
+        }
+    }
+}
