@@ -60,14 +60,6 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
             rows.push(Row::of(name, "searches/s", &seen).under("one client; with facets"));
         }
     }
-    if std::env::var("KEEP").is_ok() {
-        eprintln!(
-            "{} {:?}",
-            bench.postgres.url(NAME),
-            (desk.workspace_id, desk.product_id, desk.actor.id)
-        );
-        tokio::time::sleep(std::time::Duration::from_secs(7200)).await;
-    }
     bench.clear(NAME).await;
     rows
 }
