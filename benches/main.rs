@@ -26,6 +26,7 @@ mod product;
 mod program;
 mod rebuild;
 mod report;
+mod search;
 mod server;
 mod slow_disk;
 mod two_nodes;
@@ -83,6 +84,7 @@ async fn measure(bench: &Bench) -> Vec<Row> {
     add(&mut rows, two_nodes::rows(bench)).await;
     add(&mut rows, million::rows(bench)).await;
     add(&mut rows, lag::rows(bench)).await;
+    add(&mut rows, search::rows(bench)).await;
     add(&mut rows, webhooks::rows(bench)).await;
     add(&mut rows, slow_disk::rows(bench)).await;
     add(&mut rows, growth::rows(bench)).await;

@@ -70,6 +70,24 @@ impl Desk {
         (ids, position)
     }
 
+    /// An append of new notes as they are given.
+    pub fn append_new(&self, notes: impl IntoIterator<Item = NoteEvent>) -> Append {
+        let (expectations, events) = notes
+            .into_iter()
+            .map(|note| {
+                let stream = StreamId::of::<Note>(Uuid::now_v7());
+                let event = self.event(stream.clone(), &note);
+                ((stream, Expected::NoStream), event)
+            })
+            .unzip();
+        Append {
+            product_id: self.product_id,
+            expectations,
+            events,
+            receipt: None,
+        }
+    }
+
     fn created(&self) -> NoteEvent {
         NoteEvent::Created {
             workspace_id: self.workspace_id,

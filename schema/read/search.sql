@@ -21,4 +21,17 @@ create table search_documents (
 -- they are, which then touch no index.
 with (toast_tuple_target = 256, fillfactor = 90);
 alter table search_documents alter column words set storage external;
-create index on search_documents using gin (words);
+create index on search_documents using gin (words) with (gin_pending_list_limit = 1024);
+
+-- The words that there are, and in how many documents of a kind, for suggestions and for what is mistyped. What is in the
+-- trash does not count.
+create table search_vocabulary (
+    workspace_id uuid     not null,
+    kind         text     not null,
+    word         text     not null collate "C",
+    documents    bigint   not null,
+    -- See typo.rs; they are of the workspace, too.
+    keys         bigint[] not null,
+    primary key (workspace_id, kind, word)
+) with (fillfactor = 80);
+create index on search_vocabulary using gin (keys) with (gin_pending_list_limit = 1024);

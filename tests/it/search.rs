@@ -1,29 +1,75 @@
 //! What is found, in which order, and by whom.
 
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, id, items};
+use crate::harness::{Client, TestApp, command, id, items, pointers};
 
-/// What somebody finds, once everything written before can be found.
-async fn search(by: &Client, query: &str) -> Value {
-    let head = by.head().await;
-    by.get_at(&format!("/v1/search?{query}"), head)
-        .await
-        .expect(200)
+/// What somebody finds by a text, once everything written before can be found.
+async fn find(by: &Client, text: &str, filters: &str) -> Value {
+    let path = format!("/v1/search?{filters}");
+    let request = by.request(Method::GET, &path);
+    let request = request.query(&[("q", text)]);
+    let request = request.header("Daybook-Min-Position", by.head().await);
+    by.send(request).await.expect(200)
 }
 
-/// The titles of what somebody finds.
-async fn titles(by: &Client, query: &str) -> Vec<String> {
-    let found = items(search(by, query).await);
-    let titles = found
-        .iter()
-        .map(|hit| hit["title"].as_str().unwrap().to_owned());
-    titles.collect()
+/// The titles of what somebody finds, the best first.
+async fn titles(by: &Client, text: &str, filters: &str) -> Vec<String> {
+    let found = items(find(by, text, filters).await);
+    let title = |hit: &Value| hit["title"].as_str().unwrap().to_owned();
+    found.iter().map(title).collect()
 }
 
-async fn note(by: &Client, workspace_id: Uuid, title: &str, body: &str) -> Value {
-    by.note(workspace_id, title, body).await
+/// The same, in the order of the alphabet.
+async fn sorted(by: &Client, text: &str, filters: &str) -> Vec<String> {
+    let mut titles = titles(by, text, filters).await;
+    titles.sort();
+    titles
+}
+
+async fn suggestions(by: &Client, text: &str) -> Vec<String> {
+    let request = by.request(Method::GET, "/v1/search/suggestions");
+    let request = request.query(&[("q", text)]);
+    let request = request.header("Daybook-Min-Position", by.head().await);
+    let found = items(by.send(request).await.expect(200));
+    let text = |suggestion: &Value| suggestion["text"].as_str().unwrap().to_owned();
+    found.iter().map(text).collect()
+}
+
+/// The pieces of a text, those that were asked for in brackets.
+fn shown(fragments: &Value) -> String {
+    let fragments = fragments.as_array().unwrap().iter();
+    let shown = fragments.map(|fragment| {
+        let text = fragment["text"].as_str().unwrap();
+        match fragment["matched"].as_bool().unwrap() {
+            true => format!("[{text}]"),
+            false => text.to_owned(),
+        }
+    });
+    shown.collect()
+}
+
+async fn tagged(by: &Client, workspace_id: Uuid, title: &str, tags: &[&str]) -> Value {
+    let note = json!({"workspace_id": workspace_id, "title": title, "body": "", "tags": tags});
+    by.post("/v1/notes", note).await.expect(201)
+}
+
+async fn task(by: &Client, workspace_id: Uuid, title: &str, labels: &[&str]) -> Value {
+    let task = json!({"workspace_id": workspace_id, "title": title, "labels": labels});
+    by.post("/v1/tasks", task).await.expect(201)
+}
+
+fn at(note: &Value) -> String {
+    format!("/v1/notes/{}", id(note))
+}
+
+async fn trash(by: &Client, note: &Value) {
+    let path = format!("{}/trash", at(note));
+    by.post_empty(&path).await.expect(200);
 }
 
 #[tokio::test]
@@ -31,26 +77,585 @@ async fn what_is_called_so_comes_before_what_only_says_so() {
     let app = TestApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
-    let tea = note(alice, workspace_id, "Tea", "").await;
-    note(alice, workspace_id, "Green tea", "Leaves.").await;
-    let water = note(
-        alice,
-        workspace_id,
-        "Water",
-        &"Boil it for tea, or for more tea. ".repeat(20),
-    )
-    .await;
-    note(alice, workspace_id, "Stone", "").await;
-    assert_eq!(titles(alice, "q=tea").await, ["Tea", "Green tea", "Water"]);
-    let found = search(alice, "q=tea").await;
-    assert_eq!(found["next_cursor"], Value::Null);
-    assert_eq!(found["facets"]["total"], json!(3));
-    assert_eq!(found["items"][0]["id"], json!(id(&tea)));
-    let last = &found["items"][2];
-    assert_eq!(last["id"], json!(id(&water)));
+    let tea = alice.note(workspace_id, "Tea", "").await;
+    alice.note(workspace_id, "Green tea", "Leaves.").await;
+    let often = "Boil it for tea, or for more tea. ".repeat(20);
+    alice.note(workspace_id, "Water", &often).await;
+    tagged(alice, workspace_id, "Leaves", &["tea"]).await;
+    alice.note(workspace_id, "Stone", "").await;
     assert_eq!(
-        last["snippet"][0],
-        json!({"text": "Boil it for ", "matched": false})
+        titles(alice, "TEA", "").await,
+        ["Tea", "Green tea", "Water", "Leaves"]
     );
-    assert_eq!(last["snippet"][1], json!({"text": "tea", "matched": true}));
+    let found = find(alice, "tea", "").await;
+    assert_eq!(found["next_cursor"], Value::Null);
+    assert_eq!(found["did_you_mean"], Value::Null);
+    assert_eq!(found["items"][0]["id"], json!(id(&tea)));
+    let scores: Vec<f64> = items(found)
+        .iter()
+        .map(|hit| hit["score"].as_f64().unwrap())
+        .collect();
+    assert!(
+        scores[0] >= 2.0 && scores[1] >= 1.0 && scores[2] < 1.0,
+        "{scores:?}"
+    );
+    // All that is asked for must be there, wherever.
+    assert_eq!(titles(alice, "leaves green", "").await, ["Green tea"]);
+    assert_eq!(titles(alice, "stone tea", "").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_found_is_shown_with_what_was_asked_for_marked() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let before = "Nothing of interest. ".repeat(40);
+    let body = format!("{before}Then <b>Crème brûlée</b> [with] sugar.\n\n{before}");
+    alice.note(workspace_id, "Dessert: crème", &body).await;
+    let found = find(alice, "creme brulee", "").await;
+    let hit = &found["items"][0];
+    assert_eq!(shown(&hit["highlighted_title"]), "Dessert: [crème]");
+    let snippet = shown(&hit["snippet"]);
+    assert!(
+        snippet.contains("Then <b>[Crème] [brûlée]</b> [with] sugar."),
+        "{snippet}"
+    );
+    assert!(snippet.chars().count() < 300, "{snippet}");
+    // The pieces together are what is there.
+    let plain: String = hit["snippet"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["text"].as_str().unwrap())
+        .collect();
+    assert!(body.contains(&plain));
+    // Without a match in the body it is shown from its beginning.
+    let found = find(alice, "dessert", "").await;
+    let snippet = shown(&found["items"][0]["snippet"]);
+    assert!(snippet.starts_with("Nothing of interest."), "{snippet}");
+}
+
+#[tokio::test]
+async fn words_are_found_in_any_script_and_from_their_beginning() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    for (title, body) in [
+        ("Straße", "Grüße aus Köln"),
+        ("東京都の天気", ""),
+        (
+            "Release notes",
+            "read_model_behind in projections::runner (v2.10) 🎉",
+        ),
+        ("Приветствие", ""),
+        ("한국어 노트", ""),
+    ] {
+        alice.note(workspace_id, title, body).await;
+    }
+    for (text, expected) in [
+        ("strasse", "Straße"),
+        ("STRASSE", "Straße"),
+        ("koln", "Straße"),
+        ("Köl", "Straße"),
+        ("東京", "東京都の天気"),
+        ("天気", "東京都の天気"),
+        ("京都", "東京都の天気"),
+        ("気", "東京都の天気"),
+        ("read_model_behind", "Release notes"),
+        ("model behind", "Release notes"),
+        ("projections::runner", "Release notes"),
+        ("v2.10", "Release notes"),
+        ("🎉", "Release notes"),
+        ("проj приветст", ""),
+        ("приветст", "Приветствие"),
+        ("한국어", "한국어 노트"),
+        ("proje* behind", "Release notes"),
+        // Only the last word may be unfinished.
+        ("proje behind", ""),
+        ("東都", ""),
+    ] {
+        let expected: Vec<&str> = [expected].into_iter().filter(|e| !e.is_empty()).collect();
+        assert_eq!(titles(alice, text, "").await, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn phrases_exclusions_and_alternatives() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    for (title, body) in [
+        ("One", "hot tea in winter"),
+        ("Two", "tea is hot"),
+        ("Three", "coffee in winter"),
+    ] {
+        alice.note(workspace_id, title, body).await;
+    }
+    for (text, expected) in [
+        ("hot tea", &["One", "Two"][..]),
+        ("\"hot tea\"", &["One"]),
+        ("\"hot tea", &["One"]),
+        ("tea -winter", &["Two"]),
+        ("hot -\"hot tea\"", &["Two"]),
+        ("-tea", &["Three"]),
+        ("\"tea in winter\" or coffee", &["One", "Three"]),
+        ("tea winter OR coffee", &["One", "Three"]),
+        ("hot-tea", &["One"]),
+        // A phrase does not go on from the title into the body.
+        ("\"one hot\"", &[]),
+    ] {
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(sorted(alice, text, "").await, expected, "{text}");
+    }
+    assert_eq!(find(alice, "\"hot tea\"", "").await["facets"]["total"], 1);
+}
+
+#[tokio::test]
+async fn what_is_mistyped_is_found_nevertheless() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    for n in 0..5 {
+        let title = format!("Kettle {n}");
+        alice
+            .note(workspace_id, &title, "of the documentation")
+            .await;
+    }
+    let found = find(alice, "kettel", "limit=2").await;
+    assert_eq!(found["did_you_mean"], "kettle");
+    assert_eq!(found["corrected"], true);
+    assert_eq!(found["facets"]["total"], 5);
+    assert_eq!(shown(&found["items"][0]["highlighted_title"]), "[Kettle] 4");
+    let mut all = items(found.clone());
+    let mut cursor = found["next_cursor"].clone();
+    while let Some(next) = cursor.as_str() {
+        let page = find(alice, "kettel", &format!("limit=2&cursor={next}")).await;
+        cursor = page["next_cursor"].clone();
+        all.extend(items(page));
+    }
+    all.dedup_by_key(|hit| id(hit));
+    assert_eq!(all.len(), 5);
+    for (text, meant) in [
+        ("Dokumantation kettle", "documentation kettle"),
+        ("\"ketle 3\"", "\"kettle 3\""),
+        ("-tea ketle", "-tea kettle"),
+    ] {
+        assert_eq!(find(alice, text, "").await["did_you_mean"], meant, "{text}");
+    }
+    // There is such a word: it was meant.
+    let rare = alice.note(workspace_id, "Kettel", "").await;
+    let found = find(alice, "kettel", "").await;
+    assert_eq!(
+        (&found["did_you_mean"], &found["corrected"]),
+        (&Value::Null, &json!(false))
+    );
+    assert_eq!(found["items"][0]["id"], json!(id(&rare)));
+    // No longer, where it is in the trash.
+    trash(alice, &rare).await;
+    assert_eq!(find(alice, "kettel", "").await["did_you_mean"], "kettle");
+    for text in ["xyzzyx", "ket", "1234"] {
+        let found = find(alice, text, "").await;
+        assert_eq!(found["did_you_mean"], Value::Null, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_down_and_facets_count_what_is_left() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let (home, work) = (alice.workspace().await, alice.workspace().await);
+    tagged(alice, home, "Tea at home", &["drinks", "Green"]).await;
+    tagged(alice, home, "Tea for two", &["drinks"]).await;
+    let at_work = tagged(alice, work, "Tea at work", &["drinks", "office"]).await;
+    let since = at_work["created_at"].as_str().unwrap();
+    let buy = task(alice, work, "Buy tea", &["drinks", "errand"]).await;
+    let brew = task(alice, home, "Brew tea", &[]).await;
+    alice
+        .post_empty(&format!("/v1/tasks/{}/complete", id(&brew)))
+        .await
+        .expect(200);
+
+    let found = find(alice, "tea", "").await;
+    let facets = &found["facets"];
+    assert_eq!(
+        (&facets["total"], &facets["complete"]),
+        (&json!(5), &json!(true))
+    );
+    assert_eq!(
+        facets["kinds"],
+        json!([{"value": "note", "count": 3}, {"value": "task", "count": 2}])
+    );
+    assert_eq!(
+        facets["workspaces"],
+        json!([{"value": home, "count": 3}, {"value": work, "count": 2}])
+    );
+    assert_eq!(facets["tags"][0], json!({"value": "drinks", "count": 4}));
+    for (filters, expected) in [
+        ("kind=task", &["Brew tea", "Buy tea"][..]),
+        (
+            "kind=note,task&limit=100",
+            &[
+                "Brew tea",
+                "Buy tea",
+                "Tea at home",
+                "Tea at work",
+                "Tea for two",
+            ],
+        ),
+        (&format!("workspace_id={work}"), &["Buy tea", "Tea at work"]),
+        ("tag=green", &["Tea at home"]),
+        ("tag=GREEN", &["Tea at home"]),
+        ("tag=errand", &["Buy tea"]),
+        ("status=done", &["Brew tea"]),
+        ("status=open,active&kind=task", &["Buy tea"]),
+        (
+            &format!("since={since}"),
+            &["Brew tea", "Buy tea", "Tea at work"],
+        ),
+        (&format!("until={since}"), &["Tea at home", "Tea for two"]),
+        (
+            &format!("workspace_id={work}&kind=note&tag=drinks&since={since}&status=active"),
+            &["Tea at work"],
+        ),
+        (&format!("workspace_id={}", Uuid::now_v7()), &[]),
+        ("status=trashed", &[]),
+    ] {
+        let found = find(alice, "tea", filters).await;
+        assert_eq!(found["facets"]["total"], expected.len(), "{filters}");
+        assert_eq!(sorted(alice, "tea", filters).await, expected, "{filters}");
+    }
+    // Without words, whatever the filters let through, the last changed first.
+    assert_eq!(
+        titles(alice, "", "kind=task").await,
+        ["Brew tea", "Buy tea"]
+    );
+    assert_eq!(id(&items(find(alice, "buy", "").await)[0]), id(&buy));
+}
+
+#[tokio::test]
+async fn nobody_learns_of_what_they_may_not_see() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let bob = app.actor("person", &["*"]).await;
+    let agent = app.actor("agent", &["*"]).await;
+    let (shared, own) = (alice.workspace().await, alice.workspace().await);
+    alice.admit(shared, &bob, "viewer").await;
+    alice.admit(shared, &agent, "agent").await;
+    alice.note(shared, "Teapot", "The kettle is on.").await;
+    let body = "The secretword is xylophone.";
+    alice.note(own, "Zanzibar", body).await;
+    task(alice, own, "Call Zanzibar", &["secretlabel"]).await;
+    let stranger = app.stranger().await;
+    for somebody in [&bob, &agent, &stranger] {
+        for text in [
+            "zanzibar",
+            "secretword",
+            "xylo",
+            "secretlabel",
+            "zanzibr",
+            "secretwort",
+        ] {
+            let found = find(somebody, text, "").await;
+            assert_eq!(found["items"], json!([]), "{text}");
+            assert_eq!(found["did_you_mean"], Value::Null, "{text}");
+            let facets =
+                json!({"total": 0, "complete": true, "kinds": [], "workspaces": [], "tags": []});
+            assert_eq!(found["facets"], facets, "{text}");
+        }
+        for begun in ["zan", "sec", "xy", "call"] {
+            assert_eq!(suggestions(somebody, begun).await, Vec::<String>::new());
+        }
+        let filter = format!("workspace_id={own}");
+        assert_eq!(titles(somebody, "", &filter).await, Vec::<String>::new());
+        assert_eq!(titles(somebody, "-teapot", "").await, Vec::<String>::new());
+    }
+    for somebody in [&bob, &agent] {
+        assert_eq!(titles(somebody, "", "").await, ["Teapot"]);
+        assert_eq!(find(somebody, "ketle", "").await["did_you_mean"], "kettle");
+        assert_eq!(suggestions(somebody, "tea").await, ["Teapot", "teapot"]);
+    }
+    assert_eq!(titles(&stranger, "", "").await, Vec::<String>::new());
+    assert_eq!(find(alice, "zanzibr", "").await["did_you_mean"], "zanzibar");
+    assert_eq!(suggestions(alice, "xy").await, ["xylophone"]);
+    let all = ["Call Zanzibar", "Zanzibar"];
+    assert_eq!(sorted(&app.operator, "zanzibar", "").await, all);
+    // As long as they are members.
+    let member = format!("/v1/workspaces/{shared}/members/{}", bob.actor_id);
+    let left = alice.delete(&member).await;
+    assert!(left.status < 300);
+    assert_eq!(titles(&bob, "teapot", "").await, Vec::<String>::new());
+    assert_eq!(suggestions(&bob, "tea").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_kind_takes_the_scope_of_reading_it() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    alice.note(workspace_id, "Tea", "").await;
+    task(alice, workspace_id, "Brew tea", &[]).await;
+    let reader = app.actor("person", &["notes:read"]).await;
+    alice.admit(workspace_id, &reader, "viewer").await;
+    let head = alice.head().await;
+    let found = reader.get_at("/v1/search?q=tea", head).await.expect(200);
+    let notes = json!([{"value": "note", "count": 1}]);
+    assert_eq!(found["facets"]["kinds"], notes);
+    let suggested = reader.get_at("/v1/search/suggestions?q=bre", head).await;
+    assert_eq!(suggested.expect(200)["items"], json!([]));
+    for path in [
+        "/v1/search?q=tea&kind=task",
+        "/v1/search/suggestions?kind=note,task",
+    ] {
+        let problem = reader.get(path).await.expect_problem(403, "scope_missing");
+        assert!(problem["detail"].as_str().unwrap().contains("tasks:read"));
+    }
+}
+
+#[tokio::test]
+async fn what_changes_is_found_as_it_is_now() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let note = alice.note(workspace_id, "Kettle", "Whistles loudly.").await;
+    let revise = async |change: Value| alice.patch(&at(&note), change).await.expect(200);
+    revise(json!({"title": "Samovar"})).await;
+    assert_eq!(titles(alice, "kettle", "").await, Vec::<String>::new());
+    assert_eq!(titles(alice, "samovar whistles", "").await, ["Samovar"]);
+    revise(json!({"body": "Hums quietly."})).await;
+    assert_eq!(titles(alice, "whistles", "").await, Vec::<String>::new());
+    assert_eq!(titles(alice, "samovar hums", "").await, ["Samovar"]);
+    revise(json!({"tags": ["brass"]})).await;
+    assert_eq!(titles(alice, "brass hums", "tag=brass").await, ["Samovar"]);
+    let polish = json!({"workspace_id": workspace_id, "title": "Polish", "note_id": id(&note)});
+    let polish = alice.post("/v1/tasks", polish).await.expect(201);
+    let path = format!("/v1/tasks/{}", id(&polish));
+    alice
+        .patch(&path, json!({"title": "Buff it"}))
+        .await
+        .expect(200);
+    assert_eq!(titles(alice, "polish", "").await, Vec::<String>::new());
+    assert_eq!(titles(alice, "buff", "").await, ["Buff it"]);
+
+    trash(alice, &note).await;
+    assert_eq!(titles(alice, "samovar", "").await, Vec::<String>::new());
+    assert_eq!(
+        titles(alice, "samovar", "status=trashed").await,
+        ["Samovar"]
+    );
+    assert_eq!(titles(alice, "buff", "").await, Vec::<String>::new());
+    assert_eq!(suggestions(alice, "samo").await, Vec::<String>::new());
+    alice
+        .post_empty(&format!("{}/restore", at(&note)))
+        .await
+        .expect(200);
+    assert_eq!(titles(alice, "samovar", "").await, ["Samovar"]);
+    assert_eq!(titles(alice, "buff", "").await, ["Buff it"]);
+    assert_eq!(suggestions(alice, "samo").await, ["Samovar", "samovar"]);
+
+    trash(alice, &note).await;
+    alice.delete(&at(&note)).await.expect(204);
+    assert_eq!(
+        titles(alice, "samovar", "status=trashed").await,
+        Vec::<String>::new()
+    );
+    let sql = app.sql().await;
+    for left in [
+        "select count(*) from read.search_documents where title || body ~* 'samovar|hums'",
+        "select count(*) from read.search_vocabulary where word ~ 'samovar|hums|brass|kettle'",
+    ] {
+        let left: i64 = sql.query_one(left, &[]).await.unwrap().get(0);
+        assert_eq!(left, 0);
+    }
+}
+
+#[tokio::test]
+async fn pages_neither_repeat_nor_lose_anything() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    for n in 0..23 {
+        let (title, body) = match n % 3 {
+            0 => ("Tea", ""),
+            1 => ("Green tea", ""),
+            _ => ("Water", "for tea"),
+        };
+        alice.note(workspace_id, title, body).await;
+    }
+    for text in ["tea", ""] {
+        let whole = items(find(alice, text, "limit=100").await);
+        assert_eq!(whole.len(), 23);
+        let mut paged = vec![];
+        let mut cursor = String::new();
+        loop {
+            let page = find(alice, text, &format!("limit=4{cursor}")).await;
+            assert_eq!(page["facets"].is_null(), !cursor.is_empty());
+            let next = page["next_cursor"].as_str();
+            let next = next.map(|next| format!("&cursor={next}"));
+            paged.extend(items(page));
+            let Some(next) = next else { break };
+            cursor = next;
+        }
+        assert_eq!(paged, whole);
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_asked_is_answered() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    alice.note(workspace_id, "Tea", "").await;
+    for text in [
+        "!!! ??? ...",
+        "& | ! ( ) <-> :* '",
+        "'; drop table notes; --",
+        "\0",
+        "te\0a",
+        "\\",
+        "''''",
+        "\"\"",
+        "-",
+        "--",
+        "- -",
+        "or",
+        "or or",
+        "tea:*",
+        "tea:A",
+        "tea & !tea",
+        "<b>",
+        "\u{200d}\u{fe0f}",
+        "%",
+        "_",
+        "a:b:c",
+        "-\"",
+        "\u{301}",
+        "½ ² Ⅻ ﷺ",
+        ":w",
+        "*",
+        "é*",
+    ] {
+        find(alice, text, "").await;
+        suggestions(alice, text).await;
+    }
+    for text in ["!!!", "\"\""] {
+        assert_eq!(suggestions(alice, text).await, Vec::<String>::new());
+    }
+    find(alice, &"x ".repeat(500), "").await;
+    let long = format!("/v1/search?q={}", "x".repeat(10_000));
+    let problem = alice
+        .get(&long)
+        .await
+        .expect_problem(400, "malformed_query");
+    assert_eq!(pointers(&problem), ["q"]);
+    let multibyte = format!("cursor={}", "%C3%A9".repeat(11));
+    for (query, pointer) in [
+        ("kind=product", "kind"),
+        ("kind=", "kind"),
+        ("kind=note,", "kind"),
+        ("status=lost", "status"),
+        ("tag=a%00", "tag"),
+        ("since=yesterday", "since"),
+        ("workspace_id=here", "workspace_id"),
+        ("cursor=3ff0000000000000000000000000000x", "cursor"),
+        ("cursor=7ff00000000000000000000000000001", "cursor"),
+        (&multibyte, "cursor"),
+        ("limit=101", "limit"),
+    ] {
+        let path = format!("/v1/search?q=tea&{query}");
+        let problem = alice
+            .get(&path)
+            .await
+            .expect_problem(400, "malformed_query");
+        assert_eq!(pointers(&problem), [pointer], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_largest_bodies_are_found_and_stop_nothing() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let mut distinct = String::from("firstword");
+    let words = (0_u32..).map(|n| format!(" w{n:x}"));
+    for word in words {
+        if distinct.len() + word.len() > 1 << 20 {
+            break;
+        }
+        distinct.push_str(&word);
+    }
+    alice.note(workspace_id, "Distinct", &distinct).await;
+    alice
+        .note(workspace_id, "Giant", &"g".repeat(1 << 20))
+        .await;
+    let same = "tea ".repeat(1 << 18);
+    alice.note(workspace_id, "Same", &same).await;
+    app.settle().await;
+    assert_eq!(titles(alice, "firstword", "").await, ["Distinct"]);
+    assert_eq!(titles(alice, &"g".repeat(900), "").await, ["Giant"]);
+    assert_eq!(titles(alice, "\"tea tea\"", "").await, ["Same"]);
+    // Of a long body, what is around the word is shown.
+    let found = find(alice, "w5000", "").await;
+    let snippet = shown(&found["items"][0]["snippet"]);
+    assert!(snippet.contains("w4fff [w5000] w5001"), "{snippet}");
+}
+
+#[tokio::test]
+async fn a_rebuild_makes_of_the_log_what_was_posted() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let tea = alice.note(workspace_id, "Tea", "hot").await;
+    let water = alice.note(workspace_id, "Water", "for tea").await;
+    let brew = task(alice, workspace_id, "Brew tea", &["kitchen"]).await;
+    let change = json!({"title": "Green tea", "tags": ["leaves"]});
+    alice.patch(&at(&tea), change).await.expect(200);
+    let change = json!({"body": "[[Water]] boils"});
+    alice.patch(&at(&tea), change).await.expect(200);
+    let path = format!("/v1/tasks/{}", id(&brew));
+    let change = json!({"labels": ["stove"]});
+    alice.patch(&path, change).await.expect(200);
+    trash(alice, &water).await;
+    let path = format!("{}/archive", at(&tea));
+    alice.post_empty(&path).await.expect(200);
+    let gone = alice.note(workspace_id, "Gone", "vanished").await;
+    trash(alice, &gone).await;
+    alice.delete(&at(&gone)).await.expect(204);
+    let before = find(alice, "tea", "").await;
+    for (verb, expected) in [
+        ("diff", "equal to the live one\n"),
+        ("rebuild", "equal to the live one; swapped\n"),
+        ("diff", "equal to the live one\n"),
+    ] {
+        let ran = command(&app.database_url, &[])
+            .args(["projections", verb, "search"])
+            .output()
+            .await
+            .unwrap();
+        let printed = String::from_utf8(ran.stdout).unwrap();
+        assert!(printed.ends_with(expected), "{printed}");
+    }
+    assert_eq!(find(alice, "tea", "").await, before);
+    // It goes on where it was.
+    alice.note(workspace_id, "Tea again", "").await;
+    assert_eq!(titles(alice, "again", "").await, ["Tea again"]);
+}
+
+#[tokio::test]
+async fn no_text_is_one_that_cannot_be_asked() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    alice.note(workspace_id, "Tea or a \"kettle\"", "hot").await;
+    let pieces = "(tea|te\\*|\"| |-|or|&|\\||!|:\\*|\\(|\\)|<->|'|\\\\|東|東京|🎉|é|ß|\\PC|[\\x00-\\x1f]){0,30}";
+    let texts = proptest::string::string_regex(pieces).unwrap();
+    let mut runner = TestRunner::default();
+    for _ in 0..200 {
+        let text = texts.new_tree(&mut runner).unwrap().current();
+        for path in ["/v1/search", "/v1/search/suggestions"] {
+            let request = alice.request(Method::GET, path).query(&[("q", &text)]);
+            let answer = alice.send(request).await;
+            assert_eq!(answer.status, 200, "{text:?}: {:#}", answer.body);
+        }
+    }
 }

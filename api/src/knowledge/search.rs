@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use domain::Aggregate;
 use domain::knowledge::note::Note;
 use domain::knowledge::task::Task;
-use projections::knowledge::search::{self, Kind, Results, Search, Wanted};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use projections::knowledge::search::{self, Kind, Results, Search, Suggestion, Wanted};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -22,6 +22,9 @@ use crate::query::{Params, Read, limit};
 
 /// Most items of a page.
 const MAX_LIMIT: usize = 100;
+/// Suggestions, if it is not said how many; and at most.
+const SUGGESTIONS: usize = 10;
+const MAX_SUGGESTIONS: usize = 20;
 const STATUSES: &[&str] = &[
     "active",
     "archived",
@@ -33,7 +36,9 @@ const STATUSES: &[&str] = &[
 ];
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(find))
+    OpenApiRouter::new()
+        .routes(routes!(find))
+        .routes(routes!(suggest))
 }
 
 /// What to look for.
@@ -62,6 +67,27 @@ struct Which {
     limit: Option<usize>,
 }
 
+/// What has been begun.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Begun {
+    /// Words, the last of which may be unfinished. Without any, the titles that changed last are suggested.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    /// Kinds, with commas between them: `note`, `task`. All that the key may read, if not given.
+    kind: Option<String>,
+    workspace_id: Option<Uuid>,
+    /// Suggestions: 1 to 20; 10 if not given.
+    #[param(minimum = 1, maximum = 20)]
+    limit: Option<usize>,
+}
+
+/// How what was begun may go on, the most likely first.
+#[derive(Serialize, ToSchema)]
+struct Suggestions {
+    items: Vec<Suggestion>,
+}
+
 impl Which {
     fn wanted(self, caller: &Caller) -> Result<Wanted, Problem> {
         let wanted = Wanted::default();
@@ -70,11 +96,7 @@ impl Which {
             statuses: statuses(self.status.as_deref())?,
             text: self.q.unwrap_or_default(),
             workspace_id: self.workspace_id,
-            tags: self
-                .tag
-                .iter()
-                .map(|tag| tag.trim().to_lowercase())
-                .collect(),
+            tags: tag(self.tag.as_deref())?,
             since: self.since,
             until: self.until,
             after: self
@@ -87,6 +109,18 @@ impl Which {
             limit: limit(self.limit, wanted.limit, MAX_LIMIT)?,
         })
     }
+}
+
+/// As tags are kept.
+fn tag(asked: Option<&str>) -> Result<Vec<String>, Problem> {
+    let tags = asked.into_iter().map(|tag| match tag.contains('\0') {
+        true => Err(parameters::invalid(
+            "tag",
+            "must be text without null characters",
+        )),
+        false => Ok(tag.trim().to_lowercase()),
+    });
+    tags.collect()
 }
 
 /// The scope that reading a kind takes.
@@ -146,4 +180,25 @@ async fn find(
     let wanted = which.wanted(&read.caller)?;
     let found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
     Ok(answer::found((found, position)))
+}
+
+/// Titles that have the words, those that begin so first, and words that begin like the last one: of what the caller could
+/// find.
+#[utoipa::path(get, path = "/search/suggestions", tag = "search", params(Begun),
+    responses((status = 200, body = Suggestions)), security(("api_key" = ["notes:read"])))]
+async fn suggest(
+    State(app): State<App>,
+    read: Read,
+    Params(begun): Params<Begun>,
+) -> Result<Response, Problem> {
+    let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
+    let wanted = Wanted {
+        text: begun.q.unwrap_or_default(),
+        kinds: kinds(begun.kind.as_deref(), &read.caller)?,
+        workspace_id: begun.workspace_id,
+        limit: limit(begun.limit, SUGGESTIONS, MAX_SUGGESTIONS)?,
+        ..Wanted::default()
+    };
+    let items = search::suggest(&app.database, read.caller.viewer(), &wanted).await?;
+    Ok(answer::found((Suggestions { items }, position)))
 }

@@ -1,15 +1,18 @@
 //! Search: what is found by the words of its title, its tags and its body.
 
 mod asked;
+mod correction;
 mod cursor;
 mod document;
 mod posting;
 mod query;
 mod snippet;
+mod typo;
 mod vector;
+mod vocabulary;
 mod words;
 
 pub use cursor::{NoPlace, Place};
 pub use posting::Search;
-pub use query::{Count, Facets, Hit, KINDS, Kind, Results, Wanted, search};
+pub use query::{Count, Facets, Hit, KINDS, Kind, Results, Suggestion, Wanted, search, suggest};
 pub use snippet::Fragment;

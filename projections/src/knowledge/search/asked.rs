@@ -66,6 +66,20 @@ impl Asked {
         }
     }
 
+    /// Words of which the last one is to be completed, however short it is.
+    pub fn begun(text: &str) -> Self {
+        let plain = text.replace(['"', '-'], " ");
+        let mut asked = Self::parse(plain.trim_end());
+        if let Some(word) = asked.last_word() {
+            word.prefix = true;
+        }
+        asked
+    }
+
+    fn last_word(&mut self) -> Option<&mut AskedWord> {
+        self.alternatives.last_mut()?.last_mut()?.words.last_mut()
+    }
+
     /// The words that are looked for, those excluded not among them.
     pub fn words(&self) -> impl Iterator<Item = &AskedWord> {
         let terms = self.alternatives.iter().flatten();
@@ -211,5 +225,82 @@ fn parts(text: &str) -> Vec<Part<'_>> {
             excluded,
         });
         rest = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_phrases_exclusions_and_alternatives_are_told_apart() {
+        for (text, anywhere, exactly) in [
+            ("", None, None),
+            ("& | ! '", None, None),
+            ("Hot tea", Some("('hot' & 'tea':*)"), None),
+            ("hot tea ", Some("('hot' & 'tea')"), None),
+            ("te* hot ", Some("('te':* & 'hot')"), None),
+            ("a b", Some("('a' & 'b')"), None),
+            (
+                "\"hot tea\"",
+                Some("('hot' & 'tea')"),
+                Some("(('hot' <-> 'tea'))"),
+            ),
+            ("tea -hot", Some("('tea' & !'hot')"), None),
+            ("-hot", Some("(!'hot')"), None),
+            (
+                "tea -\"hot water\"",
+                Some("('tea')"),
+                Some("(('tea') & !('hot' <-> 'water'))"),
+            ),
+            ("or tea OR or water ", Some("('tea') | ('water')"), None),
+            ("\"or\"", Some("('or')"), None),
+            ("tea - hot ", Some("('tea' & 'hot')"), None),
+            (
+                "東京都",
+                Some("('東京' & '京都')"),
+                Some("(('東京' <-> '京都'))"),
+            ),
+            ("\"京\"", Some("('京':*)"), None),
+        ] {
+            let asked = Asked::parse(text);
+            assert_eq!(asked.anywhere().as_deref(), anywhere, "{text}");
+            assert_eq!(asked.exactly().as_deref(), exactly, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_excluded_makes_no_rank() {
+        let asked = Asked::parse("tea -hot or \"green tea\"");
+        let ranking = "(('tea')) | (('green' <-> 'tea'))";
+        assert_eq!(asked.ranking().as_deref(), Some(ranking));
+        let in_title = "(':ttea') | (':tgreen' & ':ttea')";
+        assert_eq!(asked.in_title().as_deref(), Some(in_title));
+        assert_eq!(asked.whole_title(), None);
+        assert!(Asked::parse("-hot").ranking().is_none());
+    }
+
+    #[test]
+    fn a_title_is_the_same_however_it_is_written() {
+        let title = Asked::parse("the KETTLE").whole_title();
+        assert!(title.is_some());
+        assert_eq!(title, Asked::parse("\"The, Kettle!\"").whole_title());
+        assert_ne!(title, Asked::parse("kettle the").whole_title());
+    }
+
+    #[test]
+    fn only_so_many_words_count() {
+        let asked = Asked::parse(&"tea ".repeat(1_000));
+        assert_eq!(asked.words().count(), MOST_WORDS);
+    }
+
+    #[test]
+    fn what_is_begun_is_completed_however_short_it_is() {
+        let asked = Asked::begun("\"hot t ");
+        let words: Vec<_> = asked
+            .words()
+            .map(|word| (word.text.as_str(), word.prefix))
+            .collect();
+        assert_eq!(words, [("hot", false), ("t", true)]);
     }
 }

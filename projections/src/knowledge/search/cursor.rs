@@ -3,37 +3,27 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
+use store::Position;
 
-use super::query::Hit;
+const CORRECTED: &str = "-corrected";
 
 /// The last one of the page before, as it was ranked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
     pub(super) score: f64,
-    pub(super) updated_at: DateTime<Utc>,
-    pub(super) id: Uuid,
-}
-
-impl Place {
-    pub(super) const fn of(last: &Hit) -> Self {
-        Self {
-            score: last.score,
-            updated_at: last.updated_at,
-            id: last.id,
-        }
-    }
+    pub(super) position: Position,
+    /// Of what was found for a correction.
+    pub(super) corrected: bool,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.updated_at.timestamp_micros();
+        let corrected = if self.corrected { CORRECTED } else { "" };
         write!(
             f,
-            "{:016x}{micros:016x}{}",
+            "{:016x}{:016x}{corrected}",
             self.score.to_bits(),
-            self.id.simple()
+            self.position
         )
     }
 }
@@ -47,25 +37,44 @@ impl FromStr for Place {
     type Err = NoPlace;
 
     fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let number = |part: Option<&str>| {
-            part.and_then(|part| u64::from_str_radix(part, 16).ok())
-                .ok_or(NoPlace)
-        };
-        let score = f64::from_bits(number(text.get(..16))?);
-        let micros = i64::try_from(number(text.get(16..32))?).map_err(|_| NoPlace)?;
-        let updated_at = DateTime::from_timestamp_micros(micros).ok_or(NoPlace)?;
-        let id = text
-            .get(32..)
-            .and_then(|id| Uuid::try_parse(id).ok())
-            .ok_or(NoPlace)?;
-        // What is no number, or beyond what PostgreSQL calls a time, no page ended with.
-        let known = score.is_finite() && updated_at.timestamp() < 1 << 37;
-        known
-            .then_some(Self {
-                score,
-                updated_at,
-                id,
-            })
-            .ok_or(NoPlace)
+        let (text, corrected) = text
+            .strip_suffix(CORRECTED)
+            .map_or((text, false), |text| (text, true));
+        let number = |digits: Option<&str>| u64::from_str_radix(digits?, 16).ok();
+        let score = number(text.get(..16)).map(f64::from_bits);
+        let position = number(text.get(16..)).and_then(|number| Position::try_from(number).ok());
+        let score = score.filter(|score| score.is_finite());
+        let place = score.zip(position).map(|(score, position)| Self {
+            score,
+            position,
+            corrected,
+        });
+        place.ok_or(NoPlace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_found_again() {
+        for corrected in [false, true] {
+            let place = Place {
+                score: 1.0 / 3.0,
+                position: 42,
+                corrected,
+            };
+            assert_eq!(place.to_string().parse(), Ok(place));
+        }
+        for text in [
+            "",
+            "-1",
+            "here",
+            "3ff0000000000000",
+            "7ff00000000000000000000000000001",
+        ] {
+            assert_eq!(text.parse::<Place>(), Err(NoPlace), "{text}");
+        }
     }
 }

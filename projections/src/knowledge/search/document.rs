@@ -114,8 +114,13 @@ impl Change {
     /// Whether the words change: what was found before must be known then.
     pub const fn is_of_words(&self) -> bool {
         match self {
-            Self::Begun(_) | Self::Revised { .. } | Self::Tagged { .. } | Self::Gone => true,
-            Self::Moved(_) | Self::Touched => false,
+            Self::Begun(_)
+            | Self::Revised { .. }
+            | Self::Tagged { .. }
+            // Into the trash, or out of it.
+            | Self::Moved(_)
+            | Self::Gone => true,
+            Self::Touched => false,
         }
     }
 }
@@ -178,6 +183,11 @@ impl Document {
             updated_at: event.recorded_at,
             position: event.position,
         }
+    }
+
+    /// Whether its words count among those that there are.
+    pub fn counts(&self) -> bool {
+        self.status != "trashed"
     }
 
     /// The words that it is found by.

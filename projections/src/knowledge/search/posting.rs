@@ -1,6 +1,6 @@
 //! Posts what can be found: documents that a stretch of the log is about are read, changed in memory, and written once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::document::{CATEGORIES, Change, Document};
+use super::vocabulary::Changes as Vocabulary;
 use crate::table::{Prepared, Table};
 use crate::{Consumer, PostError, Posting, Rebuilding};
 
@@ -18,6 +19,8 @@ const DDL: &str = include_str!("../../../../schema/read/search.sql");
 const VERSION: u32 = 1;
 /// Bytes of text in one statement.
 const BYTES: usize = 8 << 20;
+/// Words that a rebuild counts in memory.
+const MAX_WORDS: usize = 1_000_000;
 
 /// Bodies only where they are needed.
 const READ: &str = "
@@ -103,29 +106,43 @@ impl Consumer for Search {
         let changes = changes(events)?;
         let tables = self.prepare(posting.session()).await?;
         let known = posting.begin_with(tables.read(&changes)).await?;
-        tables.write(after(known, changes)).await?;
+        let mut vocabulary = Vocabulary::default();
+        tables.write(after(known, changes), &mut vocabulary).await?;
+        vocabulary.write(posting.session()).await?;
         posting.commit().await
     }
 
     fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
-        Some(Box::new(Rebuild(self)))
+        Some(Box::new(Rebuild {
+            search: self,
+            vocabulary: Vocabulary::default(),
+        }))
     }
 }
 
-/// A rebuild goes through the log as posting does, in larger steps.
-struct Rebuild<'a>(&'a Search);
+/// A rebuild goes through the log as posting does, in larger steps; words are counted in memory until they are many.
+struct Rebuild<'a> {
+    search: &'a Search,
+    vocabulary: Vocabulary,
+}
 
 #[async_trait]
 impl Rebuilding for Rebuild<'_> {
     async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
         let changes = changes(events.iter().copied())?;
-        let tables = self.0.prepare(session).await?;
+        let tables = self.search.prepare(session).await?;
         let known = tables.read(&changes).await?;
-        tables.write(after(known, changes)).await
+        tables
+            .write(after(known, changes), &mut self.vocabulary)
+            .await?;
+        if self.vocabulary.len() > MAX_WORDS {
+            self.finish(session).await?;
+        }
+        Ok(())
     }
 
-    async fn finish(&mut self, _: &Session) -> Result<(), PostError> {
-        Ok(())
+    async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
+        std::mem::take(&mut self.vocabulary).write(session).await
     }
 }
 
@@ -151,7 +168,7 @@ impl Tables<'_> {
     /// The documents that changes are about, as they are.
     async fn read(&self, changes: &Changes<'_>) -> Result<HashMap<Uuid, Known>, PostError> {
         let mut begun: HashMap<Uuid, bool> = HashMap::new();
-        let mut new = std::collections::HashSet::new();
+        let mut new = HashSet::new();
         for (event, change) in changes {
             let id = event.stream.id;
             if matches!(change, Change::Begun(_)) {
@@ -182,7 +199,14 @@ impl Tables<'_> {
             .map_err(|error| PostError::Retry(format!("a document does not fit: {error}")))
     }
 
-    async fn write(&self, known: HashMap<Uuid, Known>) -> Result<(), PostError> {
+    async fn write(
+        &self,
+        known: HashMap<Uuid, Known>,
+        vocabulary: &mut Vocabulary,
+    ) -> Result<(), PostError> {
+        for known in known.values() {
+            vocabulary.add(known.before.as_ref(), known.now.as_ref());
+        }
         let (mut whole, mut reworded, mut touched, mut gone) = (vec![], vec![], vec![], vec![]);
         for (id, known) in &known {
             match (&known.before, &known.now) {

@@ -2,25 +2,30 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use store::Database;
+use store::{Database, Position};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::asked::{Asked, AskedWord};
+use super::correction::{Scope, corrected};
 use super::cursor::Place;
 use super::snippet::{Fragment, highlighted, snippet};
 use super::vector;
 use crate::query::rows;
-use crate::{QueryError, Viewer};
+use crate::{QueryError, Viewer, visible};
 
 /// Matches that are counted, the newest of them.
-const COUNTED: i64 = 10_000;
+const COUNTED: i64 = 5_000;
 /// The same, where each of them has to be looked at to know whether it has a phrase.
 const COUNTED_EXACTLY: i64 = 2_000;
 /// Matches that are ranked, the newest of them; and as many more that have the words in their titles.
 const RANKED: i64 = 1_000;
 /// Characters of a body that a snippet is made from.
 const EXCERPT: i32 = 16_000;
+/// Where less is found, corrections are looked for.
+const LITTLE: i64 = 3;
+/// Workspaces whose words are looked at, the newest of them.
+const WORKSPACES: i64 = 1_000;
 /// Tags, and workspaces, that are counted.
 const FACETS: i64 = 20;
 
@@ -137,6 +142,21 @@ pub struct Results {
     pub next_cursor: Option<String>,
     /// With the first page.
     pub facets: Option<Facets>,
+    /// Where little or nothing was found: what finds more, with words that there are.
+    pub did_you_mean: Option<String>,
+    /// Nothing was found, and this is what that finds instead.
+    pub corrected: bool,
+}
+
+/// How what was begun may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SearchSuggestion)]
+pub struct Suggestion {
+    /// A title; or a word, without case and diacritics.
+    pub text: String,
+    /// Of what has the title; none: it is a word.
+    pub kind: Option<Kind>,
+    pub id: Option<Uuid>,
 }
 
 #[derive(Deserialize)]
@@ -156,6 +176,7 @@ struct Row {
     status: String,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    position: Position,
     score: f64,
     excerpt: String,
 }
@@ -164,28 +185,113 @@ const FILTERS: &str = "
     ($1 is null and $3 is null or t.workspace_id = any((select ids from asked)::uuid[]))
     and t.kind = any($4) and ($5::text[] is null or t.tags @> $5)
     and (case when $6::text[] is null then t.status <> 'trashed' else t.status = any($6) end)
-    and ($7::timestamptz is null or t.updated_at >= $7) and ($21::timestamptz is null or t.updated_at < $21)
+    and ($7::timestamptz is null or t.updated_at >= $7) and ($20::timestamptz is null or t.updated_at < $20)
     -- A task is out of sight for as long as its note is.
     and (t.note_id is null or (select n.status <> 'trashed' from search_documents n where n.id = t.note_id))";
 
 /// Finds what the viewer may see.
+///
+/// Where nothing has the words, what is found has those that they are nearest to instead.
 pub async fn search(
     database: &Database,
     viewer: Viewer,
     wanted: &Wanted,
 ) -> Result<Results, QueryError> {
     let asked = Asked::parse(&wanted.text);
-    let words: Vec<&AskedWord> = asked.words().collect();
+    if wanted.after.is_some_and(|place| place.corrected) {
+        let corrected = correct(database, viewer, wanted, &asked).await?;
+        let asked = corrected.as_deref().map_or(asked, Asked::parse);
+        let found = find(database, viewer, wanted, &asked).await?;
+        return Ok(found.shown(wanted, &asked, corrected, true));
+    }
     let found = find(database, viewer, wanted, &asked).await?;
-    let more = found.found.len() > wanted.limit;
-    let items = found.found.into_iter().take(wanted.limit);
-    let items: Vec<Hit> = items.map(|row| row.shown(&words)).collect();
-    let last = items.last().filter(|_| more);
-    Ok(Results {
-        next_cursor: last.map(|last| Place::of(last).to_string()),
-        items,
-        facets: found.facets,
+    let total = found.facets.as_ref().map_or(LITTLE, |facets| facets.total);
+    if total >= LITTLE {
+        return Ok(found.shown(wanted, &asked, None, false));
+    }
+    let Some(corrected) = correct(database, viewer, wanted, &asked).await? else {
+        return Ok(found.shown(wanted, &asked, None, false));
+    };
+    let instead = Asked::parse(&corrected);
+    let more = find(database, viewer, wanted, &instead).await?;
+    if more.found.len() <= found.found.len() {
+        return Ok(found.shown(wanted, &asked, None, false));
+    }
+    Ok(match total {
+        0 => more.shown(wanted, &instead, Some(corrected), true),
+        _ => found.shown(wanted, &asked, Some(corrected), false),
     })
+}
+
+/// What may have been meant.
+async fn correct(
+    database: &Database,
+    viewer: Viewer,
+    wanted: &Wanted,
+    asked: &Asked,
+) -> Result<Option<String>, QueryError> {
+    let workspaces = workspaces(database, viewer, wanted.workspace_id).await?;
+    let scope = Scope {
+        workspaces: &workspaces,
+        kinds: &names(&wanted.kinds),
+    };
+    corrected(database, &scope, &wanted.text, asked).await
+}
+
+fn names(kinds: &[Kind]) -> Vec<&'static str> {
+    kinds.iter().map(Into::into).collect()
+}
+
+/// The workspaces that the viewer sees, or the one of them that is wanted.
+async fn workspaces(
+    database: &Database,
+    viewer: Viewer,
+    wanted: Option<Uuid>,
+) -> Result<Vec<Uuid>, QueryError> {
+    let sql = format!(
+        "select to_json(t.id)::text from workspaces t
+        where ($1::uuid is null or t.id = $1) and {} order by t.id desc limit $4",
+        visible::AS_MEMBER
+    );
+    let actor = viewer.actor_id.to_string();
+    rows(
+        database,
+        &sql,
+        &[&wanted, &viewer.product_id, &actor, &WORKSPACES],
+    )
+    .await
+}
+
+/// Titles and words that begin so, of what the viewer may see.
+pub async fn suggest(
+    database: &Database,
+    viewer: Viewer,
+    wanted: &Wanted,
+) -> Result<Vec<Suggestion>, QueryError> {
+    let asked = Asked::begun(&wanted.text);
+    let begun = wanted.text.replace('\0', "");
+    let begun = begun.trim();
+    if !begun.is_empty() && asked.words().next().is_none() {
+        return Ok(vec![]);
+    }
+    let workspaces = workspaces(database, viewer, wanted.workspace_id).await?;
+    let kinds = names(&wanted.kinds);
+    let titled = asked.in_title();
+    let last = asked.words().last().map(|word| word.text.as_str());
+    let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
+    rows(
+        database,
+        include_str!("suggestions.sql"),
+        &[
+            &workspaces,
+            &kinds,
+            &titled.unwrap_or_else(|| of_kinds(&kinds)),
+            &begun,
+            &last,
+            &limit,
+        ],
+    )
+    .await
 }
 
 async fn find(
@@ -195,7 +301,7 @@ async fn find(
     asked: &Asked,
 ) -> Result<Found, QueryError> {
     let sql = include_str!("query.sql").replace("{filters}", FILTERS);
-    let kinds: Vec<&str> = wanted.kinds.iter().map(Into::into).collect();
+    let kinds = names(&wanted.kinds);
     let exactly = asked.exactly();
     let place = wanted.after;
     let texts: Vec<&str> = asked.words().map(|word| word.text.as_str()).collect();
@@ -210,7 +316,7 @@ async fn find(
             &some(&wanted.tags),
             &some(&wanted.statuses),
             &wanted.since,
-            &of_kinds(&kinds, asked),
+            &asked.anywhere().unwrap_or_else(|| of_kinds(&kinds)),
             &asked.in_title(),
             &asked.whole_title(),
             &asked.ranking(),
@@ -222,8 +328,7 @@ async fn find(
             &RANKED,
             &exactly,
             &place.map(|place| place.score),
-            &place.map(|place| place.updated_at),
-            &place.map(|place| place.id),
+            &place.map(|place| place.position),
             // One more than is shown, to know whether there is more.
             &(i64::try_from(wanted.limit).unwrap_or(i64::MAX - 1) + 1),
             &EXCERPT,
@@ -243,16 +348,40 @@ fn some(values: &[String]) -> Option<&[String]> {
     (!values.is_empty()).then_some(values)
 }
 
-/// What the index is asked for in whichever workspaces.
-fn of_kinds(kinds: &[&str], asked: &Asked) -> String {
-    let kinds: Vec<String> = kinds
+/// What everything of some kinds has.
+fn of_kinds(kinds: &[&str]) -> String {
+    let marks: Vec<String> = kinds
         .iter()
         .map(|kind| format!("'{}'", vector::kind(kind)))
         .collect();
-    let kinds = format!("({})", kinds.join(" | "));
-    match asked.anywhere() {
-        Some(words) => format!("{kinds} & ({words})"),
-        None => kinds,
+    marks.join(" | ")
+}
+
+impl Found {
+    /// The page, for what was asked in the end.
+    fn shown(
+        self,
+        wanted: &Wanted,
+        asked: &Asked,
+        did_you_mean: Option<String>,
+        corrected: bool,
+    ) -> Results {
+        let words: Vec<&AskedWord> = asked.words().collect();
+        let more = self.found.len() > wanted.limit;
+        let last = self.found.iter().take(wanted.limit).next_back();
+        let next = last.filter(|_| more).map(|row| Place {
+            score: row.score,
+            position: row.position,
+            corrected,
+        });
+        let items = self.found.into_iter().take(wanted.limit);
+        Results {
+            next_cursor: next.map(|place| place.to_string()),
+            items: items.map(|row| row.shown(&words)).collect(),
+            facets: self.facets,
+            did_you_mean,
+            corrected,
+        }
     }
 }
 

@@ -112,3 +112,58 @@ fn fragments(text: &str, part: Range<usize>, matches: &[Match]) -> Vec<Fragment>
     push(&text[done..part.end], false);
     fragments
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::asked::Asked;
+    use super::*;
+
+    /// What was asked for in brackets.
+    fn shown(fragments: &[Fragment]) -> String {
+        let shown = fragments.iter().map(|fragment| match fragment.matched {
+            true => format!("[{}]", fragment.text),
+            false => fragment.text.clone(),
+        });
+        shown.collect()
+    }
+
+    fn cut(text: &str, asked: &str) -> String {
+        let asked = Asked::parse(asked);
+        let asked: Vec<&AskedWord> = asked.words().collect();
+        shown(&snippet(text, &asked))
+    }
+
+    #[test]
+    fn a_short_text_is_shown_whole() {
+        assert_eq!(cut("Hot tea, cold TEA.", "tea "), "Hot [tea], cold [TEA].");
+        assert_eq!(cut("Teapot", "tea"), "[Teapot]");
+        assert_eq!(cut("東京都へ", "京都"), "東[京都]へ");
+        assert_eq!(cut("", "tea"), "");
+    }
+
+    #[test]
+    fn of_a_long_text_what_has_the_most_of_the_words_is_shown() {
+        let filling = "nothing at all ".repeat(50);
+        let text = format!("tea {filling}hot tea {filling}");
+        let snippet = cut(&text, "hot tea ");
+        assert!(snippet.contains("[hot] [tea]"), "{snippet}");
+        assert!(snippet.starts_with("at all nothing"), "{snippet}");
+        let snippet = cut(&text, "missing");
+        assert!(snippet.starts_with("tea nothing"), "{snippet}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_are_a_part_of_the_text(text in "([a-c]{1,3}|\\PC| |東京){0,400}", asked in "[a-c]{1,2}( [a-c]{1,2})?") {
+            let asked = Asked::parse(&asked);
+            let asked: Vec<&AskedWord> = asked.words().collect();
+            let whole: String = highlighted(&text, &asked).into_iter().map(|piece| piece.text).collect();
+            prop_assert_eq!(&whole, &text);
+            let part: String = snippet(&text, &asked).into_iter().map(|piece| piece.text).collect();
+            prop_assert!(text.contains(&part));
+            prop_assert!(part.chars().count() <= LENGTH);
+        }
+    }
+}

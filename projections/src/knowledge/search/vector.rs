@@ -118,3 +118,52 @@ impl Vector {
         shown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(title: &str, tags: Vec<&str>, body: &str) -> Vec<String> {
+        let shown = vector(&Text {
+            workspace_id: Uuid::nil(),
+            kind: "note",
+            title,
+            tags,
+            body,
+        });
+        let mut words: Vec<String> = shown.split_whitespace().map(str::to_owned).collect();
+        words.sort();
+        words
+    }
+
+    #[test]
+    fn words_say_where_they_stand_and_marks_do_not() {
+        let words = of("Green tea", vec!["hot"], "Tea.");
+        assert_eq!(
+            words,
+            [
+                format!("'{}'", whole_title("green TEA")),
+                "':knote'".into(),
+                "':tgreen'".into(),
+                "':ttea'".into(),
+                "':w00000000000000000000000000000000'".into(),
+                "'green':1A".into(),
+                "'hot':4B".into(),
+                "'tea':2A,6D".into(),
+            ]
+        );
+    }
+
+    #[test]
+    fn whatever_the_text_the_vector_keeps_within_its_bounds() {
+        let words: Vec<String> = (0..200_000).map(|n| format!("w{n}")).collect();
+        let bytes: usize = of("", vec![], &words.join(" "))
+            .iter()
+            .map(|word| word.split(':').next().unwrap_or_default().len() + POSITION_BYTES)
+            .sum();
+        assert!((BYTES / 2..1 << 20).contains(&bytes), "{bytes}");
+        let often = of("", vec![], &"tea ".repeat(1 << 18));
+        let tea = often.last().map(|tea| tea.split(',').count());
+        assert_eq!(tea, Some(POSITIONS_OF_ONE));
+    }
+}

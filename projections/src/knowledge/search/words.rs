@@ -116,10 +116,15 @@ fn one(text: &str, at: Range<usize>, script: Script) -> Option<Word> {
     })
 }
 
+/// Whether a character is a part of the one before it; half as wide, voice marks are, too.
+fn joins(c: char) -> bool {
+    is_combining_mark(c) || matches!(c, '\u{ff9e}' | '\u{ff9f}')
+}
+
 /// Each character with the one that follows it, and the last one alone.
 fn pairs(text: &str, run: &Range<usize>) -> Vec<Word> {
     let chars = text[run.clone()].char_indices();
-    let chars = chars.filter(|(n, c)| *n == 0 || !is_combining_mark(*c));
+    let chars = chars.filter(|(n, c)| *n == 0 || !joins(*c));
     let starts: Vec<usize> = chars.map(|(n, _)| run.start + n).collect();
     let found = starts.iter().enumerate().filter_map(|(n, start)| {
         let script = match (n, starts.len() - n) {
@@ -161,4 +166,55 @@ fn fold(word: &str) -> String {
         }
     }
     folded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(text: &str) -> Vec<String> {
+        words(text).map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn a_text_is_told_as_its_words_without_case_and_diacritics() {
+        for (text, expected) in [
+            ("", &[][..]),
+            (" ... \0 '\\\" ", &[]),
+            ("Hot tea, please!", &["hot", "tea", "please"]),
+            ("read_model::Behind-v2", &["read", "model", "behind", "v2"]),
+            ("Straße ÆØÅ Łódź", &["strasse", "aeoa", "lodz"]),
+            ("Ce\u{301}line Céline", &["celine", "celine"]),
+            ("ΟΔΥΣΣΕΥΣ οδυσσευς", &["οδυσσευσ", "οδυσσευσ"]),
+            ("½ ² ﬁne", &["12", "2", "fine"]),
+            ("हिन्दी", &["हिन्दी"]),
+            ("한국어", &["한국어"]),
+            ("東京都へ", &["東京", "京都", "都へ", "へ"]),
+            ("京", &["京"]),
+            ("ｶﾞ x", &["カ\u{3099}", "x"]),
+            ("tea🎉🎉", &["tea", "🎉", "🎉"]),
+        ] {
+            let expected: Vec<String> = expected.iter().map(|word| word.nfc().collect()).collect();
+            assert_eq!(texts(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_giant_word_is_told_by_its_beginning() {
+        assert_eq!(texts(&"G".repeat(10_000)), ["g".repeat(LONGEST)]);
+    }
+
+    proptest! {
+        #[test]
+        fn words_stand_where_they_say_and_fold_to_themselves(text in "\\PC{0,60}") {
+            for word in words(&text) {
+                prop_assert!(text.get(word.at.clone()).is_some());
+                prop_assert!(!word.text.contains(['\'', '\\', ':', '\0']), "{word:?}");
+                let again: String = words(&word.text).map(|word| word.text).take(1).collect();
+                prop_assert!(word.text.starts_with(&again) && !again.is_empty(), "{word:?} {again}");
+            }
+        }
+    }
 }

@@ -1,0 +1,100 @@
+//! What somebody may have meant who mistyped a word.
+
+use serde::Deserialize;
+use store::Database;
+use uuid::Uuid;
+
+use super::asked::{Asked, AskedWord};
+use super::typo;
+use super::words::words;
+use crate::QueryError;
+use crate::query::rows;
+
+/// Words that are compared with one, those of the most documents.
+const COMPARED: i64 = 2_000;
+
+/// Where words are looked for.
+pub struct Scope<'a> {
+    pub workspaces: &'a [Uuid],
+    pub kinds: &'a [&'a str],
+}
+
+#[derive(Deserialize)]
+struct Words {
+    known: bool,
+    near: Vec<Word>,
+}
+
+#[derive(Deserialize)]
+struct Word {
+    word: String,
+    documents: i64,
+}
+
+/// The text with the words that nothing has replaced by those that they are nearest to; none: there are no such words.
+pub async fn corrected(
+    database: &Database,
+    scope: &Scope<'_>,
+    text: &str,
+    asked: &Asked,
+) -> Result<Option<String>, QueryError> {
+    let mut corrections = vec![];
+    for word in asked.words() {
+        if let Some(correction) = correction(database, scope, word).await? {
+            corrections.push((word.text.as_str(), correction));
+        }
+    }
+    if corrections.is_empty() {
+        return Ok(None);
+    }
+    let mut corrected = String::new();
+    let mut done = 0;
+    for word in words(text) {
+        let correction = corrections
+            .iter()
+            .find(|(mistyped, _)| *mistyped == word.text);
+        if let Some((_, correction)) = correction {
+            corrected.push_str(&text[done..word.at.start]);
+            corrected.push_str(correction);
+            done = word.at.end;
+        }
+    }
+    corrected.push_str(&text[done..]);
+    Ok(Some(corrected))
+}
+
+async fn correction(
+    database: &Database,
+    scope: &Scope<'_>,
+    asked: &AskedWord,
+) -> Result<Option<String>, QueryError> {
+    let text = &asked.text;
+    let can_be_mistyped =
+        text.chars().count() >= typo::SHORTEST && text.chars().all(char::is_alphabetic);
+    if !can_be_mistyped {
+        return Ok(None);
+    }
+    let keys = scope
+        .workspaces
+        .iter()
+        .flat_map(|id| typo::keys_for(*id, text));
+    let keys: Vec<i64> = keys.collect();
+    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] = [
+        &scope.workspaces,
+        &scope.kinds,
+        text,
+        &asked.prefix,
+        &keys,
+        &COMPARED,
+    ];
+    let found: Vec<Words> = rows(database, include_str!("near.sql"), &params).await?;
+    let unknown = found.into_iter().find(|words| !words.known);
+    let near = unknown
+        .into_iter()
+        .flat_map(|words| words.near)
+        .filter_map(|near| {
+            let mistakes = typo::mistakes(text, &near.word)?;
+            Some((mistakes, -near.documents, near.word))
+        });
+    Ok(near.min().map(|(_, _, word)| word))
+}

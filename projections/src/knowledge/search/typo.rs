@@ -1,0 +1,160 @@
+//! Words that are nearly the same, found by what is left of them when letters are taken away.
+//!
+//! Two words that are one mistake apart (a letter too many, too few, another one, or two that have changed places) have
+//! something in common when each loses one letter at most; words that are two mistakes apart, when each loses two. So nearly
+//! the same words are found by looking up some keys, not by comparing with all words.
+
+use std::collections::BTreeSet;
+
+use strsim::osa_distance;
+use uuid::Uuid;
+
+/// Characters from which on a word can be mistyped: of shorter ones too many are nearly the same.
+pub const SHORTEST: usize = 4;
+/// From which on two mistakes are forgiven.
+const LONG: usize = 8;
+/// Characters that the keys are made from: letters beyond make no difference to them.
+const PREFIX: usize = 7;
+
+/// The mistakes that are forgiven in a word.
+const fn forgiven(characters: usize) -> usize {
+    match characters {
+        0..SHORTEST => 0,
+        SHORTEST..LONG => 1,
+        _ => 2,
+    }
+}
+
+/// What a word of a workspace is looked up by.
+pub fn keys_of(workspace_id: Uuid, word: &str) -> Vec<i64> {
+    let characters = word.chars().count();
+    // A word that is asked for may be longer than the one that it is meant to be, and forgiven more.
+    let mistakes = match characters {
+        0..3 => 0,
+        3..6 => 1,
+        _ => 2,
+    };
+    keys(workspace_id, word, mistakes)
+}
+
+/// What words are looked up by that may be meant by one.
+pub fn keys_for(workspace_id: Uuid, asked: &str) -> Vec<i64> {
+    keys(workspace_id, asked, forgiven(asked.chars().count()))
+}
+
+/// How many mistakes make the one of the other, if they can be forgiven.
+pub fn mistakes(asked: &str, word: &str) -> Option<usize> {
+    let mistakes = osa_distance(asked, word);
+    (mistakes <= forgiven(asked.chars().count())).then_some(mistakes)
+}
+
+fn keys(workspace_id: Uuid, word: &str, mistakes: usize) -> Vec<i64> {
+    let begin: String = word.chars().take(PREFIX).collect();
+    let mut left = BTreeSet::from([begin]);
+    let mut last = left.clone();
+    for _ in 0..mistakes {
+        last = last.iter().flat_map(|word| without_one(word)).collect();
+        left.extend(last.iter().cloned());
+    }
+    let keys = left.into_iter().map(|left| digest(workspace_id, &left));
+    keys.collect()
+}
+
+fn without_one(word: &str) -> impl Iterator<Item = String> {
+    word.char_indices().map(|(at, c)| {
+        let (before, after) = (&word[..at], &word[at + c.len_utf8()..]);
+        format!("{before}{after}")
+    })
+}
+
+/// FNV-1a: it must be the same in every build.
+fn digest(workspace_id: Uuid, text: &str) -> i64 {
+    let bytes = workspace_id.as_bytes().iter().chain(text.as_bytes());
+    let digest = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+        (digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    digest.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(asked: &str, word: &str) -> bool {
+        let keys = keys_of(Uuid::nil(), word);
+        mistakes(asked, word).is_some()
+            && keys_for(Uuid::nil(), asked)
+                .iter()
+                .any(|key| keys.contains(key))
+    }
+
+    #[test]
+    fn a_short_word_is_forgiven_one_mistake_and_a_long_one_two() {
+        for (asked, word, expected) in [
+            ("kettel", "kettle", true),
+            ("ketle", "kettle", true),
+            ("kettlle", "kettle", true),
+            ("kattle", "kettle", true),
+            ("kattel", "kettle", false),
+            ("documantaton", "documentation", true),
+            ("dokumantaton", "documentation", false),
+            ("tae", "tea", false),
+            ("grün", "grun", true),
+        ] {
+            assert_eq!(found(asked, word), expected, "{asked} {word}");
+        }
+    }
+
+    #[test]
+    fn words_of_two_workspaces_have_no_keys_in_common() {
+        let keys = keys_of(Uuid::max(), "kettle");
+        let others = keys_of(Uuid::nil(), "kettle");
+        assert!(keys.iter().all(|key| !others.contains(key)));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Mistake {
+        More(usize, char),
+        Less(usize),
+        Other(usize, char),
+        Swapped(usize),
+    }
+
+    fn mistake() -> impl Strategy<Value = Mistake> {
+        let (at, c) = (0_usize..20, proptest::char::range('a', 'd'));
+        prop_oneof![
+            (at.clone(), c.clone()).prop_map(|(at, c)| Mistake::More(at, c)),
+            at.clone().prop_map(Mistake::Less),
+            (at.clone(), c).prop_map(|(at, c)| Mistake::Other(at, c)),
+            at.prop_map(Mistake::Swapped),
+        ]
+    }
+
+    fn mistyped(word: &str, mistake: &Mistake) -> String {
+        let mut letters: Vec<char> = word.chars().collect();
+        let count = letters.len();
+        match mistake {
+            Mistake::More(at, c) => letters.insert(at % (count + 1), *c),
+            Mistake::Less(at) => {
+                letters.remove(at % count);
+            }
+            Mistake::Other(at, c) => letters[at % count] = *c,
+            Mistake::Swapped(at) => letters.swap(at % (count - 1), at % (count - 1) + 1),
+        }
+        letters.into_iter().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_forgiven_is_found(
+            word in "[a-d]{4,14}", mistakes_made in proptest::collection::vec(mistake(), 0..3)
+        ) {
+            let asked = mistakes_made.iter().fold(word.clone(), |word, mistake| mistyped(&word, mistake));
+            if mistakes(&asked, &word).is_some() {
+                prop_assert!(found(&asked, &word), "{asked} {word}");
+            }
+        }
+    }
+}
