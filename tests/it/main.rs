@@ -40,6 +40,7 @@ mod nodes;
 mod note;
 mod openapi;
 mod policy;
+mod policy_rule;
 mod product;
 mod proposal;
 mod proposal_decision;

@@ -72,10 +72,11 @@ pub enum Action {
     /// An open task, at the end of all.
     #[serde(rename = "task.create")]
     CreateTask {
-        /// The note that it belongs to.
+        /// A note of the same workspace that it belongs to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note_id: Option<Uuid>,
         title: String,
+        /// Id of a member of the workspace.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         assignee: Option<Uuid>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +92,7 @@ pub enum Action {
         base_version: Option<i64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
-        /// Null: nobody.
+        /// Id of a member of the workspace; null: nobody.
         #[serde(
             default,
             deserialize_with = "present",

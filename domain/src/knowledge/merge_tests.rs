@@ -4,6 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::knowledge::task_line::task_lines;
+use crate::knowledge::wiki::titles;
 
 fn merged(base: &str, current: &str, proposed: &str) -> Result<String, Vec<Hunk>> {
     texts("body", base, current, proposed)
@@ -99,9 +101,10 @@ fn a_long_stretch_is_shown_in_part() {
 
 #[test]
 fn a_text_of_a_mebibyte_of_short_lines_is_merged_in_a_bounded_time() {
-    let base = "\n".repeat(1 << 20);
-    let current: String = (0..200_000).map(|n| format!("{}\n", n % 7)).collect();
-    let proposed: String = (0..200_000).map(|n| format!("{}\n", n % 5)).collect();
+    let base = "tea\n".repeat(1 << 18);
+    let side =
+        |n: usize| -> String { (0..1 << 17).map(|line| format!("{}\n", line % n)).collect() };
+    let (current, proposed) = (side(7), side(5));
     assert!(merged(&base, &current, &proposed).is_err());
 }
 
@@ -196,6 +199,26 @@ proptest! {
         };
         prop_assert_eq!(merged(&side(4), &side(1), &side(2)).unwrap(), side(3));
         prop_assert_eq!(merged(&side(4), &side(2), &side(1)).unwrap(), side(3));
+    }
+
+    #[test]
+    fn the_tasks_and_links_that_either_side_wrote_are_read_from_the_merge(
+        changed in vec(prop::sample::select(vec![0u8, 1, 2]), 1..8),
+    ) {
+        let side = |who: u8| -> String {
+            let item = |(n, by): (usize, &u8)| {
+                let is_theirs = *by == who || who == 3 && *by > 0;
+                let (mark, link) = if is_theirs { ('x', format!(", see [[Note {n}]]")) } else { (' ', String::new()) };
+                format!("- [{mark}] task {n}{link}\n\nparagraph {n}\n\n")
+            };
+            changed.iter().enumerate().map(item).collect()
+        };
+        let merged = merged(&side(4), &side(1), &side(2)).unwrap();
+        let expected = changed.iter().enumerate().filter(|(_, by)| **by > 0);
+        let expected: Vec<String> = expected.map(|(n, _)| format!("Note {n}")).collect();
+        prop_assert_eq!(titles(&merged), expected);
+        let done: Vec<bool> = task_lines(&merged).iter().map(|line| line.done).collect();
+        prop_assert_eq!(done, changed.iter().map(|by| *by > 0).collect::<Vec<_>>());
     }
 
     #[test]

@@ -32,7 +32,12 @@ impl ChangeSet<'_> {
     ) -> Result<(Effects, Vec<Conflict>), CommandError> {
         let mut effects = Effects::default();
         let mut conflicts = Vec::new();
-        for (index, (action, new_id)) in self.actions.iter().zip(self.new_ids).enumerate() {
+        for (index, action) in self.actions.iter().enumerate() {
+            let Some(new_id) = self.new_ids.get(index) else {
+                return Err(CommandError::Damaged(
+                    "no id is left for a new thing".into(),
+                ));
+            };
             let stale = match action.subject() {
                 Subject::Note(id) => {
                     let id = id.unwrap_or(*new_id);
