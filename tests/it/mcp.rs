@@ -419,6 +419,11 @@ async fn prompts_bring_along_what_they_are_about() {
         let got = ask(&cast.agent, "prompts/get", params).await.expect(200);
         let messages = &got["result"]["messages"];
         assert!(messages[0].to_string().contains(&thing.to_string()));
+        assert!(
+            messages[0]
+                .to_string()
+                .contains(&id(&cast.note).to_string())
+        );
         assert!(messages[1].to_string().contains("brevity"));
         let params = json!({"name": prompt["name"], "arguments": {}});
         let lacking = ask(&cast.agent, "prompts/get", params).await;

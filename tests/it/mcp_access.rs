@@ -227,6 +227,10 @@ async fn strangers_of_the_workspace_and_of_the_product_see_nothing_and_do_nothin
         let params = json!({"name": "summarise_note", "arguments": {"note_id": cast.note_id}});
         let prompt = ask(stranger, "prompts/get", params).await;
         assert_eq!(prompt.body["error"]["code"], -32602);
+        let arguments = json!({"workspace_id": cast.workspace_id});
+        let params = json!({"name": "tidy_workspace", "arguments": arguments});
+        let prompt = ask(stranger, "prompts/get", params).await.expect(200);
+        assert!(!prompt.to_string().contains("note://"));
         for (argument, value) in [("workspace_id", ""), ("note_id", MARK)] {
             let params = json!({
                 "ref": {"type": "ref/prompt", "name": "summarise_note"}, "argument": {"name": argument, "value": value},

@@ -1,5 +1,8 @@
 //! Prompts for the usual jobs. What they are about comes along as a resource, so that a client can show it.
 
+use std::fmt::Write as _;
+
+use projections::Where;
 use projections::knowledge::note::Notes;
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -10,6 +13,10 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::resources;
+use crate::query::Page;
+
+/// Notes of a workspace that come along.
+const LISTED: usize = 100;
 
 /// What a prompt is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +132,7 @@ pub async fn get(
     }
     let subject = match job.about {
         About::Note => note(context, id).await?,
-        About::Workspace => ContentBlock::text(format!("The workspace's id is {id}.")),
+        About::Workspace => workspace(context, id).await?,
     };
     let messages = vec![
         PromptMessage::new(Role::User, subject),
@@ -138,4 +145,26 @@ async fn note(context: &Context, id: Uuid) -> Result<ContentBlock, ErrorData> {
     let found = context.app.find::<Notes>(&context.read(), id).await;
     let (note, _) = found.map_err(|problem| context.error(problem, resources::SCOPE))?;
     Ok(ContentBlock::resource(resources::contents(&note)))
+}
+
+/// What there is in a workspace, as far as the caller sees it.
+async fn workspace(context: &Context, id: Uuid) -> Result<ContentBlock, ErrorData> {
+    let page = Page {
+        cursor: None,
+        limit: Some(LISTED),
+    };
+    let (status, workspace_id) = (Some("active"), Some(id));
+    let wanted = Where::default()
+        .and("t.workspace_id = ?", &workspace_id)
+        .and("t.status = ?", &status);
+    let read = context.read();
+    let found = context.app.list::<Notes>(&read, wanted, page).await;
+    let (notes, _) = found.map_err(|problem| context.error(problem, resources::SCOPE))?;
+    let mut text = format!("The notes of the workspace {id}, newest first, {LISTED} at most:\n");
+    for note in notes.items {
+        let (id, version, content) = (note.facts.id, note.facts.version, note.content);
+        let uri = resources::uri(id);
+        let _ = writeln!(text, "- {uri} (version {version}): {}", content.title);
+    }
+    Ok(ContentBlock::text(text))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use domain::agents::tool_call::Call;
+use domain::agents::tool_call::{Call, ToolCallRefusal};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
     CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
@@ -75,7 +75,11 @@ impl Server {
                 duration_ms: elapsed,
                 ..asked.call.clone()
             };
-            context.record(asked.id, call).await?;
+            match context.record(asked.id, call).await {
+                // It did what it was asked for, and only the answer went wrong: it stays recorded as it was.
+                Err(problem) if problem.code() == ToolCallRefusal::Exists.as_ref() => {}
+                recorded => recorded?,
+            }
         }
         answered.map(|answer| answer.response)
     }

@@ -1,6 +1,7 @@
 //! `read_note`: a note as it is or as it was, and what it is linked with.
 
 use async_trait::async_trait;
+use futures::try_join;
 use projections::Row;
 use projections::knowledge::link::Link;
 use projections::knowledge::note::{NoteContent, Notes};
@@ -78,8 +79,10 @@ impl Tool for ReadNote {
             cursor: None,
             limit: Some(LINKS),
         };
-        let (links, _) = app.links_of(&read, note_id, End::Source, page).await?;
-        let (backlinks, _) = app.links_of(&read, note_id, End::Target, page).await?;
+        let ((links, _), (backlinks, _)) = try_join!(
+            app.links_of(&read, note_id, End::Source, page),
+            app.links_of(&read, note_id, End::Target, page),
+        )?;
         let output = ReadNoteOutput {
             note,
             links_truncated: links.next_cursor.or(backlinks.next_cursor).is_some(),
