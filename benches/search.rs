@@ -26,8 +26,10 @@ const WORDS_OF_A_TITLE: usize = 4;
 const WORDS_OF_A_BODY: usize = 170;
 const TAGS: usize = 50;
 
+type Ask = fn(&Words) -> String;
+
 /// What is asked, by how common the words are: the first is in nearly every note.
-const ASKED: [(&str, fn(&Words) -> String); 6] = [
+const ASKED: [(&str, Ask); 6] = [
     ("search_100k_rare", |words| words.between(20_000, 50_000)),
     ("search_100k_common", |words| words.between(0, 1)),
     ("search_100k_two", |words| {
@@ -110,12 +112,7 @@ async fn admit(database: &Database, desk: &Desk) {
     client.execute(WORKSPACE, &row).await.unwrap();
 }
 
-async fn ask_for(
-    database: &Database,
-    desk: &Desk,
-    words: &Arc<Words>,
-    ask: fn(&Words) -> String,
-) -> Seen {
+async fn ask_for(database: &Database, desk: &Desk, words: &Arc<Words>, ask: Ask) -> Seen {
     let viewer = Viewer {
         product_id: Some(desk.product_id),
         actor_id: desk.actor.id,

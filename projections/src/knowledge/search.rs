@@ -7,6 +7,7 @@ mod document;
 mod posting;
 mod query;
 mod snippet;
+mod suggestion;
 mod typo;
 mod vector;
 mod vocabulary;
@@ -14,5 +15,6 @@ mod words;
 
 pub use cursor::{NoPlace, Place};
 pub use posting::Search;
-pub use query::{Count, Facets, Hit, KINDS, Kind, Results, Suggestion, Wanted, search, suggest};
+pub use query::{Count, Facets, Hit, KINDS, Kind, Results, Wanted, search};
 pub use snippet::Fragment;
+pub use suggestion::{Suggestion, suggest};

@@ -88,14 +88,19 @@ impl Asked {
             .flat_map(|term| &term.words)
     }
 
-    /// What the index can tell: every word, wherever it stands. None: there are no words.
+    /// What the index can tell: every word, wherever it stands. None: it cannot narrow down what is asked.
     pub fn anywhere(&self) -> Option<String> {
-        self.query(|term| match (term.excluded, term.words.as_slice()) {
+        let indexed = |term: &Term| match (term.excluded, term.words.as_slice()) {
             (true, [word]) => Some(format!("!{}", word.show())),
             // More than one word: what has them all may still not have the phrase.
             (true, _) => None,
             (false, words) => Some(join(words, " & ", AskedWord::show)),
-        })
+        };
+        let is_open = |terms: &Vec<Term>| terms.iter().all(|term| indexed(term).is_none());
+        if self.alternatives.iter().any(is_open) {
+            return None;
+        }
+        self.query(indexed)
     }
 
     /// With phrases; none: there are none, and the index tells all.
@@ -252,6 +257,11 @@ mod tests {
                 "tea -\"hot water\"",
                 Some("('tea')"),
                 Some("(('tea') & !('hot' <-> 'water'))"),
+            ),
+            (
+                "tea or -\"hot water\"",
+                None,
+                Some("(('tea')) | (!('hot' <-> 'water'))"),
             ),
             ("or tea OR or water ", Some("('tea') | ('water')"), None),
             ("\"or\"", Some("('or')"), None),

@@ -148,17 +148,6 @@ pub struct Results {
     pub corrected: bool,
 }
 
-/// How what was begun may go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = SearchSuggestion)]
-pub struct Suggestion {
-    /// A title; or a word, without case and diacritics.
-    pub text: String,
-    /// Of what has the title; none: it is a word.
-    pub kind: Option<Kind>,
-    pub id: Option<Uuid>,
-}
-
 #[derive(Deserialize)]
 struct Found {
     found: Vec<Row>,
@@ -238,12 +227,12 @@ async fn correct(
     corrected(database, &scope, &wanted.text, asked).await
 }
 
-fn names(kinds: &[Kind]) -> Vec<&'static str> {
+pub(super) fn names(kinds: &[Kind]) -> Vec<&'static str> {
     kinds.iter().map(Into::into).collect()
 }
 
 /// The workspaces that the viewer sees, or the one of them that is wanted.
-async fn workspaces(
+pub(super) async fn workspaces(
     database: &Database,
     viewer: Viewer,
     wanted: Option<Uuid>,
@@ -258,38 +247,6 @@ async fn workspaces(
         database,
         &sql,
         &[&wanted, &viewer.product_id, &actor, &WORKSPACES],
-    )
-    .await
-}
-
-/// Titles and words that begin so, of what the viewer may see.
-pub async fn suggest(
-    database: &Database,
-    viewer: Viewer,
-    wanted: &Wanted,
-) -> Result<Vec<Suggestion>, QueryError> {
-    let asked = Asked::begun(&wanted.text);
-    let begun = wanted.text.replace('\0', "");
-    let begun = begun.trim();
-    if !begun.is_empty() && asked.words().next().is_none() {
-        return Ok(vec![]);
-    }
-    let workspaces = workspaces(database, viewer, wanted.workspace_id).await?;
-    let kinds = names(&wanted.kinds);
-    let titled = asked.in_title();
-    let last = asked.words().last().map(|word| word.text.as_str());
-    let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
-    rows(
-        database,
-        include_str!("suggestions.sql"),
-        &[
-            &workspaces,
-            &kinds,
-            &titled.unwrap_or_else(|| of_kinds(&kinds)),
-            &begun,
-            &last,
-            &limit,
-        ],
     )
     .await
 }
@@ -349,7 +306,7 @@ fn some(values: &[String]) -> Option<&[String]> {
 }
 
 /// What everything of some kinds has.
-fn of_kinds(kinds: &[&str]) -> String {
+pub(super) fn of_kinds(kinds: &[&str]) -> String {
     let marks: Vec<String> = kinds
         .iter()
         .map(|kind| format!("'{}'", vector::kind(kind)))

@@ -1,0 +1,54 @@
+//! Completing what somebody has begun to write.
+
+use serde::{Deserialize, Serialize};
+use store::Database;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::asked::Asked;
+use super::query::{Kind, Wanted, names, of_kinds, workspaces};
+use crate::query::rows;
+use crate::{QueryError, Viewer};
+
+/// How what was begun may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SearchSuggestion)]
+pub struct Suggestion {
+    /// A title; or a word, without case and diacritics.
+    pub text: String,
+    /// Of what has the title; none: it is a word.
+    pub kind: Option<Kind>,
+    pub id: Option<Uuid>,
+}
+
+/// Titles and words that begin so, of what the viewer may see.
+pub async fn suggest(
+    database: &Database,
+    viewer: Viewer,
+    wanted: &Wanted,
+) -> Result<Vec<Suggestion>, QueryError> {
+    let asked = Asked::begun(&wanted.text);
+    let begun = wanted.text.replace('\0', "");
+    let begun = begun.trim();
+    if !begun.is_empty() && asked.words().next().is_none() {
+        return Ok(vec![]);
+    }
+    let workspaces = workspaces(database, viewer, wanted.workspace_id).await?;
+    let kinds = names(&wanted.kinds);
+    let titled = asked.in_title();
+    let last = asked.words().last().map(|word| word.text.as_str());
+    let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
+    rows(
+        database,
+        include_str!("suggestions.sql"),
+        &[
+            &workspaces,
+            &kinds,
+            &titled.unwrap_or_else(|| of_kinds(&kinds)),
+            &begun,
+            &last,
+            &limit,
+        ],
+    )
+    .await
+}
