@@ -25,13 +25,16 @@ pub struct Cast {
 }
 
 /// What a key of a person opens. The role in the workspace must allow it as well.
-const AUTHOR: [&str; 8] = [
+const AUTHOR: [&str; 11] = [
     "workspaces:read",
     "workspaces:write",
     "notes:read",
     "notes:write",
     "webhooks:read",
     "webhooks:write",
+    "tasks:read",
+    "files:write",
+    "artifacts:write",
     "agents:write",
     "events:read",
 ];

@@ -15,6 +15,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::attach::Upload;
 use super::error::{DemoError, Problem};
 
 /// How often a request is sent at most.
@@ -136,6 +137,16 @@ impl Client {
         } else {
             Err(unexpected("it breaks off in the middle of a line".into()))
         }
+    }
+
+    /// Sends the bytes of a file where the server has said.
+    pub async fn upload(&self, to: &Upload, bytes: Vec<u8>) -> Result<(), DemoError> {
+        let address = format!("{}{}", self.server, to.url);
+        let mut request = self.http.put(address).timeout(TIMEOUT).body(bytes);
+        for (name, value) in &to.headers {
+            request = request.header(name, value);
+        }
+        self.answer(&to.url, request).await.map(drop)
     }
 
     pub fn post(&self, path: impl Into<String>, body: Value) -> Command<'_> {

@@ -9,12 +9,18 @@ use indicatif::BinaryBytes;
 /// Longest body of a note in bytes, as `POST /v1/notes` documents it: one mebibyte.
 pub const MAX_BODY: usize = 1 << 20;
 
+/// Largest attachment in bytes, as `POST /v1/files` documents it.
+const MAX_ATTACHMENT: u64 = 100 << 20;
+
 /// Why a file or a directory is left out.
 #[derive(Debug, thiserror::Error)]
 pub enum LeftOut {
     /// A note would not hold it.
     #[error("it has {}; a note holds at most {}", BinaryBytes(*.0), BinaryBytes(MAX_BODY as u64))]
     TooLarge(u64),
+    /// Nor would the container of attachments.
+    #[error("it has {}; an attachment holds at most {}", BinaryBytes(*.0), BinaryBytes(MAX_ATTACHMENT))]
+    TooLargeToAttach(u64),
     /// It is no text.
     #[error("it has NUL characters, so it is no text")]
     Binary,
@@ -33,10 +39,12 @@ pub enum LeftOut {
 #[derive(Default)]
 pub struct Found {
     pub files: Vec<PathBuf>,
+    /// Whatever else there is, but for what is hidden.
+    pub others: Vec<PathBuf>,
     pub left_out: Vec<(PathBuf, LeftOut)>,
 }
 
-/// All Markdown files below a directory, in the order of their paths.
+/// All files below a directory, in the order of their paths, the Markdown files apart.
 pub fn find(root: &Path) -> io::Result<Found> {
     let mut found = Found::default();
     let mut directories = Vec::new();
@@ -47,6 +55,7 @@ pub fn find(root: &Path) -> io::Result<Found> {
         }
     }
     found.files.sort();
+    found.others.sort();
     Ok(found)
 }
 
@@ -61,10 +70,25 @@ impl Found {
                 self.left_out.push((path, LeftOut::Link));
             } else if is_markdown(&path) {
                 self.files.push(path);
+            } else if kind.is_file() && !is_hidden(&path) {
+                self.others.push(path);
             }
         }
         Ok(())
     }
+}
+
+/// Of a file, as far as it differs from others'.
+pub fn name(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let starts_with_a_dot = |part: &std::ffi::OsStr| part.as_encoded_bytes().starts_with(b".");
+    path.file_name().is_some_and(starts_with_a_dot)
 }
 
 fn is_markdown(path: &Path) -> bool {
@@ -91,6 +115,14 @@ pub fn read(path: &Path) -> Result<Text, LeftOut> {
         return Err(LeftOut::TooLarge(metadata.len()));
     }
     decode(&fs::read(path)?)
+}
+
+/// The bytes of a file that is to be attached.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, LeftOut> {
+    match fs::metadata(path)?.len() {
+        size if size > MAX_ATTACHMENT => Err(LeftOut::TooLargeToAttach(size)),
+        _ => Ok(fs::read(path)?),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<Text, LeftOut> {
@@ -156,6 +188,7 @@ mod tests {
         for name in ["b.md", "deep/er/A.MD", "deep/not.txt", "deep/er/c.md"] {
             fs::write(at(name), "text").unwrap();
         }
+        fs::write(at("deep/.hidden"), "text").unwrap();
         symlink(root.path(), at("deep/circle")).unwrap();
         symlink(at("b.md"), at("deep/link.md")).unwrap();
         symlink(at("nowhere"), at("deep/dangling.md")).unwrap();
@@ -172,6 +205,7 @@ mod tests {
                 "deep/link.md"
             ]
         );
+        assert_eq!(names(root.path(), &found.others), ["deep/not.txt"]);
         let [(path, LeftOut::Link)] = &found.left_out[..] else {
             panic!("{:?}", found.left_out);
         };

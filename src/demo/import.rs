@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use domain::knowledge::task_line::task_lines;
 use futures::{StreamExt, stream};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::cast::Cast;
 use super::error::DemoError;
-use super::files::{self, Found, LeftOut, Text};
+use super::files::{self, Found, LeftOut, Text, name};
 use super::markdown::{Outline, shorten};
 use super::progress::{Phase, count};
 
@@ -24,70 +27,88 @@ const MAX_TAG: usize = 64;
 #[derive(Default)]
 pub struct Imported {
     pub files: usize,
-    pub notes: usize,
     pub left_out: usize,
+    /// In the order of their files.
+    pub pages: Vec<Page>,
 }
 
-pub async fn run(cast: &Cast, root: &Path, found: Found) -> Result<Imported, DemoError> {
+/// A file that is a note now.
+pub struct Page {
+    pub path: PathBuf,
+    pub note_id: Uuid,
+    /// Where its links and pictures lead.
+    pub targets: BTreeSet<String>,
+    /// How many of its lines are tasks.
+    pub task_lines: usize,
+}
+
+#[derive(Deserialize)]
+struct Note {
+    id: Uuid,
+}
+
+pub async fn run(cast: &Cast, root: &Path, found: &mut Found) -> Result<Imported, DemoError> {
     let phase = Phase::start("import", found.files.len());
     let mut imported = Imported {
         files: found.files.len(),
         ..Imported::default()
     };
-    for (path, reason) in found.left_out {
-        phase.warn(&format!("{} is left out: {reason}", name(root, &path)));
+    for (path, reason) in &found.left_out {
+        phase.warn(&format!("{} is left out: {reason}", name(root, path)));
     }
-    let mut outcomes = stream::iter(found.files)
+    let files = std::mem::take(&mut found.files);
+    let mut outcomes = stream::iter(files)
         .map(|path| import(cast, root, path, &phase))
         .buffer_unordered(AT_ONCE);
-    while let Some(became_a_note) = outcomes.next().await {
-        if became_a_note? {
-            imported.notes += 1;
-        } else {
-            imported.left_out += 1;
+    while let Some(page) = outcomes.next().await {
+        match page? {
+            Some(page) => imported.pages.push(page),
+            None => imported.left_out += 1,
         }
         phase.step();
     }
-    phase.finish(&count(imported.notes, "note"));
+    imported.pages.sort_by(|a, b| a.path.cmp(&b.path));
+    phase.finish(&count(imported.pages.len(), "note"));
     Ok(imported)
 }
 
-/// Whether the file is a note now. What is wrong with one file does not stop the others.
-async fn import(cast: &Cast, root: &Path, path: PathBuf, phase: &Phase) -> Result<bool, DemoError> {
+/// The file as a note, if it can be one. What is wrong with one file does not stop the others.
+async fn import(
+    cast: &Cast,
+    root: &Path,
+    path: PathBuf,
+    phase: &Phase,
+) -> Result<Option<Page>, DemoError> {
     let name = name(root, &path);
-    let text = match read(path).await {
+    let text = match read(path.clone()).await {
         Ok(text) => text,
         Err(reason) => {
             phase.warn(&format!("{name} is left out: {reason}"));
-            return Ok(false);
+            return Ok(None);
         }
     };
     if let Some(trouble) = text.trouble {
         phase.warn(&format!("{name}: {trouble}"));
     }
-    let note = note(cast, text.text);
+    let outline = Outline::of(&text.text);
+    let targets = outline.targets.clone();
+    let task_lines = task_lines(&text.text).len();
+    let note = note(cast, outline, text.text);
     // Two files may have the same text, and are two notes all the same.
-    let sent = cast
-        .author
-        .post("/v1/notes", note)
-        .on(&name)
-        .send::<Value>();
+    let sent = cast.author.post("/v1/notes", note).on(&name).send::<Note>();
     match sent.await {
-        Ok(_) => Ok(true),
+        Ok(Note { id }) => Ok(Some(Page {
+            path,
+            note_id: id,
+            targets,
+            task_lines,
+        })),
         Err(DemoError::Refused { problem, .. }) if matches!(problem.status, 400 | 413 | 422) => {
             phase.warn(&format!("{name} is left out: {}", problem.detail));
-            Ok(false)
+            Ok(None)
         }
         Err(error) => Err(error),
     }
-}
-
-/// Of a file, as far as it differs from others'.
-fn name(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .display()
-        .to_string()
 }
 
 /// Files are read on a thread that may wait for a disk.
@@ -98,8 +119,7 @@ async fn read(path: PathBuf) -> Result<Text, LeftOut> {
 }
 
 /// A file's text is the note's body, all of it. Title and tags are those that the text itself names.
-fn note(cast: &Cast, body: String) -> Value {
-    let outline = Outline::of(&body);
+fn note(cast: &Cast, outline: Outline, body: String) -> Value {
     let title = outline.front_matter.title.or(outline.title);
     let tags: BTreeSet<String> = outline
         .front_matter

@@ -25,6 +25,8 @@ pub struct Outline {
     pub languages: BTreeSet<String>,
     /// What `[[…]]` points to, in lower case.
     pub links: BTreeSet<String>,
+    /// Where its other links and pictures lead, without what follows a `#` or `?`.
+    pub targets: BTreeSet<String>,
     /// The links of an earlier visit are the last thing in it.
     pub ends_with_see_also: bool,
 }
@@ -135,13 +137,19 @@ impl Reader {
                     self.outline.languages.extend(language(&info));
                 }
             }
-            Tag::Image { .. } => self.pictures += 1,
+            Tag::Image { dest_url, .. } => {
+                self.pictures += 1;
+                self.outline.targets.insert(target(&dest_url));
+            }
             Tag::Link {
                 link_type: LinkType::WikiLink { .. },
                 dest_url,
                 ..
             } => {
                 self.outline.links.insert(dest_url.to_lowercase());
+            }
+            Tag::Link { dest_url, .. } => {
+                self.outline.targets.insert(target(&dest_url));
             }
             // What a tight list item says before the list within it.
             Tag::List(_) => self.end_block(),
@@ -168,6 +176,11 @@ impl Reader {
             self.outline.prose.push(block.to_owned());
         }
     }
+}
+
+fn target(url: &str) -> String {
+    let end = url.find(['#', '?']).unwrap_or(url.len());
+    url[..end].replace("%20", " ")
 }
 
 /// `rust` of `rust,no_run`; what only says that there is text is no language.

@@ -1,8 +1,9 @@
 //! `daybook demo DIR`: the whole journey on real files, through the public interfaces alone. Read it to learn the API: files
-//! become notes ([`import`]), an agent proposes changes through MCP ([`agent`]), a person decides ([`reviewer`]), signed webhooks
+//! become notes ([`import`]) and artifacts ([`attach`]), their `- [ ]` lines tasks ([`tasks`]), an agent proposes changes through MCP ([`agent`]), a person decides ([`reviewer`]), signed webhooks
 //! arrive ([`receiver`]), and the log tells it all again ([`story`]).
 
 mod agent;
+mod attach;
 mod cast;
 mod client;
 mod error;
@@ -19,6 +20,7 @@ mod receiver;
 mod report;
 mod reviewer;
 mod story;
+mod tasks;
 mod webhook;
 
 use std::path::{Path, PathBuf};
@@ -79,13 +81,16 @@ impl Demo {
         cast: &Cast,
         endpoint: &Endpoint,
         log: &mut Log,
-        found: Found,
+        mut found: Found,
     ) -> Result<(), DemoError> {
         let started = Instant::now();
-        let imported = import::run(cast, &self.dir, found).await?;
-        if imported.notes == 0 {
+        let imported = import::run(cast, &self.dir, &mut found).await?;
+        if imported.pages.is_empty() {
             return Err(DemoError::NothingImported(self.dir.clone()));
         }
+        let attached = attach::run(cast, &self.dir, found.others, &imported.pages).await?;
+        let lines = imported.pages.iter().map(|page| page.task_lines).sum();
+        let tasks = tasks::run(cast, lines).await?;
         let proposals = agent::run(cast).await?;
         let decisions = reviewer::run(cast).await?;
         endpoint.settle(log).await?;
@@ -98,6 +103,8 @@ impl Demo {
         Report {
             cast,
             imported,
+            attached,
+            tasks,
             proposals,
             decisions,
             endpoint,

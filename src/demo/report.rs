@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 
+use super::attach::Attached;
 use super::cast::Cast;
 use super::import::Imported;
 use super::log::Log;
@@ -15,6 +16,8 @@ use super::webhook::Endpoint;
 pub struct Report<'a> {
     pub cast: &'a Cast,
     pub imported: Imported,
+    pub attached: Attached,
+    pub tasks: usize,
     pub proposals: usize,
     pub decisions: Decisions,
     pub endpoint: &'a Endpoint,
@@ -29,7 +32,7 @@ impl Report<'_> {
         let seconds = self.elapsed.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate, rounded anyway")]
         let rate = log.events as f64 / seconds;
-        let left_out = match imported.left_out {
+        let left_out = |number| match number {
             0 => String::new(),
             some => format!("{some} left out; the warnings say why"),
         };
@@ -43,8 +46,14 @@ impl Report<'_> {
         let events = format!("of {types} types, in {seconds:.1} s: {rate:.0} events/s");
 
         print("\nIn numbers:\n");
-        row("files", imported.files, &left_out);
-        row("notes", imported.notes, "");
+        row("files", imported.files, &left_out(imported.left_out));
+        row("notes", imported.pages.len(), "");
+        row(
+            "artifacts",
+            self.attached.artifacts,
+            &left_out(self.attached.left_out),
+        );
+        row("tasks", self.tasks, "");
         row("proposals made", self.proposals, "");
         row("  approved", decisions.approved, "");
         row("  edited, then approved", decisions.edited, "");

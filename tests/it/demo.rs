@@ -24,7 +24,8 @@ fn files() -> TempDir {
     };
     write(
         "tea.md",
-        b"# Green tea\n\nTea needs water, and the water needs a Cast Iron Kettle.\n",
+        b"# Green tea\n\nTea needs water, and the water needs a Cast Iron Kettle.\n\n![The pot](deep/pot.jpg)\n\n\
+          - [ ] Descale it\n- [x] Buy **water**\n",
     );
     write(
         "kettle.md",
@@ -53,6 +54,7 @@ fn files() -> TempDir {
     write("upper.MD", b"# Upper case\n\nWater water.\n");
     write("huge.md", &vec![b'x'; 2 << 20]);
     write("picture.png", b"\x89PNG");
+    write("deep/pot.jpg", b"\xff\xd8 a pot");
     std::os::unix::fs::symlink(root.path(), root.path().join("deep/circle")).unwrap();
     root
 }
@@ -134,6 +136,31 @@ fn assert_applied(proposal: &Value, notes: &[Value]) {
     }
 }
 
+/// Pictures are attached to the notes that show them, or stand beside them; lines are tasks.
+async fn assert_beside_the_notes(app: &TestApp, text: &str, notes: &[Value]) {
+    let workspace_id = told(text, "workspace");
+    let list = async |kind: &str| {
+        let path = format!("/v1/{kind}?workspace_id={workspace_id}");
+        let list = app.operator.get(&path).await.expect(200);
+        list["items"].as_array().unwrap().clone()
+    };
+    let artifacts = list("artifacts").await;
+    let pot = artifacts.iter().find(|a| a["name"] == "pot.jpg").unwrap();
+    let tea = notes.iter().find(|note| note["title"] == "Green tea");
+    assert_eq!(pot["note_id"], tea.unwrap()["id"]);
+    assert_eq!(
+        (&pot["media_type"], &pot["size"]),
+        (&"image/jpeg".into(), &8.into())
+    );
+    let tasks = list("tasks").await;
+    let status =
+        |title: &str| tasks.iter().find(|t| t["title"] == title).unwrap()["status"].clone();
+    assert_eq!(
+        (status("Descale it"), status("Buy water")),
+        ("open".into(), "done".into())
+    );
+}
+
 #[tokio::test]
 async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified() {
     let app = TestApp::start().await;
@@ -146,6 +173,7 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
     assert_eq!(notes.len(), NOTES);
     assert_eq!(number(&text, "files"), NOTES + 1);
     assert_eq!(number(&text, "notes"), NOTES);
+    assert_eq!((number(&text, "artifacts"), number(&text, "tasks")), (2, 2));
     for warning in [
         "huge.md is left out: it has 2.00 MiB",
         "deep/circle is left out: it is a symbolic link",
@@ -182,6 +210,7 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
         assert_applied(proposal, &notes);
         assert_eq!(proposal["proposer"]["kind"], "agent");
     }
+    assert_beside_the_notes(&app, &text, &notes).await;
     let linked = notes
         .iter()
         .filter(|note| note["body"].as_str().unwrap().contains("## See also"));
