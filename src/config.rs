@@ -405,6 +405,28 @@ mod tests {
     }
 
     #[test]
+    fn addresses_for_agents_are_told_from_what_is_none() {
+        let given = [
+            ("public_url", "https://daybook.example.com/"),
+            ("mcp_origins", "https://a.example.com, http://localhost:*"),
+            ("mcp_calls_per_minute", "7"),
+            ("mcp_approval_url", "https://a.example.com/{id}"),
+        ];
+        let mcp = load(&given, &[]).unwrap().mcp;
+        assert_eq!(mcp.public_url.unwrap(), "https://daybook.example.com");
+        assert_eq!(mcp.origins, ["https://a.example.com", "http://localhost:*"]);
+        assert_eq!(mcp.calls_per_minute.get(), 7);
+        let faults = [
+            ("public_url", "daybook.example.com"),
+            ("mcp_origins", "https://a.example.com,"),
+            ("mcp_calls_per_minute", "0"),
+            ("mcp_approval_url", "https://a.example.com/"),
+        ];
+        let ConfigError(problems) = load(&faults, &[]).unwrap_err();
+        assert_eq!(problems.len(), faults.len(), "{problems:?}");
+    }
+
+    #[test]
     fn a_file_may_have_tables() {
         let mut flat = BTreeMap::new();
         let table = "listen = 'a'\n[webhooks]\nallow_private = true\n"

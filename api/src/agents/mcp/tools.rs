@@ -11,7 +11,7 @@ mod withdraw_proposal;
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use commands::{Done, Idempotency};
+use commands::{Done, Idempotency, sha256_hex};
 use domain::agents::tool_call::Call;
 use projections::agents::proposal::{ProposalContent, Proposals};
 use projections::{ReadModel, Row};
@@ -90,7 +90,7 @@ impl<'a> Asked<'a> {
         let id_of = |name: &str| Uuid::try_parse(arguments.get(name)?.as_str()?).ok();
         let call = Call {
             tool: tool.name().to_owned(),
-            arguments_sha256: hex(&digest(&arguments)),
+            arguments_sha256: sha256_hex(&canonical(&arguments)),
             outcome: "ok".into(),
             protocol_version: context.protocol_version.clone(),
             run_id: context.run_id.clone(),
@@ -166,7 +166,7 @@ impl<'a> Asked<'a> {
             .chain_update([0])
             .chain_update(&self.call.tool)
             .chain_update([0])
-            .chain_update(digest(&self.arguments))
+            .chain_update(canonical(&self.arguments))
             .finalize();
         Ok(Idempotency {
             key,
@@ -185,13 +185,9 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// SHA-256 of arguments as compact JSON; an object's keys are sorted.
-fn digest(arguments: &JsonObject) -> [u8; 32] {
-    Sha256::digest(json!(arguments).to_string()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Arguments as compact JSON; an object's keys are sorted.
+fn canonical(arguments: &JsonObject) -> String {
+    json!(arguments).to_string()
 }
 
 impl Answer {
