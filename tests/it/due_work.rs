@@ -114,7 +114,7 @@ async fn what_is_due_later_is_listed_with_its_time() {
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|item: &Value| item["kind"] != "file.sweep")
         .collect();
-    assert_eq!(printed, [item.clone()]);
+    assert_eq!(printed, std::slice::from_ref(item));
     assert_eq!(daybook(&app, &["work", "list", "--parked"]).await, "");
 }
 
