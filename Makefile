@@ -6,13 +6,13 @@ BUILD = cargo build --profile serve --bin daybook
 BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
-.PHONY: run test demo bench bench-check bench-peers fmt compiler postgres wrk
+.PHONY: run test demo bench bench-check bench-peers fmt compiler postgres file-stores wrk
 
 run: compiler $(if $(DATABASE_URL),,postgres)
 	$(BUILD)
 	exec $(DAYBOOK) serve
 
-test: compiler postgres
+test: compiler postgres file-stores
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
@@ -45,6 +45,9 @@ compiler:
 
 postgres:
 	@scripts/ensure-postgres.sh
+
+file-stores:
+	@scripts/ensure-file-stores.sh
 
 wrk:
 	@scripts/ensure-wrk.sh

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use blobs::{Blobs, Place};
 use commands::{Executor, Secrets};
 use projections::{Consumer, Readers, Runtime, models};
 use store::{Database, EventStore, PostgresStore};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::webhook::{Schedule, Settings};
-use workers::{Office, Workers};
+use workers::{Office, Workers, file};
 
 pub struct Product {
     pub database: Database,
@@ -21,6 +23,8 @@ pub struct Product {
     workers: Workers,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    /// Of files.
+    _folder: TempDir,
 }
 
 impl Product {
@@ -40,7 +44,17 @@ impl Product {
             allow_private: false,
             timeout: Duration::from_secs(15),
         };
-        let workers = Workers::new(office, webhooks);
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            url: folder.path().display().to_string(),
+            ..Place::default()
+        };
+        let files = file::Settings {
+            blobs: Blobs::open(&place).unwrap(),
+            sweep_interval: Duration::from_hours(24),
+            sweep_grace: Duration::from_hours(24),
+        };
+        let workers = Workers::new(office, webhooks, files);
         let reactions = workers.consumers(&models.readers());
         Self {
             readers: models.readers(),
@@ -52,6 +66,7 @@ impl Product {
             executor,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
+            _folder: folder,
         }
     }
 

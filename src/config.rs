@@ -1,5 +1,7 @@
 //! Settings: from flags, `DAYBOOK_*` variables and `daybook.toml`, in this order. All faults are named at once.
 
+mod files;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -8,6 +10,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use workers::webhook::Schedule;
+
+pub use files::Files;
 
 /// What a node needs to know.
 #[derive(Debug, Clone)]
@@ -24,6 +28,7 @@ pub struct Config {
     pub webhooks_allow_private: bool,
     pub webhooks_schedule: Schedule,
     pub webhooks_timeout: Duration,
+    pub files: Files,
     /// Bytes.
     pub body_limit: usize,
     pub request_timeout: Duration,
@@ -145,16 +150,19 @@ impl Config {
             "standard, short, or waiting times such as 5s,5m,2h",
         );
         let webhooks_timeout = sources.take("webhooks_timeout", "1 to 30 seconds");
+        let files = Files::take(&mut sources);
         let body_limit = sources.take("body_limit", "a number of bytes");
         let request_timeout = sources.take("request_timeout", "a number of seconds");
         let shutdown_timeout = sources.take("shutdown_timeout", "a number of seconds");
         sources.finish()?;
+        let data_dir = overrides
+            .data_dir
+            .or(data_dir)
+            .unwrap_or_else(|| PathBuf::from("data"));
         Ok(Self {
+            files: files.below(&data_dir),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
-            data_dir: overrides
-                .data_dir
-                .or(data_dir)
-                .unwrap_or_else(|| PathBuf::from("data")),
+            data_dir,
             database_url,
             secret_key,
             log_format: overrides
@@ -300,6 +308,9 @@ mod tests {
                 ("listen", "here"),
                 ("webhooks_schedule", "soon"),
                 ("webhooks_timeout", "31"),
+                ("files_url", "gopher://cellar"),
+                ("files_quota_bytes", "much"),
+                ("files_max_sizes", "cellar=1"),
                 ("colour", "blue"),
                 ("secret_key", "short"),
             ],
@@ -311,6 +322,9 @@ mod tests {
             "DAYBOOK_LISTEN expects an address",
             "DAYBOOK_WEBHOOKS_SCHEDULE expects",
             "DAYBOOK_WEBHOOKS_TIMEOUT expects 1 to 30 seconds",
+            "DAYBOOK_FILES_URL expects s3://bucket/prefix",
+            "DAYBOOK_FILES_QUOTA_BYTES expects a number of bytes",
+            "DAYBOOK_FILES_MAX_SIZES expects sizes by container",
             "DAYBOOK_COLOUR is not a setting",
             "DAYBOOK_SECRET_KEY expects 32 bytes",
             "log_format in the configuration file expects human or json",

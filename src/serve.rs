@@ -5,7 +5,9 @@ use std::future::{Future, IntoFuture};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{App, Limits};
+use api::{App, Files, Limits};
+use blobs::{Blobs, OpenError};
+use chrono::TimeDelta;
 use commands::identity::api_key::Issue;
 use commands::{CommandError, Executor, Request, Secrets};
 use domain::identity::api_key::Issuer;
@@ -20,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-use workers::{Office, Workers, webhook};
+use workers::{Office, Workers, file, webhook};
 
 use crate::config::Config;
 use crate::node::{Node, NodeError};
@@ -37,6 +39,9 @@ pub enum ServeError {
     /// It has no root secret.
     #[error(transparent)]
     SecretKey(#[from] SecretKeyError),
+    /// Its files cannot be had.
+    #[error(transparent)]
+    Files(#[from] OpenError),
     /// The operator's key cannot be issued.
     #[error("cannot issue the operator's API key: {0}")]
     OperatorKey(#[from] CommandError),
@@ -68,7 +73,8 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let metrics = telemetry::metrics()?;
     let node = Node::open(&config).await?;
     let secrets = secret_key::load(&config, &node.database).await?;
-    let server = Server::wire(&config, &node, secrets, metrics);
+    let blobs = Blobs::open(&config.files.place)?;
+    let server = Server::wire(&config, &node, secrets, blobs, metrics);
     server.announce_operator_key().await?;
     print(&format!("listening on http://{}", listener.local_addr()?))?;
     let served = server.serve(listener, stop, config.shutdown_timeout).await;
@@ -95,7 +101,13 @@ struct Server {
 }
 
 impl Server {
-    fn wire(config: &Config, node: &Node, secrets: Secrets, metrics: PrometheusHandle) -> Self {
+    fn wire(
+        config: &Config,
+        node: &Node,
+        secrets: Secrets,
+        blobs: Blobs,
+        metrics: PrometheusHandle,
+    ) -> Self {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let store: Arc<dyn EventStore> = node.store.clone();
         let database = node.database.clone();
@@ -113,7 +125,12 @@ impl Server {
             allow_private: config.webhooks_allow_private,
             timeout: config.webhooks_timeout,
         };
-        let workers = Workers::new(office, webhooks);
+        let sweeping = file::Settings {
+            blobs: blobs.clone(),
+            sweep_interval: config.files.sweep_interval,
+            sweep_grace: config.files.sweep_grace,
+        };
+        let workers = Workers::new(office, webhooks, sweeping);
         let reactions = workers.consumers(&models.readers());
         let reactions = Runtime::new(database.clone(), Arc::clone(&store), reactions);
         models.start(&tasks, &shutdown);
@@ -123,6 +140,12 @@ impl Server {
         let limits = Limits {
             body: config.body_limit,
             timeout: config.request_timeout,
+        };
+        let files = Files {
+            blobs,
+            quota: config.files.quota,
+            max_sizes: config.files.max_sizes.clone(),
+            url_ttl: TimeDelta::from_std(config.files.url_ttl).unwrap_or_default(),
         };
         Self {
             app: App::new(
@@ -134,6 +157,7 @@ impl Server {
                 secrets,
                 metrics,
                 limits,
+                files,
                 shutdown.clone(),
             ),
             tasks,

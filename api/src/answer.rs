@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use commands::{Handler, Planned, Request};
+use commands::{Done, Handler, Planned, Request};
 use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId};
 use projections::{List, NEWEST_FIRST, Order, ReadModel, Row, Where};
@@ -91,6 +91,16 @@ impl App {
         view: impl FnOnce(Row<M::Content>) -> V,
     ) -> Result<Response, Problem> {
         let done = self.executor.execute(request, handler).await?;
+        self.answer::<M, V>(done, status, view).await
+    }
+
+    /// Answers with the resource as it was right after a command.
+    pub(crate) async fn answer<M: ReadModel, V: Serialize>(
+        &self,
+        done: Done,
+        status: StatusCode,
+        view: impl FnOnce(Row<M::Content>) -> V,
+    ) -> Result<Response, Problem> {
         if let Some(events) = done.planned {
             return Ok(at(DryRun::of(events), done.position));
         }
@@ -154,10 +164,26 @@ impl App {
         Ok((self.row::<M>(read, id).await?, position))
     }
 
-    async fn row<M: ReadModel>(&self, read: &Read, id: Uuid) -> Result<Row<M::Content>, Problem> {
+    /// One resource, from a read model that is as far as it is to be.
+    pub(crate) async fn row<M: ReadModel>(
+        &self,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Row<M::Content>, Problem> {
         projections::get::<M>(&self.database, read.caller.viewer(), id)
             .await?
             .ok_or_else(|| Problem::not_found(M::NAME))
+    }
+
+    /// The same, where it is no fault that there is none.
+    pub(crate) async fn find_maybe<M: ReadModel>(
+        &self,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<(Option<Row<M::Content>>, Position), Problem> {
+        let position = self.ready::<M>(read).await?;
+        let row = projections::get::<M>(&self.database, read.caller.viewer(), id).await?;
+        Ok((row, position))
     }
 
     /// A page of the resources that the caller may see, newest first.

@@ -4,7 +4,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use blobs::Blobs;
+use chrono::TimeDelta;
 use commands::{Executor, Secrets};
+use domain::operations::container::MaxSizes;
+use domain::operations::storage::Quota;
 use metrics_exporter_prometheus::PrometheusHandle;
 use projections::{Readers, Views};
 use store::{Database, EventStore, Position};
@@ -20,6 +24,17 @@ pub struct Limits {
     pub body: usize,
     /// From the request's head to the head of the answer.
     pub timeout: Duration,
+}
+
+/// Files: where their bytes are, and bounds on them.
+#[derive(Debug, Clone)]
+pub struct Files {
+    pub blobs: Blobs,
+    /// Of each product.
+    pub quota: Quota,
+    pub max_sizes: MaxSizes,
+    /// How long a signed address is good, at least.
+    pub url_ttl: TimeDelta,
 }
 
 /// Shared by all handlers of a node.
@@ -46,6 +61,7 @@ pub struct Parts {
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,
     pub limits: Limits,
+    pub files: Files,
     /// Ends streams when the server stops.
     pub shutdown: CancellationToken,
     pub(crate) keyring: Arc<Keyring>,
@@ -64,6 +80,7 @@ impl App {
         secrets: Secrets,
         metrics: PrometheusHandle,
         limits: Limits,
+        files: Files,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Parts {
@@ -78,6 +95,7 @@ impl App {
             secrets,
             metrics,
             limits,
+            files,
             shutdown,
         }))
     }

@@ -52,6 +52,9 @@ async fn ready(State(app): State<App>) -> Response {
     if let Err(error) = ping(&app).await {
         not_ready.push(format!("database: {error}"));
     }
+    if let Err(error) = app.files.blobs.health().await {
+        not_ready.push(format!("files: {error}"));
+    }
     if app.shutdown.is_cancelled() {
         not_ready.push("server: shutting down".to_owned());
     }

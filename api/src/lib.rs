@@ -6,6 +6,7 @@ mod app;
 mod body;
 mod caller;
 mod command;
+mod conditions;
 mod follow;
 mod health;
 mod keyring;
@@ -24,6 +25,6 @@ pub mod identity;
 pub mod knowledge;
 pub mod operations;
 
-pub use app::{App, Limits};
+pub use app::{App, Files, Limits};
 pub use openapi::document;
 pub use routes::router;

@@ -1,9 +1,9 @@
 //! What happens around every request: correlation, metrics, position.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -32,6 +32,11 @@ fn given(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
     }
 }
 
+/// An upload takes as long as its bytes do; it is ended when none come for too long.
+fn streams(method: &Method, route: &str) -> bool {
+    method == Method::PUT && route == "/files/{id}"
+}
+
 /// Gives every request a correlation id, a span, a bound in time, a measurement, and every answer its position.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -52,10 +57,15 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
             Some(problem) => problem.into_response(),
         }
     };
-    let answered = tokio::time::timeout(app.limits.timeout, answer.instrument(span.clone()));
+    let bound = if streams(&method, &route) {
+        Duration::MAX
+    } else {
+        app.limits.timeout
+    };
+    let answered = tokio::time::timeout(bound, answer.instrument(span.clone()));
     let mut response = answered
         .await
-        .unwrap_or_else(|_| Problem::timed_out(app.limits.timeout).into_response());
+        .unwrap_or_else(|_| Problem::timed_out(bound).into_response());
 
     let status = response.status();
     span.in_scope(|| {

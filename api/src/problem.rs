@@ -28,6 +28,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     conflicts: Vec<Conflict>,
     retry_after_seconds: Option<u32>,
+    closes: bool,
 }
 
 /// An error, as every operation of the API answers it.
@@ -66,6 +67,7 @@ impl Problem {
             errors: vec![],
             conflicts: vec![],
             retry_after_seconds: None,
+            closes: false,
         }
     }
 
@@ -125,10 +127,26 @@ impl Problem {
         }
     }
 
-    fn unavailable(detail: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after_seconds: Some(1),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    }
+
+    /// The same under a code of its own.
+    pub fn coded(self, code: &str) -> Self {
+        Self {
+            code: code.to_owned(),
+            ..self
+        }
+    }
+
+    /// The rest of the body is not read, so that nothing more can come on this connection.
+    pub fn and_close(self) -> Self {
+        Self {
+            closes: true,
+            ..self
         }
     }
 
@@ -266,6 +284,7 @@ impl IntoResponse for Problem {
             errors,
             conflicts,
             retry_after_seconds,
+            closes,
         } = self;
         let details = ProblemDetails {
             r#type: format!("urn:daybook:problem:{code}"),
@@ -285,8 +304,7 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            // The rest of the body is not read, so that nothing more can come on this connection.
+        if closes || status == StatusCode::PAYLOAD_TOO_LARGE {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(seconds) = retry_after_seconds {

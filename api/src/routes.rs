@@ -19,21 +19,26 @@ pub(crate) fn described() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
         .merge(identity::product::routes())
         .merge(identity::api_key::routes())
+        .merge(identity::avatar::routes())
         .merge(knowledge::workspace::routes())
         .merge(knowledge::note::routes())
         .merge(knowledge::link::routes())
         .merge(knowledge::task::routes())
         .merge(knowledge::calendar_feed::routes())
+        .merge(knowledge::artifact::routes())
         .merge(agents::agent::routes())
         .merge(agents::proposal::routes())
         .merge(agents::policy::routes())
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
         .merge(operations::event::routes())
-        .merge(operations::due_work::routes());
+        .merge(operations::due_work::routes())
+        .merge(operations::file::routes())
+        .merge(operations::storage::routes());
     OpenApiRouter::with_openapi(Base::openapi())
         .nest("/v1", v1)
         .merge(knowledge::calendar::routes())
+        .merge(operations::file_content::routes())
         .merge(health::routes())
 }
 

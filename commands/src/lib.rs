@@ -11,6 +11,7 @@ pub mod agents;
 pub mod delivery;
 pub mod identity;
 pub mod knowledge;
+pub mod operations;
 
 pub use book::{Book, Planned};
 pub use error::CommandError;

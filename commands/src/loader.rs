@@ -77,6 +77,12 @@ impl<A: Aggregate> Loaded<A> {
         self.bytes = (self.bytes + payload).min(most);
     }
 
+    /// The event that made the state what it is.
+    #[must_use]
+    pub const fn last_event(&self) -> Option<Uuid> {
+        self.last_event
+    }
+
     /// The same thing as another product sees it: absent.
     #[must_use]
     pub fn seen_by(self, product_id: Uuid) -> Self {

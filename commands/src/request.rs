@@ -79,6 +79,24 @@ impl Request {
     }
 }
 
+impl Request {
+    /// An actor, by something that was given to them to act by once: a signed address.
+    #[must_use]
+    pub fn signed(
+        actor: Actor,
+        product_id: Uuid,
+        correlation_id: Uuid,
+        cause: Option<Uuid>,
+    ) -> Self {
+        Self {
+            actor,
+            causation_id: cause,
+            idempotency: None,
+            ..Self::reaction(product_id, correlation_id, Uuid::nil(), String::new())
+        }
+    }
+}
+
 impl Idempotency {
     /// Under which the receipt is stored.
     #[must_use]

@@ -58,6 +58,25 @@ impl Secrets {
         self.derive("webhook", id, generation)
     }
 
+    /// What a signed address of a file says, signed: 256 bits in hex.
+    #[must_use]
+    pub fn sign_file_url(&self, id: Uuid, claims: &str) -> String {
+        hex::encode(self.file_url(id, claims).finalize().into_bytes())
+    }
+
+    /// Whether the signature is the one over this; takes as long wherever it differs.
+    #[must_use]
+    pub fn verify_file_url(&self, id: Uuid, claims: &str, signature: &str) -> bool {
+        let bits = hex::decode(signature).unwrap_or_default();
+        self.file_url(id, claims).verify_slice(&bits).is_ok()
+    }
+
+    fn file_url(&self, id: Uuid, claims: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::from(&Self(self.derive("file-url", id, 0)));
+        mac.update(claims.as_bytes());
+        mac
+    }
+
     /// A text as it may stand in the log: the same text of the same thing is sealed the same, so that a repeated
     /// command says the same.
     #[must_use]
@@ -127,10 +146,10 @@ pub fn check_api_key(text: &str) -> Result<(), ApiKeyError> {
     }
 }
 
-/// How a key is stored.
+/// How a key is stored, and what bytes are known by.
 #[must_use]
-pub fn sha256_hex(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
+pub fn sha256_hex(text: impl AsRef<[u8]>) -> String {
+    hex::encode(Sha256::digest(text.as_ref()))
 }
 
 #[cfg(test)]
@@ -152,6 +171,20 @@ mod tests {
         assert_eq!(token.len(), 4 + 64);
         assert_eq!(SECRETS.calendar_feed(Uuid::from_u128(1)), token);
         assert_ne!(SECRETS.calendar_feed(Uuid::from_u128(2)), token);
+    }
+
+    #[test]
+    fn an_address_is_signed_for_one_file_and_for_what_it_says() {
+        let (id, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let signature = SECRETS.sign_file_url(id, "PUT 3");
+        assert_eq!(signature.len(), 64);
+        assert!(SECRETS.verify_file_url(id, "PUT 3", &signature));
+        assert!(!SECRETS.verify_file_url(other, "PUT 3", &signature));
+        assert!(!SECRETS.verify_file_url(id, "GET 3", &signature));
+        assert!(!Secrets::new([8; 32]).verify_file_url(id, "PUT 3", &signature));
+        for bad in ["", "tea", &signature[..62], &format!("{signature}00")] {
+            assert!(!SECRETS.verify_file_url(id, "PUT 3", bad), "{bad}");
+        }
     }
 
     #[test]

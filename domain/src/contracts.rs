@@ -3,7 +3,9 @@
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
 
-use crate::{Aggregate, ContractError, EventContract, agents, delivery, identity, knowledge};
+use crate::{
+    Aggregate, ContractError, EventContract, agents, delivery, identity, knowledge, operations,
+};
 
 /// What is known of an aggregate's events without knowing its type.
 pub struct Contract {
@@ -84,15 +86,20 @@ pub fn contracts() -> Vec<Contract> {
         Contract::of::<identity::product::Product>(),
         Contract::of::<identity::actor::KnownActor>(),
         Contract::of::<identity::api_key::ApiKey>(),
+        Contract::of::<identity::avatar::Avatar>(),
         Contract::of::<knowledge::workspace::Workspace>(),
         Contract::of::<knowledge::note::Note>(),
         Contract::of::<knowledge::task::Task>(),
         Contract::of::<knowledge::checklist::Checklist>(),
         Contract::of::<knowledge::calendar_feed::CalendarFeed>(),
+        Contract::of::<knowledge::artifact::Artifact>(),
         Contract::of::<agents::agent::Agent>(),
         Contract::of::<agents::proposal::Proposal>(),
         Contract::of::<agents::policy::Policy>(),
         Contract::of::<delivery::webhook::Webhook>(),
         Contract::of::<delivery::webhook_delivery::Delivery>(),
+        Contract::of::<operations::file::File>(),
+        Contract::of::<operations::blob::Blob>(),
+        Contract::of::<operations::storage::Storage>(),
     ]
 }

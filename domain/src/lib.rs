@@ -21,6 +21,7 @@ pub mod agents;
 pub mod delivery;
 pub mod identity;
 pub mod knowledge;
+pub mod operations;
 
 pub use actor::{Actor, ActorKind};
 pub use aggregate::{Aggregate, Moment, Standing, fold};

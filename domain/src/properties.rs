@@ -14,25 +14,31 @@ use crate::delivery::webhook::Webhook;
 use crate::delivery::webhook_delivery::Delivery;
 use crate::identity::actor::KnownActor;
 use crate::identity::api_key::ApiKey;
+use crate::identity::avatar::Avatar;
 use crate::identity::product::Product;
+use crate::knowledge::artifact::Artifact;
 use crate::knowledge::calendar_feed::CalendarFeed;
 use crate::knowledge::checklist::Checklist;
 use crate::knowledge::note::Note;
 use crate::knowledge::task::Task;
 use crate::knowledge::workspace::Workspace;
+use crate::operations::blob::Blob;
+use crate::operations::file::File;
+use crate::operations::storage::Storage;
 use crate::testing::strategies::{
-    agent, api_key, calendar_feed, checklist, known_actor, note, policy, product, proposal, task,
-    webhook, webhook_delivery, workspace,
+    agent, api_key, artifact, avatar, blob, calendar_feed, checklist, file, known_actor, note,
+    policy, product, proposal, storage, task, webhook, webhook_delivery, workspace,
 };
 use crate::{Aggregate, EventContract, contracts};
 
 /// An aggregate's category, and its check.
-const CHECKS: [(&str, fn()); 13] = [
+const CHECKS: [(&str, fn()); 18] = [
     (Product::CATEGORY, || folding_is_total::<Product>(product())),
     (KnownActor::CATEGORY, || {
         folding_is_total::<KnownActor>(known_actor());
     }),
     (ApiKey::CATEGORY, || folding_is_total::<ApiKey>(api_key())),
+    (Avatar::CATEGORY, || folding_is_total::<Avatar>(avatar())),
     (Workspace::CATEGORY, || {
         folding_is_total::<Workspace>(workspace());
     }),
@@ -44,6 +50,9 @@ const CHECKS: [(&str, fn()); 13] = [
     (CalendarFeed::CATEGORY, || {
         folding_is_total::<CalendarFeed>(calendar_feed());
     }),
+    (Artifact::CATEGORY, || {
+        folding_is_total::<Artifact>(artifact());
+    }),
     (Agent::CATEGORY, || folding_is_total::<Agent>(agent())),
     (Proposal::CATEGORY, || {
         folding_is_total::<Proposal>(proposal());
@@ -53,6 +62,9 @@ const CHECKS: [(&str, fn()); 13] = [
     (Delivery::CATEGORY, || {
         folding_is_total::<Delivery>(webhook_delivery());
     }),
+    (File::CATEGORY, || folding_is_total::<File>(file())),
+    (Blob::CATEGORY, || folding_is_total::<Blob>(blob())),
+    (Storage::CATEGORY, || folding_is_total::<Storage>(storage())),
 ];
 
 #[test]

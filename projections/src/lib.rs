@@ -17,6 +17,7 @@ pub mod agents;
 pub mod delivery;
 pub mod identity;
 pub mod knowledge;
+pub mod operations;
 
 pub use checkpoint::{Checkpoint, all as checkpoints};
 pub use consumer::{Consumer, PostError, Rebuilding};

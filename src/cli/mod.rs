@@ -1,5 +1,6 @@
 //! The command line.
 
+mod files;
 mod health;
 mod operator_key;
 mod projections;
@@ -58,6 +59,9 @@ enum Command {
     /// Look after due work
     #[command(subcommand)]
     Work(work::Work),
+    /// Look after the store of files
+    #[command(subcommand)]
+    Files(files::Files),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -101,6 +105,7 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Replay(replay) => replay.run(&config).await,
         Command::Projections(projections) => projections.run(&config).await,
         Command::Work(work) => work.run(&config).await,
+        Command::Files(files) => files.run(&config).await,
         Command::Config(ConfigCommand::Check) => Ok(print("the configuration is fine")?),
         Command::OperatorKey => operator_key::run(&config).await,
         Command::Health(_) | Command::Demo(_) => Ok(()),

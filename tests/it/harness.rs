@@ -1,6 +1,8 @@
 //! A real server, as its own process on a database of its own, and a client that speaks to it over HTTP.
 
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -102,9 +104,17 @@ pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
         .env("DATABASE_URL", database_url)
         .env("DAYBOOK_SECRET_KEY", SECRET)
         .env("DAYBOOK_LOG", "warn")
+        .env("DAYBOOK_FILES_URL", folder(database_url))
         .env("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", "true")
         .envs(variables.iter().copied());
     command
+}
+
+/// Where the servers on a database keep files.
+pub fn folder(database_url: &str) -> PathBuf {
+    static FOLDERS: LazyLock<PathBuf> = LazyLock::new(store::testing::directory);
+    let name = database_url.rsplit('/').next().unwrap_or_default();
+    FOLDERS.join(format!("files-{name}"))
 }
 
 /// A server with a product in it, and one person who may do everything there.

@@ -13,6 +13,9 @@ use crate::receiver::Receiver;
 /// Stands in every text of the world, so that it is noticed wherever it leaks.
 pub const MARK: &str = "marigold";
 
+/// The media type of whatever is uploaded.
+const BYTES: &str = "application/octet-stream";
+
 /// An operation of the OpenAPI document.
 #[derive(Debug, Clone)]
 pub struct Operation {
@@ -165,6 +168,8 @@ pub struct World {
     actions_hash: Value,
     /// Two tasks, in their order.
     neighbours: [Uuid; 2],
+    /// A picture.
+    file_id: Uuid,
 }
 
 impl World {
@@ -193,6 +198,7 @@ impl World {
             delivery_id,
             actions_hash: Value::Null,
             neighbours: [Uuid::nil(); 2],
+            file_id: Uuid::nil(),
             app,
         };
         world.actions_hash = world.make("proposals").await["actions_hash"].clone();
@@ -201,11 +207,17 @@ impl World {
             world.neighbours[n] = id(&world.make("tasks/suggestions").await);
         }
         world.make("calendar-feeds").await;
+        world.make("files").await;
+        world.file_id = world.picture().await;
+        world.artifact().await;
         world
     }
 
     /// The path of an operation on things that exist, made for this call wherever they can be.
     pub async fn path(&self, operation: &Operation) -> String {
+        if operation.path == "/files/{id}" {
+            return self.signed(&operation.method).await;
+        }
         let mut path = String::new();
         let mut collection = "";
         for segment in operation.path.split('/').skip(1) {
@@ -220,6 +232,26 @@ impl World {
         path
     }
 
+    /// The address at which the bytes of a file are sent or had.
+    async fn signed(&self, method: &Method) -> String {
+        let file = self.make("files").await;
+        if *method == Method::PUT {
+            return file["upload"]["url"].as_str().unwrap().to_owned();
+        }
+        self.upload(&file).await;
+        let path = format!("/v1/files/{}/download", id(&file));
+        let download = self.app.alice.get(&path).await.expect(200);
+        download["url"].as_str().unwrap().to_owned()
+    }
+
+    async fn upload(&self, file: &Value) {
+        let url = file["upload"]["url"].as_str().unwrap();
+        let alice = &self.app.alice;
+        let request = alice.request(Method::PUT, url).body(MARK);
+        let request = request.header("Content-Type", BYTES);
+        alice.send(request).await.expect(200);
+    }
+
     /// The id of one thing of a collection.
     async fn thing(&self, collection: &str) -> String {
         match collection {
@@ -229,6 +261,14 @@ impl World {
             "events" => self.event_id.clone(),
             "links" => self.note_id.to_string(),
             "due-work" => self.parked_work().await.to_string(),
+            "files" => self.stored_file().await.to_string(),
+            "artifacts" => id(&self.artifact().await).to_string(),
+            "actors" => {
+                let path = format!("/v1/actors/{}/avatar", self.app.alice.actor_id);
+                let avatar = json!({"file_id": self.file_id});
+                self.app.alice.put(&path, avatar).await.expect(200);
+                self.app.alice.actor_id.to_string()
+            }
             // A suggestion, so that it can be decided.
             "tasks" => id(&self.make("tasks/suggestions").await).to_string(),
             "calendars" => {
@@ -315,6 +355,28 @@ impl World {
         }
     }
 
+    /// Something that the note has attached.
+    async fn artifact(&self) -> Value {
+        let path = format!("/v1/notes/{}/artifacts", self.note_id);
+        let body = json!({"file_id": self.file_id, "name": MARK});
+        self.app.alice.post(&path, body).await.expect(201)
+    }
+
+    /// A picture that is there.
+    async fn picture(&self) -> Uuid {
+        let picture = crate::avatar::picture(crate::avatar::PIXEL.len());
+        let file = crate::file::request(&self.app.alice, picture).await;
+        let uploaded = crate::file::upload(&self.app, &file, crate::avatar::PIXEL).await;
+        id(&uploaded.expect(200))
+    }
+
+    /// A file that is there.
+    async fn stored_file(&self) -> Uuid {
+        let file = self.make("files").await;
+        self.upload(&file).await;
+        id(&file)
+    }
+
     async fn link(&self, links: &str, target_id: Uuid) {
         let body = json!({"target_id": target_id, "relation": MARK});
         self.app.alice.post(links, body).await.expect(200);
@@ -329,11 +391,21 @@ impl World {
         if let Some(body) = self.body(operation) {
             request = request.json(&body);
         }
+        if operation.spec["requestBody"]["content"]
+            .get(BYTES)
+            .is_some()
+        {
+            request = request.header("Content-Type", BYTES).body(MARK);
+        }
         by.send(request).await
     }
 
     /// A valid body, if the operation takes one.
     pub fn body(&self, operation: &Operation) -> Option<Value> {
+        if operation.name() == "POST /v1/notes/{id}/artifacts" {
+            // A file or an address: a schema cannot say that it is one of both.
+            return Some(json!({"file_id": self.file_id, "name": MARK}));
+        }
         let schema = &operation.spec["requestBody"]["content"]["application/json"]["schema"];
         (!schema.is_null()).then(|| self.sample("", schema))
     }
@@ -403,6 +475,10 @@ impl World {
         Some(match name {
             "workspace_id" => json!(self.workspace_id),
             "note_id" | "target_id" => json!(self.note_id),
+            // Of the bytes that are sent, where some are.
+            "size" => json!(MARK.len()),
+            "media_type" => json!(BYTES),
+            "file_id" => json!(self.file_id),
             "actions_hash" => self.actions_hash.clone(),
             "assignee" => json!(self.app.alice.actor_id),
             "after" => json!(self.neighbours[0]),

@@ -1,8 +1,11 @@
-//! Proposals expire at their deadline.
+//! What ends by itself: at a time that one of its events has set, unless it has come to an end before.
+
+use std::marker::PhantomData;
 
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
-use commands::{On, Request};
+use chrono::{DateTime, TimeDelta, Utc};
+use commands::{Handler, On, Request};
+use domain::Aggregate;
 use domain::agents::proposal::{Proposal, ProposalCommand, ProposalEvent};
 use projections::PostError;
 use serde::{Deserialize, Serialize};
@@ -14,41 +17,88 @@ use crate::due_work::Item;
 use crate::reaction::{Consequences, Reaction};
 use crate::{NewItem, Office};
 
-const KIND: &str = "proposal.expire";
+/// Something that has a deadline.
+pub trait Expiring: Send + Sync + 'static {
+    type Aggregate: Aggregate;
+    /// Of its due work.
+    const KIND: &'static str;
+    /// Name of the checkpoint of what schedules it.
+    const DEADLINES: &'static str;
+
+    /// The deadline that an event sets.
+    fn deadline(event: &<Self::Aggregate as Aggregate>::Event) -> Option<DateTime<Utc>>;
+    /// The command that ends it, and does nothing before its time.
+    fn expire(id: Uuid) -> Box<dyn Handler>;
+    /// Whether it has not ended yet.
+    fn is_pending(state: &Self::Aggregate) -> bool;
+}
+
+/// Proposals that nobody has decided.
+pub struct Proposals;
+
+impl Expiring for Proposals {
+    type Aggregate = Proposal;
+    const KIND: &'static str = "proposal.expire";
+    const DEADLINES: &'static str = "proposal_deadlines";
+
+    fn deadline(event: &ProposalEvent) -> Option<DateTime<Utc>> {
+        if let ProposalEvent::Submitted { draft, .. } = event {
+            draft.expires_at
+        } else {
+            None
+        }
+    }
+
+    fn expire(id: Uuid) -> Box<dyn Handler> {
+        Box::new(On::<Proposal> {
+            id,
+            command: ProposalCommand::Expire,
+        })
+    }
+
+    fn is_pending(proposal: &Proposal) -> bool {
+        proposal.pending().is_some()
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Deadline {
-    proposal_id: Uuid,
+    #[serde(alias = "proposal_id")]
+    id: Uuid,
     correlation_id: Uuid,
     /// The event that set it.
     event_id: Uuid,
 }
 
-/// Schedules the end of every proposal that has one.
-pub struct Deadlines;
+/// Schedules the end of everything that has one.
+pub struct Deadlines<E>(PhantomData<fn() -> E>);
+
+impl<E> Default for Deadlines<E> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
 
 #[async_trait]
-impl Reaction for Deadlines {
-    const NAME: &'static str = "proposal_deadlines";
-    const CATEGORIES: &'static [&'static str] = &["proposal"];
+impl<E: Expiring> Reaction for Deadlines<E> {
+    const NAME: &'static str = E::DEADLINES;
+    const CATEGORIES: &'static [&'static str] = &[E::Aggregate::CATEGORY];
 
     async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
         let mut consequences = Consequences::default();
         for event in events {
             let change = event
-                .decode::<ProposalEvent>()
+                .decode::<<E::Aggregate as Aggregate>::Event>()
                 .map_err(|error| PostError::contract(event, &error))?;
-            if let ProposalEvent::Submitted { draft, .. } = change
-                && let Some(run_at) = draft.expires_at
-            {
+            if let Some(run_at) = E::deadline(&change) {
                 let deadline = Deadline {
-                    proposal_id: event.stream.id,
+                    id: event.stream.id,
                     correlation_id: event.correlation_id,
                     event_id: event.event_id,
                 };
                 consequences.schedule.push(NewItem {
                     id: event.event_id,
-                    kind: KIND,
+                    kind: E::KIND,
                     lane: String::new(),
                     product_id: event.product_id,
                     payload: serde_json::json!(deadline),
@@ -60,14 +110,18 @@ impl Reaction for Deadlines {
     }
 }
 
-/// Expires a proposal that is still pending.
-pub struct Expire {
+/// Ends what is still pending.
+pub struct Expire<E> {
     office: Office,
+    expiring: PhantomData<fn() -> E>,
 }
 
-impl Expire {
+impl<E: Expiring> Expire<E> {
     pub const fn new(office: Office) -> Self {
-        Self { office }
+        Self {
+            office,
+            expiring: PhantomData,
+        }
     }
 
     async fn expire(&self, item: &Item, deadline: &Deadline) -> Result<Outcome, String> {
@@ -80,35 +134,31 @@ impl Expire {
             deadline.event_id,
             key,
         );
-        let id = deadline.proposal_id;
-        let command = On::<Proposal> {
-            id,
-            command: ProposalCommand::Expire,
-        };
         let executor = &self.office.executor;
         executor
-            .execute(&request, &command)
+            .execute(&request, E::expire(deadline.id).as_ref())
             .await
             .map_err(|error| error.to_string())?;
-        let proposal = executor
+        let known = executor
             .loader()
-            .latest::<Proposal>(id)
+            .latest::<E::Aggregate>(deadline.id)
             .await
             .map_err(|error| error.to_string())?;
-        Ok(match proposal.state.pending() {
-            Some(_) => Outcome::Again {
+        Ok(if E::is_pending(&known.state) {
+            Outcome::Again {
                 at: Utc::now() + TimeDelta::seconds(1),
                 payload: item.payload.clone(),
-            },
-            None => Outcome::Done,
+            }
+        } else {
+            Outcome::Done
         })
     }
 }
 
 #[async_trait]
-impl Work for Expire {
+impl<E: Expiring> Work for Expire<E> {
     fn kind(&self) -> &'static str {
-        KIND
+        E::KIND
     }
 
     async fn run(&self, item: &Item) -> Outcome {

@@ -22,6 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::conditions::has;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::Path;
 
@@ -90,17 +91,6 @@ fn answer(headers: &HeaderMap, calendar: String) -> Response {
         answered.insert(header::ETAG, tag);
     }
     response
-}
-
-/// Whether `If-None-Match` (RFC 9110, section 13.1.2) names the tag.
-fn has(headers: &HeaderMap, tag: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|known| known.trim().trim_start_matches("W/"))
-        .any(|known| known == tag || known == "*")
 }
 
 fn calendar(name: &str, tasks: &[Row<TaskContent>]) -> String {
@@ -174,7 +164,6 @@ fn describe<'a, C: EventLike>(
 mod tests {
     use std::collections::BTreeSet;
 
-    use axum::http::header::IF_NONE_MATCH;
     use chrono::{DateTime, NaiveDate};
     use uuid::Uuid;
 
@@ -223,17 +212,5 @@ mod tests {
     fn the_same_tasks_are_the_same_text() {
         let tasks = [row("Tea")];
         assert_eq!(calendar("Mine", &tasks), calendar("Mine", &tasks));
-    }
-
-    #[test]
-    fn a_client_that_has_it_says_so_strongly_weakly_or_whatever_it_is() {
-        let has = |value: &str| {
-            has(
-                &HeaderMap::from_iter([(IF_NONE_MATCH, value.parse().unwrap())]),
-                "\"a\"",
-            )
-        };
-        assert!(has("\"a\"") && has("W/\"a\"") && has("\"b\", \"a\"") && has("*"));
-        assert!(!has("\"b\"") && !has("a") && !has(""));
     }
 }

@@ -1,5 +1,6 @@
 //! What people write down and mean to do, and where.
 
+pub mod artifact;
 pub mod calendar;
 pub mod calendar_feed;
 pub mod link;

@@ -1,5 +1,10 @@
-//! The log and the work behind it.
+//! The log and the work behind it; files and their bytes.
 
 mod causation;
 pub mod due_work;
 pub mod event;
+pub mod file;
+pub mod file_content;
+mod file_url;
+mod range;
+pub mod storage;

@@ -1,5 +1,6 @@
 //! Decisions that look at what is around them, too: at the actors, at other notes, at a note's lines.
 
+pub mod artifact;
 pub mod checklist;
 pub mod note;
 pub mod task;

@@ -2,5 +2,6 @@
 
 pub mod actor;
 pub mod api_key;
+pub mod avatar;
 pub mod product;
 pub mod scope;

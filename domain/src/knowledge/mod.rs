@@ -1,5 +1,6 @@
 //! What people write down and mean to do, and where.
 
+pub mod artifact;
 pub mod calendar_feed;
 pub mod checklist;
 pub mod merge;

@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of as maybe;
 use proptest::prelude::*;
+use strum::VariantArray;
 use uuid::Uuid;
 
 use crate::agents::agent::{AgentEvent, Registration};
@@ -16,13 +17,19 @@ use crate::delivery::webhook::{DisableReason, WebhookEvent};
 use crate::delivery::webhook_delivery::DeliveryEvent;
 use crate::identity::actor::ActorEvent;
 use crate::identity::api_key::ApiKeyEvent;
+use crate::identity::avatar::AvatarEvent;
 use crate::identity::product::ProductEvent;
+use crate::knowledge::artifact::{ArtifactEvent, Attachment};
 use crate::knowledge::calendar_feed::CalendarFeedEvent;
 use crate::knowledge::checklist::{ChecklistEvent, Line};
 use crate::knowledge::note::{Merge, NoteEvent};
 use crate::knowledge::task::{self, TaskEvent};
 use crate::knowledge::workspace::{Role, WorkspaceEvent};
-use crate::{Actor, ActorKind};
+use crate::operations::blob::BlobEvent;
+use crate::operations::container::Container;
+use crate::operations::file::{Content, FileEvent, Rendition, Upload};
+use crate::operations::storage::StorageEvent;
+use crate::{Actor, ActorKind, StreamId};
 pub use proposals::{policy, proposal};
 
 fn id() -> impl Strategy<Value = Uuid> {
@@ -86,6 +93,13 @@ pub fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
 
 fn role() -> impl Strategy<Value = Role> {
     prop::sample::select(vec![Role::Owner, Role::Editor, Role::Viewer, Role::Agent])
+}
+
+pub fn avatar() -> impl Strategy<Value = AvatarEvent> {
+    prop_oneof![
+        id().prop_map(|file_id| AvatarEvent::Set { file_id }),
+        Just(AvatarEvent::Cleared {}),
+    ]
 }
 
 pub fn workspace() -> impl Strategy<Value = WorkspaceEvent> {
@@ -222,6 +236,125 @@ pub fn calendar_feed() -> impl Strategy<Value = CalendarFeedEvent> {
             sha256,
         }),
         Just(CalendarFeedEvent::Revoked {}),
+    ]
+}
+
+pub fn artifact() -> impl Strategy<Value = ArtifactEvent> {
+    prop_oneof![
+        attachment().prop_map(|attachment| ArtifactEvent::Attached { attachment }),
+        text().prop_map(|name| ArtifactEvent::Renamed { name }),
+        Just(ArtifactEvent::Detached {}),
+        Just(ArtifactEvent::Restored {}),
+        Just(ArtifactEvent::Removed {}),
+    ]
+}
+
+fn attachment() -> impl Strategy<Value = Attachment> {
+    let of = (id(), id(), text(), text());
+    let known = (maybe(any::<u64>()), maybe(text()));
+    (of, known, maybe(id()), maybe(text())).prop_map(|(of, known, file_id, url)| Attachment {
+        workspace_id: of.0,
+        note_id: of.1,
+        name: of.2,
+        media_type: of.3,
+        size: known.0,
+        sha256: known.1,
+        file_id,
+        url,
+    })
+}
+
+fn container() -> impl Strategy<Value = Container> {
+    prop::sample::select(Container::VARIANTS)
+}
+
+pub fn file() -> impl Strategy<Value = FileEvent> {
+    let by = || id().prop_map(|id| StreamId::new("artifact", id));
+    prop_oneof![
+        upload().prop_map(|upload| FileEvent::Requested { upload }),
+        (container(), text(), text(), any::<u64>(), content()).prop_map(
+            |(container, name, media_type, size, content)| FileEvent::Stored {
+                container,
+                name,
+                media_type,
+                size,
+                content,
+            }
+        ),
+        vec(rendition(), 0..3).prop_map(|renditions| FileEvent::Resized { renditions }),
+        text().prop_map(|reason| FileEvent::ResizeFailed { reason }),
+        by().prop_map(|by| FileEvent::Referenced { by }),
+        by().prop_map(|by| FileEvent::Unreferenced { by }),
+        Just(FileEvent::Expired {}),
+        Just(FileEvent::Deleted {}),
+    ]
+}
+
+fn upload() -> impl Strategy<Value = Upload> {
+    let what = (container(), text(), text(), any::<u64>());
+    (what, maybe(text()), maybe(id()), actor(), time()).prop_map(
+        |((container, name, media_type, size), sha256, workspace_id, owner, expires_at)| Upload {
+            container,
+            name,
+            media_type,
+            size,
+            sha256,
+            workspace_id,
+            owner,
+            expires_at,
+        },
+    )
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    (text(), 0..3u32).prop_map(|(sha256, generation)| Content { sha256, generation })
+}
+
+fn rendition() -> impl Strategy<Value = Rendition> {
+    (any::<u32>(), text(), any::<u64>(), content()).prop_map(
+        |(pixels, media_type, size, content)| Rendition {
+            pixels,
+            media_type,
+            size,
+            sha256: content.sha256,
+            generation: content.generation,
+        },
+    )
+}
+
+pub fn blob() -> impl Strategy<Value = BlobEvent> {
+    let generation = || prop_oneof![0..3u32, Just(u32::MAX)];
+    prop_oneof![
+        (container(), text(), generation(), id()).prop_map(
+            |(container, sha256, generation, file_id)| BlobEvent::Held {
+                container,
+                sha256,
+                generation,
+                file_id,
+            }
+        ),
+        (container(), text(), generation(), id()).prop_map(
+            |(container, sha256, generation, file_id)| BlobEvent::Released {
+                container,
+                sha256,
+                generation,
+                file_id,
+            }
+        ),
+        (container(), text(), generation()).prop_map(|(container, sha256, generation)| {
+            BlobEvent::Dropped {
+                container,
+                sha256,
+                generation,
+            }
+        }),
+    ]
+}
+
+pub fn storage() -> impl Strategy<Value = StorageEvent> {
+    prop_oneof![
+        (id(), any::<u64>()).prop_map(|(file_id, bytes)| StorageEvent::Reserved { file_id, bytes }),
+        (id(), any::<u64>()).prop_map(|(file_id, bytes)| StorageEvent::Released { file_id, bytes }),
     ]
 }
 

@@ -1,4 +1,5 @@
 //! Who may call.
 
 pub mod api_key;
+pub mod avatar;
 pub mod product;

@@ -1,0 +1,138 @@
+//! The avatars of actors.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use commands::identity::avatar::Change;
+use domain::identity::avatar::{AvatarCommand, Sitter};
+use domain::identity::scope;
+use projections::identity::avatar::{AvatarContent, Avatars};
+use projections::operations::file::Files;
+use projections::{Facts, Row};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::caller::Caller;
+use crate::command::{Command, Nothing};
+use crate::operations::file::download_url;
+use crate::problem::Problem;
+use crate::query::{Path, Read};
+
+/// Whoever issues keys to actors looks after them.
+const MANAGES: &str = "api_keys:write";
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(set, get, clear))
+}
+
+/// The picture of an actor.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewAvatar {
+    /// A file of the container `avatars`, and of no workspace.
+    file_id: Uuid,
+}
+
+/// The picture of an actor.
+#[derive(Serialize, ToSchema)]
+struct AvatarView {
+    #[serde(flatten)]
+    facts: Facts,
+    file_id: Uuid,
+    /// By size, the smallest first; none as long as they are not made yet.
+    sizes: Vec<Size>,
+}
+
+/// An avatar in one size.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AvatarSize)]
+struct Size {
+    /// Of an edge: it is a square.
+    pixels: u32,
+    media_type: String,
+    sha256: String,
+    /// Relative to the server's address; needs no key. What is there never changes.
+    url: String,
+    /// Until when the address is good.
+    expires_at: DateTime<Utc>,
+}
+
+fn sitter(caller: &Caller, actor_id: Uuid) -> Sitter {
+    Sitter {
+        actor_id,
+        is_managed: scope::grants(&caller.scopes, MANAGES),
+    }
+}
+
+/// Sets an actor's avatar: the caller's own, or with `api_keys:write` anybody's.
+#[utoipa::path(put, path = "/actors/{id}/avatar", tag = "avatars", params(("id" = Uuid, Path)),
+    request_body = NewAvatar, responses((status = 200, body = Row<AvatarContent>)),
+    security(("api_key" = ["avatars:write"])))]
+async fn set(
+    State(app): State<App>,
+    Path(actor_id): Path<Uuid>,
+    command: Command<NewAvatar>,
+) -> Result<Response, Problem> {
+    let set = Change {
+        actor_id,
+        command: AvatarCommand::Set {
+            sitter: sitter(&command.caller, actor_id),
+            file_id: command.body.file_id,
+        },
+    };
+    app.run::<Avatars>(&command.request, &set, StatusCode::OK)
+        .await
+}
+
+/// Takes an actor's avatar away.
+#[utoipa::path(delete, path = "/actors/{id}/avatar", tag = "avatars", params(("id" = Uuid, Path)),
+    responses((status = 204)), security(("api_key" = ["avatars:write"])))]
+async fn clear(
+    State(app): State<App>,
+    Path(actor_id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    let clear = Change {
+        actor_id,
+        command: AvatarCommand::Clear {
+            sitter: sitter(&command.caller, actor_id),
+        },
+    };
+    app.run::<Avatars>(&command.request, &clear, StatusCode::OK)
+        .await
+}
+
+/// An actor's avatar, and where it can be had in each size.
+#[utoipa::path(get, path = "/actors/{id}/avatar", tag = "avatars", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AvatarView)), security(("api_key" = ["avatars:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(actor_id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    let (avatar, position) = app.find::<Avatars>(&read, actor_id).await?;
+    let file = app.row::<Files>(&read, avatar.content.file_id).await?;
+    let size = |rendition: &projections::operations::file::RenditionContent| {
+        let signed = download_url(&app, &file, Some(rendition.pixels))?;
+        Ok(Size {
+            pixels: rendition.pixels,
+            media_type: rendition.media_type.clone(),
+            sha256: rendition.sha256.clone(),
+            url: signed.url,
+            expires_at: signed.expires_at,
+        })
+    };
+    let sizes: Result<Vec<Size>, Problem> = file.content.renditions.iter().map(size).collect();
+    let version = avatar.facts.version;
+    let shown = AvatarView {
+        facts: avatar.facts,
+        file_id: avatar.content.file_id,
+        sizes: sizes?,
+    };
+    Ok(App::show(shown, version, position))
+}

@@ -1,0 +1,199 @@
+//! Artifacts: what notes have attached.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use commands::knowledge::artifact::{Attach, Change, Draft};
+use domain::knowledge::artifact::ArtifactCommand;
+use projections::knowledge::artifact::{ArtifactContent, ArtifactStatus, Artifacts};
+use projections::knowledge::note::Notes;
+use projections::{List, Row, Where};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer;
+use crate::command::{Command, Nothing};
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(attach, of_note))
+        .routes(routes!(list))
+        .routes(routes!(get, rename, detach))
+        .routes(routes!(restore))
+}
+
+/// What is to be attached: a file, or something at an address elsewhere.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewArtifact {
+    /// A file that has been uploaded; the rest is known of it.
+    file_id: Option<Uuid>,
+    /// Where something else is; its media type must be given.
+    #[schema(max_length = 2000)]
+    url: Option<String>,
+    /// What people call it; of a file its own name if not given.
+    #[schema(min_length = 1, max_length = 255)]
+    name: Option<String>,
+    /// In lower case, without parameters.
+    #[schema(example = "application/pdf")]
+    media_type: Option<String>,
+    /// Bytes.
+    size: Option<u64>,
+    /// In hex.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    sha256: Option<String>,
+}
+
+/// Another name.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ArtifactRevision {
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+}
+
+/// Which artifacts.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    workspace_id: Option<Uuid>,
+    note_id: Option<Uuid>,
+    file_id: Option<Uuid>,
+    /// Attached ones if not given.
+    status: Option<ArtifactStatus>,
+}
+
+/// Attaches a file, or an address elsewhere, to a note.
+#[utoipa::path(post, path = "/notes/{id}/artifacts", tag = "artifacts", operation_id = "attach",
+    params(("id" = Uuid, Path)), request_body = NewArtifact,
+    responses((status = 201, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
+async fn attach(
+    State(app): State<App>,
+    Path(note_id): Path<Uuid>,
+    command: Command<NewArtifact>,
+) -> Result<Response, Problem> {
+    let body = command.body;
+    let attach = Attach {
+        id: Uuid::now_v7(),
+        note_id,
+        draft: Draft {
+            file_id: body.file_id,
+            url: body.url,
+            name: body.name,
+            media_type: body.media_type,
+            size: body.size,
+            sha256: body.sha256,
+        },
+    };
+    app.run::<Artifacts>(&command.request, &attach, StatusCode::CREATED)
+        .await
+}
+
+/// What a note has attached, newest first.
+#[utoipa::path(get, path = "/notes/{id}/artifacts", tag = "artifacts", operation_id = "artifacts",
+    params(("id" = Uuid, Path), Page),
+    responses((status = 200, body = List<Row<ArtifactContent>>)), security(("api_key" = ["artifacts:read"])))]
+async fn of_note(
+    State(app): State<App>,
+    read: Read,
+    Path(note_id): Path<Uuid>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let note_id = Some(note_id);
+    let wanted = Where::default()
+        .and("t.note_id = ?", &note_id)
+        .and_only(Some("t.status = 'attached'"));
+    let found = app.list::<Artifacts>(&read, wanted, page).await?;
+    if found.0.items.is_empty()
+        && let Some(id) = note_id
+    {
+        // Nothing is attached, or there is no such note.
+        app.row::<Notes>(&read, id).await?;
+    }
+    Ok(answer::found(found))
+}
+
+/// What the notes of the caller's workspaces have attached, newest first; but not those in the trash.
+#[utoipa::path(get, path = "/artifacts", tag = "artifacts", params(Which, Page),
+    responses((status = 200, body = List<Row<ArtifactContent>>)), security(("api_key" = ["artifacts:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(which): Params<Which>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let status: Option<&str> = Some(which.status.unwrap_or(ArtifactStatus::Attached).into());
+    let wanted = Where::default()
+        .and("t.workspace_id = ?", &which.workspace_id)
+        .and("t.note_id = ?", &which.note_id)
+        .and("t.file_id = ?", &which.file_id)
+        .and("t.status = ?", &status);
+    let found = app.list::<Artifacts>(&read, wanted, page).await?;
+    Ok(answer::found(found))
+}
+
+/// One artifact.
+#[utoipa::path(get, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    app.get::<Artifacts>(&read, id).await
+}
+
+async fn change<T>(
+    app: &App,
+    id: Uuid,
+    command: &Command<T>,
+    change: ArtifactCommand,
+) -> Result<Response, Problem> {
+    let change = Change {
+        id,
+        command: change,
+    };
+    app.run::<Artifacts>(&command.request, &change, StatusCode::OK)
+        .await
+}
+
+/// Renames an artifact; its file keeps its own name.
+#[utoipa::path(patch, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
+    request_body = ArtifactRevision,
+    responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
+async fn rename(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<ArtifactRevision>,
+) -> Result<Response, Problem> {
+    let name = command.body.name.clone();
+    change(&app, id, &command, ArtifactCommand::Rename { name }).await
+}
+
+/// Detaches an artifact from its note; it can be restored for as long as its file is there.
+#[utoipa::path(delete, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
+async fn detach(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    change(&app, id, &command, ArtifactCommand::Detach).await
+}
+
+/// Attaches an artifact again.
+#[utoipa::path(post, path = "/artifacts/{id}/restore", tag = "artifacts", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
+async fn restore(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    change(&app, id, &command, ArtifactCommand::Restore).await
+}

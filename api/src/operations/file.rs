@@ -1,0 +1,219 @@
+//! Files: asked for, listed, deleted. Their bytes come and go by [signed addresses](super::file_content).
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::Utc;
+use commands::operations::file::{Ask, End};
+use domain::operations::container::Container;
+use domain::operations::file::Upload;
+use projections::operations::file::{FileContent, FileStatus, Files};
+use projections::{List, Row, Where};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::file_url::{Claims, SignedUrl, download_until, upload_until};
+use crate::App;
+use crate::answer;
+use crate::command::{Command, Nothing};
+use crate::problem::Problem;
+use crate::query::{Page, Params, Path, Read};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(request, list))
+        .routes(routes!(get, delete))
+        .routes(routes!(address))
+}
+
+/// A file to be uploaded.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewFile {
+    /// What it is for, and with that what it may be.
+    container: Container,
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 255)]
+    name: String,
+    /// In lower case, without parameters.
+    #[schema(example = "text/plain", max_length = 255)]
+    media_type: String,
+    /// Bytes, exactly.
+    size: u64,
+    /// What the bytes must be, in hex: other bytes are refused.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    sha256: Option<String>,
+    /// Whose members alone are to have it; none: the whole product.
+    workspace_id: Option<Uuid>,
+}
+
+/// A file, and how to upload it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RequestedFile)]
+struct RequestedFile {
+    #[serde(flatten)]
+    file: Row<FileContent>,
+    upload: SignedUrl,
+}
+
+/// Which files.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    container: Option<Container>,
+    workspace_id: Option<Uuid>,
+    status: Option<FileStatus>,
+}
+
+/// Which size of a picture.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Size {
+    /// Pixels of an edge, as in `renditions`; the file itself if not given.
+    #[param(minimum = 1)]
+    pixels: Option<u32>,
+}
+
+/// Asks for a file: keeps room for it, and says where its bytes are to be sent.
+#[utoipa::path(post, path = "/files", tag = "files", request_body = NewFile,
+    responses((status = 201, body = RequestedFile)), security(("api_key" = ["files:write"])))]
+async fn request(State(app): State<App>, command: Command<NewFile>) -> Result<Response, Problem> {
+    let NewFile {
+        container,
+        name,
+        media_type,
+        size,
+        sha256,
+        workspace_id,
+    } = command.body;
+    let ask = Ask {
+        id: Uuid::now_v7(),
+        upload: Upload {
+            container,
+            name,
+            media_type,
+            size,
+            sha256,
+            workspace_id,
+            owner: command.request.actor,
+            expires_at: upload_until(Utc::now(), app.files.url_ttl, size),
+        },
+        max_size: app.files.max_sizes.of(container),
+        quota: app.files.quota,
+    };
+    app.run_as::<Files, _>(&command.request, &ask, StatusCode::CREATED, |file| {
+        let upload = upload_url(&app, &file);
+        RequestedFile { file, upload }
+    })
+    .await
+}
+
+/// Derived again however often the request is repeated.
+fn upload_url(app: &App, file: &Row<FileContent>) -> SignedUrl {
+    let content = &file.content;
+    let (media_type, expires_at) = (&content.media_type, content.expires_at);
+    let sha256 = content.sha256.as_deref();
+    let claims = Claims::of_upload(content.size, media_type, sha256, expires_at);
+    SignedUrl {
+        method: "PUT",
+        url: claims.url(&app.secrets, file.facts.id),
+        headers: BTreeMap::from([
+            ("Content-Type", media_type.clone()),
+            ("Content-Length", content.size.to_string()),
+        ]),
+        expires_at,
+    }
+}
+
+/// Deletes a file, or takes back that it was asked for. Its bytes go when no other file has the same.
+#[utoipa::path(delete, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path)),
+    responses((status = 204)), security(("api_key" = ["files:write"])))]
+async fn delete(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    app.run::<Files>(&command.request, &End::delete(id), StatusCode::OK)
+        .await
+}
+
+/// One file.
+#[utoipa::path(get, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Row<FileContent>)), security(("api_key" = ["files:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    app.get::<Files>(&read, id).await
+}
+
+/// The files of the caller's workspaces, and those of the whole product, newest first.
+#[utoipa::path(get, path = "/files", tag = "files", params(Which, Page),
+    responses((status = 200, body = List<Row<FileContent>>)), security(("api_key" = ["files:read"])))]
+async fn list(
+    State(app): State<App>,
+    read: Read,
+    Params(which): Params<Which>,
+    Params(page): Params<Page>,
+) -> Result<Response, Problem> {
+    let container = which.container.map(<&str>::from);
+    let status = which.status.map(<&str>::from);
+    let wanted = Where::default()
+        .and("t.container = ?", &container)
+        .and("t.workspace_id = ?", &which.workspace_id)
+        .and("t.status = ?", &status);
+    Ok(answer::found(app.list::<Files>(&read, wanted, page).await?))
+}
+
+/// Where the bytes of a file are, for a while and without a key.
+#[utoipa::path(get, path = "/files/{id}/download", tag = "files",
+    params(("id" = Uuid, Path), Size),
+    responses((status = 200, body = SignedUrl)), security(("api_key" = ["files:read"])))]
+async fn address(
+    State(app): State<App>,
+    read: Read,
+    Path(id): Path<Uuid>,
+    Params(Size { pixels }): Params<Size>,
+) -> Result<Response, Problem> {
+    let (file, position) = app.find::<Files>(&read, id).await?;
+    let url = download_url(&app, &file, pixels)?;
+    Ok(answer::found((url, position)))
+}
+
+/// Where a file can be downloaded for a while.
+pub fn download_url(
+    app: &App,
+    file: &Row<FileContent>,
+    pixels: Option<u32>,
+) -> Result<SignedUrl, Problem> {
+    let content = &file.content;
+    let (FileStatus::Stored, Some(sha256)) = (content.status, &content.sha256) else {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "file_not_stored",
+            "the file has not been uploaded yet",
+        ));
+    };
+    let until = download_until(Utc::now(), app.files.url_ttl);
+    let claims = match pixels {
+        None => Claims::download(content.size, &content.media_type, sha256, None, until),
+        Some(pixels) => {
+            let found = content.renditions.iter().find(|r| r.pixels == pixels);
+            let rendition = found.ok_or_else(|| Problem::not_found("size of this file"))?;
+            let (size, media_type) = (rendition.size, &rendition.media_type);
+            Claims::download(size, media_type, &rendition.sha256, Some(pixels), until)
+        }
+    };
+    Ok(SignedUrl {
+        method: "GET",
+        url: claims.url(&app.secrets, file.facts.id),
+        headers: BTreeMap::new(),
+        expires_at: until,
+    })
+}

@@ -1,0 +1,417 @@
+//! The bytes of files, at signed addresses: without a key, so that a browser can send and show them. Daybook passes them
+//! on to and from its store, piece by piece, and hashes what comes in.
+
+use axum::body::Body;
+use axum::extract::{Request as HttpRequest, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use blobs::{BlobError, Blobs, ReceiveError, Received};
+use commands::operations::file::{Keeper, StoreError};
+use commands::{Loaded, Request};
+use domain::operations::blob::BlobKey;
+use domain::operations::file::{File, Upload};
+use futures::TryStreamExt;
+use projections::Row;
+use projections::operations::file::{FileContent, Files};
+use utoipa::IntoResponses;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::file_url::{Claims, Signed};
+use super::range::{self, Wanted};
+use crate::App;
+use crate::conditions::has;
+use crate::middleware::Correlation;
+use crate::problem::{Problem, ProblemDetails};
+use crate::query::{Params, Path};
+
+/// Bytes never change under their address.
+const CACHED: &str = "private, max-age=31536000, immutable";
+/// Whatever a file is, it runs nothing in the name of this server.
+const CONFINED: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(upload, download))
+}
+
+/// Why bytes are not taken.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "only described")]
+enum Refused {
+    /// Malformed, or it did not arrive whole.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(ProblemDetails),
+    /// The address is not as it was given out, or its time is over.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Unsigned(ProblemDetails),
+    /// Nothing came for too long.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Stalled(ProblemDetails),
+    /// Other bytes are there.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Taken(ProblemDetails),
+    /// Another media type than was asked for.
+    #[response(status = 415, content_type = "application/problem+json")]
+    Mistyped(ProblemDetails),
+    /// Another size or digest than was asked for.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Different(ProblemDetails),
+    /// The store does not answer; the same address may be tried again.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemDetails),
+    /// The store is full; the same address may be tried again.
+    #[response(status = 507, content_type = "application/problem+json")]
+    Full(ProblemDetails),
+}
+
+/// Why bytes are not sent.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "only described")]
+enum Unread {
+    /// Malformed.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(ProblemDetails),
+    /// The address is not as it was given out, or its time is over.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Unsigned(ProblemDetails),
+    /// There is nothing where `Range` asks.
+    #[response(status = 416, content_type = "application/problem+json")]
+    Beyond(ProblemDetails),
+    /// The store does not answer.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemDetails),
+}
+
+/// Sends the bytes of a file to the address that asking for it gave.
+#[utoipa::path(put, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path), Signed),
+    request_body(content = String, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
+    responses((status = 200, body = Row<FileContent>), Refused))]
+async fn upload(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Params(signed): Params<Signed>,
+    http: HttpRequest,
+) -> Result<Response, Problem> {
+    let loaded = find(&app, id, &signed, &Method::PUT).await?;
+    let correlation_id = http.extensions().get::<Correlation>().map(|known| known.0);
+    let (File::Requested(_) | File::Stored(_), Some(upload), Some(product_id)) =
+        (&loaded.state, loaded.state.upload(), loaded.product_id)
+    else {
+        return Err(Problem::not_found("file"));
+    };
+    check_headers(http.headers(), upload)?;
+    let received = receive(&app, &loaded, upload, http.into_body()).await?;
+    let request = Request::signed(
+        upload.owner,
+        product_id,
+        correlation_id.unwrap_or_else(Uuid::now_v7),
+        loaded.last_event(),
+    );
+    let keeper = Keeper {
+        executor: &app.executor,
+        blobs: &app.files.blobs,
+        request: &request,
+    };
+    let stored = match check_bytes(upload, &received) {
+        Ok(()) => keeper
+            .store(id, upload, &received)
+            .await
+            .map_err(Problem::from),
+        Err(problem) => Err(problem),
+    };
+    app.files.blobs.forget(&received).await;
+    app.answer::<Files, _>(stored?, StatusCode::OK, |file| file)
+        .await
+}
+
+/// Reads a file, or a part of it, at the address that asking for its download gave.
+#[utoipa::path(get, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path), Signed),
+    responses((status = 200, body = String, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
+        (status = 206, body = String, content_type = "application/octet-stream", description = "The part that `Range` asks for."),
+        (status = 304, description = "As `If-None-Match` has it."), Unread))]
+async fn download(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    Params(signed): Params<Signed>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let loaded = find(&app, id, &signed, &Method::GET).await?;
+    let (Some(stored), Some(product_id)) = (loaded.state.stored(), loaded.product_id) else {
+        return Err(Problem::not_found("file"));
+    };
+    let rendition = signed
+        .pixels
+        .and_then(|pixels| stored.renditions.iter().find(|r| r.pixels == pixels));
+    let (size, media_type, sha256, generation) = match rendition {
+        Some(other) => (
+            other.size,
+            &other.media_type,
+            &other.sha256,
+            other.generation,
+        ),
+        None => (
+            stored.upload.size,
+            &stored.upload.media_type,
+            &stored.content.sha256,
+            stored.content.generation,
+        ),
+    };
+    let tag = format!("\"{sha256}\"");
+    let wanted = range::wanted(&headers, size, &tag);
+    let key = BlobKey {
+        product_id,
+        container: stored.upload.container,
+        sha256: sha256.clone(),
+        generation,
+    };
+    let mut response = if has(&headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let body_is_wanted = method != Method::HEAD;
+        send(&app.files.blobs, &key, wanted, size, body_is_wanted).await?
+    };
+    describe(
+        response.headers_mut(),
+        media_type,
+        &tag,
+        &stored.upload.name,
+    );
+    Ok(response)
+}
+
+/// The file that an address is good for.
+async fn find(
+    app: &App,
+    id: Uuid,
+    signed: &Signed,
+    method: &Method,
+) -> Result<Loaded<File>, Problem> {
+    signed.require_time()?;
+    let loaded = app.executor.loader().latest::<File>(id).await?;
+    let claims = Claims::said(&loaded.state, method, signed);
+    signed.verify(&app.secrets, id, claims.as_ref())?;
+    Ok(loaded)
+}
+
+/// What can be refused before the bytes come.
+fn check_headers(headers: &HeaderMap, upload: &Upload) -> Result<(), Problem> {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(&upload.media_type) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "file_media_type_mismatch",
+            format!(
+                "send it with Content-Type: {}, as it was asked for",
+                upload.media_type
+            ),
+        )
+        .and_close());
+    }
+    match text(header::CONTENT_LENGTH).map(str::parse::<u64>) {
+        Some(Ok(size)) if size != upload.size => {
+            Err(wrong_size(upload.size, &size.to_string()).and_close())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn wrong_size(wanted: u64, found: &str) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "file_size_mismatch",
+        format!("the file has {found} bytes, not {wanted} as was asked for"),
+    )
+}
+
+/// The bytes as they come. Those of a file that is there are only compared with it.
+async fn receive(
+    app: &App,
+    file: &Loaded<File>,
+    upload: &Upload,
+    body: Body,
+) -> Result<Received, Problem> {
+    let (limit, idle) = (upload.size, app.limits.timeout);
+    let bytes = body.into_data_stream();
+    let received = match file.state.stored() {
+        Some(_) => Blobs::inspect(bytes, limit, idle).await,
+        None => app.files.blobs.receive(bytes, limit, idle).await,
+    };
+    received.map_err(|error| Problem::from(error).and_close())
+}
+
+/// Not the bytes that were announced: nothing needs to be written.
+fn check_bytes(upload: &Upload, received: &Received) -> Result<(), Problem> {
+    if received.size != upload.size {
+        return Err(wrong_size(upload.size, &received.size.to_string()));
+    }
+    match &upload.sha256 {
+        Some(expected) if *expected != received.sha256 => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "file_digest_mismatch",
+            format!(
+                "the SHA-256 of the bytes is {}, not {expected} as was asked for",
+                received.sha256
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The bytes, or the part of them that is wanted.
+async fn send(
+    blobs: &Blobs,
+    key: &BlobKey,
+    wanted: Wanted,
+    size: u64,
+    body_is_wanted: bool,
+) -> Result<Response, Problem> {
+    let (status, part) = match wanted {
+        Wanted::Whole => (StatusCode::OK, 0..size),
+        Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        Wanted::Nothing => {
+            let problem = Problem::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "range_not_satisfiable",
+                format!("the file has {size} bytes"),
+            );
+            let range = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
+            return Ok((range, problem).into_response());
+        }
+    };
+    let is_part = status == StatusCode::PARTIAL_CONTENT;
+    let length = part.end - part.start;
+    let content_range = format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1));
+    let body = if body_is_wanted && length > 0 {
+        let bytes = blobs
+            .read(&key.to_string(), is_part.then_some(part))
+            .await?;
+        Body::from_stream(
+            bytes.inspect_err(|error| tracing::warn!(%error, "a download breaks off")),
+        )
+    } else {
+        Body::empty()
+    };
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if is_part && let Ok(range) = HeaderValue::from_str(&content_range) {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
+    Ok(response)
+}
+
+/// What is the same of every answer about a file.
+fn describe(headers: &mut HeaderMap, media_type: &str, tag: &str, name: &str) {
+    let is_problem = headers.contains_key(header::CONTENT_TYPE)
+        && headers[header::CONTENT_TYPE] == "application/problem+json";
+    let texts = [
+        (header::ETAG, tag),
+        (header::ACCEPT_RANGES, "bytes"),
+        (header::CACHE_CONTROL, CACHED),
+        (header::CONTENT_SECURITY_POLICY, CONFINED),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_DISPOSITION, &disposition(name)),
+        (header::CONTENT_TYPE, media_type),
+    ];
+    let shown = if is_problem { &texts[1..2] } else { &texts[..] };
+    for (name, text) in shown {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// To be saved under its name (RFC 6266), never shown as a page of this server.
+fn disposition(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' | '%' => '_',
+            c if c.is_ascii_graphic() || c == ' ' => c,
+            _ => '_',
+        })
+        .collect();
+    let encoded: String = name
+        .bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                char::from(b).to_string()
+            }
+            _ => format!("%{b:02X}"),
+        })
+        .collect();
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+}
+
+impl From<BlobError> for Problem {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Absent(_) => Self::internal(&error),
+            BlobError::Full(_) => {
+                tracing::error!(%error, "an upload finds no room");
+                let detail = "there is no room for it now; try again later at the same address";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "file_store_full", detail)
+            }
+            BlobError::Unavailable(_) => {
+                tracing::warn!(%error, "the store of files");
+                let detail = "the store of files is not available; try again at the same address";
+                Self::unavailable(detail).coded("file_store_unavailable")
+            }
+        }
+    }
+}
+
+impl From<ReceiveError> for Problem {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::TooLong(limit) => wrong_size(limit, &format!("more than {limit}")),
+            ReceiveError::Stalled(_) => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "upload_stalled",
+                error.to_string(),
+            ),
+            ReceiveError::Broken(_) => {
+                Self::malformed("body_unreadable", "the body did not arrive whole")
+            }
+            ReceiveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Blob(error) => error.into(),
+            StoreError::Command(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_how_to_save_it_and_nothing_else() {
+        assert_eq!(
+            disposition("tea.pdf"),
+            "attachment; filename=\"tea.pdf\"; filename*=UTF-8''tea.pdf"
+        );
+        assert_eq!(
+            disposition("a\"; filename=\"x.exe"),
+            "attachment; filename=\"a_; filename=_x.exe\"; filename*=UTF-8''a%22%3B%20filename%3D%22x.exe"
+        );
+        let brewed = disposition("Brühe 🍵\r\n.txt");
+        assert!(brewed.starts_with("attachment; filename=\"Br_he ___.txt\""));
+        assert!(brewed.ends_with("UTF-8''Br%C3%BChe%20%F0%9F%8D%B5%0D%0A.txt"));
+        assert!(HeaderValue::from_str(&brewed).is_ok());
+    }
+}

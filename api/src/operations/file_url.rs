@@ -1,0 +1,252 @@
+//! Signed addresses: whoever has one uploads a file once, or downloads it, until its time is over. No key is needed there.
+//!
+//! An address names the file and until when it is good. Its signature covers these and all else that it is bound to:
+//! method, size, media type, digest and which size of a picture.
+
+use std::collections::BTreeMap;
+
+use axum::http::{Method, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use commands::Secrets;
+use domain::operations::file::{File, Upload};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// A slow line's bytes in a second: so much longer is the address of a large upload good.
+const SLOW: u64 = 1 << 20;
+
+/// How to upload or download a file, without a key.
+#[derive(Serialize, ToSchema)]
+pub struct SignedUrl {
+    pub method: &'static str,
+    /// Relative to the server's address.
+    pub url: String,
+    /// To be sent with the request.
+    pub headers: BTreeMap<&'static str, String>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What a signed address says.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Signed {
+    /// Until when it is good, in seconds since 1970.
+    expires: i64,
+    signature: String,
+    /// Of a picture: in this size.
+    pub pixels: Option<u32>,
+}
+
+/// What a signature covers, beside the file's id.
+pub struct Claims<'a> {
+    method: Method,
+    size: u64,
+    media_type: &'a str,
+    sha256: &'a str,
+    pixels: Option<u32>,
+    expires: i64,
+}
+
+impl<'a> Claims<'a> {
+    pub fn upload(upload: &'a Upload) -> Self {
+        Self::of_upload(
+            upload.size,
+            &upload.media_type,
+            upload.sha256.as_deref(),
+            upload.expires_at,
+        )
+    }
+
+    pub fn of_upload(
+        size: u64,
+        media_type: &'a str,
+        sha256: Option<&'a str>,
+        expires_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            method: Method::PUT,
+            size,
+            media_type,
+            sha256: sha256.unwrap_or_default(),
+            pixels: None,
+            expires: expires_at.timestamp(),
+        }
+    }
+
+    pub const fn download(
+        size: u64,
+        media_type: &'a str,
+        sha256: &'a str,
+        pixels: Option<u32>,
+        expires_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            method: Method::GET,
+            size,
+            media_type,
+            sha256,
+            pixels,
+            expires: expires_at.timestamp(),
+        }
+    }
+
+    /// What an address says of the file as it is: its signature tells whether that is so.
+    pub fn said(file: &'a File, method: &Method, signed: &Signed) -> Option<Self> {
+        if *method == Method::PUT {
+            let expires = signed.expires;
+            return file.upload().map(|upload| Self {
+                expires,
+                ..Self::upload(upload)
+            });
+        }
+        let stored = file.stored()?;
+        let pixels = signed.pixels;
+        let rendition = match pixels {
+            Some(pixels) => Some(stored.renditions.iter().find(|r| r.pixels == pixels)?),
+            None => None,
+        };
+        let (size, media_type, sha256) = match rendition {
+            Some(other) => (other.size, &other.media_type, &other.sha256),
+            None => (
+                stored.upload.size,
+                &stored.upload.media_type,
+                &stored.content.sha256,
+            ),
+        };
+        Some(Self {
+            method: Method::GET,
+            size,
+            media_type,
+            sha256,
+            pixels,
+            expires: signed.expires,
+        })
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            method,
+            size,
+            media_type,
+            sha256,
+            pixels,
+            expires,
+        } = self;
+        let pixels = pixels.unwrap_or_default();
+        format!("{method}\n{size}\n{media_type}\n{sha256}\n{pixels}\n{expires}")
+    }
+
+    /// The address, below that of the server.
+    pub fn url(&self, secrets: &Secrets, id: Uuid) -> String {
+        let signature = secrets.sign_file_url(id, &self.text());
+        let pixels = self.pixels.map(|pixels| format!("&pixels={pixels}"));
+        format!(
+            "/files/{id}?expires={}{}&signature={signature}",
+            self.expires,
+            pixels.unwrap_or_default()
+        )
+    }
+}
+
+impl Signed {
+    /// Refuses an address whose time is over.
+    pub fn require_time(&self) -> Result<(), Problem> {
+        if self.expires > Utc::now().timestamp() {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "file_url_expired",
+                "the time of this address is over; ask for a new one",
+            ))
+        }
+    }
+
+    /// Refuses an address that says something else than what was signed. What is not there cannot have been signed.
+    pub fn verify(
+        &self,
+        secrets: &Secrets,
+        id: Uuid,
+        claims: Option<&Claims>,
+    ) -> Result<(), Problem> {
+        let holds = |claims: &Claims| secrets.verify_file_url(id, &claims.text(), &self.signature);
+        if claims.is_some_and(holds) {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "file_url_invalid",
+                "the address is not as it was given out, or not for this method, or its file is gone",
+            ))
+        }
+    }
+}
+
+/// Until when an upload of this size may begin.
+pub fn upload_until(now: DateTime<Utc>, ttl: TimeDelta, size: u64) -> DateTime<Utc> {
+    let slow = i64::try_from(size / SLOW).unwrap_or(i64::MAX);
+    let later = TimeDelta::try_seconds(slow).unwrap_or_default();
+    whole_seconds(now + ttl + later)
+}
+
+/// Until when a download may begin: the same for a while, so that a browser knows the address again.
+pub fn download_until(now: DateTime<Utc>, ttl: TimeDelta) -> DateTime<Utc> {
+    let ttl = ttl.num_seconds().max(1);
+    let until = (now.timestamp() / ttl + 2) * ttl;
+    DateTime::from_timestamp(until, 0).unwrap_or(now)
+}
+
+fn whole_seconds(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 7).unwrap()
+    }
+
+    #[test]
+    fn a_large_upload_has_more_time() {
+        let ttl = TimeDelta::seconds(900);
+        assert_eq!(upload_until(at(0), ttl, 10).timestamp(), 900);
+        assert_eq!(upload_until(at(0), ttl, 3 << 20).timestamp(), 903);
+        assert_eq!(
+            upload_until(at(0), ttl, 3 << 20).timestamp_subsec_nanos(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_download_has_its_time_and_the_same_end_for_a_while() {
+        let ttl = TimeDelta::seconds(100);
+        let until = |seconds| download_until(at(seconds), ttl).timestamp();
+        assert_eq!((until(0), until(99), until(100)), (200, 200, 300));
+    }
+
+    #[test]
+    fn everything_that_an_address_is_bound_to_is_signed() {
+        let secrets = Secrets::new([7; 32]);
+        let (id, time) = (Uuid::from_u128(1), at(1_000));
+        let of = [
+            Claims::of_upload(3, "text/plain", None, time).url(&secrets, id),
+            Claims::of_upload(4, "text/plain", None, time).url(&secrets, id),
+            Claims::of_upload(3, "text/html", None, time).url(&secrets, id),
+            Claims::of_upload(3, "text/plain", Some("5e"), time).url(&secrets, id),
+            Claims::of_upload(3, "text/plain", None, at(1_001)).url(&secrets, id),
+            Claims::of_upload(3, "text/plain", None, time).url(&secrets, Uuid::from_u128(2)),
+            Claims::download(3, "text/plain", "", None, time).url(&secrets, id),
+            Claims::download(3, "text/plain", "", Some(64), time).url(&secrets, id),
+        ];
+        let signatures: std::collections::BTreeSet<_> = of
+            .iter()
+            .map(|url| url.split("signature=").nth(1))
+            .collect();
+        assert_eq!(signatures.len(), of.len());
+    }
+}

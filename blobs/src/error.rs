@@ -1,0 +1,91 @@
+//! Why bytes could not be kept or had.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+/// Why bytes could not be kept or had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlobError {
+    /// There is no such object.
+    #[error("there is no object {0}")]
+    Absent(String),
+    /// No more bytes fit in.
+    #[error("the store of files is full: {0}")]
+    Full(String),
+    /// The store does not answer, or not as it should.
+    #[error("the store of files is not available: {0}")]
+    Unavailable(String),
+}
+
+impl BlobError {
+    pub(crate) fn io(error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+
+    /// The same, with the store's name.
+    pub(crate) fn at(self, place: &str) -> Self {
+        match self {
+            Self::Absent(name) => Self::Absent(name),
+            Self::Full(detail) => Self::Full(format!("{place}: {detail}")),
+            Self::Unavailable(detail) => Self::Unavailable(format!("{place}: {detail}")),
+        }
+    }
+}
+
+impl From<object_store::Error> for BlobError {
+    fn from(error: object_store::Error) -> Self {
+        if let object_store::Error::NotFound { path, .. } = &error {
+            return Self::Absent(path.clone());
+        }
+        let full = |error: &io::Error| matches!(Self::io(error), Self::Full(_));
+        match causes(&error).find_map(|cause| cause.downcast_ref::<io::Error>().filter(|e| full(e)))
+        {
+            Some(cause) => Self::io(cause),
+            None => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// An error and what is behind it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(kind: ErrorKind) -> BlobError {
+        let source: Box<dyn Error + Send + Sync> = Box::new(io::Error::from(kind));
+        object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source,
+        }
+        .into()
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_faults() {
+        assert!(matches!(from(ErrorKind::StorageFull), BlobError::Full(_)));
+        assert!(matches!(from(ErrorKind::QuotaExceeded), BlobError::Full(_)));
+        let other = from(ErrorKind::ConnectionRefused);
+        assert!(matches!(other, BlobError::Unavailable(_)));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_does_not_answer() {
+        let absent = object_store::Error::NotFound {
+            path: "a".into(),
+            source: "gone".into(),
+        };
+        assert_eq!(BlobError::from(absent), BlobError::Absent("a".into()));
+    }
+}

@@ -1,0 +1,204 @@
+//! An artifact is of a note that is there, and so is its file: decisions on all three.
+
+use async_trait::async_trait;
+use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRefusal, Attachment};
+use domain::knowledge::note::{Note, NoteRefusal};
+use domain::knowledge::workspace::Permission;
+use domain::operations::file::{File, FileCommand, Stored};
+use domain::{Aggregate, StreamId};
+use uuid::Uuid;
+
+use crate::{Book, CommandError, Handler};
+
+/// What is to be attached, as far as whoever attaches it says: of a file the rest is known.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    pub file_id: Option<Uuid>,
+    pub url: Option<String>,
+    /// That of the file if not given.
+    pub name: Option<String>,
+    pub media_type: Option<String>,
+    pub size: Option<u64>,
+    pub sha256: Option<String>,
+}
+
+/// Attaches a file, or an address elsewhere, to a note.
+pub struct Attach {
+    pub id: Uuid,
+    pub note_id: Uuid,
+    pub draft: Draft,
+}
+
+#[async_trait]
+impl Handler for Attach {
+    fn name(&self) -> String {
+        "artifact.attach".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Artifact::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Artifact>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        attach(book, self.id, self.note_id, self.draft.clone()).await
+    }
+}
+
+/// Any command on an artifact but to attach it.
+pub struct Change {
+    pub id: Uuid,
+    pub command: ArtifactCommand,
+}
+
+#[async_trait]
+impl Handler for Change {
+    fn name(&self) -> String {
+        self.command.as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        Artifact::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Artifact>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        decide(book, self.id, self.command.clone()).await
+    }
+}
+
+/// Attaches to a note what a draft says, under the id of a new artifact.
+pub(crate) async fn attach(
+    book: &mut Book<'_>,
+    id: Uuid,
+    note_id: Uuid,
+    draft: Draft,
+) -> Result<(), CommandError> {
+    let note = book.load::<Note>(note_id).await?;
+    let workspace_id = note.state.content().map(|content| content.workspace_id);
+    let workspace_id = workspace_id.ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
+    // First whether the caller may: strangers cannot try out what there is.
+    book.permit(workspace_id, Permission::Write).await?;
+    require_note(book, note_id).await?;
+    let attachment = Attachment {
+        workspace_id,
+        note_id,
+        name: draft.name.unwrap_or_default(),
+        media_type: draft.media_type.unwrap_or_default(),
+        size: draft.size,
+        sha256: draft.sha256,
+        file_id: draft.file_id,
+        url: draft.url,
+    };
+    let attachment = match attachment.file_id {
+        Some(file_id) if attachment.url.is_none() => {
+            let file = stored(book, file_id, workspace_id).await?;
+            of_file(attachment, &file)
+        }
+        Some(_) | None => attachment,
+    };
+    let file_id = attachment.file_id;
+    let attach = ArtifactCommand::Attach(attachment);
+    book.decide::<Artifact>(id, attach).await?;
+    refer(book, id, file_id, workspace_id).await
+}
+
+/// Decides any command on an artifact that is there; its file is held for as long as it is attached.
+pub(crate) async fn decide(
+    book: &mut Book<'_>,
+    id: Uuid,
+    command: ArtifactCommand,
+) -> Result<(), CommandError> {
+    let known = book.load::<Artifact>(id).await?.state.clone();
+    let events = book.decide::<Artifact>(id, command.clone()).await?;
+    let Some(attachment) = known.attachment().filter(|_| !events.is_empty()) else {
+        return Ok(());
+    };
+    let (file_id, workspace_id) = (attachment.file_id, attachment.workspace_id);
+    match command {
+        ArtifactCommand::Detach | ArtifactCommand::Remove => {
+            let by = StreamId::of::<Artifact>(id);
+            if let Some(file_id) = file_id {
+                let unrefer = FileCommand::Unrefer { by };
+                book.decide::<File>(file_id, unrefer).await?;
+            }
+            Ok(())
+        }
+        ArtifactCommand::Restore => {
+            require_note(book, attachment.note_id).await?;
+            if let Some(file_id) = file_id {
+                stored(book, file_id, workspace_id).await?;
+            }
+            refer(book, id, file_id, workspace_id).await
+        }
+        ArtifactCommand::Attach(_) | ArtifactCommand::Rename { .. } => Ok(()),
+    }
+}
+
+/// What is known of a file goes before what is said of it; but an artifact has a name of its own.
+fn of_file(attachment: Attachment, file: &Stored) -> Attachment {
+    let upload = &file.upload;
+    let name = match attachment.name.as_str() {
+        "" => upload.name.clone(),
+        _ => attachment.name,
+    };
+    Attachment {
+        name,
+        media_type: upload.media_type.clone(),
+        size: Some(upload.size),
+        sha256: Some(file.content.sha256.clone()),
+        ..attachment
+    }
+}
+
+/// The note is there, and not on its way out.
+async fn require_note(book: &mut Book<'_>, note_id: Uuid) -> Result<(), CommandError> {
+    match &book.load::<Note>(note_id).await?.state {
+        Note::Active(_) | Note::Archived(_) => Ok(()),
+        Note::Absent | Note::Trashed(_) | Note::Purged => {
+            Err(CommandError::refused(ArtifactRefusal::NoteUnavailable))
+        }
+    }
+}
+
+/// A file that is there for the workspace.
+async fn stored(
+    book: &mut Book<'_>,
+    file_id: Uuid,
+    workspace_id: Uuid,
+) -> Result<Stored, CommandError> {
+    let file = book.load::<File>(file_id).await?.state.stored();
+    let is_here = |file: &&Stored| file.upload.workspace_id.is_none_or(|id| id == workspace_id);
+    file.filter(is_here)
+        .cloned()
+        .ok_or_else(|| CommandError::refused(ArtifactRefusal::FileUnavailable))
+}
+
+async fn refer(
+    book: &mut Book<'_>,
+    id: Uuid,
+    file_id: Option<Uuid>,
+    workspace_id: Uuid,
+) -> Result<(), CommandError> {
+    if let Some(file_id) = file_id {
+        let refer = FileCommand::Refer {
+            by: StreamId::of::<Artifact>(id),
+            workspace_id: Some(workspace_id),
+        };
+        book.decide::<File>(file_id, refer).await?;
+    }
+    Ok(())
+}
+
+/// Where an artifact is attached, or was; none: there is no such artifact.
+pub(crate) async fn workspace(book: &mut Book<'_>, id: Uuid) -> Result<Option<Uuid>, CommandError> {
+    let artifact = book.load::<Artifact>(id).await?;
+    let attachment = artifact.state.attachment();
+    Ok(attachment.map(|attachment| attachment.workspace_id))
+}

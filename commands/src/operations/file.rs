@@ -1,0 +1,310 @@
+//! A file takes room in its product's storage, and shares its bytes with every other that has the same: decisions on all
+//! of them at once.
+
+use async_trait::async_trait;
+use blobs::picture::Square;
+use blobs::{BlobError, Blobs, Received};
+use domain::operations::blob::{Blob, BlobCommand, BlobKey, BlobRefusal};
+use domain::operations::file::{Content, File, FileCommand, Rendition, Stored, Upload};
+use domain::operations::storage::{Quota, Storage, StorageCommand};
+use domain::{Aggregate, StreamId};
+use uuid::Uuid;
+
+use crate::{Book, CommandError, Done, Executor, Handler, Request, sha256_hex};
+
+/// How often bytes are written again because they were dropped meanwhile.
+const ATTEMPTS: u32 = 8;
+
+/// Asks for a file; keeps room for it.
+pub struct Ask {
+    pub id: Uuid,
+    pub upload: Upload,
+    /// Most bytes in its container.
+    pub max_size: u64,
+    pub quota: Quota,
+}
+
+#[async_trait]
+impl Handler for Ask {
+    fn name(&self) -> String {
+        "file.request".into()
+    }
+
+    fn context(&self) -> &'static str {
+        File::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<File>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let request = FileCommand::Request {
+            upload: self.upload.clone(),
+            max_size: self.max_size,
+        };
+        book.decide::<File>(self.id, request).await?;
+        let reserve = StorageCommand::Reserve {
+            file_id: self.id,
+            bytes: self.upload.size,
+            quota: self.quota,
+        };
+        let product_id = book.request().product_id;
+        book.decide::<Storage>(product_id, reserve).await?;
+        Ok(())
+    }
+}
+
+/// Ends a file: it did not come, or it is deleted. Its room is free again, and its bytes are, unless others have them.
+pub struct End {
+    pub id: Uuid,
+    pub command: FileCommand,
+}
+
+impl End {
+    #[must_use]
+    pub const fn delete(id: Uuid) -> Self {
+        let command = FileCommand::Delete;
+        Self { id, command }
+    }
+
+    #[must_use]
+    pub const fn expire(id: Uuid) -> Self {
+        let command = FileCommand::Expire;
+        Self { id, command }
+    }
+}
+
+#[async_trait]
+impl Handler for End {
+    fn name(&self) -> String {
+        self.command.as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        File::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<File>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let product_id = book.request().product_id;
+        let file = book.load::<File>(self.id).await?.state.clone();
+        let events = book.decide::<File>(self.id, self.command.clone()).await?;
+        let Some(upload) = file.upload().filter(|_| !events.is_empty()) else {
+            return Ok(());
+        };
+        let release = StorageCommand::Release {
+            file_id: self.id,
+            bytes: upload.size,
+        };
+        book.decide::<Storage>(product_id, release).await?;
+        let keys = file.stored().map(|stored| stored.blobs(product_id));
+        for key in keys.into_iter().flatten() {
+            let id = key.id();
+            let release = BlobCommand::Release {
+                key,
+                file_id: self.id,
+            };
+            book.decide::<Blob>(id, release).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Records that the bytes of a file are there.
+struct Store {
+    id: Uuid,
+    size: u64,
+    key: BlobKey,
+}
+
+#[async_trait]
+impl Handler for Store {
+    fn name(&self) -> String {
+        "file.store".into()
+    }
+
+    fn context(&self) -> &'static str {
+        File::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<File>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let content = Content {
+            sha256: self.key.sha256.clone(),
+            generation: self.key.generation,
+        };
+        let size = self.size;
+        let store = FileCommand::Store { size, content };
+        if book.decide::<File>(self.id, store).await?.is_empty() {
+            return Ok(());
+        }
+        hold(book, self.id, self.key.clone()).await
+    }
+}
+
+async fn hold(book: &mut Book<'_>, file_id: Uuid, key: BlobKey) -> Result<(), CommandError> {
+    let id = key.id();
+    let hold = BlobCommand::Hold { key, file_id };
+    book.decide::<Blob>(id, hold).await?;
+    Ok(())
+}
+
+/// Records the other sizes of a picture.
+struct Resize {
+    id: Uuid,
+    stored: Stored,
+    renditions: Vec<Rendition>,
+}
+
+#[async_trait]
+impl Handler for Resize {
+    fn name(&self) -> String {
+        "file.resize".into()
+    }
+
+    fn context(&self) -> &'static str {
+        File::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<File>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let renditions = self.renditions.clone();
+        let resize = FileCommand::Resize { renditions };
+        if book.decide::<File>(self.id, resize).await?.is_empty() {
+            return Ok(());
+        }
+        let resized = Stored {
+            renditions: self.renditions.clone(),
+            ..self.stored.clone()
+        };
+        // The first is the picture itself, which the file has already.
+        for key in resized.blobs(book.request().product_id).split_off(1) {
+            hold(book, self.id, key).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why bytes that have arrived are not a file's.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// They cannot be kept.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// They are not wanted.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl StoreError {
+    /// Whether the bytes were dropped between their being written and their being recorded.
+    fn is_dropped(&self) -> bool {
+        match self {
+            Self::Command(CommandError::Refused(refusal)) => {
+                refusal.as_ref().as_ref() == BlobRefusal::Dropped.as_ref()
+            }
+            Self::Blob(_) | Self::Command(_) => false,
+        }
+    }
+}
+
+/// Writes bytes to where they are to be, unless they are there, and records them.
+#[derive(Clone, Copy)]
+pub struct Keeper<'a> {
+    pub executor: &'a Executor,
+    pub blobs: &'a Blobs,
+    pub request: &'a Request,
+}
+
+impl Keeper<'_> {
+    /// Keeps an upload as the file that it was asked for as.
+    pub async fn store(
+        &self,
+        id: Uuid,
+        upload: &Upload,
+        received: &Received,
+    ) -> Result<Done, StoreError> {
+        for _ in 1..ATTEMPTS {
+            match self.try_store(id, upload, received).await {
+                Err(error) if error.is_dropped() => {}
+                result => return result,
+            }
+        }
+        self.try_store(id, upload, received).await
+    }
+
+    async fn try_store(
+        &self,
+        id: Uuid,
+        upload: &Upload,
+        received: &Received,
+    ) -> Result<Done, StoreError> {
+        let (key, is_there) = self.place(upload, &received.sha256).await?;
+        if !is_there {
+            self.blobs.keep(received, &key.to_string()).await?;
+        }
+        let size = received.size;
+        let store = Store { id, size, key };
+        Ok(self.executor.execute(self.request, &store).await?)
+    }
+
+    /// Keeps a picture in other sizes. Where it comes again, because bytes were dropped between their being written and
+    /// their being recorded, they are written again.
+    pub async fn resize(
+        &self,
+        id: Uuid,
+        stored: &Stored,
+        squares: &[Square],
+    ) -> Result<Done, StoreError> {
+        let mut renditions = vec![];
+        for square in squares {
+            renditions.push(self.write(&stored.upload, square).await?);
+        }
+        let stored = stored.clone();
+        let resize = Resize {
+            id,
+            stored,
+            renditions,
+        };
+        Ok(self.executor.execute(self.request, &resize).await?)
+    }
+
+    async fn write(&self, upload: &Upload, square: &Square) -> Result<Rendition, StoreError> {
+        let sha256 = sha256_hex(&square.bytes);
+        let (key, is_there) = self.place(upload, &sha256).await?;
+        if !is_there {
+            let bytes = square.bytes.clone();
+            self.blobs.write(&key.to_string(), bytes).await?;
+        }
+        Ok(Rendition {
+            pixels: square.pixels,
+            media_type: square.media_type.into(),
+            size: square.bytes.len() as u64,
+            sha256,
+            generation: key.generation,
+        })
+    }
+
+    /// Where bytes are to be, and whether they are there: those that a file has are.
+    async fn place(&self, upload: &Upload, sha256: &str) -> Result<(BlobKey, bool), CommandError> {
+        let mut key = BlobKey {
+            product_id: self.request.product_id,
+            container: upload.container,
+            sha256: sha256.to_owned(),
+            generation: 0,
+        };
+        let blob = self.executor.loader().latest::<Blob>(key.id()).await?;
+        key.generation = blob.state.generation;
+        Ok((key, !blob.state.files.is_empty()))
+    }
+}

@@ -1,0 +1,3 @@
+//! Files and their bytes.
+
+pub mod file;

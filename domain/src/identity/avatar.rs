@@ -1,0 +1,144 @@
+//! An avatar: the picture that stands for an actor.
+
+use uuid::Uuid;
+
+use crate::{Aggregate, Class, Moment, Refusal, events};
+
+events! {
+    /// Everything that happens to an actor's avatar.
+    pub enum AvatarEvent {
+        Set("avatar.set", 1) { file_id: Uuid },
+        Cleared("avatar.cleared", 1) {},
+    }
+}
+
+/// Of whom, and whether the caller looks after the actors of the product.
+#[derive(Debug, Clone, Copy)]
+pub struct Sitter {
+    pub actor_id: Uuid,
+    pub is_managed: bool,
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "avatar.", serialize_all = "snake_case")]
+pub enum AvatarCommand {
+    Set { sitter: Sitter, file_id: Uuid },
+    Clear { sitter: Sitter },
+}
+
+/// Why a command on an avatar is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "avatar_", serialize_all = "snake_case")]
+pub enum AvatarRefusal {
+    /// Nobody of the product.
+    #[error("there is no such actor, or they have no avatar")]
+    NotFound,
+    /// It is somebody else's.
+    #[error("this is another actor's avatar; theirs is set with a key that has api_keys:write")]
+    NotYours,
+    /// The file is no picture.
+    #[error(
+        "there is no such file in the container avatars, or it was not uploaded, or it is a picture that cannot be shown"
+    )]
+    FileUnavailable,
+}
+
+impl Refusal for AvatarRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::NotYours => Class::Forbidden,
+            Self::FileUnavailable => Class::Rule,
+        }
+    }
+}
+
+/// The file of an actor's avatar, if there is one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Avatar(pub Option<Uuid>);
+
+impl Aggregate for Avatar {
+    const CATEGORY: &'static str = "avatar";
+    const CONTEXT: &'static str = "avatars";
+    type Command = AvatarCommand;
+    type Event = AvatarEvent;
+    type Refusal = AvatarRefusal;
+
+    fn evolve(self, event: &AvatarEvent) -> Self {
+        match event {
+            AvatarEvent::Set { file_id } => Self(Some(*file_id)),
+            AvatarEvent::Cleared {} => Self(None),
+        }
+    }
+
+    fn decide(
+        &self,
+        command: AvatarCommand,
+        at: &Moment,
+    ) -> Result<Vec<AvatarEvent>, AvatarRefusal> {
+        let (AvatarCommand::Set { sitter, .. } | AvatarCommand::Clear { sitter }) = command;
+        if sitter.actor_id != at.actor.id && !sitter.is_managed {
+            return Err(AvatarRefusal::NotYours);
+        }
+        match (self.0, command) {
+            (Some(known), AvatarCommand::Set { file_id, .. }) if known == file_id => Ok(vec![]),
+            (_, AvatarCommand::Set { file_id, .. }) => Ok(vec![AvatarEvent::Set { file_id }]),
+            (Some(_), AvatarCommand::Clear { .. }) => Ok(vec![AvatarEvent::Cleared {}]),
+            (None, AvatarCommand::Clear { .. }) => Err(AvatarRefusal::NotFound),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AGENT, PERSON, given};
+
+    const FILE: Uuid = Uuid::from_u128(7);
+
+    const fn sitter(is_managed: bool) -> Sitter {
+        Sitter {
+            actor_id: PERSON.id,
+            is_managed,
+        }
+    }
+
+    const fn set(is_managed: bool) -> AvatarCommand {
+        AvatarCommand::Set {
+            sitter: sitter(is_managed),
+            file_id: FILE,
+        }
+    }
+
+    const SET: AvatarEvent = AvatarEvent::Set { file_id: FILE };
+
+    #[test]
+    fn everybody_sets_their_own_and_whoever_manages_actors_those_of_others() {
+        given::<Avatar>([]).when(set(false)).then([SET]);
+        given::<Avatar>([]).when_by(AGENT, set(true)).then([SET]);
+        given::<Avatar>([])
+            .when_by(AGENT, set(false))
+            .then_refused(AvatarRefusal::NotYours);
+    }
+
+    #[test]
+    fn what_is_already_so_needs_no_event() {
+        given::<Avatar>([SET]).when(set(false)).then_nothing();
+    }
+
+    #[test]
+    fn it_is_cleared_by_whoever_sets_it() {
+        let clear = AvatarCommand::Clear {
+            sitter: sitter(false),
+        };
+        given::<Avatar>([SET])
+            .when(clear.clone())
+            .then([AvatarEvent::Cleared {}]);
+        given::<Avatar>([SET])
+            .when_by(AGENT, clear.clone())
+            .then_refused(AvatarRefusal::NotYours);
+        given::<Avatar>([])
+            .when(clear)
+            .then_refused(AvatarRefusal::NotFound);
+    }
+}

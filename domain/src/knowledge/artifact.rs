@@ -1,0 +1,379 @@
+//! An artifact: a file, or an address elsewhere, that a note has attached.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::workspace::Permission;
+use crate::operations::blob::is_sha256;
+use crate::operations::container::is_media_type;
+use crate::operations::file::{MEDIA_TYPE, require_name};
+use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
+
+/// Most characters of an address.
+const MAX_URL: usize = 2_000;
+
+/// What a note has attached: a file that Daybook keeps, or something at an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    pub workspace_id: Uuid,
+    pub note_id: Uuid,
+    pub name: String,
+    pub media_type: String,
+    /// Bytes, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// In hex, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+events! {
+    /// Everything that happens to an artifact.
+    pub enum ArtifactEvent {
+        Attached("artifact.attached", 1) {
+            #[serde(flatten)]
+            attachment: Attachment,
+        },
+        Renamed("artifact.renamed", 1) { name: String },
+        /// Out of sight, until it is restored.
+        Detached("artifact.detached", 1) {},
+        Restored("artifact.restored", 1) {},
+        /// Gone for good, with its note.
+        Removed("artifact.removed", 1) {},
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "artifact.", serialize_all = "snake_case")]
+pub enum ArtifactCommand {
+    Attach(Attachment),
+    Rename {
+        name: String,
+    },
+    Detach,
+    Restore,
+    /// Its note is gone.
+    Remove,
+}
+
+/// Why a command on an artifact is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "artifact_", serialize_all = "snake_case")]
+pub enum ArtifactRefusal {
+    /// It was never attached, or it is gone for good.
+    #[error("there is no such artifact")]
+    NotFound,
+    /// The id is taken.
+    #[error("an artifact with this id exists already")]
+    Exists,
+    /// It is not there to be changed.
+    #[error("the artifact is detached; restore it first")]
+    Detached,
+    /// There is nothing to attach it to.
+    #[error("there is no such note, or it is in the trash")]
+    NoteUnavailable,
+    /// There is nothing to attach.
+    #[error("there is no such file, or it has not been uploaded yet")]
+    FileUnavailable,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for ArtifactRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists => Class::Conflict,
+            Self::Detached | Self::NoteUnavailable | Self::FileUnavailable => Class::Rule,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Artifact {
+    #[default]
+    Absent,
+    Attached(Box<Attachment>),
+    Detached(Box<Attachment>),
+    Removed,
+}
+
+impl Artifact {
+    /// What it is, attached or not.
+    #[must_use]
+    pub const fn attachment(&self) -> Option<&Attachment> {
+        match self {
+            Self::Attached(attachment) | Self::Detached(attachment) => Some(attachment),
+            Self::Absent | Self::Removed => None,
+        }
+    }
+}
+
+impl Attachment {
+    fn validate(&self) -> Result<(), Violations> {
+        let mut violations = Violations::default();
+        require_name(&mut violations, &self.name);
+        violations.require(is_media_type(&self.media_type), "/media_type", MEDIA_TYPE);
+        violations.require(
+            self.sha256.as_deref().is_none_or(is_sha256),
+            "/sha256",
+            "must be 64 hexadecimal digits in lower case",
+        );
+        violations.require(
+            self.file_id.is_some() != self.url.is_some(),
+            "/file_id",
+            "must be given, or url, and not both",
+        );
+        violations.require(
+            self.url.as_deref().is_none_or(is_address),
+            "/url",
+            format!("must be an http or https address of at most {MAX_URL} characters"),
+        );
+        violations.into_result()
+    }
+}
+
+/// An address that a browser may be sent to.
+fn is_address(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    url.len() <= MAX_URL
+        && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        && url.bytes().all(|b| b.is_ascii_graphic())
+}
+
+impl Aggregate for Artifact {
+    const CATEGORY: &'static str = "artifact";
+    const CONTEXT: &'static str = "artifacts";
+    type Command = ArtifactCommand;
+    type Event = ArtifactEvent;
+    type Refusal = ArtifactRefusal;
+
+    fn evolve(self, event: &ArtifactEvent) -> Self {
+        match (self, event) {
+            (_, ArtifactEvent::Attached { attachment }) => {
+                Self::Attached(Box::new(attachment.clone()))
+            }
+            (_, ArtifactEvent::Removed {}) => Self::Removed,
+            (Self::Attached(mut attachment), ArtifactEvent::Renamed { name }) => {
+                attachment.name.clone_from(name);
+                Self::Attached(attachment)
+            }
+            (Self::Attached(attachment), ArtifactEvent::Detached {}) => Self::Detached(attachment),
+            (Self::Detached(attachment), ArtifactEvent::Restored {}) => Self::Attached(attachment),
+            (
+                artifact,
+                ArtifactEvent::Renamed { .. }
+                | ArtifactEvent::Detached {}
+                | ArtifactEvent::Restored {},
+            ) => artifact,
+        }
+    }
+
+    fn decide(
+        &self,
+        command: ArtifactCommand,
+        _: &Moment,
+    ) -> Result<Vec<ArtifactEvent>, ArtifactRefusal> {
+        match (self, command) {
+            (Self::Absent, ArtifactCommand::Attach(attachment)) => {
+                attachment.validate()?;
+                Ok(vec![ArtifactEvent::Attached { attachment }])
+            }
+            (_, ArtifactCommand::Attach(_)) => Err(ArtifactRefusal::Exists),
+            (Self::Removed, ArtifactCommand::Remove) => Ok(vec![]),
+            (Self::Absent | Self::Removed, _) => Err(ArtifactRefusal::NotFound),
+            (Self::Attached(attachment), ArtifactCommand::Rename { name })
+                if attachment.name == name =>
+            {
+                Ok(vec![])
+            }
+            (Self::Attached(_), ArtifactCommand::Rename { name }) => {
+                let mut violations = Violations::default();
+                require_name(&mut violations, &name);
+                violations.into_result()?;
+                Ok(vec![ArtifactEvent::Renamed { name }])
+            }
+            (Self::Detached(_), ArtifactCommand::Rename { .. }) => Err(ArtifactRefusal::Detached),
+            (Self::Attached(_), ArtifactCommand::Detach) => Ok(vec![ArtifactEvent::Detached {}]),
+            (Self::Detached(_), ArtifactCommand::Restore) => Ok(vec![ArtifactEvent::Restored {}]),
+            (Self::Attached(_), ArtifactCommand::Restore)
+            | (Self::Detached(_), ArtifactCommand::Detach) => Ok(vec![]),
+            (Self::Attached(_) | Self::Detached(_), ArtifactCommand::Remove) => {
+                Ok(vec![ArtifactEvent::Removed {}])
+            }
+        }
+    }
+
+    /// As for notes: only editors and owners write.
+    fn standing(&self, _id: Uuid, command: &ArtifactCommand, at: &Moment) -> Standing {
+        let workspace_id = match command {
+            ArtifactCommand::Attach(attachment) => Some(attachment.workspace_id),
+            ArtifactCommand::Rename { .. }
+            | ArtifactCommand::Detach
+            | ArtifactCommand::Restore
+            | ArtifactCommand::Remove => self.attachment().map(|known| known.workspace_id),
+        };
+        match workspace_id {
+            Some(workspace_id) if at.actor != Actor::SYSTEM => Standing::Member {
+                workspace_id,
+                permission: Permission::Write,
+            },
+            Some(_) | None => Standing::Product,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    fn file() -> Attachment {
+        Attachment {
+            workspace_id: Uuid::from_u128(1),
+            note_id: Uuid::from_u128(2),
+            name: "tea.pdf".into(),
+            media_type: "application/pdf".into(),
+            size: Some(3),
+            sha256: Some("5e".repeat(32)),
+            file_id: Some(Uuid::from_u128(3)),
+            url: None,
+        }
+    }
+
+    fn address(url: &str) -> Attachment {
+        Attachment {
+            size: None,
+            sha256: None,
+            file_id: None,
+            url: Some(url.into()),
+            ..file()
+        }
+    }
+
+    fn attached(attachment: Attachment) -> ArtifactEvent {
+        ArtifactEvent::Attached { attachment }
+    }
+
+    fn rename(name: &str) -> ArtifactCommand {
+        ArtifactCommand::Rename { name: name.into() }
+    }
+
+    #[test]
+    fn a_file_or_an_address_is_attached_once() {
+        for attachment in [file(), address("https://tea.example/steep?t=3")] {
+            given::<Artifact>([])
+                .when(ArtifactCommand::Attach(attachment.clone()))
+                .then([attached(attachment.clone())]);
+            given::<Artifact>([attached(attachment.clone())])
+                .when(ArtifactCommand::Attach(attachment))
+                .then_refused(ArtifactRefusal::Exists);
+        }
+    }
+
+    #[test]
+    fn it_is_one_of_both_and_an_address_is_of_the_web() {
+        let both = Attachment {
+            file_id: file().file_id,
+            ..address("https://tea.example")
+        };
+        let neither = Attachment {
+            file_id: None,
+            ..file()
+        };
+        for wrong in [both, neither] {
+            given::<Artifact>([])
+                .when(ArtifactCommand::Attach(wrong))
+                .then_invalid(&["/file_id"]);
+        }
+        for url in [
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "https://",
+            "https:///x",
+            "http://tea example",
+            "ftp://tea.example",
+            &format!("https://{}", "x".repeat(2_000)),
+        ] {
+            given::<Artifact>([])
+                .when(ArtifactCommand::Attach(address(url)))
+                .then_invalid(&["/url"]);
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_it_is_named_at_once() {
+        let wrong = Attachment {
+            name: "a/b".into(),
+            media_type: "pdf".into(),
+            sha256: Some("tea".into()),
+            ..file()
+        };
+        given::<Artifact>([])
+            .when(ArtifactCommand::Attach(wrong))
+            .then_invalid(&["/name", "/media_type", "/sha256"]);
+    }
+
+    #[test]
+    fn it_is_renamed_where_that_changes_something() {
+        given::<Artifact>([attached(file())])
+            .when(rename("coffee.pdf"))
+            .then([ArtifactEvent::Renamed {
+                name: "coffee.pdf".into(),
+            }]);
+        given::<Artifact>([attached(file())])
+            .when(rename("tea.pdf"))
+            .then_nothing();
+        given::<Artifact>([attached(file())])
+            .when(rename(".."))
+            .then_invalid(&["/name"]);
+        given::<Artifact>([attached(file()), ArtifactEvent::Detached {}])
+            .when(rename("coffee.pdf"))
+            .then_refused(ArtifactRefusal::Detached);
+    }
+
+    #[test]
+    fn it_is_detached_and_restored() {
+        let detached = ArtifactEvent::Detached {};
+        given::<Artifact>([attached(file())])
+            .when(ArtifactCommand::Detach)
+            .then([detached.clone()]);
+        given::<Artifact>([attached(file()), detached.clone()])
+            .when(ArtifactCommand::Detach)
+            .then_nothing();
+        given::<Artifact>([attached(file()), detached])
+            .when(ArtifactCommand::Restore)
+            .then([ArtifactEvent::Restored {}]);
+        given::<Artifact>([attached(file())])
+            .when(ArtifactCommand::Restore)
+            .then_nothing();
+    }
+
+    #[test]
+    fn what_is_removed_does_not_come_back() {
+        let removed = || [attached(file()), ArtifactEvent::Removed {}];
+        given::<Artifact>([attached(file())])
+            .when(ArtifactCommand::Remove)
+            .then([ArtifactEvent::Removed {}]);
+        given::<Artifact>(removed())
+            .when(ArtifactCommand::Remove)
+            .then_nothing();
+        for command in [
+            rename("x"),
+            ArtifactCommand::Detach,
+            ArtifactCommand::Restore,
+        ] {
+            given::<Artifact>(removed())
+                .when(command)
+                .then_refused(ArtifactRefusal::NotFound);
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! A file: asked for with its size and kind, uploaded to a signed address, and kept until it is deleted.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::blob::{BlobKey, is_sha256};
+use super::container::{Container, is_media_type};
+use crate::knowledge::workspace::Permission;
+use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, StreamId, Violations, events};
+
+/// Most characters of a name.
+pub const MAX_NAME: usize = 255;
+
+/// What is to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    pub container: Container,
+    /// What people call it; it is never a path.
+    pub name: String,
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+    /// What the bytes must be, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Whose members alone have it; none: the whole product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace_id: Option<Uuid>,
+    /// Who asked for it.
+    pub owner: Actor,
+    /// Until then it can be uploaded.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The bytes of a file that has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    pub sha256: String,
+    /// Of the [blob](super::blob) that has them.
+    pub generation: u32,
+}
+
+/// The same picture in another size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rendition {
+    /// Of an edge: it is a square.
+    pub pixels: u32,
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+    pub sha256: String,
+    /// Of the blob that has it.
+    pub generation: u32,
+}
+
+events! {
+    /// Everything that happens to a file.
+    pub enum FileEvent {
+        /// Room is kept for it until it comes or its time is over.
+        Requested("file.requested", 1) {
+            #[serde(flatten)]
+            upload: Upload,
+        },
+        /// It has arrived whole.
+        Stored("file.stored", 1) {
+            container: Container,
+            name: String,
+            media_type: String,
+            size: u64,
+            #[serde(flatten)]
+            content: Content,
+        },
+        /// It is a picture, and there in these sizes.
+        Resized("file.resized", 1) { renditions: Vec<Rendition> },
+        /// It should be a picture, and is none that can be shown.
+        ResizeFailed("file.resize_failed", 1) { reason: String },
+        /// Something needs it: it stays.
+        Referenced("file.referenced", 1) { by: StreamId },
+        Unreferenced("file.unreferenced", 1) { by: StreamId },
+        /// It did not come in time.
+        Expired("file.expired", 1) {},
+        Deleted("file.deleted", 1) {},
+    }
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "file.", serialize_all = "snake_case")]
+pub enum FileCommand {
+    Request {
+        upload: Upload,
+        /// Most bytes in its container.
+        max_size: u64,
+    },
+    Store {
+        size: u64,
+        content: Content,
+    },
+    Resize {
+        renditions: Vec<Rendition>,
+    },
+    FailResize {
+        reason: String,
+    },
+    /// For something in a workspace, or in none.
+    Refer {
+        by: StreamId,
+        workspace_id: Option<Uuid>,
+    },
+    Unrefer {
+        by: StreamId,
+    },
+    /// It did not come: nothing happens before its time.
+    Expire,
+    Delete,
+}
+
+/// Why a command on a file is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "file_", serialize_all = "snake_case")]
+pub enum FileRefusal {
+    /// It was never asked for, or it is deleted, or it did not come in time.
+    #[error("there is no such file")]
+    NotFound,
+    /// The id is taken.
+    #[error("a file with this id exists already")]
+    Exists,
+    /// It is not there yet.
+    #[error("the file has not been uploaded yet")]
+    NotStored,
+    /// Other bytes are there.
+    #[error("the file was uploaded before, with other bytes; ask for a new one")]
+    AlreadyStored,
+    /// It is another size than was asked for.
+    #[error("the file has {found} bytes, not {expected} as was asked for")]
+    SizeMismatch { expected: u64, found: u64 },
+    /// These are other bytes than were announced.
+    #[error("the SHA-256 of the bytes is {found}, not {expected} as was asked for")]
+    DigestMismatch { expected: String, found: String },
+    /// Something needs it.
+    #[error("the file is needed by {} thing(s), such as {by}; detach it there first", .others + 1)]
+    InUse { by: StreamId, others: usize },
+    /// It belongs elsewhere.
+    #[error("the file belongs to another workspace; upload it to this one, or to none")]
+    Elsewhere,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for FileRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists | Self::AlreadyStored => Class::Conflict,
+            Self::NotStored
+            | Self::SizeMismatch { .. }
+            | Self::DigestMismatch { .. }
+            | Self::InUse { .. }
+            | Self::Elsewhere => Class::Rule,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum File {
+    #[default]
+    Absent,
+    /// On its way.
+    Requested(Box<Upload>),
+    Stored(Box<Stored>),
+    /// Deleted, or never come.
+    Gone,
+}
+
+/// A file that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    pub upload: Upload,
+    pub content: Content,
+    pub renditions: Vec<Rendition>,
+    /// It should be a picture, and is none.
+    pub resize_failed: bool,
+    /// What needs it.
+    pub references: BTreeSet<StreamId>,
+}
+
+impl File {
+    /// What was asked for, as long as it is there or can still come.
+    #[must_use]
+    pub const fn upload(&self) -> Option<&Upload> {
+        match self {
+            Self::Requested(upload) => Some(upload),
+            Self::Stored(stored) => Some(&stored.upload),
+            Self::Absent | Self::Gone => None,
+        }
+    }
+
+    #[must_use]
+    pub const fn stored(&self) -> Option<&Stored> {
+        match self {
+            Self::Stored(stored) => Some(stored),
+            Self::Absent | Self::Requested(_) | Self::Gone => None,
+        }
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Stored)) -> Self {
+        if let Self::Stored(stored) = &mut self {
+            change(stored);
+        }
+        self
+    }
+}
+
+impl Stored {
+    /// Every blob that the file has: its own, and those of its other sizes.
+    #[must_use]
+    pub fn blobs(&self, product_id: Uuid) -> Vec<BlobKey> {
+        let key = |sha256: &String, generation| BlobKey {
+            product_id,
+            container: self.upload.container,
+            sha256: sha256.clone(),
+            generation,
+        };
+        let own = key(&self.content.sha256, self.content.generation);
+        let others = self.renditions.iter();
+        std::iter::once(own)
+            .chain(others.map(|rendition| key(&rendition.sha256, rendition.generation)))
+            .collect()
+    }
+
+    fn decide(&self, command: FileCommand) -> Result<Vec<FileEvent>, FileRefusal> {
+        match command {
+            FileCommand::Request { .. } => Err(FileRefusal::Exists),
+            FileCommand::Store { content, .. } if content.sha256 == self.content.sha256 => {
+                Ok(vec![])
+            }
+            FileCommand::Store { .. } => Err(FileRefusal::AlreadyStored),
+            FileCommand::Resize { renditions } if self.renditions.is_empty() => {
+                Ok(vec![FileEvent::Resized { renditions }])
+            }
+            FileCommand::FailResize { reason } if !self.resize_failed => {
+                Ok(vec![FileEvent::ResizeFailed { reason }])
+            }
+            FileCommand::Refer { workspace_id, .. }
+                if self.upload.workspace_id.is_some()
+                    && self.upload.workspace_id != workspace_id =>
+            {
+                Err(FileRefusal::Elsewhere)
+            }
+            FileCommand::Refer { by, .. } if !self.references.contains(&by) => {
+                Ok(vec![FileEvent::Referenced { by }])
+            }
+            FileCommand::Unrefer { by } if self.references.contains(&by) => {
+                Ok(vec![FileEvent::Unreferenced { by }])
+            }
+            FileCommand::Delete => match self.references.first() {
+                Some(by) => Err(FileRefusal::InUse {
+                    by: by.clone(),
+                    others: self.references.len() - 1,
+                }),
+                None => Ok(vec![FileEvent::Deleted {}]),
+            },
+            FileCommand::Resize { .. }
+            | FileCommand::FailResize { .. }
+            | FileCommand::Refer { .. }
+            | FileCommand::Unrefer { .. }
+            | FileCommand::Expire => Ok(vec![]),
+        }
+    }
+}
+
+impl Upload {
+    fn decide(&self, command: FileCommand, at: &Moment) -> Result<Vec<FileEvent>, FileRefusal> {
+        match command {
+            FileCommand::Request { .. } => Err(FileRefusal::Exists),
+            FileCommand::Store { size, .. } if size != self.size => {
+                Err(FileRefusal::SizeMismatch {
+                    expected: self.size,
+                    found: size,
+                })
+            }
+            FileCommand::Store { size, content } => match &self.sha256 {
+                Some(expected) if *expected != content.sha256 => Err(FileRefusal::DigestMismatch {
+                    expected: expected.clone(),
+                    found: content.sha256,
+                }),
+                Some(_) | None => Ok(vec![FileEvent::Stored {
+                    container: self.container,
+                    name: self.name.clone(),
+                    media_type: self.media_type.clone(),
+                    size,
+                    content,
+                }]),
+            },
+            FileCommand::Expire if at.now >= self.expires_at => Ok(vec![FileEvent::Expired {}]),
+            FileCommand::Expire | FileCommand::Unrefer { .. } => Ok(vec![]),
+            FileCommand::Delete => Ok(vec![FileEvent::Deleted {}]),
+            FileCommand::Resize { .. }
+            | FileCommand::FailResize { .. }
+            | FileCommand::Refer { .. } => Err(FileRefusal::NotStored),
+        }
+    }
+
+    fn validate(&self, max_size: u64) -> Result<(), Violations> {
+        let mut violations = Violations::default();
+        require_name(&mut violations, &self.name);
+        let (container, media_type) = (self.container, &self.media_type);
+        if is_media_type(media_type) {
+            violations.require(
+                container.takes(media_type),
+                "/media_type",
+                format!(
+                    "must be one of {} in {container}",
+                    container.media_types().join(", ")
+                ),
+            );
+        } else {
+            violations.require(false, "/media_type", MEDIA_TYPE);
+        }
+        violations.require(
+            self.size <= max_size,
+            "/size",
+            format!("must be at most {max_size} bytes in {container}"),
+        );
+        violations.require(
+            self.sha256.as_deref().is_none_or(is_sha256),
+            "/sha256",
+            "must be 64 hexadecimal digits in lower case",
+        );
+        violations.into_result()
+    }
+}
+
+/// What a media type must be.
+pub(crate) const MEDIA_TYPE: &str =
+    "must be a media type in lower case without parameters, such as text/plain";
+
+/// A name that is shown, and that a browser may give to what it saves.
+pub(crate) fn require_name(violations: &mut Violations, name: &str) {
+    violations.require_length(name, 1, MAX_NAME, "/name");
+    let plain = !name.contains(|c: char| c.is_control() || turns_text(c));
+    violations.require(
+        plain,
+        "/name",
+        "must be one line, without control characters",
+    );
+    violations.require(
+        !name.contains(['/', '\\']) && name != "." && name != "..",
+        "/name",
+        "must be a file's name, without the path to it",
+    );
+}
+
+/// Characters that let `exe.txt` look like `txt.exe`.
+const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+impl Aggregate for File {
+    const CATEGORY: &'static str = "file";
+    const CONTEXT: &'static str = "files";
+    type Command = FileCommand;
+    type Event = FileEvent;
+    type Refusal = FileRefusal;
+
+    fn evolve(self, event: &FileEvent) -> Self {
+        match (self, event) {
+            (_, FileEvent::Requested { upload }) => Self::Requested(Box::new(upload.clone())),
+            (Self::Requested(upload), FileEvent::Stored { content, .. }) => {
+                Self::Stored(Box::new(Stored {
+                    upload: *upload,
+                    content: content.clone(),
+                    renditions: vec![],
+                    resize_failed: false,
+                    references: BTreeSet::new(),
+                }))
+            }
+            (_, FileEvent::Expired {} | FileEvent::Deleted {}) => Self::Gone,
+            (file, FileEvent::Resized { renditions }) => {
+                file.change(|stored| stored.renditions.clone_from(renditions))
+            }
+            (file, FileEvent::Referenced { by }) => file.change(|stored| {
+                stored.references.insert(by.clone());
+            }),
+            (file, FileEvent::Unreferenced { by }) => file.change(|stored| {
+                stored.references.remove(by);
+            }),
+            (file, FileEvent::ResizeFailed { .. }) => {
+                file.change(|stored| stored.resize_failed = true)
+            }
+            (file, FileEvent::Stored { .. }) => file,
+        }
+    }
+
+    fn decide(&self, command: FileCommand, at: &Moment) -> Result<Vec<FileEvent>, FileRefusal> {
+        match (self, command) {
+            (Self::Absent, FileCommand::Request { upload, max_size }) => {
+                upload.validate(max_size)?;
+                Ok(vec![FileEvent::Requested { upload }])
+            }
+            (Self::Gone, FileCommand::Request { .. }) => Err(FileRefusal::Exists),
+            // Nothing is left to be done.
+            (
+                Self::Gone,
+                FileCommand::Expire
+                | FileCommand::Resize { .. }
+                | FileCommand::FailResize { .. }
+                | FileCommand::Unrefer { .. },
+            ) => Ok(vec![]),
+            (Self::Absent | Self::Gone, _) => Err(FileRefusal::NotFound),
+            (Self::Requested(upload), command) => upload.decide(command, at),
+            (Self::Stored(stored), command) => stored.decide(command),
+        }
+    }
+
+    /// What belongs to a workspace is its editors' to put there and to take away.
+    fn standing(&self, _id: Uuid, command: &FileCommand, at: &Moment) -> Standing {
+        let workspace_id = match command {
+            FileCommand::Request { upload, .. } => upload.workspace_id,
+            FileCommand::Delete => self.upload().and_then(|upload| upload.workspace_id),
+            FileCommand::Store { .. }
+            | FileCommand::Resize { .. }
+            | FileCommand::FailResize { .. }
+            | FileCommand::Refer { .. }
+            | FileCommand::Unrefer { .. }
+            | FileCommand::Expire => None,
+        };
+        match workspace_id {
+            Some(workspace_id) if at.actor != Actor::SYSTEM => Standing::Member {
+                workspace_id,
+                permission: Permission::Write,
+            },
+            Some(_) | None => Standing::Product,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,202 @@
+//! The storage of a product: how much its files take. Its stream is guarded by whatever reserves, so that no two uploads
+//! share the last byte.
+
+use uuid::Uuid;
+
+use super::file::File;
+use crate::{Aggregate, Class, Moment, Refusal, events};
+
+events! {
+    /// Everything that happens to the storage of a product.
+    pub enum StorageEvent {
+        Reserved("storage.reserved", 1) { file_id: Uuid, bytes: u64 },
+        /// Given back: the file is gone, or never came.
+        Released("storage.released", 1) { file_id: Uuid, bytes: u64 },
+    }
+}
+
+/// How much there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    pub bytes: u64,
+    pub files: u64,
+}
+
+#[derive(Debug, Clone, strum::AsRefStr)]
+#[strum(prefix = "storage.", serialize_all = "snake_case")]
+pub enum StorageCommand {
+    Reserve {
+        file_id: Uuid,
+        bytes: u64,
+        quota: Quota,
+    },
+    Release {
+        file_id: Uuid,
+        bytes: u64,
+    },
+}
+
+/// Why there is no room.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[strum(prefix = "storage_", serialize_all = "snake_case")]
+pub enum StorageRefusal {
+    /// The files would take more bytes than there may be.
+    #[error(
+        "{used} of {limit} bytes are used, and {wanted} more are too many; delete files first, or ask the operator for a larger quota"
+    )]
+    BytesExhausted { used: u64, limit: u64, wanted: u64 },
+    /// There would be more files than there may be.
+    #[error(
+        "{used} of {limit} files are there; delete some first, or ask the operator for a larger quota"
+    )]
+    FilesExhausted { used: u64, limit: u64 },
+}
+
+impl Refusal for StorageRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::BytesExhausted { .. } | Self::FilesExhausted { .. } => Class::Rule,
+        }
+    }
+}
+
+/// What is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Storage {
+    pub bytes: u64,
+    pub files: u64,
+}
+
+impl Aggregate for Storage {
+    const CATEGORY: &'static str = "storage";
+    const CONTEXT: &'static str = File::CONTEXT;
+    type Command = StorageCommand;
+    type Event = StorageEvent;
+    type Refusal = StorageRefusal;
+
+    fn evolve(self, event: &StorageEvent) -> Self {
+        match event {
+            StorageEvent::Reserved { bytes, .. } => Self {
+                bytes: self.bytes.saturating_add(*bytes),
+                files: self.files.saturating_add(1),
+            },
+            StorageEvent::Released { bytes, .. } => Self {
+                bytes: self.bytes.saturating_sub(*bytes),
+                files: self.files.saturating_sub(1),
+            },
+        }
+    }
+
+    fn decide(
+        &self,
+        command: StorageCommand,
+        _: &Moment,
+    ) -> Result<Vec<StorageEvent>, StorageRefusal> {
+        match command {
+            StorageCommand::Reserve { quota, .. } if self.files >= quota.files => {
+                Err(StorageRefusal::FilesExhausted {
+                    used: self.files,
+                    limit: quota.files,
+                })
+            }
+            StorageCommand::Reserve { bytes, quota, .. }
+                if self.bytes.saturating_add(bytes) > quota.bytes =>
+            {
+                Err(StorageRefusal::BytesExhausted {
+                    used: self.bytes,
+                    limit: quota.bytes,
+                    wanted: bytes,
+                })
+            }
+            StorageCommand::Reserve { file_id, bytes, .. } => {
+                Ok(vec![StorageEvent::Reserved { file_id, bytes }])
+            }
+            StorageCommand::Release { file_id, bytes } => {
+                Ok(vec![StorageEvent::Released { file_id, bytes }])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    const QUOTA: Quota = Quota {
+        bytes: 10,
+        files: 2,
+    };
+    const FILE: Uuid = Uuid::from_u128(7);
+
+    fn reserve(bytes: u64) -> StorageCommand {
+        StorageCommand::Reserve {
+            file_id: FILE,
+            bytes,
+            quota: QUOTA,
+        }
+    }
+
+    fn reserved(bytes: u64) -> StorageEvent {
+        StorageEvent::Reserved {
+            file_id: FILE,
+            bytes,
+        }
+    }
+
+    fn released(bytes: u64) -> StorageEvent {
+        StorageEvent::Released {
+            file_id: FILE,
+            bytes,
+        }
+    }
+
+    #[test]
+    fn the_last_byte_can_be_reserved_and_not_one_more() {
+        given::<Storage>([reserved(4)])
+            .when(reserve(6))
+            .then([reserved(6)]);
+        given::<Storage>([reserved(4)])
+            .when(reserve(7))
+            .then_refused(StorageRefusal::BytesExhausted {
+                used: 4,
+                limit: 10,
+                wanted: 7,
+            });
+        given::<Storage>([reserved(4)])
+            .when(reserve(u64::MAX))
+            .then_refused(StorageRefusal::BytesExhausted {
+                used: 4,
+                limit: 10,
+                wanted: u64::MAX,
+            });
+    }
+
+    #[test]
+    fn the_last_file_can_be_reserved_and_not_one_more() {
+        given::<Storage>([reserved(0)])
+            .when(reserve(0))
+            .then([reserved(0)]);
+        given::<Storage>([reserved(0), reserved(0)])
+            .when(reserve(0))
+            .then_refused(StorageRefusal::FilesExhausted { used: 2, limit: 2 });
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_reserved_again() {
+        given::<Storage>([reserved(10), released(10)])
+            .when(reserve(10))
+            .then([reserved(10)]);
+    }
+
+    #[test]
+    fn a_quota_below_what_is_used_refuses_and_takes_nothing_away() {
+        given::<Storage>([reserved(11)])
+            .when(reserve(0))
+            .then_refused(StorageRefusal::BytesExhausted {
+                used: 11,
+                limit: 10,
+                wanted: 0,
+            });
+    }
+}

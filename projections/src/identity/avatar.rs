@@ -1,0 +1,40 @@
+//! The avatars of actors as they are now.
+
+use domain::Aggregate;
+use domain::identity::avatar::{Avatar, AvatarEvent};
+use domain::operations::file::File;
+use serde::{Deserialize, Serialize};
+use store::Recorded;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{ReadModel, visible};
+
+/// Of the actor whose id it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Avatar)]
+pub struct AvatarContent {
+    pub file_id: Uuid,
+}
+
+pub struct Avatars;
+
+impl ReadModel for Avatars {
+    const NAME: &'static str = Avatar::CATEGORY;
+    const CONTEXT: &'static str = Avatar::CONTEXT;
+    const TABLE: &'static str = "avatars";
+    const VERSION: u32 = 1;
+    const DDL: &'static str = include_str!("../../../schema/read/avatar.sql");
+    const VISIBLE: &'static str = visible::IN_PRODUCT;
+    /// What is shown of it is its file's.
+    const LOOKS_AT: &'static [&'static str] = &[File::CATEGORY];
+    type Event = AvatarEvent;
+    type Content = AvatarContent;
+
+    fn post(_: Option<AvatarContent>, event: AvatarEvent, _: &Recorded) -> Option<AvatarContent> {
+        match event {
+            AvatarEvent::Set { file_id } => Some(AvatarContent { file_id }),
+            AvatarEvent::Cleared {} => None,
+        }
+    }
+}

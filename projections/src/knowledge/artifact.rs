@@ -1,0 +1,96 @@
+//! Artifacts as they are now.
+
+use domain::Aggregate;
+use domain::knowledge::artifact::{Artifact, ArtifactEvent};
+use domain::knowledge::note::Note;
+use serde::{Deserialize, Serialize};
+use store::{Database, Recorded};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::query::rows;
+use crate::{QueryError, ReadModel};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Artifact)]
+pub struct ArtifactContent {
+    pub workspace_id: Uuid,
+    pub note_id: Uuid,
+    pub name: String,
+    pub media_type: String,
+    /// Bytes, where that is known.
+    pub size: Option<u64>,
+    /// In hex, where that is known.
+    pub sha256: Option<String>,
+    /// The file, where Daybook keeps it.
+    pub file_id: Option<Uuid>,
+    /// Where it is, where Daybook does not keep it.
+    pub url: Option<String>,
+    pub status: ArtifactStatus,
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ArtifactStatus {
+    Attached,
+    /// Until it is restored.
+    Detached,
+}
+
+pub struct Artifacts;
+
+impl ReadModel for Artifacts {
+    const NAME: &'static str = Artifact::CATEGORY;
+    const CONTEXT: &'static str = Artifact::CONTEXT;
+    const TABLE: &'static str = "artifacts";
+    const VERSION: u32 = 1;
+    const DDL: &'static str = include_str!("../../../schema/read/artifact.sql");
+    /// As in its workspace, and out of sight for as long as its note is.
+    const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and (
+        select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1))
+        and (select true from notes n where n.id = t.note_id and n.status <> 'trashed' limit 1)";
+    const LOOKS_AT: &'static [&'static str] = &[Note::CATEGORY];
+    type Event = ArtifactEvent;
+    type Content = ArtifactContent;
+
+    fn post(
+        artifact: Option<ArtifactContent>,
+        event: ArtifactEvent,
+        _: &Recorded,
+    ) -> Option<ArtifactContent> {
+        Some(match (artifact, event) {
+            (_, ArtifactEvent::Attached { attachment }) => ArtifactContent {
+                workspace_id: attachment.workspace_id,
+                note_id: attachment.note_id,
+                name: attachment.name,
+                media_type: attachment.media_type,
+                size: attachment.size,
+                sha256: attachment.sha256,
+                file_id: attachment.file_id,
+                url: attachment.url,
+                status: ArtifactStatus::Attached,
+            },
+            (None, _) | (_, ArtifactEvent::Removed {}) => return None,
+            (Some(artifact), ArtifactEvent::Renamed { name }) => {
+                ArtifactContent { name, ..artifact }
+            }
+            (Some(artifact), ArtifactEvent::Detached {}) => ArtifactContent {
+                status: ArtifactStatus::Detached,
+                ..artifact
+            },
+            (Some(artifact), ArtifactEvent::Restored {}) => ArtifactContent {
+                status: ArtifactStatus::Attached,
+                ..artifact
+            },
+        })
+    }
+}
+
+/// The artifacts of a note, attached or not, whoever may see them.
+pub async fn of_note(database: &Database, note_id: Uuid) -> Result<Vec<Uuid>, QueryError> {
+    const OF_NOTE: &str = "select to_json(id)::text from artifacts where note_id = $1";
+    rows(database, OF_NOTE, &[&note_id]).await
+}

@@ -1,0 +1,124 @@
+//! Files as they are now.
+
+use chrono::{DateTime, Utc};
+use domain::Aggregate;
+use domain::operations::container::Container;
+use domain::operations::file::{File, FileEvent, Rendition};
+use serde::{Deserialize, Serialize};
+use store::Recorded;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::ReadModel;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = File)]
+pub struct FileContent {
+    pub container: Container,
+    pub name: String,
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+    /// What the bytes are, or are to be, where that was said.
+    pub sha256: Option<String>,
+    /// Whose members alone have it; none: the whole product.
+    pub workspace_id: Option<Uuid>,
+    pub status: FileStatus,
+    /// Until then it can be uploaded.
+    pub expires_at: DateTime<Utc>,
+    pub stored_at: Option<DateTime<Utc>>,
+    /// The same picture in other sizes.
+    pub renditions: Vec<RenditionContent>,
+    /// Why there are no other sizes, where there should be.
+    pub resize_failed: Option<String>,
+}
+
+/// The same picture in another size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Rendition)]
+pub struct RenditionContent {
+    /// Of an edge: it is a square.
+    pub pixels: u32,
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+    pub sha256: String,
+}
+
+impl From<Rendition> for RenditionContent {
+    fn from(rendition: Rendition) -> Self {
+        Self {
+            pixels: rendition.pixels,
+            media_type: rendition.media_type,
+            size: rendition.size,
+            sha256: rendition.sha256,
+        }
+    }
+}
+
+/// How far a file has come.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum FileStatus {
+    /// It can be uploaded.
+    Requested,
+    /// It is there.
+    Stored,
+}
+
+pub struct Files;
+
+impl ReadModel for Files {
+    const NAME: &'static str = File::CATEGORY;
+    const CONTEXT: &'static str = File::CONTEXT;
+    const TABLE: &'static str = "files";
+    const VERSION: u32 = 1;
+    const DDL: &'static str = include_str!("../../../schema/read/file.sql");
+    /// The members of its workspace; without one, everybody in its product.
+    const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and case when t.workspace_id is null
+        then $3::text is not null else (
+        select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1) end)";
+    type Event = FileEvent;
+    type Content = FileContent;
+
+    fn post(
+        file: Option<FileContent>,
+        event: FileEvent,
+        envelope: &Recorded,
+    ) -> Option<FileContent> {
+        Some(match (file, event) {
+            (_, FileEvent::Requested { upload }) => FileContent {
+                container: upload.container,
+                name: upload.name,
+                media_type: upload.media_type,
+                size: upload.size,
+                sha256: upload.sha256,
+                workspace_id: upload.workspace_id,
+                status: FileStatus::Requested,
+                expires_at: upload.expires_at,
+                stored_at: None,
+                renditions: vec![],
+                resize_failed: None,
+            },
+            (None, _) | (_, FileEvent::Expired {} | FileEvent::Deleted {}) => return None,
+            (Some(file), FileEvent::Stored { content, .. }) => FileContent {
+                sha256: Some(content.sha256),
+                status: FileStatus::Stored,
+                stored_at: Some(envelope.recorded_at),
+                ..file
+            },
+            (Some(file), FileEvent::Resized { renditions }) => FileContent {
+                renditions: renditions.into_iter().map(Into::into).collect(),
+                ..file
+            },
+            (Some(file), FileEvent::ResizeFailed { reason }) => FileContent {
+                resize_failed: Some(reason),
+                ..file
+            },
+            (Some(file), FileEvent::Referenced { .. } | FileEvent::Unreferenced { .. }) => file,
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! What a product keeps beside its log, as it is now.
+
+pub mod file;
+pub mod storage;

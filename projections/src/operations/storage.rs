@@ -1,0 +1,39 @@
+//! What the files of a product take.
+
+use domain::Aggregate;
+use domain::operations::storage::{Storage, StorageEvent};
+use serde::{Deserialize, Serialize};
+use store::Recorded;
+use utoipa::ToSchema;
+
+use crate::{ReadModel, visible};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StorageContent {
+    pub bytes: u64,
+    pub files: u64,
+}
+
+pub struct Storages;
+
+impl ReadModel for Storages {
+    const NAME: &'static str = Storage::CATEGORY;
+    const CONTEXT: &'static str = Storage::CONTEXT;
+    const TABLE: &'static str = "storages";
+    const VERSION: u32 = 1;
+    const DDL: &'static str = include_str!("../../../schema/read/storage.sql");
+    const VISIBLE: &'static str = visible::IN_PRODUCT;
+    type Event = StorageEvent;
+    type Content = StorageContent;
+
+    /// As decisions have it.
+    fn post(
+        storage: Option<StorageContent>,
+        event: StorageEvent,
+        _: &Recorded,
+    ) -> Option<StorageContent> {
+        let StorageContent { bytes, files } = storage.unwrap_or_default();
+        let Storage { bytes, files } = Storage { bytes, files }.evolve(&event);
+        Some(StorageContent { bytes, files })
+    }
+}

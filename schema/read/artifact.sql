@@ -1,0 +1,22 @@
+create table artifacts (
+    id           uuid        primary key,
+    product_id   uuid        not null,
+    version      bigint      not null,
+    created_at   timestamptz not null,
+    created_by   uuid        not null,
+    updated_at   timestamptz not null,
+    position     bigint      not null,
+
+    workspace_id uuid        not null,
+    note_id      uuid        not null,
+    name         text        not null,
+    media_type   text        not null,
+    size         bigint,
+    sha256       text,
+    file_id      uuid,
+    url          text,
+    status       text        not null
+);
+create index on artifacts (workspace_id, id);
+create index on artifacts (note_id, id);
+create index on artifacts (file_id) where file_id is not null;
