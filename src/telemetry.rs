@@ -39,7 +39,7 @@ fn says_nothing_private(line: &Metadata<'_>) -> bool {
 }
 
 /// Everything that is measured, and what it says. Kinds are told by whoever measures.
-const MEASURES: [(&str, &str); 10] = [
+const MEASURES: [(&str, &str); 11] = [
     (
         "daybook_append_batch_events",
         "Events in one append transaction.",
@@ -50,6 +50,10 @@ const MEASURES: [(&str, &str); 10] = [
     ),
     ("daybook_commands_total", "Commands by type and outcome."),
     ("daybook_due_work", "Items of due work by kind and state."),
+    (
+        "daybook_files_swept_total",
+        "Objects that the sweep has looked at, by what became of them.",
+    ),
     (
         "daybook_http_request_seconds",
         "From a request's head to the head of its answer.",

@@ -19,9 +19,11 @@ pub enum BlobError {
 
 impl BlobError {
     pub(crate) fn io(error: &io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(error.to_string()),
-            _ => Self::Unavailable(error.to_string()),
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            Self::Full(error.to_string())
+        } else {
+            Self::Unavailable(error.to_string())
         }
     }
 

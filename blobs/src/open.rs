@@ -201,6 +201,8 @@ mod tests {
 
     #[test]
     fn a_place_is_a_folder_a_bucket_or_a_container() {
+        // As a program does when it starts.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         for good in [
             "data/files",
             "/srv/files",

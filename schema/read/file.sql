@@ -16,7 +16,7 @@ create table files (
     status        text        not null,
     expires_at    timestamptz not null,
     stored_at     timestamptz,
-    renditions    json        not null,
+    renditions    jsonb       not null,
     resize_failed text
 );
 create index on files (product_id, id);

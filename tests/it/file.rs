@@ -276,9 +276,10 @@ async fn an_address_is_good_for_what_it_was_given_for_alone() {
 
 #[tokio::test]
 async fn an_address_is_good_for_a_while() {
-    let app = TestApp::start_with(&[("DAYBOOK_FILES_URL_TTL", "1")]).await;
-    let asked = request(&app.alice, wanted("tea.txt", 3)).await;
+    let app = TestApp::start().await;
     let stored = store(&app, "ale.txt", b"ale").await;
+    let app = app.restart(&[("DAYBOOK_FILES_URL_TTL", "1")]).await;
+    let asked = request(&app.alice, wanted("tea.txt", 3)).await;
     let download = address(&app.alice, &stored).await;
     eventually(async || {
         let answer = fetch(&app, Method::GET, &download, &[]).await;
@@ -417,9 +418,10 @@ async fn no_more_is_taken_than_there_is_room_for_however_many_ask_at_once() {
 
 #[tokio::test]
 async fn room_that_is_not_used_in_time_is_free_again() {
-    let app = TestApp::start_with(&[("DAYBOOK_FILES_URL_TTL", "1")]).await;
-    let asked = request(&app.alice, wanted("tea.txt", 3)).await;
+    let app = TestApp::start().await;
     let stored = store(&app, "ale.txt", b"ale").await;
+    let app = app.restart(&[("DAYBOOK_FILES_URL_TTL", "1")]).await;
+    let asked = request(&app.alice, wanted("tea.txt", 3)).await;
     eventually(async || (usage(&app.alice).await == (json!(3), json!(1))).then_some(())).await;
     let path = format!("/v1/files/{}", id(&asked));
     app.alice.get(&path).await.expect_problem(404, "not_found");

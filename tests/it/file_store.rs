@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +16,7 @@ use tokio::process::{Child, Command};
 
 use crate::file::{address, fetch, noise, read, request, store, upload, url, wanted};
 use crate::file_sweep::{litter, names, sweep};
-use crate::harness::{Client, TestApp, eventually, folder, id};
+use crate::harness::{Client, PATIENCE, TestApp, eventually, folder, id};
 
 /// Azurite's only account.
 const ACCOUNT: &str = "devstoreaccount1";
@@ -40,35 +42,53 @@ fn installed(path: &str) -> PathBuf {
     program
 }
 
+/// Nobody listens there now.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
-/// Runs a program that dies with this process, and waits until it answers.
-async fn launch(program: PathBuf, arguments: &[&str], address: &str) -> Child {
-    let process = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL"])
-        .arg(program)
-        .args(arguments)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    eventually(async || Http::new().get(address).send().await.ok().map(drop)).await;
-    process
+/// Runs a program that dies with this process, at a port of its own; waits until it answers, and returns where.
+async fn launch(program: PathBuf, arguments: impl Fn(&str) -> Vec<String>) -> (Child, String) {
+    // For the client that asks whether it is up.
+    drop(Client::new("", ""));
+    let up = async {
+        loop {
+            let port = free_port().to_string();
+            let address = format!("http://127.0.0.1:{port}");
+            let mut process = Command::new("setpriv")
+                .args(["--pdeathsig", "KILL"])
+                .arg(&program)
+                .args(arguments(&port))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap();
+            // If it has ended, somebody else was faster at this port.
+            while process.try_wait().unwrap().is_none() {
+                if Http::new().get(&address).send().await.is_ok() {
+                    return (process, address);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    };
+    // An interpreter takes its time to start.
+    let up = tokio::time::timeout(4 * PATIENCE, up).await;
+    up.unwrap_or_else(|_| panic!("{} does not start", program.display()))
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
 }
 
 impl Store {
     /// A real S3: moto's, with an empty bucket.
     async fn s3() -> Self {
-        // For the client that asks whether it is up.
-        drop(Client::new("", ""));
-        let port = free_port().to_string();
-        let endpoint = format!("http://127.0.0.1:{port}");
         let program = installed("venv/bin/moto_server");
-        let process = launch(program, &["-H", "127.0.0.1", "-p", &port], &endpoint).await;
+        let arguments = |port: &str| texts(&["-H", "127.0.0.1", "-p", port]);
+        let (process, endpoint) = launch(program, arguments).await;
         let made = Http::new().put(format!("{endpoint}/files")).send().await;
         assert!(made.unwrap().status().is_success());
         let place = Place {
@@ -86,18 +106,18 @@ impl Store {
 
     /// A real Azure Blob Storage: Azurite, with an empty container.
     async fn azure() -> Self {
-        drop(Client::new("", ""));
-        let port = free_port().to_string();
-        let address = format!("http://127.0.0.1:{port}");
-        let arguments = ["--blobHost", "127.0.0.1", "--blobPort", &port, "--silent"];
-        let quiet = [
-            "--inMemoryPersistence",
-            "--skipApiVersionCheck",
-            "--disableTelemetry",
-        ];
-        let arguments = [&arguments[..], &quiet].concat();
         let program = installed("node_modules/.bin/azurite-blob");
-        let process = launch(program, &arguments, &address).await;
+        let arguments = |port: &str| {
+            let place = texts(&["--blobHost", "127.0.0.1", "--blobPort", port]);
+            let quiet = [
+                "--silent",
+                "--inMemoryPersistence",
+                "--skipApiVersionCheck",
+                "--disableTelemetry",
+            ];
+            [place, texts(&quiet)].concat()
+        };
+        let (process, address) = launch(program, arguments).await;
         make_container(&address).await;
         let place = Place {
             url: "az://files/below".into(),
@@ -169,7 +189,7 @@ async fn keeps_files(place: &Place, variables: &[(&str, &str)]) {
     let app = TestApp::start_with(variables).await;
     let blobs = Blobs::open(place).unwrap();
     // In one request, in many parts, and nothing at all.
-    let large = noise((11 << 20) + 3);
+    let large = noise((6 << 20) + 3);
     let file = store(&app, "large.bin", &large).await;
     let empty = store(&app, "empty.txt", b"").await;
     let tea = store(&app, "tea.txt", b"tea").await;

@@ -113,7 +113,8 @@ pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
 /// Where the servers on a database keep files.
 pub fn folder(database_url: &str) -> PathBuf {
     static FOLDERS: LazyLock<PathBuf> = LazyLock::new(store::testing::directory);
-    let name = database_url.rsplit('/').next().unwrap_or_default();
+    let (server, _) = database_url.split_once('?').unwrap_or((database_url, ""));
+    let name = server.rsplit('/').next().unwrap_or_default();
     FOLDERS.join(format!("files-{name}"))
 }
 

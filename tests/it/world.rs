@@ -210,6 +210,8 @@ impl World {
         world.make("files").await;
         world.file_id = world.picture().await;
         world.artifact().await;
+        // Nothing more happens by itself.
+        world.app.settle().await;
         world
     }
 
@@ -340,6 +342,10 @@ impl World {
             }
             ("DELETE", "/v1/workspaces/{id}/members/{actor_id}") => {
                 alice.put(path, json!({"role": "viewer"})).await.expect(200);
+            }
+            ("GET", "/v1/notes/{id}/artifacts") => {
+                let body = json!({"file_id": self.file_id});
+                alice.post(path, body).await.expect(201);
             }
             ("GET", "/v1/notes/{id}/links") => self.link(path, self.note_id).await,
             ("GET", "/v1/notes/{id}/backlinks") => {

@@ -66,6 +66,7 @@ struct Which {
     note_id: Option<Uuid>,
     file_id: Option<Uuid>,
     /// Attached ones if not given.
+    #[param(inline)]
     status: Option<ArtifactStatus>,
 }
 

@@ -76,7 +76,7 @@ async fn open(
         id,
         command: CalendarFeedCommand::Open {
             name: command.body.name,
-            sha256: sha256_hex(&app.secrets.calendar_feed(id)),
+            sha256: sha256_hex(app.secrets.calendar_feed(id)),
         },
     };
     app.run_as::<CalendarFeeds, _>(&command.request, &open, StatusCode::CREATED, |row| {

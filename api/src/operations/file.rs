@@ -65,8 +65,10 @@ struct RequestedFile {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
+    #[param(inline)]
     container: Option<Container>,
     workspace_id: Option<Uuid>,
+    #[param(inline)]
     status: Option<FileStatus>,
 }
 
@@ -118,7 +120,7 @@ fn upload_url(app: &App, file: &Row<FileContent>) -> SignedUrl {
     let content = &file.content;
     let (media_type, expires_at) = (&content.media_type, content.expires_at);
     let sha256 = content.sha256.as_deref();
-    let claims = Claims::of_upload(content.size, media_type, sha256, expires_at);
+    let claims = Claims::upload(content.size, media_type, sha256, expires_at);
     SignedUrl {
         method: "PUT",
         url: claims.url(&app.secrets, file.facts.id),

@@ -1,6 +1,8 @@
 //! The bytes of files, at signed addresses: without a key, so that a browser can send and show them. Daybook passes them
 //! on to and from its store, piece by piece, and hashes what comes in.
 
+use std::ops::Range;
+
 use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -8,8 +10,7 @@ use axum::response::{IntoResponse, Response};
 use blobs::{BlobError, Blobs, ReceiveError, Received};
 use commands::operations::file::{Keeper, StoreError};
 use commands::{Loaded, Request};
-use domain::operations::blob::BlobKey;
-use domain::operations::file::{File, Upload};
+use domain::operations::file::{File, Upload, Variant};
 use futures::TryStreamExt;
 use projections::Row;
 use projections::operations::file::{FileContent, Files};
@@ -93,13 +94,15 @@ async fn upload(
     Params(signed): Params<Signed>,
     http: HttpRequest,
 ) -> Result<Response, Problem> {
-    let loaded = find(&app, id, &signed, &Method::PUT).await?;
-    let correlation_id = http.extensions().get::<Correlation>().map(|known| known.0);
-    let (File::Requested(_) | File::Stored(_), Some(upload), Some(product_id)) =
-        (&loaded.state, loaded.state.upload(), loaded.product_id)
-    else {
+    signed.require_time()?;
+    let loaded = app.executor.loader().latest::<File>(id).await?;
+    let claims = loaded.state.upload();
+    let claims = claims.map(|upload| Claims::upload_said(upload, &signed));
+    signed.verify(&app.secrets, id, claims.as_ref())?;
+    let (Some(upload), Some(product_id)) = (loaded.state.upload(), loaded.product_id) else {
         return Err(Problem::not_found("file"));
     };
+    let correlation_id = http.extensions().get::<Correlation>().map(|known| known.0);
     check_headers(http.headers(), upload)?;
     let received = receive(&app, &loaded, upload, http.into_body()).await?;
     let request = Request::signed(
@@ -137,62 +140,28 @@ async fn download(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let loaded = find(&app, id, &signed, &Method::GET).await?;
-    let (Some(stored), Some(product_id)) = (loaded.state.stored(), loaded.product_id) else {
-        return Err(Problem::not_found("file"));
-    };
-    let rendition = signed
-        .pixels
-        .and_then(|pixels| stored.renditions.iter().find(|r| r.pixels == pixels));
-    let (size, media_type, sha256, generation) = match rendition {
-        Some(other) => (
-            other.size,
-            &other.media_type,
-            &other.sha256,
-            other.generation,
-        ),
-        None => (
-            stored.upload.size,
-            &stored.upload.media_type,
-            &stored.content.sha256,
-            stored.content.generation,
-        ),
-    };
-    let tag = format!("\"{sha256}\"");
-    let wanted = range::wanted(&headers, size, &tag);
-    let key = BlobKey {
-        product_id,
-        container: stored.upload.container,
-        sha256: sha256.clone(),
-        generation,
-    };
-    let mut response = if has(&headers, &tag) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let body_is_wanted = method != Method::HEAD;
-        send(&app.files.blobs, &key, wanted, size, body_is_wanted).await?
-    };
-    describe(
-        response.headers_mut(),
-        media_type,
-        &tag,
-        &stored.upload.name,
-    );
-    Ok(response)
-}
-
-/// The file that an address is good for.
-async fn find(
-    app: &App,
-    id: Uuid,
-    signed: &Signed,
-    method: &Method,
-) -> Result<Loaded<File>, Problem> {
     signed.require_time()?;
     let loaded = app.executor.loader().latest::<File>(id).await?;
-    let claims = Claims::said(&loaded.state, method, signed);
+    let stored = loaded.state.stored().zip(loaded.product_id);
+    let variant = stored.and_then(|(stored, product_id)| {
+        Some((stored, stored.variant(product_id, signed.pixels)?))
+    });
+    let claims = variant.as_ref();
+    let claims = claims.map(|(_, variant)| Claims::download_said(variant, &signed));
     signed.verify(&app.secrets, id, claims.as_ref())?;
-    Ok(loaded)
+    let Some((stored, variant)) = variant else {
+        return Err(Problem::not_found("file"));
+    };
+    let tag = format!("\"{}\"", variant.key.sha256);
+    let mut response = match range::wanted(&headers, variant.size, &tag) {
+        _ if has(&headers, &tag) => StatusCode::NOT_MODIFIED.into_response(),
+        Wanted::Nothing => return Ok(beyond(variant.size)),
+        Wanted::Whole => send(&app.files.blobs, &variant, None, &method).await?,
+        Wanted::Part(part) => send(&app.files.blobs, &variant, Some(part), &method).await?,
+    };
+    let name = &stored.upload.name;
+    describe(response.headers_mut(), variant.media_type, &tag, name);
+    Ok(response)
 }
 
 /// What can be refused before the bytes come.
@@ -265,54 +234,52 @@ fn check_bytes(upload: &Upload, received: &Received) -> Result<(), Problem> {
     }
 }
 
-/// The bytes, or the part of them that is wanted.
+/// There is nothing where a range asks.
+fn beyond(size: u64) -> Response {
+    let problem = Problem::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "range_not_satisfiable",
+        format!("the file has {size} bytes"),
+    );
+    let headers = [
+        (header::CONTENT_RANGE, format!("bytes */{size}")),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+    ];
+    (headers, problem).into_response()
+}
+
+/// The bytes, or a part of them.
 async fn send(
     blobs: &Blobs,
-    key: &BlobKey,
-    wanted: Wanted,
-    size: u64,
-    body_is_wanted: bool,
+    variant: &Variant<'_>,
+    part: Option<Range<u64>>,
+    method: &Method,
 ) -> Result<Response, Problem> {
-    let (status, part) = match wanted {
-        Wanted::Whole => (StatusCode::OK, 0..size),
-        Wanted::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-        Wanted::Nothing => {
-            let problem = Problem::new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "range_not_satisfiable",
-                format!("the file has {size} bytes"),
-            );
-            let range = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
-            return Ok((range, problem).into_response());
-        }
-    };
-    let is_part = status == StatusCode::PARTIAL_CONTENT;
-    let length = part.end - part.start;
-    let content_range = format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1));
-    let body = if body_is_wanted && length > 0 {
-        let bytes = blobs
-            .read(&key.to_string(), is_part.then_some(part))
-            .await?;
-        Body::from_stream(
-            bytes.inspect_err(|error| tracing::warn!(%error, "a download breaks off")),
-        )
-    } else {
+    let size = variant.size;
+    let length = part.as_ref().map_or(size, |part| part.end - part.start);
+    let content_range = part
+        .as_ref()
+        .map(|part| format!("bytes {}-{}/{size}", part.start, part.end - 1));
+    let body = if *method == Method::HEAD || length == 0 {
         Body::empty()
+    } else {
+        let bytes = blobs.read(&variant.key.to_string(), part).await?;
+        let told = |error: &BlobError| tracing::warn!(%error, "a download breaks off");
+        Body::from_stream(bytes.inspect_err(told))
     };
-    let mut response = (status, body).into_response();
+    let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    if is_part && let Ok(range) = HeaderValue::from_str(&content_range) {
+    if let Some(range) = content_range.and_then(|text| HeaderValue::from_str(&text).ok()) {
         headers.insert(header::CONTENT_RANGE, range);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
 }
 
 /// What is the same of every answer about a file.
 fn describe(headers: &mut HeaderMap, media_type: &str, tag: &str, name: &str) {
-    let is_problem = headers.contains_key(header::CONTENT_TYPE)
-        && headers[header::CONTENT_TYPE] == "application/problem+json";
-    let texts = [
+    for (name, text) in [
         (header::ETAG, tag),
         (header::ACCEPT_RANGES, "bytes"),
         (header::CACHE_CONTROL, CACHED),
@@ -320,9 +287,7 @@ fn describe(headers: &mut HeaderMap, media_type: &str, tag: &str, name: &str) {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_DISPOSITION, &disposition(name)),
         (header::CONTENT_TYPE, media_type),
-    ];
-    let shown = if is_problem { &texts[1..2] } else { &texts[..] };
-    for (name, text) in shown {
+    ] {
         if let Ok(value) = HeaderValue::from_str(text) {
             headers.insert(name, value);
         }

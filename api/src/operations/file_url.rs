@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use commands::Secrets;
-use domain::operations::file::{File, Upload};
+use domain::operations::file::{Upload, Variant};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -51,16 +51,7 @@ pub struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    pub fn upload(upload: &'a Upload) -> Self {
-        Self::of_upload(
-            upload.size,
-            &upload.media_type,
-            upload.sha256.as_deref(),
-            upload.expires_at,
-        )
-    }
-
-    pub fn of_upload(
+    pub fn upload(
         size: u64,
         media_type: &'a str,
         sha256: Option<&'a str>,
@@ -93,37 +84,29 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// What an address says of the file as it is: its signature tells whether that is so.
-    pub fn said(file: &'a File, method: &Method, signed: &Signed) -> Option<Self> {
-        if *method == Method::PUT {
-            let expires = signed.expires;
-            return file.upload().map(|upload| Self {
-                expires,
-                ..Self::upload(upload)
-            });
-        }
-        let stored = file.stored()?;
-        let pixels = signed.pixels;
-        let rendition = match pixels {
-            Some(pixels) => Some(stored.renditions.iter().find(|r| r.pixels == pixels)?),
-            None => None,
-        };
-        let (size, media_type, sha256) = match rendition {
-            Some(other) => (other.size, &other.media_type, &other.sha256),
-            None => (
-                stored.upload.size,
-                &stored.upload.media_type,
-                &stored.content.sha256,
-            ),
-        };
-        Some(Self {
-            method: Method::GET,
-            size,
-            media_type,
-            sha256,
-            pixels,
+    /// What an upload's address says of the file as it is: the signature tells whether that is so.
+    pub fn upload_said(upload: &'a Upload, signed: &Signed) -> Self {
+        Self {
             expires: signed.expires,
-        })
+            ..Self::upload(
+                upload.size,
+                &upload.media_type,
+                upload.sha256.as_deref(),
+                upload.expires_at,
+            )
+        }
+    }
+
+    /// The same of a download's.
+    pub fn download_said(variant: &'a Variant, signed: &Signed) -> Self {
+        Self {
+            method: Method::GET,
+            size: variant.size,
+            media_type: variant.media_type,
+            sha256: &variant.key.sha256,
+            pixels: signed.pixels,
+            expires: signed.expires,
+        }
     }
 
     fn text(&self) -> String {
@@ -234,12 +217,12 @@ mod tests {
         let secrets = Secrets::new([7; 32]);
         let (id, time) = (Uuid::from_u128(1), at(1_000));
         let of = [
-            Claims::of_upload(3, "text/plain", None, time).url(&secrets, id),
-            Claims::of_upload(4, "text/plain", None, time).url(&secrets, id),
-            Claims::of_upload(3, "text/html", None, time).url(&secrets, id),
-            Claims::of_upload(3, "text/plain", Some("5e"), time).url(&secrets, id),
-            Claims::of_upload(3, "text/plain", None, at(1_001)).url(&secrets, id),
-            Claims::of_upload(3, "text/plain", None, time).url(&secrets, Uuid::from_u128(2)),
+            Claims::upload(3, "text/plain", None, time).url(&secrets, id),
+            Claims::upload(4, "text/plain", None, time).url(&secrets, id),
+            Claims::upload(3, "text/html", None, time).url(&secrets, id),
+            Claims::upload(3, "text/plain", Some("5e"), time).url(&secrets, id),
+            Claims::upload(3, "text/plain", None, at(1_001)).url(&secrets, id),
+            Claims::upload(3, "text/plain", None, time).url(&secrets, Uuid::from_u128(2)),
             Claims::download(3, "text/plain", "", None, time).url(&secrets, id),
             Claims::download(3, "text/plain", "", Some(64), time).url(&secrets, id),
         ];

@@ -48,7 +48,7 @@ impl Handler for Issue {
             actor: self.actor,
             named: self.named,
             scopes: self.scopes.clone(),
-            sha256: sha256_hex(&self.secrets.api_key(self.id, 0)),
+            sha256: sha256_hex(self.secrets.api_key(self.id, 0)),
             issuer: self.issuer.clone(),
         };
         // First whether the issuer may: whoever may not learns nothing of the actor.
@@ -91,7 +91,7 @@ impl Handler for Rotate {
         let key = book.load::<ApiKey>(self.id).await?;
         let generation = key.state.grant().map_or(0, |grant| grant.generation + 1);
         let command = ApiKeyCommand::Rotate {
-            sha256: sha256_hex(&self.secrets.api_key(self.id, generation)),
+            sha256: sha256_hex(self.secrets.api_key(self.id, generation)),
             overlap: self.overlap,
             issuer: self.issuer.clone(),
         };

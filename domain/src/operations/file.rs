@@ -188,6 +188,14 @@ pub struct Stored {
     pub references: BTreeSet<StreamId>,
 }
 
+/// What of a file is sent.
+pub struct Variant<'a> {
+    /// Bytes.
+    pub size: u64,
+    pub media_type: &'a str,
+    pub key: BlobKey,
+}
+
 impl File {
     /// What was asked for, as long as it is there or can still come.
     #[must_use]
@@ -216,20 +224,41 @@ impl File {
 }
 
 impl Stored {
+    /// The file itself, or the same picture in another size.
+    #[must_use]
+    pub fn variant(&self, product_id: Uuid, pixels: Option<u32>) -> Option<Variant<'_>> {
+        let Some(pixels) = pixels else {
+            return Some(Variant {
+                size: self.upload.size,
+                media_type: &self.upload.media_type,
+                key: self.key(product_id, &self.content.sha256, self.content.generation),
+            });
+        };
+        let rendition = self.renditions.iter().find(|r| r.pixels == pixels)?;
+        Some(Variant {
+            size: rendition.size,
+            media_type: &rendition.media_type,
+            key: self.key(product_id, &rendition.sha256, rendition.generation),
+        })
+    }
+
     /// Every blob that the file has: its own, and those of its other sizes.
     #[must_use]
     pub fn blobs(&self, product_id: Uuid) -> Vec<BlobKey> {
-        let key = |sha256: &String, generation| BlobKey {
+        let own = self.key(product_id, &self.content.sha256, self.content.generation);
+        let other = |r: &Rendition| self.key(product_id, &r.sha256, r.generation);
+        std::iter::once(own)
+            .chain(self.renditions.iter().map(other))
+            .collect()
+    }
+
+    fn key(&self, product_id: Uuid, sha256: &str, generation: u32) -> BlobKey {
+        BlobKey {
             product_id,
             container: self.upload.container,
-            sha256: sha256.clone(),
+            sha256: sha256.to_owned(),
             generation,
-        };
-        let own = key(&self.content.sha256, self.content.generation);
-        let others = self.renditions.iter();
-        std::iter::once(own)
-            .chain(others.map(|rendition| key(&rendition.sha256, rendition.generation)))
-            .collect()
+        }
     }
 
     fn decide(&self, command: FileCommand) -> Result<Vec<FileEvent>, FileRefusal> {
