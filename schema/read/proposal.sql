@@ -31,6 +31,7 @@ create table proposals (
     reason         text,
     notes          jsonb            not null,
     tasks          jsonb            not null,
+    artifacts      jsonb            not null,
     conflicts      jsonb            not null
 );
 create index on proposals (workspace_id, id);

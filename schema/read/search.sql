@@ -1,10 +1,10 @@
--- What can be found: one row per note and task, with the text that it is found by.
+-- What can be found: one row per note, task and artifact, with the text that it is found by.
 create table search_documents (
     id           uuid        primary key,
     product_id   uuid        not null,
     workspace_id uuid        not null,
     kind         text        not null,
-    -- Of a task: the note that it belongs to.
+    -- Of a task or an artifact: the note that it belongs to.
     note_id      uuid,
     title        text        not null,
     body         text        not null,

@@ -43,6 +43,7 @@ mod policy;
 mod policy_rule;
 mod product;
 mod proposal;
+mod proposal_artifact;
 mod proposal_decision;
 mod proposal_end;
 mod proposal_task;

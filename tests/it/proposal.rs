@@ -332,7 +332,7 @@ async fn an_action_has_the_fields_of_its_type_and_no_others() {
     let mut unversioned = revise.clone();
     unversioned.as_object_mut().unwrap().remove("base_version");
     let types = "/actions/0/type: must be one of note.create, note.revise, note.tag, note.archive, \
-        note.link, note.unlink, task.create, task.revise, task.complete, task.reopen, task.move, task.delete";
+        note.link, note.unlink, task.create, task.revise, task.complete, task.reopen, task.move, task.delete, artifact.attach, artifact.detach";
     for (action, told) in [
         (json!({}), "/actions/0/type: is required"),
         (json!("note.burn"), "/actions/0: must be an object"),

@@ -111,6 +111,19 @@ pub enum NewAction {
         task_id: Uuid,
         base_version: Option<i64>,
     },
+    /// A file that has been uploaded, or something at an address elsewhere.
+    #[serde(rename = "artifact.attach")]
+    AttachArtifact {
+        note_id: Uuid,
+        file_id: Option<Uuid>,
+        url: Option<String>,
+        /// Of a file its own name, if not given.
+        name: Option<String>,
+        /// Known of a file; of an address it must be given.
+        media_type: Option<String>,
+    },
+    #[serde(rename = "artifact.detach")]
+    DetachArtifact { artifact_id: Uuid },
 }
 
 impl From<NewAction> for Action {
@@ -220,6 +233,20 @@ impl From<NewAction> for Action {
                 task_id,
                 base_version,
             },
+            NewAction::AttachArtifact {
+                note_id,
+                file_id,
+                url,
+                name,
+                media_type,
+            } => Self::AttachArtifact {
+                note_id,
+                file_id,
+                url,
+                name,
+                media_type,
+            },
+            NewAction::DetachArtifact { artifact_id } => Self::DetachArtifact { artifact_id },
         }
     }
 }

@@ -3,6 +3,7 @@
 use commands::Request;
 use commands::agents::proposal::{Changed, preview};
 use domain::agents::proposal::{Conflict, Effects};
+use domain::knowledge::artifact::Artifact;
 use domain::knowledge::note::{Merge, Note};
 use domain::knowledge::task::Task;
 use projections::Row;
@@ -41,8 +42,24 @@ pub(super) struct Preview {
     notes: Vec<NoteChange>,
     /// The tasks, likewise.
     tasks: Vec<TaskChange>,
+    /// The artifacts, likewise.
+    artifacts: Vec<ArtifactChange>,
     /// What stands in its way.
     conflicts: Vec<Conflict>,
+}
+
+/// How an artifact would change.
+#[derive(Serialize, ToSchema)]
+struct ArtifactChange {
+    /// None: it would be attached.
+    artifact_id: Option<Uuid>,
+    note_id: Option<Uuid>,
+    name: String,
+    /// 0: it would be attached.
+    from_version: i64,
+    to_version: i64,
+    /// Whether it would be attached from then on.
+    attached: bool,
 }
 
 /// What an approval would be refused with.
@@ -115,7 +132,7 @@ impl App {
 
 impl Preview {
     fn of(found: commands::agents::proposal::Preview) -> Self {
-        let Effects { notes, tasks } = &found.effects;
+        let Effects { notes, tasks, .. } = &found.effects;
         let note = |note: &Changed<Note>| {
             let same = notes
                 .iter()
@@ -133,6 +150,7 @@ impl Preview {
             missing_approvals: found.missing_approvals,
             notes: found.notes.iter().map(note).collect(),
             tasks: found.tasks.iter().map(task).collect(),
+            artifacts: found.artifacts.iter().map(ArtifactChange::of).collect(),
             refusal: found.refusal.map(|refusal| Refused {
                 code: refusal.as_ref().as_ref().to_owned(),
                 detail: refusal.to_string(),
@@ -176,6 +194,21 @@ impl TaskChange {
                 &text::of_task(&after.state),
                 [before.version, after.version],
             ),
+        }
+    }
+}
+
+impl ArtifactChange {
+    fn of(artifact: &Changed<Artifact>) -> Self {
+        let Changed { before, after } = artifact;
+        let attachment = after.state.attachment();
+        Self {
+            artifact_id: (before.version > 0).then_some(after.id),
+            note_id: attachment.map(|attachment| attachment.note_id),
+            name: attachment.map_or_else(String::new, |attachment| attachment.name.clone()),
+            from_version: before.version,
+            to_version: after.version,
+            attached: matches!(after.state, Artifact::Attached(_)),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Search over notes and tasks.
+//! Search over notes, tasks and artifacts.
 
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::Aggregate;
+use domain::knowledge::artifact::Artifact;
 use domain::knowledge::note::Note;
 use domain::knowledge::task::Task;
 use projections::knowledge::search::{self, Kind, Results, Search, Suggestion, Wanted};
@@ -33,6 +34,8 @@ const STATUSES: &[&str] = &[
     "open",
     "done",
     "dismissed",
+    "attached",
+    "detached",
 ];
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -49,12 +52,12 @@ struct Which {
     /// everything is found that the rest lets through, the last changed first.
     #[param(max_length = 1_000)]
     q: Option<String>,
-    /// Kinds, with commas between them: `note`, `task`. All that the key may read, if not given.
+    /// Kinds, with commas between them: `note`, `task`, `artifact`. All that the key may read, if not given.
     kind: Option<String>,
     workspace_id: Option<Uuid>,
     /// Notes with this tag, tasks with this label.
     tag: Option<String>,
-    /// Statuses, with commas between them. Everything but what is `trashed`, if not given.
+    /// Statuses, with commas between them. Everything but what is `trashed` or `detached`, if not given.
     status: Option<String>,
     /// What was last changed then, or later.
     since: Option<DateTime<Utc>>,
@@ -74,7 +77,7 @@ struct Begun {
     /// Words, the last of which may be unfinished. Without any, the titles that changed last are suggested.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// Kinds, with commas between them: `note`, `task`. All that the key may read, if not given.
+    /// Kinds, with commas between them: `note`, `task`, `artifact`. All that the key may read, if not given.
     kind: Option<String>,
     workspace_id: Option<Uuid>,
     /// Suggestions: 1 to 20; 10 if not given.
@@ -128,6 +131,7 @@ fn scope(kind: Kind) -> String {
     let context = match kind {
         Kind::Note => Note::CONTEXT,
         Kind::Task => Task::CONTEXT,
+        Kind::Artifact => Artifact::CONTEXT,
     };
     format!("{context}:read")
 }
@@ -141,7 +145,10 @@ fn kinds(asked: Option<&str>, caller: &Caller) -> Result<Vec<Kind>, Problem> {
     let kinds = asked.split(',').map(|word| {
         let kind = word.trim().parse();
         let kind: Kind = kind.map_err(|_| {
-            parameters::invalid("kind", "must be note or task, or both with a comma")
+            parameters::invalid(
+                "kind",
+                "must be some of note, task and artifact, with commas between them",
+            )
         })?;
         caller.require(&scope(kind))?;
         Ok(kind)
@@ -168,7 +175,7 @@ fn statuses(asked: Option<&str>) -> Result<Vec<String>, Problem> {
 }
 
 /// What is found in the caller's workspaces, the best first: what is called as was asked for, then what has it in its
-/// title, then the rest. Notes take the scope `notes:read`, tasks `tasks:read` as well.
+/// title, then the rest. Notes take the scope `notes:read`, tasks and artifacts those of reading them as well.
 #[utoipa::path(get, path = "/search", tag = "search", params(Which),
     responses((status = 200, body = Results)), security(("api_key" = ["notes:read"])))]
 async fn find(

@@ -195,3 +195,10 @@ async fn refer(
     }
     Ok(())
 }
+
+/// Where an artifact is attached, or was; none: there is no such artifact.
+pub(crate) async fn workspace(book: &mut Book<'_>, id: Uuid) -> Result<Option<Uuid>, CommandError> {
+    let artifact = book.load::<Artifact>(id).await?;
+    let attachment = artifact.state.attachment();
+    Ok(attachment.map(|attachment| attachment.workspace_id))
+}

@@ -142,6 +142,23 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_version: Option<i64>,
     },
+    /// A file that has been uploaded, or something at an address elsewhere.
+    #[serde(rename = "artifact.attach")]
+    AttachArtifact {
+        note_id: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file_id: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// Of a file its own name, if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Known of a file; of an address it must be given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        media_type: Option<String>,
+    },
+    #[serde(rename = "artifact.detach")]
+    DetachArtifact { artifact_id: Uuid },
 }
 
 /// A field that is there, though it may be null.
@@ -156,11 +173,12 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 pub enum Subject {
     Note(Option<Uuid>),
     Task(Option<Uuid>),
+    Artifact(Option<Uuid>),
 }
 
 impl Action {
     /// Every type, as rules name them.
-    pub const TYPES: [&str; 12] = [
+    pub const TYPES: [&str; 14] = [
         "note.create",
         "note.revise",
         "note.tag",
@@ -173,6 +191,8 @@ impl Action {
         "task.reopen",
         "task.move",
         "task.delete",
+        "artifact.attach",
+        "artifact.detach",
     ];
 
     #[must_use]
@@ -190,6 +210,8 @@ impl Action {
             Self::ReopenTask { .. } => "task.reopen",
             Self::MoveTask { .. } => "task.move",
             Self::DeleteTask { .. } => "task.delete",
+            Self::AttachArtifact { .. } => "artifact.attach",
+            Self::DetachArtifact { .. } => "artifact.detach",
         }
     }
 
@@ -208,15 +230,18 @@ impl Action {
             | Self::ReopenTask { task_id, .. }
             | Self::MoveTask { task_id, .. }
             | Self::DeleteTask { task_id, .. } => Subject::Task(Some(*task_id)),
+            Self::AttachArtifact { .. } => Subject::Artifact(None),
+            Self::DetachArtifact { artifact_id } => Subject::Artifact(Some(*artifact_id)),
         }
     }
 
-    /// The other note that it needs.
+    /// The note that it needs beside what it changes.
     #[must_use]
     pub const fn target_id(&self) -> Option<Uuid> {
         match self {
             Self::LinkNote { target_id, .. } => Some(*target_id),
             Self::CreateTask { note_id, .. } => *note_id,
+            Self::AttachArtifact { note_id, .. } => Some(*note_id),
             Self::CreateNote { .. }
             | Self::ReviseNote { .. }
             | Self::TagNote { .. }
@@ -226,7 +251,8 @@ impl Action {
             | Self::CompleteTask { .. }
             | Self::ReopenTask { .. }
             | Self::MoveTask { .. }
-            | Self::DeleteTask { .. } => None,
+            | Self::DeleteTask { .. }
+            | Self::DetachArtifact { .. } => None,
         }
     }
 
@@ -245,7 +271,9 @@ impl Action {
             | Self::LinkNote { .. }
             | Self::UnlinkNote { .. }
             | Self::CreateTask { .. }
-            | Self::MoveTask { .. } => None,
+            | Self::MoveTask { .. }
+            | Self::AttachArtifact { .. }
+            | Self::DetachArtifact { .. } => None,
         }
     }
 
@@ -265,7 +293,9 @@ impl Action {
             | Self::LinkNote { .. }
             | Self::UnlinkNote { .. }
             | Self::CreateTask { .. }
-            | Self::MoveTask { .. } => {}
+            | Self::MoveTask { .. }
+            | Self::AttachArtifact { .. }
+            | Self::DetachArtifact { .. } => {}
         }
         self
     }

@@ -13,7 +13,7 @@ use crate::agents::action::Action;
 use crate::knowledge::workspace::Permission;
 use crate::{Actor, Aggregate, Moment, Standing, events};
 pub use draft::Draft;
-pub use outcome::{Applied, AppliedTask, ByRule, Conflict, Effects};
+pub use outcome::{Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Effects};
 pub use refusal::ProposalRefusal;
 pub use submission::{Approval, Submission};
 
@@ -44,6 +44,8 @@ events! {
             notes: Vec<Applied>,
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             tasks: Vec<AppliedTask>,
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            artifacts: Vec<AppliedArtifact>,
         },
         /// It was approved, but what it was about had moved on; nothing was changed.
         Failed("proposal.failed", 1) { conflicts: Vec<Conflict> },
@@ -170,10 +172,15 @@ impl Aggregate for Proposal {
                 }
                 self.becomes(Stage::Approved)
             }
-            ProposalEvent::Applied { notes, tasks } => {
+            ProposalEvent::Applied {
+                notes,
+                tasks,
+                artifacts,
+            } => {
                 if let Self::Submitted(submission, _) = &mut self {
                     submission.applied.notes.clone_from(notes);
                     submission.applied.tasks.clone_from(tasks);
+                    submission.applied.artifacts.clone_from(artifacts);
                 }
                 self.becomes(Stage::Applied)
             }

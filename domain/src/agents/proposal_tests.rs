@@ -64,6 +64,7 @@ fn applied() -> ProposalEvent {
     ProposalEvent::Applied {
         notes: vec![],
         tasks: vec![],
+        artifacts: vec![],
     }
 }
 

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use domain::agents::action::{self, Action};
-use domain::agents::proposal::{Applied, AppliedTask, ByRule, Conflict, Proposal, ProposalEvent};
+use domain::agents::proposal::{
+    Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Proposal, ProposalEvent,
+};
 use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
@@ -59,6 +61,8 @@ pub struct ProposalContent {
     pub notes: Vec<Applied>,
     /// The tasks, likewise.
     pub tasks: Vec<AppliedTask>,
+    /// The artifacts, likewise.
+    pub artifacts: Vec<AppliedArtifact>,
     /// What stood in its way.
     pub conflicts: Vec<Conflict>,
 }
@@ -113,6 +117,7 @@ impl ReadModel for Proposals {
                 reason: None,
                 notes: vec![],
                 tasks: vec![],
+                artifacts: vec![],
                 conflicts: vec![],
             },
             (None, _) => return None,
@@ -134,9 +139,17 @@ impl ReadModel for Proposals {
                 };
                 proposal.approved(approval, edited_actions)
             }
-            (Some(proposal), ProposalEvent::Applied { notes, tasks }) => ProposalContent {
+            (
+                Some(proposal),
+                ProposalEvent::Applied {
+                    notes,
+                    tasks,
+                    artifacts,
+                },
+            ) => ProposalContent {
                 notes,
                 tasks,
+                artifacts,
                 ..proposal.decided("applied", envelope).by_the_last_approver()
             },
             (Some(proposal), ProposalEvent::Failed { conflicts }) => ProposalContent {

@@ -2,13 +2,15 @@
 
 use domain::agents::action::{Action, Stale, Subject};
 use domain::agents::policy::Merging;
-use domain::agents::proposal::{Applied, AppliedTask, Conflict, Effects};
+use domain::agents::proposal::{Applied, AppliedArtifact, AppliedTask, Conflict, Effects};
+use domain::knowledge::artifact::{Artifact, ArtifactCommand};
 use domain::knowledge::note::{Merge, Note};
 use domain::knowledge::task::Task;
 use domain::{Aggregate, Class, Refusal};
 use uuid::Uuid;
 
-use crate::knowledge::{note, task};
+use crate::knowledge::artifact::Draft;
+use crate::knowledge::{artifact, note, task};
 use crate::{Book, CommandError};
 
 /// Actions to be carried out.
@@ -50,6 +52,11 @@ impl ChangeSet<'_> {
                     let task = self.change_task(book, id, action).await?;
                     effects.notes.extend(marked(book, note).await?);
                     task.map(|task| effects.tasks.push(task))
+                }
+                Subject::Artifact(id) => {
+                    let id = id.unwrap_or(*new_id);
+                    let artifact = self.change_artifact(book, id, action).await?;
+                    artifact.map(|artifact| effects.artifacts.push(artifact))
                 }
             };
             if let Err(stale) = stale {
@@ -124,6 +131,34 @@ impl ChangeSet<'_> {
         }))
     }
 
+    async fn change_artifact(
+        &self,
+        book: &mut Book<'_>,
+        artifact_id: Uuid,
+        action: &Action,
+    ) -> Attempt<AppliedArtifact> {
+        let home = match action.target_id() {
+            Some(note_id) => note::workspace(book, note_id).await?,
+            None => artifact::workspace(book, artifact_id).await?,
+        };
+        if home != Some(self.workspace_id) {
+            let reason = "there is no such note or artifact in the workspace";
+            return Ok(Err(Stale::because(reason)));
+        }
+        let done = match attached(action) {
+            Some((note_id, draft)) => artifact::attach(book, artifact_id, note_id, draft).await,
+            None => artifact::decide(book, artifact_id, ArtifactCommand::Detach).await,
+        };
+        if let Err(stale) = stands(done)? {
+            return Ok(Err(stale));
+        }
+        Ok(Ok(AppliedArtifact {
+            artifact_id,
+            version: book.load::<Artifact>(artifact_id).await?.version,
+            base_version: book.base_version::<Artifact>(artifact_id).await?,
+        }))
+    }
+
     async fn place(
         &self,
         book: &mut Book<'_>,
@@ -166,6 +201,30 @@ async fn marked(
     }))
 }
 
+/// What an action attaches, and to which note; none: it detaches.
+fn attached(action: &Action) -> Option<(Uuid, Draft)> {
+    if let Action::AttachArtifact {
+        note_id,
+        file_id,
+        url,
+        name,
+        media_type,
+    } = action.clone()
+    {
+        let draft = Draft {
+            file_id,
+            url,
+            name,
+            media_type,
+            size: None,
+            sha256: None,
+        };
+        Some((note_id, draft))
+    } else {
+        None
+    }
+}
+
 /// An action as it fits what its subject is now, before any other action; and over which versions it was carried, if it was.
 pub(super) async fn carried_over<A: Aggregate>(
     book: &mut Book<'_>,
@@ -201,15 +260,23 @@ pub(super) async fn conflict(
     action: &Action,
     stale: Stale,
 ) -> Result<Conflict, CommandError> {
-    let (note_id, task_id, current_version) = match action.subject() {
-        Subject::Note(Some(id)) => (Some(id), None, book.base_version::<Note>(id).await?),
-        Subject::Task(Some(id)) => (None, Some(id), book.base_version::<Task>(id).await?),
-        Subject::Note(None) | Subject::Task(None) => (None, None, 0),
+    let subject = action.subject();
+    let current_version = match subject {
+        Subject::Note(Some(id)) => book.base_version::<Note>(id).await?,
+        Subject::Task(Some(id)) => book.base_version::<Task>(id).await?,
+        Subject::Artifact(Some(id)) => book.base_version::<Artifact>(id).await?,
+        Subject::Note(None) | Subject::Task(None) | Subject::Artifact(None) => 0,
+    };
+    let (note_id, task_id, artifact_id) = match subject {
+        Subject::Note(id) => (id, None, None),
+        Subject::Task(id) => (None, id, None),
+        Subject::Artifact(id) => (None, None, id),
     };
     Ok(Conflict {
         action: index,
         note_id,
         task_id,
+        artifact_id,
         base_version: action.base_version(),
         current_version,
         reason: stale.reason,

@@ -60,7 +60,7 @@ async fn size(book: &mut Book<'_>, action: &Action) -> Result<usize, CommandErro
         (Subject::Note(Some(id)), Some(version)) => {
             Some(book.at_version::<Note>(id, version).await?)
         }
-        (Subject::Note(_) | Subject::Task(_), _) => None,
+        (Subject::Note(_) | Subject::Task(_) | Subject::Artifact(_), _) => None,
     };
     Ok(action.characters(base.as_ref()))
 }

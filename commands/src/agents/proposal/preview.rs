@@ -1,6 +1,7 @@
 //! What approving a proposal would do now, found out by doing it on a book that is thrown away.
 
 use domain::agents::proposal::{Conflict, Effects, Proposal};
+use domain::knowledge::artifact::Artifact;
 use domain::knowledge::note::Note;
 use domain::knowledge::task::Task;
 use domain::{Aggregate, Refusal};
@@ -20,6 +21,8 @@ pub struct Preview {
     pub notes: Vec<Changed<Note>>,
     /// In the order of the first action on each.
     pub tasks: Vec<Changed<Task>>,
+    /// In the order of the first action on each.
+    pub artifacts: Vec<Changed<Artifact>>,
     pub effects: Effects,
     /// Where there are any, approval would change nothing.
     pub conflicts: Vec<Conflict>,
@@ -87,6 +90,7 @@ pub async fn preview(
         missing_approvals,
         notes: Changed::all(book, effects.notes.iter().map(|note| note.note_id)).await?,
         tasks: Changed::all(book, effects.tasks.iter().map(|task| task.task_id)).await?,
+        artifacts: Changed::all(book, effects.artifacts.iter().map(|a| a.artifact_id)).await?,
         effects,
         conflicts,
     }))

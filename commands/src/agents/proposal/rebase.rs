@@ -77,7 +77,9 @@ async fn rebased(book: &mut Book<'_>, actions: &[Action]) -> Result<Vec<Action>,
             Subject::Task(Some(id)) => {
                 carried_over(book, id, action, Merging::Allowed, Action::onto_task).await?
             }
-            Subject::Note(None) | Subject::Task(None) => Ok((action.clone(), None)),
+            Subject::Note(None) | Subject::Task(None) | Subject::Artifact(_) => {
+                Ok((action.clone(), None))
+            }
         };
         match carried_over {
             Ok((action, _)) => rebased.push(action),

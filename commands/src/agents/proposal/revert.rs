@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use domain::agents::proposal::{
-    Applied, AppliedTask, Effects, Proposal, ProposalCommand, ProposalRefusal,
+    Applied, AppliedArtifact, AppliedTask, Effects, Proposal, ProposalCommand, ProposalRefusal,
 };
+use domain::knowledge::artifact::{Artifact, ArtifactCommand};
 use domain::knowledge::note::{Note, NoteCommand};
 use domain::knowledge::task::{Changes, Draft, Status, Task, TaskCommand};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
+use crate::knowledge::artifact;
 use crate::{Book, CommandError, Handler};
 
 /// Changes everything back that an applied proposal has changed.
@@ -41,7 +43,11 @@ impl Handler for Revert {
         book.caused_by(reverted.last().copied());
         let proposal = book.load::<Proposal>(self.id).await?;
         let applied = proposal.state.submission().map(|s| s.applied.clone());
-        let Effects { notes, tasks } = applied.unwrap_or_default();
+        let Effects {
+            notes,
+            tasks,
+            artifacts,
+        } = applied.unwrap_or_default();
         // Several actions may have changed one thing: the last says how it was left.
         let notes: BTreeMap<Uuid, Applied> = notes.into_iter().map(|n| (n.note_id, n)).collect();
         for applied in notes.into_values() {
@@ -51,6 +57,11 @@ impl Handler for Revert {
             tasks.into_iter().map(|t| (t.task_id, t)).collect();
         for applied in tasks.into_values() {
             undo_task(book, applied).await?;
+        }
+        let artifacts: BTreeMap<Uuid, AppliedArtifact> =
+            artifacts.into_iter().map(|a| (a.artifact_id, a)).collect();
+        for applied in artifacts.into_values() {
+            undo_artifact(book, applied).await?;
         }
         Ok(())
     }
@@ -165,4 +176,32 @@ fn task_way_back(was: &Draft, status: Status) -> Vec<TaskCommand> {
         .into_iter()
         .chain(back)
         .collect()
+}
+
+/// What the proposal attached is detached; what it detached is attached again.
+async fn undo_artifact(book: &mut Book<'_>, applied: AppliedArtifact) -> Result<(), CommandError> {
+    let AppliedArtifact {
+        artifact_id,
+        version,
+        base_version,
+    } = applied;
+    if base_version == version {
+        return Ok(());
+    }
+    let current = book.base_version::<Artifact>(artifact_id).await?;
+    if current != version {
+        return Err(CommandError::refused(ProposalRefusal::ArtifactChanged {
+            artifact_id,
+            version,
+            current,
+        }));
+    }
+    let back = match book
+        .at_version::<Artifact>(artifact_id, base_version)
+        .await?
+    {
+        Artifact::Attached(_) => ArtifactCommand::Restore,
+        Artifact::Absent | Artifact::Detached(_) | Artifact::Removed => ArtifactCommand::Detach,
+    };
+    artifact::decide(book, artifact_id, back).await
 }

@@ -6,6 +6,7 @@ use domain::agents::policy::Policy;
 use domain::agents::proposal::{
     Approval, ByRule, Draft, Proposal, ProposalCommand, ProposalRefusal,
 };
+use domain::knowledge::artifact::Artifact;
 use domain::knowledge::note::Note;
 use domain::knowledge::task::Task;
 use domain::{Actor, Aggregate, StreamId};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::approve::{apply, approve};
 use super::governance;
 use crate::agents::agent;
-use crate::knowledge::{note, task};
+use crate::knowledge::{artifact, note, task};
 use crate::{Book, CommandError, Handler};
 
 /// Submits a proposal over things that exist; if a rule of the workspace approves it, it is applied in the same append.
@@ -154,7 +155,14 @@ async fn require_subject(
             }
             book.base_version::<Task>(id).await?
         }
-        Subject::Note(None) | Subject::Task(None) => 0,
+        Subject::Artifact(Some(id)) => {
+            if artifact::workspace(book, id).await? != Some(workspace_id) {
+                let refusal = ProposalRefusal::ArtifactUnavailable { action: index };
+                return Err(CommandError::refused(refusal));
+            }
+            book.base_version::<Artifact>(id).await?
+        }
+        Subject::Note(None) | Subject::Task(None) | Subject::Artifact(None) => 0,
     };
     if action.base_version().is_some_and(|base| base > current) {
         let action = index;

@@ -68,7 +68,7 @@ pub fn check(actions: &[Action], pointer: &str, violations: &mut Violations) {
             Action::ArchiveNote { base_version, .. } => {
                 check_version(*base_version, &pointer, violations);
             }
-            Action::UnlinkNote { .. } => {}
+            Action::UnlinkNote { .. } | Action::DetachArtifact { .. } => {}
             Action::CreateTask {
                 title,
                 due_on,
@@ -99,6 +99,11 @@ pub fn check(actions: &[Action], pointer: &str, violations: &mut Violations) {
                     violations,
                 );
             }
+            Action::AttachArtifact { file_id, url, .. } => violations.require(
+                file_id.is_some() != url.is_some(),
+                format!("{pointer}/file_id"),
+                "must be given, or url, and not both",
+            ),
             Action::CompleteTask { base_version, .. }
             | Action::ReopenTask { base_version, .. }
             | Action::DeleteTask { base_version, .. } => {

@@ -50,7 +50,9 @@ impl Action {
             | Self::CompleteTask { .. }
             | Self::ReopenTask { .. }
             | Self::MoveTask { .. }
-            | Self::DeleteTask { .. } => return None,
+            | Self::DeleteTask { .. }
+            | Self::AttachArtifact { .. }
+            | Self::DetachArtifact { .. } => return None,
         })
     }
 
@@ -93,7 +95,9 @@ impl Action {
             | Self::CompleteTask { .. }
             | Self::ReopenTask { .. }
             | Self::MoveTask { .. }
-            | Self::DeleteTask { .. } => Ok(action),
+            | Self::DeleteTask { .. }
+            | Self::AttachArtifact { .. }
+            | Self::DetachArtifact { .. } => Ok(action),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::knowledge::merge::changed_characters;
 use crate::knowledge::note::Note;
 
 impl Action {
-    /// Characters of titles, bodies, tags and labels that it takes away and adds; `base`: the note that it was written for.
+    /// Characters of titles, bodies, tags, labels, names and addresses that it takes away and adds; `base`: the note that it was written for.
     #[must_use]
     pub fn characters(&self, base: Option<&Note>) -> usize {
         let count = |text: &str| text.chars().count();
@@ -32,13 +32,17 @@ impl Action {
                 let labels = labels.iter().flatten().map(|label| count(label));
                 title.as_deref().map_or(0, count) + labels.sum::<usize>()
             }
+            Self::AttachArtifact { name, url, .. } => {
+                name.iter().chain(url).map(|text| count(text)).sum()
+            }
             Self::ArchiveNote { .. }
             | Self::LinkNote { .. }
             | Self::UnlinkNote { .. }
             | Self::CompleteTask { .. }
             | Self::ReopenTask { .. }
             | Self::MoveTask { .. }
-            | Self::DeleteTask { .. } => 0,
+            | Self::DeleteTask { .. }
+            | Self::DetachArtifact { .. } => 0,
         }
     }
 }

@@ -51,7 +51,9 @@ impl Action {
             | Self::TagNote { .. }
             | Self::ArchiveNote { .. }
             | Self::LinkNote { .. }
-            | Self::UnlinkNote { .. } => return None,
+            | Self::UnlinkNote { .. }
+            | Self::AttachArtifact { .. }
+            | Self::DetachArtifact { .. } => return None,
         })
     }
 

@@ -16,6 +16,8 @@ pub struct Conflict {
     pub note_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_id: Option<Uuid>,
     pub base_version: Option<i64>,
     pub current_version: i64,
     pub reason: String,
@@ -56,6 +58,15 @@ pub struct AppliedTask {
     pub merged: Option<Merge>,
 }
 
+/// An artifact as an applied proposal left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AppliedArtifact {
+    pub artifact_id: Uuid,
+    pub version: i64,
+    /// Its version before; 0: the proposal attached it.
+    pub base_version: i64,
+}
+
 /// The rule of a workspace's policy by which a proposal was approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ByRule {
@@ -69,4 +80,5 @@ pub struct ByRule {
 pub struct Effects {
     pub notes: Vec<Applied>,
     pub tasks: Vec<AppliedTask>,
+    pub artifacts: Vec<AppliedArtifact>,
 }

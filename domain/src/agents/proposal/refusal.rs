@@ -66,6 +66,12 @@ pub enum ProposalRefusal {
         /// Index of the action.
         action: usize,
     },
+    /// An artifact it would detach is not there.
+    #[error("action {action}: there is no such artifact in the workspace")]
+    ArtifactUnavailable {
+        /// Index of the action.
+        action: usize,
+    },
     /// An action was written for a version that its note or task has not come to.
     #[error("action {action}: it is only at version {current}; name the version that was read")]
     NoSuchVersion {
@@ -91,6 +97,15 @@ pub enum ProposalRefusal {
     )]
     LaterChanges {
         task_id: Uuid,
+        version: i64,
+        current: i64,
+    },
+    /// The same for an artifact.
+    #[error(
+        "artifact {artifact_id} was left at version {version} and is at {current} now: later changes stand on it"
+    )]
+    ArtifactChanged {
+        artifact_id: Uuid,
         version: i64,
         current: i64,
     },
@@ -126,6 +141,8 @@ impl Refusal for ProposalRefusal {
             | Self::Held
             | Self::NoteUnavailable { .. }
             | Self::TaskUnavailable { .. }
+            | Self::ArtifactUnavailable { .. }
+            | Self::ArtifactChanged { .. }
             | Self::LaterEdits { .. }
             | Self::LaterChanges { .. }
             | Self::TaskDeleted(_)

@@ -48,9 +48,11 @@ impl Submission {
     ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
         let event = match (stage, command) {
             (_, ProposalCommand::Submit(_)) => return Err(ProposalRefusal::Exists),
-            (Stage::Approved, ProposalCommand::Complete(Effects { notes, tasks })) => {
-                ProposalEvent::Applied { notes, tasks }
-            }
+            (Stage::Approved, ProposalCommand::Complete(effects)) => ProposalEvent::Applied {
+                notes: effects.notes,
+                tasks: effects.tasks,
+                artifacts: effects.artifacts,
+            },
             (Stage::Approved, ProposalCommand::Fail { conflicts }) => {
                 ProposalEvent::Failed { conflicts }
             }

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::{actor, date, id, merge, role, text, texts, time};
 use crate::agents::action::Action;
 use crate::agents::policy::{Approvers, Automatic, Expiry, Forbidden, Merging, PolicyEvent, Rules};
-use crate::agents::proposal::{Applied, AppliedTask, ByRule, Conflict, Draft, ProposalEvent};
+use crate::agents::proposal::{
+    Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Draft, ProposalEvent,
+};
 use crate::knowledge::merge::{Hunk, Stretch};
 
 fn hunk() -> impl Strategy<Value = Hunk> {
@@ -66,6 +68,21 @@ fn action() -> impl Strategy<Value = Action> {
             }
         }),
         task_action(),
+        artifact_action(),
+    ]
+}
+
+fn artifact_action() -> impl Strategy<Value = Action> {
+    let what = (maybe(id()), maybe(text()), maybe(text()), maybe(text()));
+    prop_oneof![
+        (id(), what).prop_map(|(note_id, what)| Action::AttachArtifact {
+            note_id,
+            file_id: what.0,
+            url: what.1,
+            name: what.2,
+            media_type: what.3,
+        }),
+        id().prop_map(|artifact_id| Action::DetachArtifact { artifact_id }),
     ]
 }
 
@@ -152,12 +169,23 @@ fn conflict() -> impl Strategy<Value = Conflict> {
         text(),
         vec(hunk(), 0..2),
         maybe(id()),
+        maybe(id()),
     )
         .prop_map(
-            |(action, note_id, base_version, current_version, reason, hunks, task_id)| Conflict {
+            |(
+                action,
+                note_id,
+                base_version,
+                current_version,
+                reason,
+                hunks,
+                task_id,
+                artifact_id,
+            )| Conflict {
                 action,
                 note_id,
                 task_id,
+                artifact_id,
                 base_version,
                 current_version,
                 reason,
@@ -175,6 +203,16 @@ fn applied_task() -> impl Strategy<Value = AppliedTask> {
             merged,
         },
     )
+}
+
+fn applied_artifact() -> impl Strategy<Value = AppliedArtifact> {
+    (id(), any::<i64>(), any::<i64>()).prop_map(|(artifact_id, version, base_version)| {
+        AppliedArtifact {
+            artifact_id,
+            version,
+            base_version,
+        }
+    })
 }
 
 fn automatic() -> impl Strategy<Value = Automatic> {
@@ -262,8 +300,16 @@ pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
                 approver,
                 by_rule: by_rule.map(|(name, set_by)| ByRule { name, set_by }),
             }),
-        (vec(applied, 0..4), vec(applied_task(), 0..2))
-            .prop_map(|(notes, tasks)| ProposalEvent::Applied { notes, tasks }),
+        (
+            vec(applied, 0..4),
+            vec(applied_task(), 0..2),
+            vec(applied_artifact(), 0..2),
+        )
+            .prop_map(|(notes, tasks, artifacts)| ProposalEvent::Applied {
+                notes,
+                tasks,
+                artifacts,
+            }),
         vec(conflict(), 0..4).prop_map(|conflicts| ProposalEvent::Failed { conflicts }),
         text().prop_map(|reason| ProposalEvent::Rejected { reason }),
         Just(ProposalEvent::Withdrawn {}),

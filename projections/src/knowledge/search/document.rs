@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use domain::Aggregate;
+use domain::knowledge::artifact::{Artifact, ArtifactEvent};
 use domain::knowledge::note::{Note, NoteEvent};
 use domain::knowledge::task::{Draft, Status, Task, TaskEvent};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::vector::{self, Text};
 use crate::PostError;
 
 /// The categories that are searched.
-pub const CATEGORIES: &[&str] = &[Note::CATEGORY, Task::CATEGORY];
+pub const CATEGORIES: &[&str] = &[Note::CATEGORY, Task::CATEGORY, Artifact::CATEGORY];
 
 /// What an event means for search.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +50,11 @@ pub struct Beginning {
 impl Change {
     pub fn of(event: &Recorded) -> Result<Self, PostError> {
         let contract = |error| PostError::contract(event, &error);
-        if event.stream.category == Task::CATEGORY {
+        let category = event.stream.category.as_str();
+        if category == Task::CATEGORY {
             event.decode().map(Self::of_task).map_err(contract)
+        } else if category == Artifact::CATEGORY {
+            event.decode().map(Self::of_artifact).map_err(contract)
         } else {
             event.decode().map(Self::of_note).map_err(contract)
         }
@@ -97,6 +101,26 @@ impl Change {
                 Self::Touched
             }
             TaskEvent::Removed {} => Self::Gone,
+        }
+    }
+
+    fn of_artifact(event: ArtifactEvent) -> Self {
+        match event {
+            ArtifactEvent::Attached { attachment } => Self::Begun(Box::new(Beginning {
+                workspace_id: attachment.workspace_id,
+                note_id: Some(attachment.note_id),
+                title: attachment.name,
+                body: String::new(),
+                tags: BTreeSet::new(),
+                status: "attached",
+            })),
+            ArtifactEvent::Renamed { name } => Self::Revised {
+                title: Some(name),
+                body: None,
+            },
+            ArtifactEvent::Detached {} => Self::Moved("detached"),
+            ArtifactEvent::Restored {} => Self::Moved("attached"),
+            ArtifactEvent::Removed {} => Self::Gone,
         }
     }
 
@@ -187,7 +211,7 @@ impl Document {
 
     /// Whether its words count among those that there are.
     pub fn counts(&self) -> bool {
-        self.status != "trashed"
+        !matches!(self.status.as_str(), "trashed" | "detached")
     }
 
     /// The words that it is found by.

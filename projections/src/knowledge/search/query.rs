@@ -48,10 +48,11 @@ const FACETS: i64 = 20;
 pub enum Kind {
     Note,
     Task,
+    Artifact,
 }
 
 /// All of them.
-pub const KINDS: &[Kind] = &[Kind::Note, Kind::Task];
+pub const KINDS: &[Kind] = &[Kind::Note, Kind::Task, Kind::Artifact];
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -63,7 +64,7 @@ pub struct Wanted {
     pub workspace_id: Option<Uuid>,
     /// What has all of them.
     pub tags: Vec<String>,
-    /// What is in one of these; none: whatever is not in the trash.
+    /// What is in one of these; none: whatever is neither in the trash nor detached.
     pub statuses: Vec<String>,
     /// Last changed then, or later.
     pub since: Option<DateTime<Utc>>,
@@ -98,7 +99,7 @@ pub struct Hit {
     pub kind: Kind,
     pub id: Uuid,
     pub workspace_id: Uuid,
-    /// Of a task: the note that it belongs to.
+    /// Of a task or an artifact: the note that it belongs to.
     pub note_id: Option<Uuid>,
     pub title: String,
     /// The title in pieces, of which those that were asked for are marked.
@@ -173,9 +174,9 @@ struct Row {
 const FILTERS: &str = "
     ($1 is null and $3 is null or t.workspace_id = any((select ids from asked)::uuid[]))
     and t.kind = any($4) and ($5::text[] is null or t.tags @> $5)
-    and (case when $6::text[] is null then t.status <> 'trashed' else t.status = any($6) end)
+    and (case when $6::text[] is null then t.status not in ('trashed', 'detached') else t.status = any($6) end)
     and ($7::timestamptz is null or t.updated_at >= $7) and ($20::timestamptz is null or t.updated_at < $20)
-    -- A task is out of sight for as long as its note is.
+    -- A task or an artifact is out of sight for as long as its note is.
     and (t.note_id is null or (select n.status <> 'trashed' from search_documents n where n.id = t.note_id))";
 
 /// Finds what the viewer may see.

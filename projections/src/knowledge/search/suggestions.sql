@@ -7,8 +7,8 @@ titles as (
     select t.title as text, t.kind, t.id, starts_with(lower(t.title), lower($4::text)) as first, t.position as place
     from search_documents t
     where t.words @@ (select within && $3::text::tsquery from scope) and t.workspace_id = any($1) and t.kind = any($2)
-        and t.status <> 'trashed' and t.title <> ''
-        -- A task is out of sight for as long as its note is.
+        and t.status not in ('trashed', 'detached') and t.title <> ''
+        -- A task or an artifact is out of sight for as long as its note is.
         and (t.note_id is null or (select n.status <> 'trashed' from search_documents n where n.id = t.note_id))
     order by 4 desc, 5 desc limit $6
 ),
