@@ -208,8 +208,12 @@ async fn a_conflict_is_told() {
     let cast = Cast::assemble().await;
     let proposal = cast.propose().await;
     let path = format!("/v1/notes/{}", id(&cast.note));
-    let edit = json!({"body": "Steep it well."});
+    let preview = cast.status(&proposal).await["preview"].take();
+    assert_eq!(preview["applies"], true);
+    assert_eq!(preview["notes"][0]["title"], "Green tea");
+    let edit = json!({"title": "Black tea"});
     cast.app.alice.patch(&path, edit).await.expect(200);
+    assert_eq!(cast.status(&proposal).await["preview"]["applies"], false);
     cast.approve(&proposal).await;
     let status = cast.status(&proposal).await;
     assert_eq!(status["status"], "failed");

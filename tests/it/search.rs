@@ -659,3 +659,39 @@ async fn no_text_is_one_that_cannot_be_asked() {
         }
     }
 }
+
+#[tokio::test]
+async fn artifacts_are_found_by_their_names_as_long_as_their_note_has_them() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let note = alice.note(workspace_id, "Tea", "").await;
+    let path = format!("{}/artifacts", at(&note));
+    let attachment = json!({
+        "url": "https://example.com/1", "name": "Kettle drawing.pdf", "media_type": "application/pdf",
+    });
+    let artifact = alice.post(&path, attachment).await.expect(201);
+    let found = items(find(alice, "kettle", "kind=artifact").await);
+    assert_eq!(found[0]["id"], artifact["id"]);
+    assert_eq!(found[0]["note_id"], note["id"]);
+    assert_eq!(titles(alice, "ketle", "").await, ["Kettle drawing.pdf"]);
+
+    let path = format!("/v1/artifacts/{}", id(&artifact));
+    let name = json!({"name": "Teapot.pdf"});
+    alice.patch(&path, name).await.expect(200);
+    assert_eq!(titles(alice, "kettle", "").await, Vec::<String>::new());
+    assert_eq!(titles(alice, "teapot", "").await, ["Teapot.pdf"]);
+    let stranger = app.stranger().await;
+    assert_eq!(titles(&stranger, "teapot", "").await, Vec::<String>::new());
+
+    trash(alice, &note).await;
+    assert_eq!(titles(alice, "teapot", "").await, Vec::<String>::new());
+    alice
+        .post_empty(&format!("{}/restore", at(&note)))
+        .await
+        .expect(200);
+    alice.delete(&path).await.expect(200);
+    assert_eq!(titles(alice, "teapot", "").await, Vec::<String>::new());
+    let detached = titles(alice, "teapot", "status=detached").await;
+    assert_eq!(detached, ["Teapot.pdf"]);
+}

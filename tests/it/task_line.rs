@@ -236,6 +236,35 @@ async fn a_note_that_an_approved_proposal_writes_has_tasks_as_well() {
 }
 
 #[tokio::test]
+async fn a_proposal_that_completes_a_task_marks_its_line_and_reverting_takes_the_mark_away() {
+    let page = Page::write("- [ ] a\n- [ ] b\n").await;
+    let agent = page.app.actor("agent", &["*"]).await;
+    page.alice().admit(page.workspace_id, &agent, "agent").await;
+    let action = json!({"type": "task.complete", "task_id": id(&page.task("b").await)});
+    let draft =
+        json!({"workspace_id": page.workspace_id, "actions": [action], "rationale": "done"});
+    let proposal = agent.post("/v1/proposals", draft).await.expect(201);
+    let path = format!("/v1/proposals/{}", id(&proposal));
+    let shown = agent.get(&path).await.expect(200);
+    let diff = shown["preview"]["notes"][0]["diff"].as_str().unwrap();
+    assert!(diff.contains("-- [ ] b\n+- [x] b\n"), "{diff}");
+
+    let approval = json!({"actions_hash": proposal["actions_hash"]});
+    let approve = format!("{path}/approve");
+    page.alice().post(&approve, approval).await.expect(200);
+    let body = async || {
+        let note = format!("/v1/notes/{}", id(&page.note));
+        page.alice().get(&note).await.expect(200)["body"].clone()
+    };
+    assert_eq!(body().await, "- [ ] a\n- [x] b\n");
+    let revert = format!("{path}/revert");
+    page.alice().post_empty(&revert).await.expect(200);
+    assert_eq!(body().await, "- [ ] a\n- [ ] b\n");
+    page.app.settle().await;
+    assert_eq!(page.told().await, ["a: open", "b: open"]);
+}
+
+#[tokio::test]
 async fn of_a_very_long_list_the_first_lines_are_tasks() {
     let body: String = (0..501).map(|n| format!("- [ ] {n}\n")).collect();
     let page = Page::write(&body).await;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::{ActorKind, Aggregate, Class, Moment, Refusal, Violations, events};
 
 /// What the key of a registered agent may do: read, and propose.
-pub const SCOPES: [&str; 5] = [
+pub const SCOPES: [&str; 6] = [
+    "artifacts:read",
     "notes:read",
     "proposals:read",
     "proposals:write",

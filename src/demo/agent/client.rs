@@ -116,9 +116,12 @@ impl Agent {
     ) -> Result<Option<Note>, ServiceError> {
         let read = ReadResourceRequestParams::new(uri);
         let answer = patiently(async || server.read_resource(read.clone()).await).await?;
-        let text = answer.contents.iter().find_map(|contents| match contents {
-            ResourceContents::TextResourceContents { text, .. } => Some(text),
-            _ => None,
+        let text = answer.contents.iter().find_map(|contents| {
+            if let ResourceContents::TextResourceContents { text, .. } = contents {
+                Some(text)
+            } else {
+                None
+            }
         });
         Ok(text.and_then(|text| note::read(text, self.workspace)))
     }
@@ -181,14 +184,12 @@ fn pause(error: &ServiceError, wait: Duration) -> Option<Duration> {
     let ServiceError::TransportSend(error) = error else {
         return None;
     };
-    match error.error.downcast_ref()? {
-        StreamableHttpError::<reqwest::Error>::HttpStatus(answer) => {
-            let seconds = answer.retry_after.as_ref()?.parse().ok()?;
-            Some(Duration::from_secs(seconds).min(TIMEOUT))
-        }
-        StreamableHttpError::Client(_) => Some(wait),
-        _ => None,
+    let error: &StreamableHttpError<reqwest::Error> = error.error.downcast_ref()?;
+    if let StreamableHttpError::HttpStatus(answer) = error {
+        let seconds = answer.retry_after.as_ref()?.parse().ok()?;
+        return Some(Duration::from_secs(seconds).min(TIMEOUT));
     }
+    matches!(error, StreamableHttpError::Client(_)).then_some(wait)
 }
 
 fn tell(progress: &Progress) -> Result<(), Box<dyn Error>> {

@@ -90,7 +90,7 @@ impl<'a> Asked<'a> {
         let id_of = |name: &str| Uuid::try_parse(arguments.get(name)?.as_str()?).ok();
         let call = Call {
             tool: tool.name().to_owned(),
-            arguments_sha256: sha256_hex(&canonical(&arguments)),
+            arguments_sha256: sha256_hex(canonical(&arguments)),
             outcome: "ok".into(),
             protocol_version: context.protocol_version.clone(),
             run_id: context.run_id.clone(),
