@@ -283,3 +283,21 @@ async fn agents_are_found_by_their_status() {
     let problem = cast.app.alice.get("/v1/agents?status=asleep").await;
     problem.expect_problem(400, "malformed_query");
 }
+
+#[tokio::test]
+async fn a_registered_agent_suggests_tasks_and_a_person_accepts_them() {
+    let cast = Cast::assemble(librarian()).await;
+    let task = json!({"workspace_id": cast.workspace_id, "title": "Buy tea"});
+    let made = cast.agent.post("/v1/tasks", task.clone()).await;
+    made.expect_problem(403, "scope_missing");
+    let suggested = cast.agent.post("/v1/tasks/suggestions", task).await;
+    let suggested = suggested.expect(201);
+    assert_eq!(suggested["status"], "suggested");
+    let accept = format!("/v1/tasks/{}/accept", id(&suggested));
+    cast.agent
+        .post_empty(&accept)
+        .await
+        .expect_problem(403, "scope_missing");
+    let accepted = cast.app.alice.post_empty(&accept).await.expect(200);
+    assert_eq!(accepted["status"], "open");
+}

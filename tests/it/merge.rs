@@ -33,6 +33,45 @@ impl Cast {
 }
 
 #[tokio::test]
+async fn revisions_of_one_note_in_one_proposal_are_joined_or_in_conflict() {
+    let cast = Cast::assemble().await;
+    let tea = cast.tea().await;
+    let boil = BODY.replace("Boil the water.", "Boil fresh water.");
+    let drink = BODY.replace("Drink it.", "Drink it hot.");
+    let joined = cast
+        .propose(json!([rewrite(&tea, &boil), rewrite(&tea, &drink)]))
+        .await;
+    let cold = BODY.replace("Drink it.", "Drink it cold.");
+    let torn = cast
+        .propose(json!([rewrite(&tea, &drink), rewrite(&tea, &cold)]))
+        .await;
+    assert_eq!(preview(&cast.agent, &torn).await["applies"], false);
+
+    cast.rewritten(&tea, "Steep it.", "Steep it well.").await;
+    let applied = approve(&cast.editor, &joined).await.expect(200);
+    assert_eq!(applied["status"], "applied");
+    let body = boil
+        .replace("Steep it.", "Steep it well.")
+        .replace("Drink it.", "Drink it hot.");
+    assert_eq!(cast.now(&tea).await["body"], body);
+
+    let failed = approve(&cast.editor, &torn).await.expect(200);
+    assert_eq!(failed["status"], "failed");
+    assert_eq!(failed["conflicts"][0]["action"], 1);
+}
+
+#[tokio::test]
+async fn what_archives_a_note_is_seen_beforehand() {
+    let cast = Cast::assemble().await;
+    let tea = cast.tea().await;
+    let archive = json!([{"type": "note.archive", "note_id": id(&tea)}]);
+    let proposal = cast.propose(archive).await;
+    let shown = preview(&cast.agent, &proposal).await;
+    let diff = shown["notes"][0]["diff"].as_str().unwrap();
+    assert!(diff.contains("+status: archived\n"), "{diff}");
+}
+
+#[tokio::test]
 async fn what_was_written_for_an_earlier_version_is_merged_and_recorded_as_a_merge() {
     let cast = Cast::assemble().await;
     let tea = cast.tea().await;

@@ -480,6 +480,8 @@ async fn tasks_are_moved_between_others_and_listed_in_their_order() {
     let moved = place(c, json!({"after": id(b)})).await.expect(200);
     assert_eq!(by_rank(3).await, "adbc");
     assert_eq!(cast.app.alice.get(&at(c)).await.expect(200), moved);
+    let itself = place(c, json!({"after": id(c)})).await;
+    assert_eq!(itself.expect(400)["errors"][0]["pointer"], "/after");
     assert_eq!(
         cast.titles("").await.concat(),
         "dcba",

@@ -186,9 +186,9 @@ async fn create(State(app): State<App>, command: Command<NewTask>) -> Result<Res
     begin(&app, command, TaskCommand::Create).await
 }
 
-/// Suggests a task, for a person to accept or dismiss. Every role but that of a viewer may.
+/// Suggests a task, for a person to accept or dismiss. Every role but that of a viewer may, and it takes the scope of proposing.
 #[utoipa::path(post, path = "/tasks/suggestions", tag = "tasks", request_body = NewTask,
-    responses((status = 201, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
+    responses((status = 201, body = Row<TaskContent>)), security(("api_key" = ["proposals:write"])))]
 async fn suggest(State(app): State<App>, command: Command<NewTask>) -> Result<Response, Problem> {
     begin(&app, command, TaskCommand::Suggest).await
 }

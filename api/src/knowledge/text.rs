@@ -15,6 +15,11 @@ pub fn of_note(note: &Note) -> String {
     note.content().map_or_else(String::new, |content| {
         let tags: Vec<&str> = content.tags.iter().map(String::as_str).collect();
         let mut text = format!("title: {}\ntags: {}\n", content.title, tags.join(", "));
+        match note {
+            Note::Archived(_) => text += "status: archived\n",
+            Note::Trashed(_) => text += "status: trashed\n",
+            Note::Active(_) | Note::Absent | Note::Purged => {}
+        }
         for link in &content.links {
             let _ = writeln!(text, "{}: {}", link.relation, link.target_id);
         }

@@ -1,6 +1,7 @@
 //! A task looks at its note, its assignee and its neighbours.
 
 use async_trait::async_trait;
+use domain::agents::proposal::Proposal;
 use domain::knowledge::checklist::{Checklist, ChecklistCommand};
 use domain::knowledge::note::{Note, NoteCommand};
 use domain::knowledge::rank;
@@ -24,8 +25,13 @@ impl Handler for Change {
         self.command.as_ref().to_owned()
     }
 
+    /// To suggest is to propose: an agent's key that can do nothing else can do that.
     fn context(&self) -> &'static str {
-        Task::CONTEXT
+        if matches!(self.command, TaskCommand::Suggest(_)) {
+            Proposal::CONTEXT
+        } else {
+            Task::CONTEXT
+        }
     }
 
     fn stream(&self) -> StreamId {
@@ -197,6 +203,13 @@ pub(crate) async fn place(
         "/after",
         "must be given, or before, or both",
     );
+    for (pointer, neighbour) in [("/after", after), ("/before", before)] {
+        violations.require(
+            neighbour != Some(id),
+            pointer,
+            "must be another task than the one that is moved",
+        );
+    }
     violations
         .into_result()
         .map_err(|violations| CommandError::refused(TaskRefusal::from(violations)))?;

@@ -225,7 +225,8 @@ fn attached(action: &Action) -> Option<(Uuid, Draft)> {
     }
 }
 
-/// An action as it fits what its subject is now, before any other action; and over which versions it was carried, if it was.
+/// An action as it fits what its subject is now; and over which versions it was carried, if it was. A revision keeps what the
+/// actions before it have made of its subject.
 pub(super) async fn carried_over<A: Aggregate>(
     book: &mut Book<'_>,
     id: Uuid,
@@ -233,25 +234,39 @@ pub(super) async fn carried_over<A: Aggregate>(
     merging: Merging,
     onto: fn(&Action, &A, &A, i64) -> Result<Action, Stale>,
 ) -> Attempt<(Action, Option<Merge>)> {
-    let onto_version = book.base_version::<A>(id).await?;
-    let Some(base_version) = action.base_version().filter(|base| *base != onto_version) else {
+    let Some(base_version) = action.base_version() else {
         return Ok(Ok((action.clone(), None)));
     };
+    let onto_version = book.base_version::<A>(id).await?;
+    let has_moved_on = base_version != onto_version;
+    let revises = matches!(
+        action,
+        Action::ReviseNote { .. } | Action::ReviseTask { .. }
+    );
+    let is_changed_here = revises && book.load::<A>(id).await?.version > onto_version;
+    if !has_moved_on && !is_changed_here {
+        return Ok(Ok((action.clone(), None)));
+    }
     if base_version > onto_version {
         let reason = format!("it is only at version {onto_version}");
         return Ok(Err(Stale::because(reason)));
     }
-    if merging == Merging::Refused {
+    if has_moved_on && merging == Merging::Refused {
         let reason = "it has moved on, and the workspace's policy allows no merges";
         return Ok(Err(Stale::because(reason)));
     }
     let base = book.at_version::<A>(id, base_version).await?;
-    let now = &book.before::<A>(id).await?.state;
+    let now = if revises {
+        &book.load::<A>(id).await?.state
+    } else {
+        &book.before::<A>(id).await?.state
+    };
     let merge = Merge {
         base_version,
         onto_version,
     };
-    Ok(onto(action, &base, now, onto_version).map(|action| (action, Some(merge))))
+    let carried_over = onto(action, &base, now, onto_version);
+    Ok(carried_over.map(|action| (action, has_moved_on.then_some(merge))))
 }
 
 pub(super) async fn conflict(

@@ -1,7 +1,7 @@
 //! A proposal as agents are told of it: where it stands, not what it says; they know that.
 
 use chrono::{DateTime, Utc};
-use domain::agents::proposal::{Applied, AppliedTask, Conflict};
+use domain::agents::proposal::{Applied, AppliedArtifact, AppliedTask, Conflict};
 use projections::Row;
 use projections::agents::proposal::ProposalContent;
 use serde::Serialize;
@@ -34,6 +34,8 @@ pub struct ProposalState {
     notes: Vec<Applied>,
     /// The tasks, likewise.
     tasks: Vec<AppliedTask>,
+    /// The artifacts, likewise.
+    artifacts: Vec<AppliedArtifact>,
     /// What stood in its way.
     conflicts: Vec<Conflict>,
     /// What approval would do now; while it is pending, and asked for alone.
@@ -64,6 +66,7 @@ impl From<Row<ProposalContent>> for ProposalState {
             superseded_by: proposal.superseded_by,
             notes: proposal.notes,
             tasks: proposal.tasks,
+            artifacts: proposal.artifacts,
             conflicts: proposal.conflicts,
             preview: None,
         }
