@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use domain::ContractError;
+use sha2::{Digest, Sha256};
 use store::{Position, Recorded, Session};
 
 use crate::Posting;
@@ -18,6 +19,12 @@ pub enum PostError {
     /// Something outside could not be reached; the same events are tried again.
     #[error("{0}")]
     Retry(String),
+}
+
+/// By what a version of a fold and its tables are told apart.
+pub fn built_by(version: u32, ddl: &str) -> String {
+    let digest = hex::encode(Sha256::digest(ddl));
+    format!("{version}-{}", &digest[..12])
 }
 
 impl PostError {

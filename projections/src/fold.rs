@@ -4,14 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use store::{Recorded, Session};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::read_model::{ReadModel, Row, post};
 use crate::table::{Prepared, Table, UpsertError};
-use crate::{Consumer, PostError, Posting, Rebuilding};
+use crate::{Consumer, PostError, Posting, Rebuilding, consumer};
 
 /// Bytes of rows that a rebuild keeps in memory before it makes room.
 const MAX_BYTES: usize = 256 << 20;
@@ -56,8 +55,7 @@ impl<M: ReadModel> Consumer for Fold<M> {
     }
 
     fn built_by(&self) -> String {
-        let digest = hex::encode(Sha256::digest(M::DDL));
-        format!("{}-{}", M::VERSION, &digest[..12])
+        consumer::built_by(M::VERSION, M::DDL)
     }
 
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {

@@ -160,6 +160,12 @@ impl Preview {
     }
 }
 
+fn diff<A>(changed: &Changed<A>, as_text: fn(&A) -> String) -> String {
+    let Changed { before, after } = changed;
+    let versions = [before.version, after.version];
+    text::diff(&as_text(&before.state), &as_text(&after.state), versions)
+}
+
 impl NoteChange {
     fn of(note: &Changed<Note>, merged: Option<Merge>) -> Self {
         let Changed { before, after } = note;
@@ -170,11 +176,7 @@ impl NoteChange {
             from_version: before.version,
             to_version: after.version,
             merged,
-            diff: text::diff(
-                &text::of_note(&before.state),
-                &text::of_note(&after.state),
-                [before.version, after.version],
-            ),
+            diff: diff(note, text::of_note),
         }
     }
 }
@@ -189,11 +191,7 @@ impl TaskChange {
             from_version: before.version,
             to_version: after.version,
             merged,
-            diff: text::diff(
-                &text::of_task(&before.state),
-                &text::of_task(&after.state),
-                [before.version, after.version],
-            ),
+            diff: diff(task, text::of_task),
         }
     }
 }

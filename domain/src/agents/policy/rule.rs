@@ -66,13 +66,14 @@ fn is_by(proposers: Option<&BTreeSet<Uuid>>, change: &Change<'_>) -> bool {
     proposers.is_none_or(|proposers| proposers.contains(&change.proposer_id))
 }
 
+fn is_of(types: Option<&BTreeSet<String>>, action: &Action) -> bool {
+    types.is_none_or(|types| types.contains(action.action_type()))
+}
+
 impl Automatic {
     /// All of the change.
     pub(super) fn covers(&self, change: &Change<'_>) -> bool {
-        let covered = |action: &Action| {
-            let types = self.actions.as_ref();
-            types.is_none_or(|types| types.contains(action.action_type()))
-        };
+        let covered = |action| is_of(self.actions.as_ref(), action);
         is_by(self.proposers.as_ref(), change)
             && change.actions.iter().all(covered)
             && self
@@ -98,10 +99,7 @@ impl Automatic {
 impl Forbidden {
     /// Any of the change, if there is as much of it as the rule says.
     pub(super) fn covers(&self, change: &Change<'_>) -> bool {
-        let covered = |action: &Action| {
-            let types = self.actions.as_ref();
-            types.is_none_or(|types| types.contains(action.action_type()))
-        };
+        let covered = |action| is_of(self.actions.as_ref(), action);
         is_by(self.proposers.as_ref(), change)
             && change.actions.iter().any(covered)
             && self

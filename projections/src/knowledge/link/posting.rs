@@ -8,7 +8,6 @@ use domain::knowledge::note::Note;
 use domain::knowledge::wiki;
 use futures::try_join;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use store::{Recorded, Session};
 use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
@@ -18,7 +17,7 @@ use super::change::{Change, What};
 use super::web::Web;
 use super::{LinkRow, NoteTitle};
 use crate::table::{Prepared, Table};
-use crate::{Consumer, PostError, Posting, Rebuilding};
+use crate::{Consumer, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/link.sql");
 /// Raise it when what is made of an event changes; a change of the tables is noticed without.
@@ -84,8 +83,7 @@ impl Consumer for Links {
     }
 
     fn built_by(&self) -> String {
-        let digest = hex::encode(Sha256::digest(DDL));
-        format!("{VERSION}-{}", &digest[..12])
+        consumer::built_by(VERSION, DDL)
     }
 
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {

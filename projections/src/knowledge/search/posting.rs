@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use store::{Recorded, Session};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use super::document::{CATEGORIES, Change, Document};
 use super::vocabulary::Changes as Vocabulary;
 use crate::table::{Prepared, Table};
-use crate::{Consumer, PostError, Posting, Rebuilding};
+use crate::{Consumer, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
 /// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
@@ -98,8 +97,7 @@ impl Consumer for Search {
     }
 
     fn built_by(&self) -> String {
-        let digest = hex::encode(Sha256::digest(DDL));
-        format!("{VERSION}-{}", &digest[..12])
+        consumer::built_by(VERSION, DDL)
     }
 
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
