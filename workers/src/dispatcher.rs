@@ -188,12 +188,10 @@ impl Dispatcher {
             }
             Err(error) => {
                 tracing::warn!(kind = self.work.kind(), %error, "cannot exchange due work");
-                if self
-                    .session
-                    .take()
-                    .is_some_and(|session| !session.is_closed())
-                {
-                    // The database has refused something: what was to be written would be refused again.
+                let session = self.session.take();
+                let is_refused = session.is_some_and(|session| !session.is_closed());
+                if is_refused && !error.is_transient() {
+                    // What was to be written would be refused again.
                     self.ended = Ended::default();
                 }
                 0
@@ -211,7 +209,7 @@ impl Dispatcher {
         let kind = self.work.kind();
         let ((), (), found) = futures::try_join!(
             due_work::complete(session, &self.ended.done),
-            due_work::reschedule(session, &self.ended.again),
+            due_work::reschedule(session, &mut self.ended.again),
             due_work::lanes(session, kind, &self.next_lane),
         )?;
         let limit = free.div_ceil(2);

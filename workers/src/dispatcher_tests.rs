@@ -240,6 +240,31 @@ async fn a_worker_that_dies_loses_its_item_once_the_lease_has_run_out() {
 }
 
 #[tokio::test]
+async fn what_a_deadlock_has_kept_from_being_written_is_written_afterwards() {
+    const WAITING: &str = "select exists (select from pg_stat_activity
+        where datname = current_database() and pg_blocking_pids(pid) <> '{}')";
+    let database = database().await;
+    let mut node = Node::start(&database);
+    schedule(&database, &[item(1, ""), item(2, "")]).await;
+    let runs = [node.next().await, node.next().await];
+    let mut other = database.connect().await.unwrap();
+    let touch = "update log.due_work set run_at = run_at where id = $1";
+    let transaction = other.transaction().await.unwrap();
+    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    transaction.execute(touch, &[&second]).await.unwrap();
+    runs.into_iter().for_each(|run| run.end(Outcome::Done));
+    let client = database.pool.get().await.unwrap();
+    let waits = async || client.query_one(WAITING, &[]).await.unwrap().get(0);
+    while !waits().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Whoever has waited the longest for the other is stopped: that is the dispatcher.
+    transaction.execute(touch, &[&first]).await.unwrap();
+    transaction.commit().await.unwrap();
+    until(&database, <[Item]>::is_empty).await;
+}
+
+#[tokio::test]
 async fn a_panic_costs_its_item_a_lease_and_no_other_item_anything() {
     let database = database().await;
     let mut node = Node::with_limits(&database, 1, 1);

@@ -1,4 +1,6 @@
 //! Work that falls due: one table, claimed item by item, leased, retried, parked.
+//!
+//! Whoever waits for the locks of several items takes them in the order of their ids: nobody waits in a circle.
 
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use deadpool_postgres::PoolError;
 use serde::Serialize;
 use serde_json::Value;
 use store::{Database, Session};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 use tokio_util::sync::CancellationToken;
@@ -117,9 +120,14 @@ pub async fn unpark_lane(
     LaneId { kind, lane }: &LaneId,
 ) -> Result<(), tokio_postgres::Error> {
     const UNPARK: &str = "
-        update log.due_work
+        with found as (
+            select id from log.due_work
+            where kind = $1 and lane = $2 and (parked or leased_until is not null)
+            order by id for update
+        )
+        update log.due_work w
         set parked = false, run_at = now(), attempts = 0, leased_until = leased_until + interval '1 microsecond'
-        where kind = $1 and lane = $2 and (parked or leased_until is not null)";
+        from found where w.id = found.id";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(kind, Type::TEXT), (lane, Type::TEXT)];
     client.query_typed(UNPARK, &params).await?;
     Ok(())
@@ -130,7 +138,11 @@ pub async fn clear_lane(
     client: &impl GenericClient,
     LaneId { kind, lane }: &LaneId,
 ) -> Result<(), tokio_postgres::Error> {
-    const CLEAR: &str = "delete from log.due_work where kind = $1 and lane = $2";
+    const CLEAR: &str = "
+        with found as (
+            select id from log.due_work where kind = $1 and lane = $2 order by id for update
+        )
+        delete from log.due_work w using found where w.id = found.id";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(kind, Type::TEXT), (lane, Type::TEXT)];
     client.query_typed(CLEAR, &params).await?;
     Ok(())
@@ -221,7 +233,7 @@ pub async fn complete(session: &Session, ids: &[Uuid]) -> Result<(), Error> {
 }
 
 /// The items are to be run again; their failures so far go with them. One is parked only if its lease is still as it was.
-pub async fn reschedule(session: &Session, items: &[Item]) -> Result<(), Error> {
+pub async fn reschedule(session: &Session, items: &mut [Item]) -> Result<(), Error> {
     const RESCHEDULE: &str = "
         update log.due_work w
         set run_at = item.run_at, attempts = item.attempts, payload = item.payload,
@@ -233,6 +245,7 @@ pub async fn reschedule(session: &Session, items: &[Item]) -> Result<(), Error> 
     if items.is_empty() {
         return Ok(());
     }
+    items.sort_unstable_by_key(|item| item.id);
     fn column<'a, T>(items: &'a [Item], value: impl Fn(&'a Item) -> T) -> Vec<T> {
         items.iter().map(value).collect()
     }
@@ -279,6 +292,23 @@ pub enum Error {
     /// The database refused.
     #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
     Database(#[from] tokio_postgres::Error),
+}
+
+impl Error {
+    /// The same may be accepted when it is tried again.
+    pub fn is_transient(&self) -> bool {
+        let code = match self {
+            Self::Database(error) => error.code(),
+            Self::Pool(_) => None,
+        };
+        code.is_some_and(|code| {
+            [
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::T_R_SERIALIZATION_FAILURE,
+            ]
+            .contains(code)
+        })
+    }
 }
 
 /// Keeps the depth gauge up to date.
