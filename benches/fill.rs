@@ -27,8 +27,8 @@ const BEGIN: &str = "
 
 const NOTES: &str = "
     insert into read.notes (id, product_id, version, created_at, created_by, updated_at, position, workspace_id, title,
-        body, tags, status)
-    select pg_temp.id(n), $2, 10, now(), $3, now(), n + 1, $4, 'A note', repeat('x', 208), '{}', 'active'
+        body, tags, links, status)
+    select pg_temp.id(n), $2, 10, now(), $3, now(), n + 1, $4, 'A note', repeat('x', 208), '{}', '[]', 'active'
     from generate_series(0, $1::bigint - 1) as n";
 
 const END: &str = "

@@ -18,8 +18,8 @@ const DDL: &str = include_str!("../../../../schema/read/search.sql");
 const VERSION: u32 = 1;
 /// Bytes of text in one statement.
 const BYTES: usize = 8 << 20;
-/// Words that a rebuild counts in memory.
-const MAX_WORDS: usize = 1_000_000;
+/// Bytes of events that a rebuild takes into memory before it makes room.
+const MAX_BYTES: usize = 256 << 20;
 
 /// Bodies only where they are needed.
 const READ: &str = "
@@ -103,7 +103,7 @@ impl Consumer for Search {
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
         let changes = changes(events)?;
         let tables = self.prepare(posting.session()).await?;
-        let known = posting.begin_with(tables.read(&changes)).await?;
+        let known = posting.begin_with(tables.read(&changes, false)).await?;
         let mut vocabulary = Vocabulary::default();
         tables.write(after(known, changes), &mut vocabulary).await?;
         vocabulary.write(posting.session()).await?;
@@ -113,34 +113,51 @@ impl Consumer for Search {
     fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Rebuild {
             search: self,
-            vocabulary: Vocabulary::default(),
+            known: HashMap::new(),
+            bytes: 0,
+            written: false,
         }))
     }
 }
 
-/// A rebuild goes through the log as posting does, in larger steps; words are counted in memory until they are many.
+/// A rebuild: documents stay in memory until they are too many.
 struct Rebuild<'a> {
     search: &'a Search,
-    vocabulary: Vocabulary,
+    known: HashMap<Uuid, Known>,
+    /// About how much memory they take.
+    bytes: usize,
+    /// The tables have documents that are not in memory any more.
+    written: bool,
 }
 
 #[async_trait]
 impl Rebuilding for Rebuild<'_> {
     async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
         let changes = changes(events.iter().copied())?;
-        let tables = self.search.prepare(session).await?;
-        let known = tables.read(&changes).await?;
-        tables
-            .write(after(known, changes), &mut self.vocabulary)
-            .await?;
-        if self.vocabulary.len() > MAX_WORDS {
+        if self.written {
+            let unknown = changes
+                .iter()
+                .filter(|(event, _)| !self.known.contains_key(&event.stream.id));
+            let unknown: Changes<'_> = unknown.cloned().collect();
+            let tables = self.search.prepare(session).await?;
+            self.known.extend(tables.read(&unknown, true).await?);
+        }
+        self.bytes += events.iter().map(|event| event.data.len()).sum::<usize>();
+        self.known = after(std::mem::take(&mut self.known), changes);
+        if self.bytes > MAX_BYTES {
             self.finish(session).await?;
         }
         Ok(())
     }
 
     async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
-        std::mem::take(&mut self.vocabulary).write(session).await
+        let tables = self.search.prepare(session).await?;
+        let mut vocabulary = Vocabulary::default();
+        let known = std::mem::take(&mut self.known);
+        tables.write(known, &mut vocabulary).await?;
+        vocabulary.write(session).await?;
+        (self.bytes, self.written) = (0, true);
+        Ok(())
     }
 }
 
@@ -163,8 +180,12 @@ fn after(mut known: HashMap<Uuid, Known>, changes: Changes<'_>) -> HashMap<Uuid,
 }
 
 impl Tables<'_> {
-    /// The documents that changes are about, as they are.
-    async fn read(&self, changes: &Changes<'_>) -> Result<HashMap<Uuid, Known>, PostError> {
+    /// The documents that changes are about, as they are: whole, or as far as the changes need them.
+    async fn read(
+        &self,
+        changes: &Changes<'_>,
+        whole: bool,
+    ) -> Result<HashMap<Uuid, Known>, PostError> {
         let mut begun: HashMap<Uuid, bool> = HashMap::new();
         let mut new = HashSet::new();
         for (event, change) in changes {
@@ -172,7 +193,7 @@ impl Tables<'_> {
             if matches!(change, Change::Begun(_)) {
                 new.insert(id);
             } else if !new.contains(&id) {
-                *begun.entry(id).or_default() |= change.is_of_words();
+                *begun.entry(id).or_default() |= whole || change.is_of_words();
             }
         }
         if begun.is_empty() {

@@ -66,11 +66,6 @@ impl Changes {
         }
     }
 
-    /// How many words it is about.
-    pub fn len(&self) -> usize {
-        self.0.values().map(BTreeMap::len).sum()
-    }
-
     /// Brings the table up to date.
     pub async fn write(self, session: &Session) -> Result<(), PostError> {
         let rows = self
