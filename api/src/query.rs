@@ -91,11 +91,11 @@ fn explain(rejection: &QueryRejection) -> String {
 }
 
 /// Which page of a list.
-#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Page {
     /// `next_cursor` of the page before.
-    pub cursor: Option<Uuid>,
+    pub cursor: Option<String>,
     /// Items on the page: 1 to 200; 50 if not given.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<usize>,
@@ -105,8 +105,10 @@ impl TryFrom<Page> for Cursor {
     type Error = Problem;
 
     fn try_from(page: Page) -> Result<Self, Problem> {
+        let malformed = |_| parameters::invalid("cursor", "must be next_cursor of an earlier page");
+        let cursor = page.cursor.map(|cursor| Uuid::try_parse(&cursor));
         Ok(Self {
-            before: page.cursor,
+            before: cursor.transpose().map_err(malformed)?,
             limit: limit(page.limit, 50, MAX_LIMIT)?,
         })
     }

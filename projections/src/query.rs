@@ -101,6 +101,7 @@ pub const NEWEST_FIRST: Order = Order {
 pub struct List<T> {
     pub items: Vec<T>,
     /// Where the next page starts; none: this is the last one.
+    #[schema(value_type = Option<String>)]
     pub next_cursor: Option<Uuid>,
 }
 

@@ -44,6 +44,7 @@ impl Cast {
             "links",
             "workspaces",
             "search",
+            "artifacts",
         ] {
             self.app.alice.get(&format!("/v1/{path}")).await.expect(200);
         }
@@ -106,6 +107,16 @@ async fn a_note_is_read_with_its_links_as_it_is_and_as_it_was() {
     assert_eq!(read["links"][0]["target_id"], pot["id"]);
     assert_eq!(read["backlinks"][0]["source_id"], pot["id"]);
     assert_eq!(read["links_truncated"], false);
+
+    let attached = json!({"url": "https://tea.example/", "name": "tea", "media_type": "text/html"});
+    let attached = alice
+        .post(&format!("{path}/artifacts"), attached)
+        .await
+        .expect(201);
+    cast.see().await;
+    let arguments = json!({"note_id": id(&cast.note)});
+    let read = structured(call(&cast.agent, "read_note", arguments).await);
+    assert_eq!(read["artifacts"], json!([attached]));
 
     let arguments = json!({"note_id": id(&cast.note), "version": 1});
     let read = structured(call(&cast.agent, "read_note", arguments).await);
@@ -386,7 +397,11 @@ async fn notes_are_resources() {
     cast.see().await;
     let list = async |params| ask(&cast.agent, "resources/list", params).await.expect(200);
     let first = list(json!({})).await["result"].clone();
-    assert_eq!(first["resources"].as_array().unwrap().len(), 100);
+    let listed = first["resources"].as_array().unwrap();
+    assert_eq!(
+        (&listed[0]["uri"], listed.len()),
+        (&json!("daybook://workspaces"), 101)
+    );
     let rest = list(json!({"cursor": first["nextCursor"]})).await["result"].clone();
     let uri = format!("note://{}", id(&cast.note));
     assert_eq!(rest["resources"][0]["uri"], uri);
@@ -402,6 +417,17 @@ async fn notes_are_resources() {
     assert!(text.starts_with("---\nid: \""), "{text}");
     assert!(text.contains("\nversion: 1\ntitle: \"Tea\"\n"), "{text}");
     assert!(text.ends_with("\n---\n\nSteep it."), "{text}");
+
+    let workspaces = json!({"uri": "daybook://workspaces"});
+    let read = ask(&cast.agent, "resources/read", workspaces)
+        .await
+        .expect(200);
+    let contents = &read["result"]["contents"][0];
+    assert_eq!(contents["mimeType"], "application/json");
+    let told: Value = serde_json::from_str(contents["text"].as_str().unwrap()).unwrap();
+    assert_eq!(told["workspaces"][0]["id"], json!(cast.workspace_id));
+    assert_eq!(told["workspaces"][0]["role"], "agent");
+    assert_eq!(told["workspaces"][1], Value::Null);
 }
 
 #[tokio::test]

@@ -220,7 +220,19 @@ async fn strangers_of_the_workspace_and_of_the_product_see_nothing_and_do_nothin
             }
         }
         let listed = ask(stranger, "resources/list", json!({})).await.expect(200);
-        assert_eq!(listed["result"]["resources"], json!([]));
+        let listed = listed["result"]["resources"].as_array().unwrap();
+        assert_eq!(
+            (&listed[0]["uri"], listed.len()),
+            (&json!("daybook://workspaces"), 1)
+        );
+        let workspaces = json!({"uri": "daybook://workspaces"});
+        let read = ask(stranger, "resources/read", workspaces)
+            .await
+            .expect(200);
+        assert_eq!(
+            read["result"]["contents"][0]["text"],
+            r#"{"workspaces":[]}"#
+        );
         let uri = format!("note://{}", cast.note_id);
         let read = ask(stranger, "resources/read", json!({"uri": uri})).await;
         assert_eq!(read.body["error"]["message"], "Resource not found");
@@ -318,6 +330,20 @@ async fn what_is_no_request_of_the_protocol_is_refused() {
     );
     let tool = call(agent, "purge_note", json!({})).await;
     assert_eq!(tool.body["error"]["code"], -32602);
+    let recorded = cast
+        .app
+        .alice
+        .get("/v1/tool-calls?outcome=tool_unknown")
+        .await;
+    assert_eq!(recorded.expect(200)["items"][0]["tool"], "purge_note");
+    let unacceptable = agent
+        .request(Method::POST, "/mcp")
+        .header("Accept", "text/html");
+    let unacceptable = send(unacceptable.json(&list())).await;
+    assert_eq!(
+        (unacceptable.status, &unacceptable.body["error"]["code"]),
+        (406, &json!(-32600))
+    );
     let nameless = send(request(agent, WITH_HANDSHAKE, "tools/call", json!({}))).await;
     assert_eq!(nameless.body["error"]["code"], -32602);
 

@@ -52,6 +52,9 @@ async fn an_approval_is_offered_within_the_call_and_a_person_gives_it() {
         .map(|call| call["outcome"].clone())
         .collect();
     assert_eq!(outcomes, ["ok", "ok", "input_required"]);
+    for call in cast.calls("").await {
+        assert_eq!(call["proposal_id"], json!(proposal_id), "{call:#}");
+    }
 }
 
 #[tokio::test]

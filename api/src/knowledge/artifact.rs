@@ -9,6 +9,7 @@ use projections::knowledge::artifact::{ArtifactContent, ArtifactStatus, Artifact
 use projections::knowledge::note::Notes;
 use projections::{List, Row, Where};
 use serde::Deserialize;
+use store::Position;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -106,16 +107,10 @@ async fn of_note(
     Path(note_id): Path<Uuid>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let note_id = Some(note_id);
-    let wanted = Where::default()
-        .and("t.note_id = ?", &note_id)
-        .and_only(Some("t.status = 'attached'"));
-    let found = app.list::<Artifacts>(&read, wanted, page).await?;
-    if found.0.items.is_empty()
-        && let Some(id) = note_id
-    {
+    let found = app.artifacts_of(&read, note_id, page).await?;
+    if found.0.items.is_empty() {
         // Nothing is attached, or there is no such note.
-        app.row::<Notes>(&read, id).await?;
+        app.row::<Notes>(&read, note_id).await?;
     }
     Ok(answer::found(found))
 }
@@ -197,4 +192,20 @@ async fn restore(
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     change(&app, id, &command, ArtifactCommand::Restore).await
+}
+
+impl App {
+    /// A page of what a note has attached.
+    pub(crate) async fn artifacts_of(
+        &self,
+        read: &Read,
+        note_id: Uuid,
+        page: Page,
+    ) -> Result<(List<Row<ArtifactContent>>, Position), Problem> {
+        let note_id = Some(note_id);
+        let wanted = Where::default()
+            .and("t.note_id = ?", &note_id)
+            .and_only(Some("t.status = 'attached'"));
+        self.list::<Artifacts>(read, wanted, page).await
+    }
 }

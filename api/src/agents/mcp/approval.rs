@@ -76,6 +76,7 @@ pub fn ask(asked: &Asked<'_>, proposal: &Row<ProposalContent>) -> Result<Answer,
     Ok(Answer {
         response: InputRequiredResult::new(Some(requests), Some(state)).into(),
         outcome: ASKED,
+        proposal_id: Some(id),
         is_recorded: false,
     })
 }
@@ -105,7 +106,8 @@ pub async fn resume(asked: &Asked<'_>) -> Result<Answer, Problem> {
     if proposal.content.status == "pending" && !declined {
         ask(asked, &proposal)
     } else {
-        Answer::of(&ProposalState::from(proposal), position)
+        let answer = Answer::of(&ProposalState::from(proposal), position)?;
+        Ok(answer.about(proposal_id))
     }
 }
 

@@ -74,7 +74,7 @@ async fn answer(
         Err(refused) => return allowance.tell(refused),
     };
     let response = service.handle(Request::from_parts(parts, body)).await;
-    let mut response = response.map(Body::new);
+    let mut response = message::in_its_words(response.map(Body::new)).await;
     if let Some(scope) = lacking.0.get() {
         *response.status_mut() = StatusCode::FORBIDDEN;
         response = challenge(response, &base, Some(scope));

@@ -1,12 +1,16 @@
 //! Whether a body is a message of the protocol at all: told in the protocol's own words, which the transport does not.
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use rmcp::ErrorData;
 use rmcp::model::JsonRpcError;
 use serde_json::Value;
+
+/// Bytes of a refusal that are told.
+const MAX_TEXT: usize = 4_096;
 
 /// What is wrong with a body that is no single message of JSON-RPC.
 pub fn check(body: &Bytes) -> Result<(), ErrorData> {
@@ -33,6 +37,30 @@ pub fn refuse(error: ErrorData) -> Response {
         Json(JsonRpcError::new(None, error)),
     )
         .into_response()
+}
+
+/// What the transport refuses in plain text, as an error of the protocol.
+pub async fn in_its_words(response: Response) -> Response {
+    let is_text = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_none_or(|is| is.as_bytes().starts_with(b"text/plain"));
+    if !response.status().is_client_error() || !is_text {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, MAX_TEXT).await.unwrap_or_default();
+    let detail = match String::from_utf8_lossy(&text).trim() {
+        "" => parts.status.to_string(),
+        text => text.to_owned(),
+    };
+    let error = Json(JsonRpcError::new(
+        None,
+        ErrorData::invalid_request(detail, None),
+    ));
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.remove(CONTENT_TYPE);
+    (parts.status, parts.headers, error).into_response()
 }
 
 #[cfg(test)]

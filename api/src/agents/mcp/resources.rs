@@ -1,8 +1,9 @@
-//! Notes as resources: `note://{note_id}`, Markdown with what is known of it in front.
+//! Notes as resources: `note://{note_id}`, Markdown with what is known of it in front. And `daybook://workspaces`, where they are.
 
 use std::fmt::Write as _;
 
 use projections::knowledge::note::{NoteContent, Notes};
+use projections::knowledge::workspace::{WorkspaceContent, Workspaces};
 use projections::{Row, Where};
 use rmcp::ErrorData;
 use rmcp::model::{
@@ -12,16 +13,20 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::context::Context;
-use crate::parameters;
 use crate::problem::Problem;
 use crate::query::Page;
 
 /// What reading them needs.
 pub const SCOPE: &str = "notes:read";
+const WORKSPACES_SCOPE: &str = "workspaces:read";
 const SCHEME: &str = "note://";
 const MARKDOWN: &str = "text/markdown";
-/// On a page.
+const WORKSPACES: &str = "daybook://workspaces";
+const JSON: &str = "application/json";
+/// Notes on a page.
 const LISTED: usize = 100;
+/// Workspaces that are told.
+const TOLD: usize = 200;
 
 pub fn templates() -> Vec<ResourceTemplate> {
     let note = ResourceTemplate::new("note://{note_id}", "note")
@@ -31,22 +36,25 @@ pub fn templates() -> Vec<ResourceTemplate> {
     vec![note]
 }
 
-/// A page of the notes that the caller may see, newest first; those in the trash are left out.
+/// A page of the notes that the caller may see, newest first; those in the trash are left out. Before the first stand the workspaces.
 pub async fn list(
     context: &Context,
     cursor: Option<String>,
 ) -> Result<ListResourcesResult, Problem> {
-    let malformed = |_| parameters::invalid("cursor", "must be that of an earlier page");
-    let cursor = cursor.map(|cursor| Uuid::try_parse(&cursor).map_err(malformed));
+    let is_first = cursor.is_none();
     let page = Page {
-        cursor: cursor.transpose()?,
+        cursor,
         limit: Some(LISTED),
     };
     let wanted = Where::default().and_only(Some("t.status <> 'trashed'"));
     let read = context.read();
     let (notes, _) = context.app.list::<Notes>(&read, wanted, page).await?;
-    let resources = notes.items.iter().map(describe).collect();
-    let mut result = ListResourcesResult::with_all_items(resources);
+    let sees_workspaces = is_first && context.caller.require(WORKSPACES_SCOPE).is_ok();
+    let workspaces = sees_workspaces.then(workspaces);
+    let resources = workspaces
+        .into_iter()
+        .chain(notes.items.iter().map(describe));
+    let mut result = ListResourcesResult::with_all_items(resources.collect());
     result.next_cursor = notes.next_cursor.map(|cursor| cursor.to_string());
     Ok(result)
 }
@@ -61,11 +69,24 @@ fn describe(note: &Row<NoteContent>) -> Resource {
         .with_mime_type(MARKDOWN)
 }
 
+fn workspaces() -> Resource {
+    Resource::new(WORKSPACES, "workspaces")
+        .with_title("Your workspaces")
+        .with_description(
+            "The workspaces that you see, the newest 200: id, name, status and what you are there.",
+        )
+        .with_mime_type(JSON)
+}
+
 pub fn uri(id: Uuid) -> String {
     format!("{SCHEME}{id}")
 }
 
 pub async fn read(context: &Context, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+    if uri == WORKSPACES {
+        let told = tell_workspaces(context).await;
+        return told.map_err(|problem| context.error(problem, WORKSPACES_SCOPE));
+    }
     let id = uri.strip_prefix(SCHEME);
     let Some(id) = id.and_then(|id| Uuid::try_parse(id).ok()) else {
         return Err(absent(uri));
@@ -76,6 +97,29 @@ pub async fn read(context: &Context, uri: &str) -> Result<ReadResourceResult, Er
         Err(problem) if problem.code() == "not_found" => Err(absent(uri)),
         Err(problem) => Err(context.error(problem, SCOPE)),
     }
+}
+
+async fn tell_workspaces(context: &Context) -> Result<ReadResourceResult, Problem> {
+    let page = Page {
+        cursor: None,
+        limit: Some(TOLD),
+    };
+    let (app, read) = (&context.app, context.read());
+    let found = app.list::<Workspaces>(&read, Where::default(), page);
+    let (found, _) = found.await?;
+    let me = context.caller.actor.id;
+    let tell = |row: &Row<WorkspaceContent>| {
+        let WorkspaceContent {
+            name,
+            status,
+            members,
+        } = &row.content;
+        json!({"id": row.facts.id, "name": name, "status": status, "role": members.get(&me)})
+    };
+    let told: Vec<_> = found.items.iter().map(tell).collect();
+    let text = json!({ "workspaces": told }).to_string();
+    let contents = ResourceContents::text(text, WORKSPACES).with_mime_type(JSON);
+    Ok(ReadResourceResult::new(vec![contents]))
 }
 
 fn absent(uri: &str) -> ErrorData {

@@ -28,6 +28,9 @@ const INSTRUCTIONS: &str = "Daybook keeps notes and tasks in workspaces. Read wi
 /// Catalogues change with the server alone.
 const CATALOGUE_TTL_MS: u64 = 300_000;
 
+/// Characters of the name of a tool that there is not.
+const MAX_NAME: usize = 60;
+
 /// The protocol's methods that take parameters.
 const METHODS: [&str; 4] = [
     "tools/call",
@@ -57,21 +60,23 @@ impl Server {
         params: CallToolRequestParams,
     ) -> Result<CallToolResponse, Problem> {
         let started = Instant::now();
-        let asked = Asked::new(tool, context, params);
+        let asked = Asked::new(tool.name().to_owned(), context, params);
         let answered = match asked.check_names() {
             Ok(()) => tool.call(&asked).await,
             Err(problem) => Err(problem),
         };
-        let (outcome, is_recorded) = match &answered {
-            Ok(answer) => (answer.outcome.to_owned(), answer.is_recorded),
-            Err(problem) => (problem.code().to_owned(), false),
+        let (outcome, proposal_id, is_recorded) = match &answered {
+            Ok(answer) => (answer.outcome, answer.proposal_id, answer.is_recorded),
+            Err(problem) => (problem.code(), None, false),
         };
+        let outcome = outcome.to_owned();
         metrics::counter!("daybook_mcp_tool_calls_total", "tool" => tool.name(), "outcome" => outcome.clone())
             .increment(1);
         if !is_recorded {
             let elapsed = u64::try_from(started.elapsed().as_millis()).ok();
             let call = Call {
                 outcome,
+                proposal_id: proposal_id.or(asked.call.proposal_id),
                 duration_ms: elapsed,
                 ..asked.call.clone()
             };
@@ -82,6 +87,21 @@ impl Server {
             }
         }
         answered.map(|answer| answer.response)
+    }
+
+    /// A call of what is not there is a call, too.
+    async fn unknown(&self, context: &Context, params: CallToolRequestParams) -> ErrorData {
+        let name: String = params.name.chars().take(MAX_NAME).collect();
+        let unknown = format!("there is no tool {name:?}; tools/list names those there are");
+        let asked = Asked::new(name, context, params);
+        let call = Call {
+            outcome: "tool_unknown".into(),
+            ..asked.call
+        };
+        match context.record(asked.id, call).await {
+            Ok(()) => ErrorData::invalid_params(unknown, None),
+            Err(problem) => context.error(problem, ""),
+        }
     }
 }
 
@@ -124,12 +144,10 @@ impl ServerHandler for Server {
         params: CallToolRequestParams,
         request: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(tool) = tools::find(&params.name) else {
-            let name: String = params.name.chars().take(60).collect();
-            let unknown = format!("there is no tool {name:?}; tools/list names those there are");
-            return Err(ErrorData::invalid_params(unknown, None));
-        };
         let context = self.context(&request)?;
+        let Some(tool) = tools::find(&params.name) else {
+            return Err(self.unknown(&context, params).await);
+        };
         match self.call(tool, &context, params).await {
             Ok(response) => Ok(response),
             // Nobody but a client that does not keep to the protocol has to know.

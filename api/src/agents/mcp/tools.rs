@@ -80,16 +80,18 @@ pub struct Asked<'a> {
 pub struct Answer {
     pub response: CallToolResponse,
     pub outcome: &'static str,
+    /// What it turned out to be about, where the arguments do not say.
+    pub proposal_id: Option<Uuid>,
     /// The call is in the log already, together with what it did.
     pub is_recorded: bool,
 }
 
 impl<'a> Asked<'a> {
-    pub fn new(tool: &dyn Tool, context: &'a Context, params: CallToolRequestParams) -> Self {
+    pub fn new(tool: String, context: &'a Context, params: CallToolRequestParams) -> Self {
         let arguments = params.arguments.unwrap_or_default();
         let id_of = |name: &str| Uuid::try_parse(arguments.get(name)?.as_str()?).ok();
         let call = Call {
-            tool: tool.name().to_owned(),
+            tool,
             arguments_sha256: sha256_hex(canonical(&arguments)),
             outcome: "ok".into(),
             protocol_version: context.protocol_version.clone(),
@@ -200,8 +202,16 @@ impl Answer {
         Ok(Self {
             response: result.into(),
             outcome: "ok",
+            proposal_id: None,
             is_recorded: false,
         })
+    }
+
+    pub fn about(self, proposal_id: Uuid) -> Self {
+        Self {
+            proposal_id: Some(proposal_id),
+            ..self
+        }
     }
 }
 

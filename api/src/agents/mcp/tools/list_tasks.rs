@@ -19,7 +19,7 @@ pub struct ListTasks;
 #[derive(Deserialize, ToSchema)]
 struct PageInput {
     /// `next_cursor` of the page before.
-    cursor: Option<Uuid>,
+    cursor: Option<String>,
     /// Tasks on the page; 50 if not given.
     #[schema(minimum = 1, maximum = 200)]
     limit: Option<usize>,
@@ -31,6 +31,7 @@ struct ListTasksOutput {
     #[schema(inline)]
     items: Vec<Row<TaskContent>>,
     /// Where the next page starts; null: this is the last one.
+    #[schema(value_type = Option<String>)]
     next_cursor: Option<Uuid>,
 }
 

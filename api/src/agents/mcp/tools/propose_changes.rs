@@ -71,6 +71,7 @@ impl Tool for ProposeChanges {
         let asks = how.wait_for_approval && asked.context.opens_urls;
         let (proposal, position, is_recorded) =
             submit(asked, how.idempotency_key, draft, asks).await?;
+        let id = proposal.facts.id;
         let answer = if asks && proposal.content.status == "pending" {
             approval::ask(asked, &proposal)?
         } else {
@@ -83,7 +84,7 @@ impl Tool for ProposeChanges {
             } else {
                 "replayed"
             },
-            ..answer
+            ..answer.about(id)
         })
     }
 }

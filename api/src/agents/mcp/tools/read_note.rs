@@ -1,8 +1,9 @@
-//! `read_note`: a note as it is or as it was, and what it is linked with.
+//! `read_note`: a note as it is or as it was, what it is linked with, and what is attached to it.
 
 use async_trait::async_trait;
 use futures::try_join;
 use projections::Row;
+use projections::knowledge::artifact::ArtifactContent;
 use projections::knowledge::link::Link;
 use projections::knowledge::note::{NoteContent, Notes};
 use rmcp::model::{self, ToolAnnotations};
@@ -16,8 +17,10 @@ use crate::knowledge::note_history::{self, When};
 use crate::problem::Problem;
 use crate::query::Page;
 
-/// Links of each kind that are shown.
-const LINKS: usize = 50;
+/// Links of each kind, and artifacts, that are shown.
+const SHOWN: usize = 50;
+
+const ARTIFACTS_SCOPE: &str = "artifacts:read";
 
 pub struct ReadNote;
 
@@ -42,6 +45,8 @@ struct ReadNoteOutput {
     backlinks: Vec<Link>,
     /// There are more links than are shown.
     links_truncated: bool,
+    /// What is attached to it now, newest first; 50 at most. Null: your key lacks the scope artifacts:read.
+    artifacts: Option<Vec<Row<ArtifactContent>>>,
 }
 
 #[async_trait]
@@ -58,7 +63,7 @@ impl Tool for ReadNote {
         tool::<ReadNoteInput, ReadNoteOutput>(
             self,
             "Read a note",
-            "Reads one note, as it is now or as of a version, with its links and back-links. The version in the answer is \
+            "Reads one note, as it is now or as of a version, with its links, back-links and artifacts. The version in the answer is \
              the base_version of changes that you propose.",
             ToolAnnotations::new().read_only(true),
         )
@@ -77,17 +82,22 @@ impl Tool for ReadNote {
         }
         let page = Page {
             cursor: None,
-            limit: Some(LINKS),
+            limit: Some(SHOWN),
         };
         let ((links, _), (backlinks, _)) = try_join!(
-            app.links_of(&read, note_id, End::Source, page),
-            app.links_of(&read, note_id, End::Target, page),
+            app.links_of(&read, note_id, End::Source, page.clone()),
+            app.links_of(&read, note_id, End::Target, page.clone()),
         )?;
+        let artifacts = match read.caller.require(ARTIFACTS_SCOPE) {
+            Ok(()) => Some(app.artifacts_of(&read, note_id, page).await?.0.items),
+            Err(_) => None,
+        };
         let output = ReadNoteOutput {
             note,
             links_truncated: links.next_cursor.or(backlinks.next_cursor).is_some(),
             links: links.items,
             backlinks: backlinks.items,
+            artifacts,
         };
         Answer::of(&output, position)
     }
