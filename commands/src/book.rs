@@ -313,6 +313,19 @@ impl<'a> Book<'a> {
         Ok(loaded.seen_by(self.request.product_id).state)
     }
 
+    /// Whether all that has happened to a stream after a version, and before this command, is one command's doing.
+    pub(crate) async fn is_changed_by<A: Aggregate>(
+        &mut self,
+        id: Uuid,
+        version: i64,
+        command: &str,
+    ) -> Result<bool, CommandError> {
+        let expected = self.base_version::<A>(id).await? - version;
+        let commands = self.loader.commands_after::<A>(id, version).await?;
+        let is_known = i64::try_from(commands.len()) == Ok(expected);
+        Ok(is_known && commands.iter().all(|done| done == command))
+    }
+
     /// Forgets what was staged since the book held `kept` events; the streams that lose events go back to what they were then.
     pub fn discard(&mut self, kept: usize) -> Result<(), CommandError> {
         let lost: HashSet<StreamId> = self.staged.drain(kept..).map(|e| e.stream).collect();

@@ -272,6 +272,20 @@ impl Loader {
         self.advance(Loaded::empty(id), version).await
     }
 
+    /// The names of the commands that a stream's events after a version come from; at most a page of them.
+    pub(crate) async fn commands_after<A: Aggregate>(
+        &self,
+        id: Uuid,
+        version: i64,
+    ) -> Result<Vec<String>, CommandError> {
+        let stream = StreamId::of::<A>(id);
+        let page = self
+            .store
+            .read_stream(&stream, version, Direction::Forwards, PAGE)
+            .await?;
+        Ok(page.into_iter().map(|e| e.metadata.command).collect())
+    }
+
     async fn advance<A: Aggregate>(
         &self,
         mut loaded: Loaded<A>,

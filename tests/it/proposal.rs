@@ -234,7 +234,7 @@ async fn where_a_note_has_moved_on_the_proposal_fails_and_nothing_is_changed() {
                     "proposed": {"line": 1, "lines": 1, "text": "Shopping list"},
                 }],
             },
-            {"action": 3, "note_id": id(&gone), "base_version": null, "current_version": 2, "reason": "the note is not active; restore it first"},
+            {"action": 3, "note_id": id(&gone), "base_version": null, "current_version": 2, "code": "note_not_active", "reason": "the note is not active; restore it first"},
         ])
     );
     assert_eq!(recorded(&cast.agent, &proposal).await, failed);

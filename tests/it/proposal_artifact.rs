@@ -82,10 +82,9 @@ async fn what_is_not_there_is_not_attached_and_what_was_changed_since_is_not_und
     answer.expect_problem(400, "validation_failed");
     let file =
         json!([{"type": "artifact.attach", "note_id": id(&note), "file_id": Uuid::now_v7()}]);
-    let file = cast.propose(file).await;
-    let failed = approve(&cast.editor, &file).await.expect(200);
-    let reason = failed["conflicts"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("no such file"), "{reason}");
+    let refused = cast.agent.post("/v1/proposals", cast.draft(file)).await;
+    let refused = refused.expect_problem(422, "proposal_impossible");
+    assert_eq!(refused["conflicts"][0]["code"], "artifact_file_unavailable");
 
     let proposal = cast.propose(json!([attach(&note, "steeping")])).await;
     let applied = approve(&cast.editor, &proposal).await.expect(200);

@@ -352,6 +352,10 @@ impl World {
                     .replace("reopen", "accept");
                 alice.post_empty(&accept).await.expect(200);
             }
+            ("POST", "/v1/tasks/{id}/restore") => {
+                let task = path.trim_end_matches("/restore");
+                alice.delete(task).await.expect(204);
+            }
             ("DELETE", "/v1/workspaces/{id}/members/{actor_id}") => {
                 alice.put(path, json!({"role": "viewer"})).await.expect(200);
             }

@@ -7,11 +7,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use commands::On;
-use commands::agents::proposal::{Approve, Rebase, Revert, Submit};
+use commands::agents::proposal::{Approve, Contents, Rebase, Revert, Submit};
 use domain::agents::action::{Action, MAX_ACTIONS};
 use domain::agents::proposal::{Approval, Draft, Proposal, ProposalCommand};
+use futures::try_join;
 use projections::agents::proposal::{ProposalContent, Proposals};
-use projections::{List, Row, Where};
+use projections::knowledge::artifact::{self, Artifacts};
+use projections::knowledge::task::{self, Tasks};
+use projections::{List, ReadModel, Row, Where};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +25,7 @@ use super::action::NewAction;
 use super::preview::ProposalWithPreview;
 use crate::App;
 use crate::answer;
+use crate::caller::Caller;
 use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read, one_of};
@@ -222,7 +226,7 @@ async fn withdraw(
 }
 
 /// Undoes an applied proposal: every note is as it was before, and those that it wrote are in the trash. Refused where later edits
-/// stand on one of them.
+/// stand on one of them, or somebody has put something into a note that it wrote.
 #[utoipa::path(post, path = "/proposals/{id}/revert", tag = "proposals", params(("id" = Uuid, Path)),
     request_body = Option<Reversal>, responses((status = 200, body = Row<ProposalContent>)),
     security(("api_key" = ["proposals:write"])))]
@@ -234,7 +238,12 @@ async fn revert(
     let reason = command.body.reason;
     let mut request = command.request;
     request.reason.clone_from(&reason);
-    app.run::<Proposals>(&request, &Revert { id, reason }, StatusCode::OK)
+    let revert = Revert {
+        id,
+        reason,
+        contents: app.contents_of_new_notes(&command.caller, id).await?,
+    };
+    app.run::<Proposals>(&request, &revert, StatusCode::OK)
         .await
 }
 
@@ -294,4 +303,26 @@ async fn list(
     Ok(answer::found(
         app.list::<Proposals>(&read, wanted, page).await?,
     ))
+}
+
+impl App {
+    /// What there is by now in the notes that a proposal has written. The command needs it: it takes no scope to read.
+    async fn contents_of_new_notes(&self, caller: &Caller, id: Uuid) -> Result<Contents, Problem> {
+        let head = self.store.read_head().await?;
+        for model in [Proposals::NAME, Tasks::NAME, Artifacts::NAME] {
+            self.readers.wait(model, head).await?;
+        }
+        let proposal = projections::get::<Proposals>(&self.database, caller.viewer(), id).await?;
+        let notes = proposal.into_iter().flat_map(|row| row.content.notes);
+        let mut contents = Contents::default();
+        for note in notes.filter(|note| note.base_version == Some(0)) {
+            let (tasks, artifacts) = try_join!(
+                task::of_note(&self.database, note.note_id),
+                artifact::of_note(&self.database, note.note_id),
+            )?;
+            contents.tasks.extend(tasks);
+            contents.artifacts.extend(artifacts);
+        }
+        Ok(contents)
+    }
 }

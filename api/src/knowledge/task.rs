@@ -36,6 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(dismiss))
         .routes(routes!(complete))
         .routes(routes!(reopen))
+        .routes(routes!(restore))
         .routes(routes!(move_between))
 }
 
@@ -246,6 +247,17 @@ async fn delete(
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     change(&app, id, &command, TaskCommand::Delete).await
+}
+
+/// Takes the removal of a task back.
+#[utoipa::path(post, path = "/tasks/{id}/restore", tag = "tasks", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
+async fn restore(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    command: Command<Nothing>,
+) -> Result<Response, Problem> {
+    change(&app, id, &command, TaskCommand::Restore).await
 }
 
 /// Changes a task.

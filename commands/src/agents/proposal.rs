@@ -11,5 +11,5 @@ mod submit;
 pub use approve::Approve;
 pub use preview::{Changed, Preview, preview};
 pub use rebase::Rebase;
-pub use revert::Revert;
+pub use revert::{Contents, Revert};
 pub use submit::Submit;

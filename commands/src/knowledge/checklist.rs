@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 use crate::{Book, CommandError, Handler};
 
+/// The name of the command by which a task follows its line.
+pub(crate) const FOLLOW: &str = "checklist.follow";
+
 /// Brings the tasks of a note in line with what it says now: whatever was not followed yet is, in one append, and
 /// following it again changes nothing.
 pub struct Follow {
@@ -25,7 +28,7 @@ pub struct Follow {
 #[async_trait]
 impl Handler for Follow {
     fn name(&self) -> String {
-        "checklist.follow".into()
+        FOLLOW.into()
     }
 
     fn context(&self) -> &'static str {

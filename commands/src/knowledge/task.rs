@@ -124,6 +124,7 @@ const fn given(command: &TaskCommand) -> Option<Uuid> {
         | TaskCommand::Reopen
         | TaskCommand::Move { .. }
         | TaskCommand::Delete
+        | TaskCommand::Restore
         | TaskCommand::FollowLine { .. } => None,
     }
 }

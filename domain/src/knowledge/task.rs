@@ -81,6 +81,12 @@ events! {
         Moved("task.moved", 1) { rank: String },
         /// Gone from every read model.
         Removed("task.removed", 1) {},
+        /// Back as it was when it was removed.
+        Restored("task.restored", 1) {
+            #[serde(flatten)]
+            draft: Draft,
+            status: Status,
+        },
     }
 }
 
@@ -98,6 +104,7 @@ pub enum TaskCommand {
         rank: String,
     },
     Delete,
+    Restore,
     /// The line of a note that the task comes from says something else than before.
     FollowLine {
         title: Option<String>,
@@ -192,7 +199,8 @@ pub enum Task {
     #[default]
     Absent,
     Present(Box<Draft>, Status),
-    Removed,
+    /// As it was then.
+    Removed(Box<Draft>, Status),
 }
 
 impl Task {
@@ -200,7 +208,15 @@ impl Task {
     pub const fn draft(&self) -> Option<&Draft> {
         match self {
             Self::Present(draft, _) => Some(draft),
-            Self::Absent | Self::Removed => None,
+            Self::Absent | Self::Removed(..) => None,
+        }
+    }
+
+    /// Where it is, or was.
+    const fn workspace_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Present(draft, _) | Self::Removed(draft, _) => Some(draft.workspace_id),
+            Self::Absent => None,
         }
     }
 
@@ -243,7 +259,13 @@ impl Aggregate for Task {
                 draft.labels.extend(added.iter().cloned());
             }),
             TaskEvent::Moved { rank } => self.change(|draft| draft.rank.clone_from(rank)),
-            TaskEvent::Removed {} => Self::Removed,
+            TaskEvent::Removed {} => match self {
+                Self::Present(draft, status) => Self::Removed(draft, status),
+                Self::Absent | Self::Removed(..) => self,
+            },
+            TaskEvent::Restored { draft, status } => {
+                Self::Present(Box::new(draft.clone()), *status)
+            }
         }
     }
 
@@ -255,8 +277,12 @@ impl Aggregate for Task {
             }]),
             (_, TaskCommand::Create(_) | TaskCommand::Suggest(_)) => Err(TaskRefusal::Exists),
             // Whoever removed it has nothing more to do with its line.
-            (Self::Removed, TaskCommand::FollowLine { .. }) => Ok(vec![]),
-            (Self::Absent | Self::Removed, _) => Err(TaskRefusal::NotFound),
+            (Self::Removed(..), TaskCommand::FollowLine { .. }) => Ok(vec![]),
+            (Self::Removed(draft, status), TaskCommand::Restore) => Ok(vec![TaskEvent::Restored {
+                draft: draft.as_ref().clone(),
+                status: *status,
+            }]),
+            (Self::Absent | Self::Removed(..), _) => Err(TaskRefusal::NotFound),
             (Self::Present(draft, status), command) => draft.decide(*status, command, at),
         }
     }
@@ -280,9 +306,10 @@ impl Aggregate for Task {
             | TaskCommand::Reopen
             | TaskCommand::Move { .. }
             | TaskCommand::Delete
-            | TaskCommand::FollowLine { .. } => self.draft().map_or(Standing::Product, |draft| {
-                member(draft.workspace_id, Permission::Write)
-            }),
+            | TaskCommand::Restore
+            | TaskCommand::FollowLine { .. } => self
+                .workspace_id()
+                .map_or(Standing::Product, |id| member(id, Permission::Write)),
         }
     }
 }
@@ -297,6 +324,19 @@ fn create(draft: Draft, at: &Moment) -> Result<Vec<TaskEvent>, TaskRefusal> {
 }
 
 impl Draft {
+    /// Than a line of a note with this title.
+    #[must_use]
+    pub fn says_more_than(&self, title: &str) -> bool {
+        let plain = Self {
+            title: title.to_owned(),
+            assignee: None,
+            due_on: None,
+            labels: BTreeSet::new(),
+            ..self.clone()
+        };
+        *self != plain
+    }
+
     fn decide(
         &self,
         status: Status,
@@ -321,7 +361,7 @@ impl Draft {
                 return Err(TaskRefusal::NotSuggested(status));
             }
             (_, TaskCommand::Delete) => TaskEvent::Removed {},
-
+            (_, TaskCommand::Restore) => return Ok(vec![]),
             (Status::Open, TaskCommand::Complete) => TaskEvent::Completed {},
             (Status::Done, TaskCommand::Reopen) => TaskEvent::Reopened {},
             (Status::Done, TaskCommand::Complete) | (Status::Open, TaskCommand::Reopen) => {

@@ -232,6 +232,27 @@ fn a_removed_one_is_not_found() {
 }
 
 #[test]
+fn a_removed_one_comes_back_as_it_was() {
+    let done = [created(), TaskEvent::Completed {}, TaskEvent::Removed {}];
+    let restored = TaskEvent::Restored {
+        draft: draft(),
+        status: Status::Done,
+    };
+    given::<Task>(done.clone())
+        .when(TaskCommand::Restore)
+        .then([restored.clone()]);
+    given::<Task>(done.into_iter().chain([restored]))
+        .when(TaskCommand::Reopen)
+        .then([TaskEvent::Reopened {}]);
+    given::<Task>([created()])
+        .when(TaskCommand::Restore)
+        .then_nothing();
+    given::<Task>([])
+        .when(TaskCommand::Restore)
+        .then_refused(TaskRefusal::NotFound);
+}
+
+#[test]
 fn it_follows_what_changes_in_its_line() {
     given::<Task>([created()])
         .when(follow(Some("Buy green tea"), Some(true)))

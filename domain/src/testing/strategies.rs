@@ -217,6 +217,10 @@ pub fn task() -> impl Strategy<Value = TaskEvent> {
         Just(TaskEvent::Reopened {}),
         text().prop_map(|rank| TaskEvent::Moved { rank }),
         Just(TaskEvent::Removed {}),
+        task_draft().prop_map(|draft| TaskEvent::Restored {
+            draft,
+            status: task::Status::Done,
+        }),
     ]
 }
 

@@ -68,6 +68,10 @@ impl ReadModel for Tasks {
         Some(match (task, event) {
             (_, TaskEvent::Created { draft }) => begun(draft, Status::Open),
             (_, TaskEvent::Suggested { draft }) => begun(draft, Status::Suggested),
+            (_, TaskEvent::Restored { draft, status }) => TaskContent {
+                completed_at: (status == Status::Done).then_some(envelope.recorded_at),
+                ..begun(draft, status)
+            },
             (None, _) | (_, TaskEvent::Removed {}) => return None,
             (Some(task), event) => task.after(event, envelope.recorded_at),
         })
@@ -111,7 +115,10 @@ impl TaskContent {
                 self.labels.extend(added);
             }
             TaskEvent::Moved { rank } => self.rank = rank,
-            TaskEvent::Created { .. } | TaskEvent::Suggested { .. } | TaskEvent::Removed {} => {}
+            TaskEvent::Created { .. }
+            | TaskEvent::Suggested { .. }
+            | TaskEvent::Removed {}
+            | TaskEvent::Restored { .. } => {}
         }
         self
     }

@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use domain::agents::policy::{Policy, PolicyRefusal};
-use domain::agents::proposal::{Approval, Proposal, ProposalCommand, ProposalRefusal, Submission};
+use domain::agents::proposal::{
+    Approval, Conflict, Proposal, ProposalCommand, ProposalRefusal, Submission,
+};
 use domain::{Actor, Aggregate, StreamId};
 use uuid::Uuid;
 
-use super::change_set::ChangeSet;
+use super::change_set::{ChangeSet, require_possible};
 use super::governance;
 use crate::{Book, CommandError, Handler};
 
@@ -48,9 +50,13 @@ impl Handler for Approve {
         let proposer = submission.proposer;
         let outcome = match apply(book, &policy, &submission, proposer, &self.new_ids).await? {
             Ok(complete) => complete,
-            Err(fail) => {
+            Err(conflicts) => {
+                // Whoever has edited it can do so again.
+                if self.approval.edited_actions.is_some() {
+                    require_possible(&conflicts)?;
+                }
                 book.discard(before)?;
-                fail
+                ProposalCommand::Fail { conflicts }
             }
         };
         book.decide::<Proposal>(self.id, outcome).await?;
@@ -72,14 +78,14 @@ pub(super) async fn approve(
     submission.ok_or_else(|| CommandError::refused(ProposalRefusal::NotFound))
 }
 
-/// Carries out what was approved, in somebody's interest; returns the command that records how that went.
+/// Carries out what was approved, in somebody's interest; returns the command that records it, or what stands in the way.
 pub(super) async fn apply(
     book: &mut Book<'_>,
     policy: &Policy,
     submission: &Submission,
     interest: Actor,
     new_ids: &[Uuid],
-) -> Result<Result<ProposalCommand, ProposalCommand>, CommandError> {
+) -> Result<Result<ProposalCommand, Vec<Conflict>>, CommandError> {
     book.on_behalf_of(interest, submission.draft.rationale.clone());
     let change_set = ChangeSet {
         workspace_id: submission.draft.workspace_id,
@@ -91,6 +97,6 @@ pub(super) async fn apply(
     Ok(if conflicts.is_empty() {
         Ok(ProposalCommand::Complete(effects))
     } else {
-        Err(ProposalCommand::Fail { conflicts })
+        Err(conflicts)
     })
 }

@@ -2,7 +2,9 @@
 
 use domain::agents::action::{Action, Stale, Subject};
 use domain::agents::policy::Merging;
-use domain::agents::proposal::{Applied, AppliedArtifact, AppliedTask, Conflict, Effects};
+use domain::agents::proposal::{
+    Applied, AppliedArtifact, AppliedTask, Conflict, Effects, ProposalRefusal,
+};
 use domain::knowledge::artifact::{Artifact, ArtifactCommand};
 use domain::knowledge::note::{Merge, Note};
 use domain::knowledge::task::Task;
@@ -295,8 +297,18 @@ pub(super) async fn conflict(
         base_version: action.base_version(),
         current_version,
         reason: stale.reason,
+        code: stale.code,
         hunks: stale.hunks,
     })
+}
+
+/// Refuses what nobody's approval can make good: where nothing has moved on, and yet commands are refused.
+pub(super) fn require_possible(conflicts: &[Conflict]) -> Result<(), CommandError> {
+    if conflicts.is_empty() || conflicts.iter().any(|conflict| conflict.code.is_none()) {
+        return Ok(());
+    }
+    let impossible = ProposalRefusal::Impossible(conflicts.to_vec());
+    Err(CommandError::refused(impossible))
 }
 
 /// A refusal says what stands in the way, unless it is that whoever decides may not.
@@ -304,7 +316,7 @@ fn stands(result: Result<(), CommandError>) -> Attempt<()> {
     match result {
         Ok(()) => Ok(Ok(())),
         Err(CommandError::Refused(refusal)) if !is_forbidden(refusal.as_ref()) => {
-            Ok(Err(Stale::because(refusal.to_string())))
+            Ok(Err(Stale::refused(refusal.as_ref())))
         }
         Err(error) => Err(error),
     }

@@ -13,6 +13,7 @@ use domain::{Actor, Aggregate, StreamId};
 use uuid::Uuid;
 
 use super::approve::{apply, approve};
+use super::change_set::{ChangeSet, require_possible};
 use super::governance;
 use crate::agents::agent;
 use crate::knowledge::{artifact, note, task};
@@ -57,6 +58,7 @@ impl Handler for Submit {
         }
         let proposer = book.request().actor;
         governance::require_allowed(book, &policy, proposer, &self.draft.actions).await?;
+        self.try_out(book, &policy).await?;
         self.supersede(book).await?;
         agent::count(book, self.id).await?;
         self.approve_by_rule(book, &policy).await
@@ -64,6 +66,26 @@ impl Handler for Submit {
 }
 
 impl Submit {
+    /// Refuses what could not be carried out now, whoever approved it.
+    async fn try_out(&self, book: &mut Book<'_>, policy: &Policy) -> Result<(), CommandError> {
+        let workspace_id = self.draft.workspace_id;
+        let Some(owner) = governance::an_owner(book, workspace_id).await? else {
+            return Ok(());
+        };
+        let change_set = ChangeSet {
+            workspace_id,
+            actions: &self.draft.actions,
+            new_ids: &self.new_ids,
+            merging: policy.rules.merge,
+        };
+        let (proposer, before) = (book.request().actor, book.staged());
+        book.on_authority_of(owner);
+        let tried = change_set.carry_out(book).await;
+        book.on_authority_of(proposer);
+        book.discard(before)?;
+        require_possible(&tried?.1)
+    }
+
     /// The earlier proposal of its proposer, in whose place this one comes.
     async fn supersede(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
         let Some(earlier) = self.draft.supersedes else {

@@ -1,11 +1,14 @@
 //! Why an action no longer fits what it is about.
 
+use crate::Refusal;
 use crate::knowledge::merge::{Hunk, MAX_HUNKS};
 
-/// Why an action no longer fits.
+/// Why an action does not fit, or no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stale {
     pub reason: String,
+    /// Of the refusal of its command; none: it was not tried, as its subject has moved on.
+    pub code: Option<String>,
     /// Where it meets what others have written.
     pub hunks: Vec<Hunk>,
 }
@@ -14,7 +17,15 @@ impl Stale {
     pub fn because(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            code: None,
             hunks: vec![],
+        }
+    }
+
+    pub fn refused(refusal: &dyn Refusal) -> Self {
+        Self {
+            code: Some(refusal.as_ref().to_owned()),
+            ..Self::because(refusal.to_string())
         }
     }
 
@@ -23,9 +34,10 @@ impl Stale {
             1 => "a place".to_owned(),
             several => format!("{several} places"),
         };
+        let reason = format!("it has moved on: others have changed {places} that this changes");
         Self {
-            reason: format!("it has moved on: others have changed {places} that this changes"),
             hunks: hunks.into_iter().take(MAX_HUNKS).collect(),
+            ..Self::because(reason)
         }
     }
 }

@@ -21,6 +21,9 @@ pub struct Conflict {
     pub base_version: Option<i64>,
     pub current_version: i64,
     pub reason: String,
+    /// The code of the refusal, where the command of the action was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// The places that were changed both by the action and by others since; the first twenty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hunks: Vec<Hunk>,

@@ -79,6 +79,9 @@ pub enum ProposalRefusal {
         action: usize,
         current: i64,
     },
+    /// Its actions could not be carried out, whoever approved them.
+    #[error("{}", impossible(.0))]
+    Impossible(Vec<Conflict>),
     /// Only what took effect can be undone.
     #[error("the proposal is {0}; only an applied one is reverted")]
     NotApplied(&'static str),
@@ -109,9 +112,11 @@ pub enum ProposalRefusal {
         version: i64,
         current: i64,
     },
-    /// A task that is gone does not come back.
-    #[error("the proposal deleted task {0}, which cannot be undone; make another by hand")]
-    TaskDeleted(Uuid),
+    /// Undoing it would put away what others have put into a note since.
+    #[error(
+        "the proposal wrote note {note_id}, in which {by} is now; move or remove that first, or trash the note by hand"
+    )]
+    NoteInUse { note_id: Uuid, by: String },
     /// Nobody knows what it changed.
     #[error(
         "the proposal was applied before it was recorded what each note was like; undo it by hand"
@@ -145,18 +150,24 @@ impl Refusal for ProposalRefusal {
             | Self::ArtifactChanged { .. }
             | Self::LaterEdits { .. }
             | Self::LaterChanges { .. }
-            | Self::TaskDeleted(_)
+            | Self::NoteInUse { .. }
             | Self::BaseUnknown
+            | Self::Impossible(_)
             | Self::NoSuchVersion { .. } => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 
     fn conflicts(&self) -> &[Conflict] {
-        if let Self::RebaseConflict(conflicts) = self {
+        if let Self::RebaseConflict(conflicts) | Self::Impossible(conflicts) = self {
             conflicts
         } else {
             &[]
         }
     }
+}
+
+fn impossible(conflicts: &[Conflict]) -> String {
+    let of = |conflict: &Conflict| format!("action {}: {}", conflict.action, conflict.reason);
+    conflicts.iter().map(of).collect::<Vec<_>>().join("; ")
 }

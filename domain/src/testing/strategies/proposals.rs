@@ -170,6 +170,7 @@ fn conflict() -> impl Strategy<Value = Conflict> {
         vec(hunk(), 0..2),
         maybe(id()),
         maybe(id()),
+        maybe(text()),
     )
         .prop_map(
             |(
@@ -181,6 +182,7 @@ fn conflict() -> impl Strategy<Value = Conflict> {
                 hunks,
                 task_id,
                 artifact_id,
+                code,
             )| Conflict {
                 action,
                 note_id,
@@ -189,6 +191,7 @@ fn conflict() -> impl Strategy<Value = Conflict> {
                 base_version,
                 current_version,
                 reason,
+                code,
                 hunks,
             },
         )

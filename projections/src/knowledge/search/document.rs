@@ -101,6 +101,7 @@ impl Change {
                 Self::Touched
             }
             TaskEvent::Removed {} => Self::Gone,
+            TaskEvent::Restored { draft, status } => Self::of_draft(draft, status),
         }
     }
 

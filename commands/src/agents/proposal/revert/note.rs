@@ -1,0 +1,110 @@
+//! Undoing what a proposal has done to a note.
+
+use std::collections::HashMap;
+
+use domain::agents::proposal::{Applied, ProposalRefusal};
+use domain::knowledge::artifact::Artifact;
+use domain::knowledge::checklist::Checklist;
+use domain::knowledge::note::{Note, NoteCommand};
+use domain::knowledge::task::{Draft, Task};
+use uuid::Uuid;
+
+use super::Contents;
+use crate::{Book, CommandError};
+
+/// A note that the proposal wrote goes to the trash, unless others have put something into it; any other is as it was before.
+pub(super) async fn undo(
+    book: &mut Book<'_>,
+    applied: Applied,
+    others: &Contents,
+) -> Result<(), CommandError> {
+    let base = applied.base().map_err(CommandError::refused)?;
+    let Applied {
+        note_id, version, ..
+    } = applied;
+    if base == version {
+        return Ok(());
+    }
+    let current = book.base_version::<Note>(note_id).await?;
+    if current != version {
+        return Err(CommandError::refused(ProposalRefusal::LaterEdits {
+            note_id,
+            version,
+            current,
+        }));
+    }
+    let before = book.at_version::<Note>(note_id, base).await?;
+    if before.content().is_none() {
+        require_empty(book, note_id, others).await?;
+    }
+    let now = book.load::<Note>(note_id).await?.state.clone();
+    for command in way_back(&before, &now) {
+        book.decide::<Note>(note_id, command).await?;
+    }
+    Ok(())
+}
+
+/// What makes a note what it was before a proposal, which changes only what is active, and at most archives it.
+fn way_back(before: &Note, now: &Note) -> Vec<NoteCommand> {
+    let (Some(was), Some(is)) = (before.content(), now.content()) else {
+        return vec![NoteCommand::Trash];
+    };
+    let restore = (!matches!(now, Note::Active(_))).then_some(NoteCommand::Restore);
+    let revise = NoteCommand::Revise {
+        title: Some(was.title.clone()),
+        body: Some(was.body.clone()),
+        tags: Some(was.tags.clone()),
+    };
+    let unlink = is.links.difference(&was.links).map(|link| {
+        let relation = Some(link.relation.clone());
+        NoteCommand::Unlink {
+            target_id: link.target_id,
+            relation,
+        }
+    });
+    let link = was.links.difference(&is.links);
+    restore
+        .into_iter()
+        .chain([revise])
+        .chain(unlink)
+        .chain(link.cloned().map(NoteCommand::Link))
+        .collect()
+}
+
+/// Refuses while others have something in the note. A task that says no more than its line does is none of it.
+async fn require_empty(
+    book: &mut Book<'_>,
+    note_id: Uuid,
+    others: &Contents,
+) -> Result<(), CommandError> {
+    let lines = &book.load::<Checklist>(note_id).await?.state.lines;
+    let titles: HashMap<Uuid, String> = lines
+        .iter()
+        .map(|line| (line.task_id, line.title.clone()))
+        .collect();
+    for id in &others.tasks {
+        let task = book.load::<Task>(*id).await?.state.draft();
+        let task = task.filter(|task| task.note_id == Some(note_id));
+        let says_more = |task: &Draft| {
+            titles
+                .get(id)
+                .is_none_or(|title| task.says_more_than(title))
+        };
+        if task.is_some_and(says_more) {
+            return Err(CommandError::refused(ProposalRefusal::NoteInUse {
+                note_id,
+                by: format!("task {id}"),
+            }));
+        }
+    }
+    for id in &others.artifacts {
+        let artifact = &book.load::<Artifact>(*id).await?.state;
+        if matches!(artifact, Artifact::Attached(attached) if attached.note_id == note_id) {
+            return Err(CommandError::refused(ProposalRefusal::NoteInUse {
+                note_id,
+                by: format!("artifact {id}"),
+            }));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Undoing what a proposal has done to a task.
+
+use domain::agents::proposal::{AppliedTask, ProposalRefusal};
+use domain::knowledge::task::{Changes, Draft, Status, Task, TaskCommand};
+
+use crate::knowledge::{checklist, task};
+use crate::{Book, CommandError};
+
+/// A task that the proposal made goes, one that it removed comes back; any other is as it was before. What it says because its
+/// line says so since is left to its line.
+pub(super) async fn undo(book: &mut Book<'_>, applied: AppliedTask) -> Result<(), CommandError> {
+    let AppliedTask {
+        task_id,
+        version,
+        base_version,
+        merged: _,
+    } = applied;
+    if base_version == version {
+        return Ok(());
+    }
+    let current = book.base_version::<Task>(task_id).await?;
+    let others_changed_it = !book
+        .is_changed_by::<Task>(task_id, version, checklist::FOLLOW)
+        .await?;
+    if others_changed_it {
+        return Err(CommandError::refused(ProposalRefusal::LaterChanges {
+            task_id,
+            version,
+            current,
+        }));
+    }
+    let before = book.at_version::<Task>(task_id, base_version).await?;
+    let left = book.at_version::<Task>(task_id, version).await?;
+    let now = book.load::<Task>(task_id).await?.state.clone();
+    match (before, now) {
+        (Task::Present(was, status), Task::Present(..)) => {
+            let title = left.draft().filter(|left| left.title != was.title);
+            let title = title.map(|_| was.title.clone());
+            for command in way_back(&was, title, status) {
+                book.decide::<Task>(task_id, command).await?;
+            }
+        }
+        (Task::Absent | Task::Removed(..), Task::Present(..)) => {
+            book.decide::<Task>(task_id, TaskCommand::Delete).await?;
+        }
+        (Task::Present(..), Task::Absent | Task::Removed(..)) => {
+            task::decide(book, task_id, TaskCommand::Restore).await?;
+        }
+        (Task::Absent | Task::Removed(..), Task::Absent | Task::Removed(..)) => {}
+    }
+    Ok(())
+}
+
+/// What makes a task what it was before a proposal; what is so already makes no event.
+fn way_back(was: &Draft, title: Option<String>, status: Status) -> Vec<TaskCommand> {
+    let revise = TaskCommand::Revise(Changes {
+        title,
+        assignee: Some(was.assignee),
+        due_on: Some(was.due_on),
+        labels: Some(was.labels.clone()),
+    });
+    let rank = was.rank.clone();
+    let back = match status {
+        Status::Open => Some(TaskCommand::Reopen),
+        Status::Done => Some(TaskCommand::Complete),
+        // No action changes whether a suggestion is accepted.
+        Status::Suggested | Status::Dismissed => None,
+    };
+    [revise, TaskCommand::Move { rank }]
+        .into_iter()
+        .chain(back)
+        .collect()
+}
