@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use domain::Aggregate;
 use domain::knowledge::note::{Note, NoteEvent};
-use projections::{Consumer, PostError, Posting, Rebuilding, models, rebuild};
+use projections::{Consumer, Memory, PostError, Posting, Rebuilding, models, rebuild};
 use store::{EventStore, Recorded, Session};
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ async fn row(name: &str, product: &Product, models: &[Arc<dyn Consumer>], events
     client.execute(outdate, &[]).await.unwrap();
     let store: Arc<dyn EventStore> = product.store.clone();
     let started = Instant::now();
-    let reports = rebuild(&product.database, &store, models, true).await;
+    let reports = rebuild(&product.database, &store, models, true, &Memory::default()).await;
     for report in reports.unwrap() {
         assert!(report.swapped && !report.compared);
     }
@@ -73,7 +73,7 @@ impl Consumer for Activity {
         "create table bench_activity (product_id uuid primary key, events bigint not null, bytes bigint not null)"
     }
 
-    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, _: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Totals::default()))
     }
 

@@ -5,7 +5,7 @@ use domain::ContractError;
 use sha2::{Digest, Sha256};
 use store::{Position, Recorded, Session};
 
-use crate::Posting;
+use crate::{Memory, Posting};
 
 /// Why a stretch of the log could not be consumed.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ pub trait Consumer: Send + Sync + 'static {
     }
 
     /// Begins to build its read model anew; none: it keeps none.
-    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, _memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
         None
     }
 

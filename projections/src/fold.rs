@@ -8,12 +8,11 @@ use store::{Recorded, Session};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use crate::memory::Part;
 use crate::read_model::{ReadModel, Row, post};
 use crate::table::{Prepared, Table, UpsertError};
-use crate::{Consumer, PostError, Posting, Rebuilding, consumer};
+use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
-/// Bytes of rows that a rebuild keeps in memory before it makes room.
-const MAX_BYTES: usize = 256 << 20;
 /// What a row costs beside its payload.
 const ROW_BYTES: usize = 512;
 
@@ -68,10 +67,11 @@ impl<M: ReadModel> Consumer for Fold<M> {
         posting.commit_with(rows.write(&table)).await
     }
 
-    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Rebuild {
             fold: self,
             rows: Rows::default(),
+            memory: memory.part(),
             written: false,
         }))
     }
@@ -81,8 +81,6 @@ impl<M: ReadModel> Consumer for Fold<M> {
 struct Rows<M: ReadModel> {
     known: HashMap<Uuid, Known<M>>,
     changed: HashSet<Uuid>,
-    /// About how much memory they take.
-    bytes: usize,
 }
 
 struct Known<M: ReadModel> {
@@ -104,7 +102,6 @@ impl<M: ReadModel> Default for Rows<M> {
         Self {
             known: HashMap::new(),
             changed: HashSet::new(),
-            bytes: 0,
         }
     }
 }
@@ -121,17 +118,19 @@ impl<M: ReadModel> Rows<M> {
         Ok(())
     }
 
-    fn fold(&mut self, events: &[&Recorded]) -> Result<(), PostError> {
+    /// Returns about how much more memory they take.
+    fn fold(&mut self, events: &[&Recorded]) -> Result<usize, PostError> {
+        let mut taken = 0;
         for event in events {
             let known = self.known.entry(event.stream.id).or_default();
             known.row = post::<M>(known.row.take(), event)
                 .map_err(|error| PostError::contract(event, &error))?;
             let more = (event.data.len() + ROW_BYTES).saturating_sub(known.bytes);
             known.bytes += more;
-            self.bytes += more;
+            taken += more;
             self.changed.insert(event.stream.id);
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Brings the table up to date.
@@ -165,10 +164,11 @@ fn begun_before(events: &[&Recorded]) -> Vec<Uuid> {
     begun.map(|(id, _)| id).collect()
 }
 
-/// A rebuild: rows stay in memory until they are too many.
+/// A rebuild: rows stay in memory until they take too much.
 struct Rebuild<'a, M: ReadModel> {
     fold: &'a Fold<M>,
     rows: Rows<M>,
+    memory: Part,
     /// The table has rows that are not in memory any more.
     written: bool,
 }
@@ -182,8 +182,8 @@ impl<M: ReadModel> Rebuilding for Rebuild<'_, M> {
             unknown.retain(|id| !self.rows.known.contains_key(id));
             self.rows.read(&table, unknown).await?;
         }
-        self.rows.fold(events)?;
-        if self.rows.bytes > MAX_BYTES {
+        let taken = self.rows.fold(events)?;
+        if !self.memory.take(taken) {
             self.finish(session).await?;
         }
         Ok(())
@@ -193,6 +193,7 @@ impl<M: ReadModel> Rebuilding for Rebuild<'_, M> {
         let table = self.fold.prepare(session).await?;
         self.rows.write(&table).await?;
         self.rows = Rows::default();
+        self.memory.clear();
         self.written = true;
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod consumer;
 mod fold;
+mod memory;
 mod models;
 mod posting;
 mod query;
@@ -22,6 +23,7 @@ pub mod operations;
 pub use checkpoint::{Checkpoint, all as checkpoints};
 pub use consumer::{Consumer, PostError, Rebuilding};
 pub use fold::Fold;
+pub use memory::Memory;
 pub use models::models;
 pub use posting::Posting;
 pub use query::{Cursor, List, NEWEST_FIRST, Order, QueryError, Viewer, Where, get, list, visible};

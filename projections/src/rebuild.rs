@@ -8,7 +8,7 @@ use serde::Serialize;
 use store::{Database, EventStore, Filter, Page, Position, ReadError, Recorded, Session, pages};
 
 use crate::consumer::Rebuilding;
-use crate::{Consumer, PostError, checkpoint};
+use crate::{Consumer, Memory, PostError, checkpoint};
 
 /// Differing rows that a report shows.
 const SAMPLES: i64 = 20;
@@ -63,11 +63,12 @@ pub async fn rebuild(
     store: &Arc<dyn EventStore>,
     consumers: &[Arc<dyn Consumer>],
     swap: bool,
+    memory: &Memory,
 ) -> Result<Vec<Report>, RebuildError> {
     let mut rebuilds = Vec::with_capacity(consumers.len());
     let rebuilt = async {
         for consumer in consumers {
-            rebuilds.push(Rebuild::open(database, consumer.as_ref()).await?);
+            rebuilds.push(Rebuild::open(database, consumer.as_ref(), memory).await?);
         }
         run(&mut rebuilds, store, swap).await
     }
@@ -124,11 +125,16 @@ struct Rebuild<'a> {
 
 impl<'a> Rebuild<'a> {
     /// A session for the only one who rebuilds this model.
-    async fn open(database: &Database, consumer: &'a dyn Consumer) -> Result<Self, RebuildError> {
+    async fn open(
+        database: &Database,
+        consumer: &'a dyn Consumer,
+        memory: &Memory,
+    ) -> Result<Self, RebuildError> {
         const LOCK: &str =
             "select pg_try_advisory_lock(hashtextextended('daybook rebuild ' || $1, 0))";
         let name = consumer.name();
-        let rebuilding = consumer.rebuilding().ok_or(RebuildError::NoModel(name))?;
+        let rebuilding = consumer.rebuilding(memory);
+        let rebuilding = rebuilding.ok_or(RebuildError::NoModel(name))?;
         let session = database.connect().await?;
         if !session.query_one(LOCK, &[&name]).await?.get::<_, bool>(0) {
             return Err(RebuildError::UnderWay(name));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::posting::{Posting, Step};
 use crate::runtime::Reader;
-use crate::{PostError, checkpoint, rebuild};
+use crate::{Memory, PostError, checkpoint, rebuild};
 
 /// Events in one transaction.
 const BATCH: usize = 2_000;
@@ -27,6 +27,8 @@ pub(crate) struct Runner {
     pub database: Database,
     pub store: Arc<dyn EventStore>,
     pub reader: Arc<Reader>,
+    /// For rebuilds, whoever runs them.
+    pub memory: Memory,
     pub shutdown: CancellationToken,
 }
 
@@ -135,7 +137,8 @@ impl Runner {
                     "built by another version; rebuilding"
                 );
                 let consumers = std::slice::from_ref(consumer);
-                let rebuilt = rebuild(&self.database, &self.store, consumers, true).await;
+                let rebuilt =
+                    rebuild(&self.database, &self.store, consumers, true, &self.memory).await;
                 let reports = rebuilt.map_err(|error| PostError::Retry(error.to_string()))?;
                 Ok(reports.first().map_or(0, |report| report.position))
             }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::runner::Runner;
-use crate::{Consumer, checkpoint};
+use crate::{Consumer, Memory, checkpoint};
 
 /// How long a read waits for its read model.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -190,11 +190,13 @@ impl Runtime {
 
     /// Starts a runner for each; they end at shutdown, after the batch under way.
     pub fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        let memory = Memory::default();
         for reader in self.readers.readers.iter() {
             let runner = Runner {
                 database: self.database.clone(),
                 store: Arc::clone(&self.store),
                 reader: Arc::clone(reader),
+                memory: memory.clone(),
                 shutdown: shutdown.clone(),
             };
             tasks.spawn(runner.run());

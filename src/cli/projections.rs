@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use clap::Subcommand;
-use projections::{Consumer, Report, checkpoints, models, rebuild};
+use clap::{Args, Subcommand};
+use projections::{Consumer, Memory, Report, checkpoints, models, rebuild};
 use store::EventStore;
 
 use crate::config::Config;
@@ -17,15 +17,18 @@ pub enum Projections {
     /// Show every projection and reaction, and how far it is
     List,
     /// Build a read model anew beside the live one, compare the two, and swap them
-    Rebuild {
-        /// One of those that `list` shows, or `all`
-        name: String,
-    },
+    Rebuild(Which),
     /// Build a read model anew, compare it with the live one, and throw it away
-    Diff {
-        /// One of those that `list` shows, or `all`
-        name: String,
-    },
+    Diff(Which),
+}
+
+#[derive(Args)]
+pub struct Which {
+    /// One of those that `list` shows, or `all`
+    name: String,
+    /// MiB of rows that may be kept in memory; with fewer it takes longer
+    #[arg(long, default_value_t = 512)]
+    memory: usize,
 }
 
 impl Projections {
@@ -33,8 +36,8 @@ impl Projections {
         let node = Node::open_existing(config).await?;
         let outcome = match self {
             Self::List => list(&node).await,
-            Self::Rebuild { name } => run(&node, &name, true).await,
-            Self::Diff { name } => run(&node, &name, false).await,
+            Self::Rebuild(which) => run(&node, &which, true).await,
+            Self::Diff(which) => run(&node, &which, false).await,
         };
         node.close().await?;
         outcome
@@ -67,10 +70,12 @@ async fn list(node: &Node) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn run(node: &Node, name: &str, swap: bool) -> Result<(), Box<dyn Error>> {
+async fn run(node: &Node, which: &Which, swap: bool) -> Result<(), Box<dyn Error>> {
+    let Which { name, memory } = which;
+    let memory = Memory::of(memory.saturating_mul(1 << 20));
     let chosen: Vec<Arc<dyn Consumer>> = models()
         .into_iter()
-        .filter(|model| name == "all" || model.name() == name)
+        .filter(|model| name == "all" || model.name() == *name)
         .collect();
     if chosen.is_empty() {
         let known: Vec<_> = models().iter().map(|model| model.name()).collect();
@@ -82,7 +87,7 @@ async fn run(node: &Node, name: &str, swap: bool) -> Result<(), Box<dyn Error>> 
     }
     let store: Arc<dyn EventStore> = node.store.clone();
     let mut differences = 0;
-    for report in rebuild(&node.database, &store, &chosen, swap).await? {
+    for report in rebuild(&node.database, &store, &chosen, swap, &memory).await? {
         show(&report)?;
         differences += report.differences;
     }

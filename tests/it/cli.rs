@@ -60,8 +60,10 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
     let workers: Vec<_> = (0..3)
         .map(|_| tokio::spawn(work(app.alice.clone(), workspace_id, stopping.clone())))
         .collect();
-    for _ in 0..2 {
-        let compared = printed(&daybook(&app, &["projections", "diff", "all"]).await);
+    // In memory, and step by step.
+    for memory in ["512", "0"] {
+        let compared = ["projections", "diff", "all", "--memory", memory];
+        let compared = printed(&daybook(&app, &compared).await);
         assert!(compared.lines().count() >= 6, "{compared}");
         assert!(
             compared
@@ -69,7 +71,8 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
                 .all(|line| line.ends_with("equal to the live one")),
             "{compared}"
         );
-        let rebuilt = printed(&daybook(&app, &["projections", "rebuild", "all"]).await);
+        let rebuilt = ["projections", "rebuild", "all", "--memory", memory];
+        let rebuilt = printed(&daybook(&app, &rebuilt).await);
         assert_eq!(rebuilt.lines().count(), compared.lines().count());
         assert!(
             rebuilt

@@ -16,12 +16,15 @@ use uuid::Uuid;
 use super::change::{Change, What};
 use super::web::Web;
 use super::{LinkRow, NoteTitle};
+use crate::memory::Part;
 use crate::table::{Prepared, Table};
-use crate::{Consumer, PostError, Posting, Rebuilding, consumer};
+use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/link.sql");
 /// Raise it when what is made of an event changes; a change of the tables is noticed without.
 const VERSION: u32 = 1;
+/// What a row takes in memory, about.
+const ROW_BYTES: usize = 512;
 
 const TITLES: &str = "select row_to_json(t)::text from note_titles t where t.id = any($1)";
 const LEAVING: &str = "select row_to_json(t)::text from links t where t.source_id = any($1)";
@@ -97,25 +100,50 @@ impl Consumer for Links {
         posting.commit().await
     }
 
-    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
-        Some(Box::new(Rebuild(self)))
+    fn rebuilding(&self, memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
+        Some(Box::new(Rebuild {
+            links: self,
+            web: Web::default(),
+            memory: memory.part(),
+            written: false,
+        }))
     }
 }
 
-/// A rebuild goes through the log as posting does, in larger steps.
-struct Rebuild<'a>(&'a Links);
+/// A rebuild: everything stays in memory until it is too much; from then on it goes through the log as posting does.
+struct Rebuild<'a> {
+    links: &'a Links,
+    web: Web,
+    memory: Part,
+    /// The tables have what was in memory.
+    written: bool,
+}
 
 #[async_trait]
 impl Rebuilding for Rebuild<'_> {
     async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
         let changes = Change::all(events.iter().copied())?;
-        let tables = self.0.prepare(session).await?;
-        let web = tables.read(&changes).await?;
-        tables.write(web, changes).await
+        if self.written {
+            let tables = self.links.prepare(session).await?;
+            let web = tables.read(&changes).await?;
+            return tables.write(web, changes).await;
+        }
+        let before = self.web.len();
+        for change in changes {
+            self.web.apply(change);
+        }
+        let more = self.web.len().saturating_sub(before);
+        if !self.memory.take(more * ROW_BYTES) {
+            self.finish(session).await?;
+        }
+        Ok(())
     }
 
-    async fn finish(&mut self, _: &Session) -> Result<(), PostError> {
-        Ok(())
+    async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
+        let web = std::mem::take(&mut self.web);
+        self.memory.clear();
+        self.written = true;
+        self.links.prepare(session).await?.write(web, vec![]).await
     }
 }
 

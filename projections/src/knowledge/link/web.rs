@@ -88,6 +88,11 @@ impl<T: Ord + Copy> Index<T> {
 }
 
 impl Web {
+    /// How many rows it has.
+    pub fn len(&self) -> usize {
+        self.titles.known.len() + self.links.known.len()
+    }
+
     /// Takes in a note that the table has.
     pub fn know_title(&mut self, note: NoteTitle) {
         self.titled.add(note.title_id, (note.position, note.id));

@@ -10,16 +10,15 @@ use uuid::Uuid;
 
 use super::document::{CATEGORIES, Change, Document};
 use super::vocabulary::Changes as Vocabulary;
+use crate::memory::Part;
 use crate::table::{Prepared, Table};
-use crate::{Consumer, PostError, Posting, Rebuilding, consumer};
+use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
 /// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
 const VERSION: u32 = 1;
 /// Bytes of text in one statement.
 const BYTES: usize = 8 << 20;
-/// Bytes of events that a rebuild takes into memory before it makes room.
-const MAX_BYTES: usize = 256 << 20;
 
 /// Bodies only where they are needed.
 const READ: &str = "
@@ -110,22 +109,21 @@ impl Consumer for Search {
         posting.commit().await
     }
 
-    fn rebuilding(&self) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Rebuild {
             search: self,
             known: HashMap::new(),
-            bytes: 0,
+            memory: memory.part(),
             written: false,
         }))
     }
 }
 
-/// A rebuild: documents stay in memory until they are too many.
+/// A rebuild: documents stay in memory until they take too much.
 struct Rebuild<'a> {
     search: &'a Search,
     known: HashMap<Uuid, Known>,
-    /// About how much memory they take.
-    bytes: usize,
+    memory: Part,
     /// The tables have documents that are not in memory any more.
     written: bool,
 }
@@ -142,9 +140,9 @@ impl Rebuilding for Rebuild<'_> {
             let tables = self.search.prepare(session).await?;
             self.known.extend(tables.read(&unknown, true).await?);
         }
-        self.bytes += events.iter().map(|event| event.data.len()).sum::<usize>();
         self.known = after(std::mem::take(&mut self.known), changes);
-        if self.bytes > MAX_BYTES {
+        let taken = events.iter().map(|event| event.data.len()).sum();
+        if !self.memory.take(taken) {
             self.finish(session).await?;
         }
         Ok(())
@@ -156,7 +154,8 @@ impl Rebuilding for Rebuild<'_> {
         let known = std::mem::take(&mut self.known);
         tables.write(known, &mut vocabulary).await?;
         vocabulary.write(session).await?;
-        (self.bytes, self.written) = (0, true);
+        self.memory.clear();
+        self.written = true;
         Ok(())
     }
 }

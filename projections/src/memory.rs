@@ -1,0 +1,80 @@
+//! What rebuilds may keep in memory, all of them together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes that rebuilds share, about.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    limit: usize,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Memory {
+    #[must_use]
+    pub fn of(bytes: usize) -> Self {
+        Self {
+            limit: bytes,
+            taken: Arc::default(),
+        }
+    }
+
+    /// A part of it, which one rebuild fills.
+    pub(crate) fn part(&self) -> Part {
+        Part {
+            memory: self.clone(),
+            taken: 0,
+        }
+    }
+}
+
+impl Default for Memory {
+    /// 512 MiB.
+    fn default() -> Self {
+        Self::of(512 << 20)
+    }
+}
+
+/// What one rebuild keeps in memory.
+#[derive(Debug)]
+pub(crate) struct Part {
+    memory: Memory,
+    taken: usize,
+}
+
+impl Part {
+    /// Takes some more; false: all of them together keep too much, and whoever asks should make room.
+    pub fn take(&mut self, bytes: usize) -> bool {
+        self.taken += bytes;
+        let before = self.memory.taken.fetch_add(bytes, Ordering::Relaxed);
+        before + bytes <= self.memory.limit
+    }
+
+    /// Nothing is kept any more.
+    pub fn clear(&mut self) {
+        let taken = std::mem::take(&mut self.taken);
+        self.memory.taken.fetch_sub(taken, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_shared_and_comes_back() {
+        let memory = Memory::of(10);
+        let (mut one, mut other) = (memory.part(), memory.part());
+        assert!(one.take(6) && other.take(4));
+        assert!(!other.take(1));
+        drop(one);
+        assert!(other.take(5));
+        assert!(!other.take(1));
+    }
+}
