@@ -1,5 +1,6 @@
 //! Avatars: pictures of actors, in three sizes.
 
+use chrono::Utc;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -68,6 +69,10 @@ async fn a_picture_is_shown_in_three_sizes_which_never_change() {
         let frame = &answer.bytes[frame.unwrap()..];
         let edge = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
         assert_eq!((edge(5), edge(7)), (pixels, pixels));
+        // It stays the same for a day.
+        let until = url(size).split_once("expires=").unwrap().1;
+        let until: i64 = until.split('&').next().unwrap().parse().unwrap();
+        assert!(until - Utc::now().timestamp() >= 86_400, "{until}");
         // An address is good for its size alone.
         let other = url(size).replace(&format!("pixels={pixels}"), "pixels=32");
         assert_eq!(fetch(&app, Method::GET, &other, &[]).await.status, 403);

@@ -264,9 +264,9 @@ async fn a_note_of_another_workspace_is_out_of_reach() {
     let mut edited = approval(&proposal);
     edited["edited_actions"] = json!([retitle(&foreign, "Mine")]);
     let path = format!("{}/approve", at(&proposal));
-    let failed = cast.editor.post(&path, edited).await.expect(200);
-    assert_eq!(failed["status"], "failed");
-    assert_eq!(failed["conflicts"][0]["action"], 0);
+    let refused = cast.editor.post(&path, edited).await;
+    let refused = refused.expect_problem(422, "proposal_impossible");
+    assert_eq!(refused["conflicts"][0]["code"], "note_not_found");
     assert_eq!(cast.now(&foreign).await, foreign);
     assert_eq!(cast.now(&note).await, note);
 }

@@ -37,6 +37,8 @@ async fn every_action_that_would_be_refused_is_named_and_nothing_is_recorded() {
             {"type": "task.move", "task_id": task_id, "after": task_id},
             {"type": "note.archive", "note_id": id(&note)},
             {"type": "note.tag", "note_id": id(&note), "add": ["cold"]},
+            {"type": "task.delete", "task_id": task_id},
+            {"type": "task.reopen", "task_id": task_id},
         ]),
     )
     .await;
@@ -44,6 +46,7 @@ async fn every_action_that_would_be_refused_is_named_and_nothing_is_recorded() {
         (1, "task_not_accepted"),
         (2, "task_invalid"),
         (4, "note_not_active"),
+        (6, "task_not_found"),
     ];
     assert_eq!(
         found,

@@ -134,3 +134,45 @@ async fn a_proposal_that_edits_a_line_and_its_task_is_undone_with_both() {
         (&json!("boil"), &Value::Null)
     );
 }
+
+#[tokio::test]
+async fn a_line_that_comes_back_with_the_undoing_is_the_task_that_it_was() {
+    let cast = Cast::assemble().await;
+    let body = "- [ ] boil\n- [ ] pour\n";
+    for touch in ["", "task.revise", "task.delete"] {
+        let note = cast.app.alice.note(cast.workspace_id, "Tea", body).await;
+        cast.app.settle().await;
+        let pour = tasks(&cast, &note).await.swap_remove(1);
+        let set = json!({"labels": ["keep"], "due_on": "2030-01-31"});
+        cast.app.alice.patch(&path(&pour), set).await.expect(200);
+        let mut actions = vec![
+            json!({"type": "note.revise", "note_id": id(&note), "base_version": 1, "body": "- [ ] boil\n"}),
+        ];
+        if !touch.is_empty() {
+            let mut action = json!({"type": touch, "task_id": id(&pour)});
+            if touch == "task.revise" {
+                action["labels"] = json!(["hot"]);
+            }
+            actions.push(action);
+        }
+        let proposal = cast.propose(json!(actions)).await;
+        approve(&cast.editor, &proposal).await.expect(200);
+        cast.app.settle().await;
+        assert_eq!(tasks(&cast, &note).await.len(), 1, "{touch}");
+        undo(&cast, &proposal).await.expect(200);
+        cast.app.settle().await;
+        let back = tasks(&cast, &note).await;
+        assert_eq!(back.len(), 2, "{touch}: {back:#?}");
+        let same = back.iter().find(|task| task["id"] == pour["id"]).unwrap();
+        assert_eq!(
+            (&same["labels"], &same["due_on"]),
+            (&json!(["keep"]), &json!("2030-01-31")),
+            "{touch}"
+        );
+        // It is tied to its line again.
+        let complete = format!("{}/complete", path(same));
+        cast.app.alice.post_empty(&complete).await.expect(200);
+        let body = cast.now(&note).await["body"].clone();
+        assert_eq!(body, "- [ ] boil\n- [x] pour\n", "{touch}");
+    }
+}

@@ -122,8 +122,14 @@ async fn through_its_revisions_a_line_stays_its_task() {
     assert_eq!(page.told().await, Vec::<String>::new());
 
     page.rewrite("- [ ] a\n").await;
-    let again = page.task("a").await;
-    assert!(!ids.contains(&id(&again)), "what comes back is new");
+    assert_eq!(
+        id(&page.task("a").await),
+        ids[0],
+        "what comes back is what it was"
+    );
+    page.rewrite("- [x] a\n- [ ] c\n").await;
+    assert_eq!(page.told().await, ["a: done", "c: open"]);
+    assert_eq!(id(&page.task("a").await), ids[0]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use commands::operations::file::{Ask, End};
 use domain::operations::container::Container;
 use domain::operations::file::Upload;
@@ -23,6 +23,9 @@ use crate::answer;
 use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
+
+/// For how long the address of a small picture is good at least, and stays the same: pages show them again and again.
+const SMALL_PICTURES: TimeDelta = TimeDelta::days(1);
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -202,7 +205,9 @@ pub fn download_url(
             "the file has not been uploaded yet",
         ));
     };
-    let until = download_until(Utc::now(), app.files.url_ttl);
+    let ttl = app.files.url_ttl;
+    let ttl = pixels.map_or(ttl, |_| ttl.max(SMALL_PICTURES));
+    let until = download_until(Utc::now(), ttl);
     let claims = match pixels {
         None => Claims::download(content.size, &content.media_type, sha256, None, until),
         Some(pixels) => {

@@ -102,6 +102,10 @@ impl Follow {
         line: &Line,
         rank: String,
     ) -> Result<(), CommandError> {
+        let task_id = line.task_id;
+        if book.load::<Task>(task_id).await?.version > 0 {
+            return come_back(book, line).await;
+        }
         let draft = Draft {
             workspace_id,
             note_id: Some(self.note_id),
@@ -111,7 +115,6 @@ impl Follow {
             labels: BTreeSet::new(),
             rank,
         };
-        let task_id = line.task_id;
         book.decide::<Task>(task_id, TaskCommand::Create(draft))
             .await?;
         if line.done {
@@ -119,6 +122,18 @@ impl Follow {
         }
         Ok(())
     }
+}
+
+/// The line is there again, and so is its task, as it was.
+async fn come_back(book: &mut Book<'_>, line: &Line) -> Result<(), CommandError> {
+    let follow = TaskCommand::FollowLine {
+        title: Some(line.title.clone()),
+        done: Some(line.done),
+    };
+    for command in [TaskCommand::Restore, follow] {
+        book.decide::<Task>(line.task_id, command).await?;
+    }
+    Ok(())
 }
 
 /// A new line above one that was there before comes between the tasks of its neighbours; any other comes last.

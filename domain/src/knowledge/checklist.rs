@@ -13,6 +13,9 @@ use super::task::Task;
 use super::task_line::TaskLine;
 use crate::{Aggregate, Class, Moment, Refusal, events};
 
+/// Lines that are remembered when they are gone.
+const MAX_GONE: usize = 500;
+
 /// A line, as it was last read, and its task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -60,6 +63,8 @@ impl Refusal for ChecklistRefusal {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Checklist {
     pub lines: Vec<Line>,
+    /// Lines that there were, the last to go at the end: one that comes back is the task that it was.
+    gone: Vec<Line>,
     /// How often it was others than before.
     pub readings: u64,
 }
@@ -87,10 +92,17 @@ impl Aggregate for Checklist {
 
     fn evolve(self, event: &ChecklistEvent) -> Self {
         match event {
-            ChecklistEvent::Read { lines } => Self {
-                lines: lines.clone(),
-                readings: self.readings + 1,
-            },
+            ChecklistEvent::Read { lines } => {
+                let is_there = |gone: &Line| lines.iter().any(|line| line.task_id == gone.task_id);
+                let mut gone = [self.gone, self.lines].concat();
+                gone.retain(|line| !is_there(line));
+                gone.drain(..gone.len().saturating_sub(MAX_GONE));
+                Self {
+                    lines: lines.clone(),
+                    gone,
+                    readings: self.readings + 1,
+                }
+            }
         }
     }
 
@@ -114,10 +126,16 @@ impl Aggregate for Checklist {
 impl Checklist {
     fn read(&self, lines: Vec<TaskLine>, cause: Uuid) -> Vec<Line> {
         let known = matched(&self.lines, &lines);
+        let mut gone = self.gone.clone();
+        let mut back = |line: &TaskLine| {
+            let last = gone.iter().rposition(|gone| gone.title == line.title)?;
+            Some(gone.remove(last).task_id)
+        };
         (lines.into_iter().zip(known).enumerate())
             .map(|(index, (line, known))| Line {
                 task_id: known
                     .and_then(|known| Some(self.lines.get(known)?.task_id))
+                    .or_else(|| back(&line))
                     .unwrap_or_else(|| task_id(cause, self.readings, index)),
                 title: line.title,
                 done: line.done,

@@ -78,6 +78,26 @@ fn a_line_that_is_edited_in_its_place_stays_its_task() {
 }
 
 #[test]
+fn a_line_that_comes_back_is_the_task_that_it_was() {
+    let mut events = read(&[], "- [ ] a\n- [ ] b\n- [ ] b\n", FIRST);
+    let before = lines(&events);
+    for (body, cause) in [
+        ("- [ ] a\n", FIRST),
+        ("- [ ] a\n- [x] b\n- [ ] c\n", SECOND),
+    ] {
+        events.extend(read(&events, body, cause));
+    }
+    let now = lines(&events);
+    assert_eq!(now[1].task_id, before[2].task_id);
+    assert!(now[1].done);
+    assert!(before.iter().all(|line| line.task_id != now[2].task_id));
+    events.extend(read(&events, "- [ ] b\n- [ ] b\n- [ ] b\n", SECOND));
+    let ids: std::collections::BTreeSet<Uuid> =
+        lines(&events).iter().map(|line| line.task_id).collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
 fn a_line_that_comes_between_is_new() {
     assert_becomes(&["a", "b"], &["new", "a", "b"], &[None, Some(0), Some(1)]);
     assert_becomes(&["a", "b"], &["a", "new", "b"], &[Some(0), None, Some(1)]);

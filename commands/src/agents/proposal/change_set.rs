@@ -5,9 +5,9 @@ use domain::agents::policy::Merging;
 use domain::agents::proposal::{
     Applied, AppliedArtifact, AppliedTask, Conflict, Effects, ProposalRefusal,
 };
-use domain::knowledge::artifact::{Artifact, ArtifactCommand};
-use domain::knowledge::note::{Merge, Note};
-use domain::knowledge::task::Task;
+use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRefusal};
+use domain::knowledge::note::{Merge, Note, NoteRefusal};
+use domain::knowledge::task::{Task, TaskRefusal};
 use domain::{Aggregate, Class, Refusal};
 use uuid::Uuid;
 
@@ -76,8 +76,7 @@ impl ChangeSet<'_> {
     ) -> Attempt<Applied> {
         let home = note::workspace(book, note_id).await?;
         if action.subject() != Subject::Note(None) && home != Some(self.workspace_id) {
-            let reason = "there is no such note in the workspace";
-            return Ok(Err(Stale::because(reason)));
+            return Ok(Err(Stale::refused(&NoteRefusal::NotFound)));
         }
         let carried_over =
             carried_over(book, note_id, action, self.merging, Action::onto_note).await?;
@@ -108,8 +107,7 @@ impl ChangeSet<'_> {
     ) -> Attempt<AppliedTask> {
         let home = task::workspace(book, task_id).await?;
         if action.subject() != Subject::Task(None) && home != Some(self.workspace_id) {
-            let reason = "there is no such task in the workspace";
-            return Ok(Err(Stale::because(reason)));
+            return Ok(Err(Stale::refused(&TaskRefusal::NotFound)));
         }
         let carried_over =
             carried_over(book, task_id, action, self.merging, Action::onto_task).await?;
@@ -144,8 +142,7 @@ impl ChangeSet<'_> {
             None => artifact::workspace(book, artifact_id).await?,
         };
         if home != Some(self.workspace_id) {
-            let reason = "there is no such note or artifact in the workspace";
-            return Ok(Err(Stale::because(reason)));
+            return Ok(Err(Stale::refused(&ArtifactRefusal::NotFound)));
         }
         let done = match attached(action) {
             Some((note_id, draft)) => artifact::attach(book, artifact_id, note_id, draft).await,

@@ -114,7 +114,7 @@ pub enum ProposalRefusal {
     },
     /// Undoing it would put away what others have put into a note since.
     #[error(
-        "the proposal wrote note {note_id}, in which {by} is now; move or remove that first, or trash the note by hand"
+        "the proposal wrote note {note_id}, in which {by} is now; remove that first, or trash the note by hand"
     )]
     NoteInUse { note_id: Uuid, by: String },
     /// Nobody knows what it changed.

@@ -6,7 +6,7 @@ use domain::agents::proposal::{Applied, ProposalRefusal};
 use domain::knowledge::artifact::Artifact;
 use domain::knowledge::checklist::Checklist;
 use domain::knowledge::note::{Note, NoteCommand};
-use domain::knowledge::task::{Draft, Task};
+use domain::knowledge::task::{Status, Task};
 use uuid::Uuid;
 
 use super::Contents;
@@ -83,14 +83,13 @@ async fn require_empty(
         .map(|line| (line.task_id, line.title.clone()))
         .collect();
     for id in &others.tasks {
-        let task = book.load::<Task>(*id).await?.state.draft();
-        let task = task.filter(|task| task.note_id == Some(note_id));
-        let says_more = |task: &Draft| {
-            titles
-                .get(id)
-                .is_none_or(|title| task.says_more_than(title))
+        let Task::Present(task, status) = &book.load::<Task>(*id).await?.state else {
+            continue;
         };
-        if task.is_some_and(says_more) {
+        let title = titles.get(id);
+        let says_more = title.is_none_or(|title| task.says_more_than(title));
+        // What was dismissed is nothing to anybody.
+        if task.note_id == Some(note_id) && says_more && *status != Status::Dismissed {
             return Err(CommandError::refused(ProposalRefusal::NoteInUse {
                 note_id,
                 by: format!("task {id}"),

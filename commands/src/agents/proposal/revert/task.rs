@@ -33,7 +33,10 @@ pub(super) async fn undo(book: &mut Book<'_>, applied: AppliedTask) -> Result<()
     let left = book.at_version::<Task>(task_id, version).await?;
     let now = book.load::<Task>(task_id).await?.state.clone();
     match (before, now) {
-        (Task::Present(was, status), Task::Present(..)) => {
+        (Task::Present(was, status), now) => {
+            if matches!(now, Task::Removed(..)) {
+                task::decide(book, task_id, TaskCommand::Restore).await?;
+            }
             let title = left.draft().filter(|left| left.title != was.title);
             let title = title.map(|_| was.title.clone());
             for command in way_back(&was, title, status) {
@@ -42,9 +45,6 @@ pub(super) async fn undo(book: &mut Book<'_>, applied: AppliedTask) -> Result<()
         }
         (Task::Absent | Task::Removed(..), Task::Present(..)) => {
             book.decide::<Task>(task_id, TaskCommand::Delete).await?;
-        }
-        (Task::Present(..), Task::Absent | Task::Removed(..)) => {
-            task::decide(book, task_id, TaskCommand::Restore).await?;
         }
         (Task::Absent | Task::Removed(..), Task::Absent | Task::Removed(..)) => {}
     }
