@@ -8,8 +8,21 @@ use std::path::Path;
 use domain::agents::agent::AgentRefusal;
 use domain::agents::policy::PolicyRefusal;
 use domain::agents::proposal::ProposalRefusal;
+use domain::agents::tool_call::ToolCallRefusal;
+use domain::delivery::webhook::WebhookRefusal;
+use domain::delivery::webhook_delivery::DeliveryRefusal;
+use domain::identity::actor::ActorRefusal;
+use domain::identity::api_key::ApiKeyRefusal;
+use domain::identity::avatar::AvatarRefusal;
+use domain::identity::product::ProductRefusal;
+use domain::knowledge::artifact::ArtifactRefusal;
+use domain::knowledge::calendar_feed::CalendarFeedRefusal;
 use domain::knowledge::note::NoteRefusal;
 use domain::knowledge::task::TaskRefusal;
+use domain::knowledge::workspace::WorkspaceRefusal;
+use domain::operations::blob::BlobRefusal;
+use domain::operations::file::FileRefusal;
+use domain::operations::storage::StorageRefusal;
 use strum::VariantNames;
 
 /// The text of every test.
@@ -18,7 +31,10 @@ fn tests() -> String {
     let mut text = String::new();
     for directory in [
         "src/agents",
+        "src/delivery",
+        "src/identity",
         "src/knowledge",
+        "src/operations",
         "src/knowledge/note",
         "../tests/it",
     ] {
@@ -39,16 +55,33 @@ fn tests() -> String {
 }
 
 #[test]
-fn every_refusal_of_what_agents_propose_is_produced_by_a_test() {
+fn every_refusal_is_produced_by_a_test() {
     let tests = tests();
     for (refusal, prefix, names) in [
         ("AgentRefusal", "agent_", AgentRefusal::VARIANTS),
         ("PolicyRefusal", "policy_", PolicyRefusal::VARIANTS),
         ("ProposalRefusal", "proposal_", ProposalRefusal::VARIANTS),
+        ("ToolCallRefusal", "tool_call_", ToolCallRefusal::VARIANTS),
+        ("WebhookRefusal", "webhook_", WebhookRefusal::VARIANTS),
+        ("DeliveryRefusal", "delivery_", DeliveryRefusal::VARIANTS),
+        ("ActorRefusal", "actor_", ActorRefusal::VARIANTS),
+        ("ApiKeyRefusal", "api_key_", ApiKeyRefusal::VARIANTS),
+        ("AvatarRefusal", "avatar_", AvatarRefusal::VARIANTS),
+        ("ProductRefusal", "product_", ProductRefusal::VARIANTS),
+        ("ArtifactRefusal", "artifact_", ArtifactRefusal::VARIANTS),
+        (
+            "CalendarFeedRefusal",
+            "calendar_feed_",
+            CalendarFeedRefusal::VARIANTS,
+        ),
         ("NoteRefusal", "note_", NoteRefusal::VARIANTS),
         ("TaskRefusal", "task_", TaskRefusal::VARIANTS),
+        ("WorkspaceRefusal", "workspace_", WorkspaceRefusal::VARIANTS),
+        ("BlobRefusal", "blob_", BlobRefusal::VARIANTS),
+        ("FileRefusal", "file_", FileRefusal::VARIANTS),
+        ("StorageRefusal", "storage_", StorageRefusal::VARIANTS),
     ] {
-        assert!(names.len() > 3, "{refusal}");
+        assert!(!names.is_empty(), "{refusal}");
         for name in names {
             let name = name.trim_start_matches(prefix);
             // What is malformed is asserted by the fields that are named.

@@ -49,7 +49,7 @@ pub enum ToolCallCommand {
 }
 
 /// Why a tool call is not recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "tool_call_", serialize_all = "snake_case")]
 pub enum ToolCallRefusal {
     /// The id is taken.

@@ -115,7 +115,7 @@ pub enum WebhookCommand {
 }
 
 /// Why a command on a webhook endpoint is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "webhook_", serialize_all = "snake_case")]
 pub enum WebhookRefusal {
     /// It was never created, or it is deleted.

@@ -60,7 +60,7 @@ pub enum DeliveryCommand {
 }
 
 /// Why a command on a delivery is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "delivery_", serialize_all = "snake_case")]
 pub enum DeliveryRefusal {
     /// It was never attempted.

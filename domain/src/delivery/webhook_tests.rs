@@ -44,6 +44,15 @@ const EXHAUSTED: Outcome = Outcome::Exhausted {
 };
 
 #[test]
+fn an_id_is_used_once() {
+    for events in [vec![created()], vec![created(), WebhookEvent::Deleted {}]] {
+        given::<Webhook>(events)
+            .when(WebhookCommand::Create(changes()))
+            .then_refused(WebhookRefusal::Exists);
+    }
+}
+
+#[test]
 fn it_is_created_enabled() {
     given::<Webhook>([])
         .when(WebhookCommand::Create(changes()))

@@ -17,7 +17,7 @@ pub enum ActorCommand {
 }
 
 /// Why an actor cannot be who they are said to be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "actor_", serialize_all = "snake_case")]
 pub enum ActorRefusal {
     /// The id stands for an actor of another kind.

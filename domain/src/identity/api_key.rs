@@ -59,7 +59,7 @@ pub enum ApiKeyCommand {
 }
 
 /// Why a command on an API key is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "api_key_", serialize_all = "snake_case")]
 pub enum ApiKeyRefusal {
     /// It was never issued.

@@ -27,7 +27,7 @@ pub enum AvatarCommand {
 }
 
 /// Why a command on an avatar is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "avatar_", serialize_all = "snake_case")]
 pub enum AvatarRefusal {
     /// Nobody of the product.

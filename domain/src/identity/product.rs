@@ -21,7 +21,7 @@ pub enum ProductCommand {
 }
 
 /// Why a command on a product is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "product_", serialize_all = "snake_case")]
 pub enum ProductRefusal {
     /// It was never created.

@@ -61,7 +61,7 @@ pub enum ArtifactCommand {
 }
 
 /// Why a command on an artifact is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "artifact_", serialize_all = "snake_case")]
 pub enum ArtifactRefusal {
     /// It was never attached, or it is gone for good.

@@ -27,7 +27,7 @@ pub enum CalendarFeedCommand {
 }
 
 /// Why a command on a calendar feed is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "calendar_feed_", serialize_all = "snake_case")]
 pub enum CalendarFeedRefusal {
     /// It was never opened, or it is somebody else's.

@@ -80,7 +80,7 @@ pub enum WorkspaceCommand {
 }
 
 /// Why a command on a workspace, or on what lives in it, is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "workspace_", serialize_all = "snake_case")]
 pub enum WorkspaceRefusal {
     /// It was never created, or the actor is not a member.

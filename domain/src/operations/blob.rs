@@ -44,7 +44,7 @@ pub enum BlobCommand {
 }
 
 /// Why a blob cannot be held.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "blob_", serialize_all = "snake_case")]
 pub enum BlobRefusal {
     /// The object was deleted, or is about to be, after these bytes were written to it.

@@ -118,7 +118,7 @@ pub enum FileCommand {
 }
 
 /// Why a command on a file is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "file_", serialize_all = "snake_case")]
 pub enum FileRefusal {
     /// It was never asked for, or it is deleted, or it did not come in time.

@@ -37,7 +37,7 @@ pub enum StorageCommand {
 }
 
 /// Why there is no room.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "storage_", serialize_all = "snake_case")]
 pub enum StorageRefusal {
     /// The files would take more bytes than there may be.
