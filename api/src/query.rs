@@ -1,5 +1,7 @@
 //! What reads share: the caller, the position they wait for, parameters, pages.
 
+use std::str::FromStr;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
@@ -9,7 +11,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::Position;
 use utoipa::IntoParams;
-use uuid::Uuid;
 
 use crate::App;
 use crate::caller::Caller;
@@ -101,15 +102,26 @@ pub struct Page {
     pub limit: Option<usize>,
 }
 
+impl Page {
+    /// Where it starts: the last thing of the page before, if there is one.
+    pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let malformed = |_| parameters::invalid("cursor", "must be next_cursor of an earlier page");
+        let cursor = self.cursor.as_deref().map(str::parse);
+        cursor.transpose().map_err(malformed)
+    }
+
+    pub fn limit(&self) -> Result<usize, Problem> {
+        limit(self.limit, 50, MAX_LIMIT)
+    }
+}
+
 impl TryFrom<Page> for Cursor {
     type Error = Problem;
 
     fn try_from(page: Page) -> Result<Self, Problem> {
-        let malformed = |_| parameters::invalid("cursor", "must be next_cursor of an earlier page");
-        let cursor = page.cursor.map(|cursor| Uuid::try_parse(&cursor));
         Ok(Self {
-            before: cursor.transpose().map_err(malformed)?,
-            limit: limit(page.limit, 50, MAX_LIMIT)?,
+            before: page.after()?,
+            limit: page.limit()?,
         })
     }
 }

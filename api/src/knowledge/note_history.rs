@@ -1,5 +1,7 @@
 //! The past of a note: any version, and what changed from one to the next.
 
+use std::num::NonZeroU64;
+
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -19,7 +21,7 @@ use crate::answer;
 use crate::knowledge::text;
 use crate::parameters;
 use crate::problem::Problem;
-use crate::query::{self, Params, Path, Read};
+use crate::query::{Page, Params, Path, Read};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(history))
@@ -84,18 +86,6 @@ async fn reached(app: &App, position: Position) -> Result<(), Problem> {
     }
 }
 
-/// Which part of a history.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Part {
-    /// `next_cursor` of the page before.
-    #[param(minimum = 1)]
-    cursor: Option<i64>,
-    /// Versions on the page: 1 to 200; 50 if not given.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<usize>,
-}
-
 /// What happened to a note, newest first.
 #[derive(Serialize, ToSchema)]
 struct History {
@@ -131,17 +121,19 @@ struct Version {
 }
 
 /// Every version of a note: who, why, and a unified diff.
-#[utoipa::path(get, path = "/notes/{id}/history", tag = "notes", params(("id" = Uuid, Path), Part),
+#[utoipa::path(get, path = "/notes/{id}/history", tag = "notes", params(("id" = Uuid, Path), Page),
     responses((status = 200, body = History)), security(("api_key" = ["notes:read"])))]
 async fn history(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
-    Params(part): Params<Part>,
+    Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
     let (_, position) = app.find::<Notes>(&read, id).await?;
-    let limit = query::limit(part.limit, 50, 200)?;
-    let before = part.cursor.unwrap_or(i64::MAX);
+    let limit = page.limit()?;
+    let before = page.after::<NonZeroU64>()?;
+    let before = before.and_then(|version| i64::try_from(version.get()).ok());
+    let before = before.unwrap_or(i64::MAX);
     let events = app.views.history::<Notes>(id).await?;
     let shown: Vec<&Recorded> = events
         .iter()
