@@ -3,7 +3,7 @@
 //! Tasks change only by what differs from the last reading: what somebody did to a task since is not undone by a
 //! revision that leaves its line alone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -93,9 +93,10 @@ impl Aggregate for Checklist {
     fn evolve(self, event: &ChecklistEvent) -> Self {
         match event {
             ChecklistEvent::Read { lines } => {
-                let is_there = |gone: &Line| lines.iter().any(|line| line.task_id == gone.task_id);
-                let mut gone = [self.gone, self.lines].concat();
-                gone.retain(|line| !is_there(line));
+                let there: HashSet<Uuid> = lines.iter().map(|line| line.task_id).collect();
+                let mut gone = self.gone;
+                gone.extend(self.lines);
+                gone.retain(|line| !there.contains(&line.task_id));
                 gone.drain(..gone.len().saturating_sub(MAX_GONE));
                 Self {
                     lines: lines.clone(),

@@ -18,11 +18,11 @@ pub(super) async fn undo(book: &mut Book<'_>, applied: AppliedTask) -> Result<()
     if base_version == version {
         return Ok(());
     }
-    let current = book.base_version::<Task>(task_id).await?;
-    let others_changed_it = !book
+    let only_followed = book
         .is_changed_by::<Task>(task_id, version, checklist::FOLLOW)
         .await?;
-    if others_changed_it {
+    if !only_followed {
+        let current = book.base_version::<Task>(task_id).await?;
         return Err(CommandError::refused(ProposalRefusal::LaterChanges {
             task_id,
             version,
@@ -30,15 +30,15 @@ pub(super) async fn undo(book: &mut Book<'_>, applied: AppliedTask) -> Result<()
         }));
     }
     let before = book.at_version::<Task>(task_id, base_version).await?;
-    let left = book.at_version::<Task>(task_id, version).await?;
     let now = book.load::<Task>(task_id).await?.state.clone();
     match (before, now) {
         (Task::Present(was, status), now) => {
             if matches!(now, Task::Removed(..)) {
                 task::decide(book, task_id, TaskCommand::Restore).await?;
             }
-            let title = left.draft().filter(|left| left.title != was.title);
-            let title = title.map(|_| was.title.clone());
+            let left = book.at_version::<Task>(task_id, version).await?;
+            let is_retitled = left.draft().is_some_and(|left| left.title != was.title);
+            let title = is_retitled.then(|| was.title.clone());
             for command in way_back(&was, title, status) {
                 book.decide::<Task>(task_id, command).await?;
             }
