@@ -93,10 +93,12 @@ fn class(c: char) -> Class {
             Class::Other
         };
     }
-    if in_unspaced_script(c) && (c.is_alphanumeric() || is_combining_mark(c)) {
-        Class::Unspaced
-    } else if c.is_alphanumeric() {
-        Class::Letter
+    if c.is_alphanumeric() && !is_combining_mark(c) {
+        if in_unspaced_script(c) {
+            Class::Unspaced
+        } else {
+            Class::Letter
+        }
     } else if matches!(c, '\u{2600}'..='\u{27bf}' | '\u{1f300}'..='\u{1faff}') {
         Class::Symbol
     } else {
@@ -138,7 +140,7 @@ fn pairs(text: &str, run: &Range<usize>) -> Vec<Word> {
     found.collect()
 }
 
-/// Without case, diacritics and what else makes no difference. Only letters, digits and marks are left.
+/// Without case, diacritics and what else makes no difference. Only letters, digits and the marks on them are left.
 fn fold(word: &str) -> String {
     if word.is_ascii() {
         return word
@@ -151,7 +153,11 @@ fn fold(word: &str) -> String {
     let bare = lower.filter(|c| !matches!(c, '\u{300}'..='\u{36f}'));
     let kept = bare.filter(|c| c.is_alphanumeric() || is_combining_mark(*c));
     let mut folded = String::new();
-    for c in kept.nfc().take(LONGEST) {
+    for c in kept
+        .skip_while(|c| is_combining_mark(*c))
+        .nfc()
+        .take(LONGEST)
+    {
         match c {
             'ß' => folded.push_str("ss"),
             'æ' => folded.push_str("ae"),
@@ -195,6 +201,8 @@ mod tests {
             ("京", &["京"]),
             ("ｶﾞ x", &["カ\u{3099}", "x"]),
             ("tea🎉🎉", &["tea", "🎉", "🎉"]),
+            // Marks with nothing to stand on.
+            ("\u{1e026}\u{a4d} \u{e38}\u{a4d} \u{fc5e}", &[]),
         ] {
             let expected: Vec<String> = expected.iter().map(|word| word.nfc().collect()).collect();
             assert_eq!(texts(text), expected, "{text}");
