@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::memory::Part;
 use crate::read_model::{ReadModel, Row, post};
-use crate::table::{Prepared, Table, UpsertError};
+use crate::table::{Changes, Prepared, Table, WriteError};
 use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 /// What a row costs beside its payload.
@@ -86,14 +86,19 @@ struct Rows<M: ReadModel> {
 struct Known<M: ReadModel> {
     /// None: there is none, or none any more.
     row: Option<Row<M::Content>>,
+    /// The table has it, perhaps other than it is now.
+    stored: bool,
     /// Of the largest event behind it.
     bytes: usize,
 }
 
 impl<M: ReadModel> Default for Known<M> {
     fn default() -> Self {
-        let (row, bytes) = (None, 0);
-        Self { row, bytes }
+        Self {
+            row: None,
+            stored: false,
+            bytes: 0,
+        }
     }
 }
 
@@ -113,7 +118,9 @@ impl<M: ReadModel> Rows<M> {
             let row = serde_json::from_str(&row).map_err(|error| {
                 PostError::Retry(format!("a row of {} does not fit: {error}", M::TABLE))
             })?;
-            self.known.entry(id).or_default().row = Some(row);
+            let known = self.known.entry(id).or_default();
+            known.row = Some(row);
+            known.stored = true;
         }
         Ok(())
     }
@@ -135,21 +142,21 @@ impl<M: ReadModel> Rows<M> {
 
     /// Brings the table up to date.
     async fn write(&mut self, table: &Prepared<'_>) -> Result<(), PostError> {
-        let changed = self.changed.drain();
-        let (rows, gone): (Vec<_>, Vec<_>) = changed
-            .map(|id| (id, self.known.get(&id).and_then(|known| known.row.as_ref())))
-            .partition(|(_, row)| row.is_some());
-        let gone: Vec<Uuid> = gone.into_iter().map(|(id, _)| id).collect();
-        let rows: Vec<_> = rows.into_iter().filter_map(|(_, row)| row).collect();
-        table.write(&rows, &gone).await
+        let mut changes = Changes::default();
+        for id in self.changed.drain() {
+            if let Some(known) = self.known.get(&id) {
+                changes.add(id, known.row.as_ref(), known.stored);
+            }
+        }
+        table.write(&changes).await
     }
 }
 
-impl From<UpsertError> for PostError {
-    fn from(error: UpsertError) -> Self {
+impl From<WriteError> for PostError {
+    fn from(error: WriteError) -> Self {
         match error {
-            UpsertError::Row(error) => Self::Retry(error.to_string()),
-            UpsertError::Database(error) => Self::Database(error),
+            WriteError::Row(error) => Self::Retry(error.to_string()),
+            WriteError::Database(error) => Self::Database(error),
         }
     }
 }

@@ -105,6 +105,27 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
 }
 
 #[tokio::test]
+async fn many_new_rows_are_copied_as_single_ones_are_inserted() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    for n in 0..40 {
+        let title = format!(r#"\N {n} "{{,}}" \t\\"#);
+        let body = format!("\\N\tone\r\n\\.\n{n} [[Nowhere \\ {n}]] ☕\u{1}\n- [ ] a \\ line\n");
+        let note = app.alice.note(workspace_id, &title, &body).await;
+        assert_eq!(note["title"], *title);
+        assert_eq!(note["body"], *body);
+        app.settle().await;
+    }
+    let rebuilt = printed(&daybook(&app, &["projections", "rebuild", "all"]).await);
+    assert!(
+        rebuilt
+            .lines()
+            .all(|line| line.ends_with("equal to the live one; swapped")),
+        "{rebuilt}"
+    );
+}
+
+#[tokio::test]
 async fn a_read_model_that_differs_from_the_log_is_shown_and_mended() {
     let app = TestApp::start().await;
     let note = app.alice.note(app.alice.workspace().await, "Tea", "").await;

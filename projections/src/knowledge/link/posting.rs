@@ -157,9 +157,9 @@ impl Tables<'_> {
             self.rows::<LinkRow>(LEAVING, &touched.begun, &[]),
             self.rows::<LinkRow>(ARRIVING, &touched.purged, &[]),
         )?;
-        titles.into_iter().for_each(|note| web.know_title(note));
+        titles.into_iter().for_each(|note| web.read_title(note));
         for link in leaving.into_iter().chain(arriving) {
-            web.know_link(link);
+            web.read_link(link);
         }
         let (given, asked) = titles_in(changes, &touched, &web);
         let known: [&(dyn ToSql + Sync); 1] = [&touched.notes];
@@ -167,8 +167,8 @@ impl Tables<'_> {
             self.rows::<NoteTitle>(OLDEST, &asked, &known),
             self.rows::<LinkRow>(WAITING, &given, &[]),
         )?;
-        oldest.into_iter().for_each(|note| web.know_title(note));
-        waiting.into_iter().for_each(|link| web.know_link(link));
+        oldest.into_iter().for_each(|note| web.read_title(note));
+        waiting.into_iter().for_each(|link| web.read_link(link));
         Ok(web)
     }
 
@@ -195,10 +195,8 @@ impl Tables<'_> {
         for change in changes {
             web.apply(change);
         }
-        let (titles, nobody) = web.titles.changes();
-        self.titles.write(&titles, &nobody).await?;
-        let (links, gone) = web.links.changes();
-        self.links.write(&links, &gone).await
+        self.titles.write(&web.titles.changes()).await?;
+        self.links.write(&web.links.changes()).await
     }
 }
 

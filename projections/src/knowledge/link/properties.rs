@@ -74,7 +74,7 @@ fn apply(web: &mut Web, events: &[Recorded]) {
 }
 
 fn rows(web: &Web) -> Vec<LinkRow> {
-    web.links.changes().0.into_iter().cloned().collect()
+    web.links.changes().new.into_iter().cloned().collect()
 }
 
 fn check(notes: &HashMap<Uuid, Note>, links: &[LinkRow]) -> Result<(), TestCaseError> {

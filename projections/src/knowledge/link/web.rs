@@ -9,6 +9,7 @@ use uuid::{Builder, Uuid};
 
 use super::change::{Change, What};
 use super::{Kind, LinkRow, NoteTitle};
+use crate::table::Changes;
 
 /// What is known of the notes and links of some workspaces.
 ///
@@ -31,6 +32,8 @@ pub struct Web {
 /// Rows by their ids, and which of them are not as the table has them.
 pub struct Rows<T> {
     known: HashMap<Uuid, T>,
+    /// That the table has, perhaps other than they are now.
+    stored: HashSet<Uuid>,
     changed: HashSet<Uuid>,
 }
 
@@ -38,6 +41,7 @@ impl<T> Default for Rows<T> {
     fn default() -> Self {
         Self {
             known: HashMap::new(),
+            stored: HashSet::new(),
             changed: HashSet::new(),
         }
     }
@@ -48,14 +52,13 @@ impl<T> Rows<T> {
         self.known.get(&id)
     }
 
-    /// What has to be written, and the ids of what is gone.
-    pub fn changes(&self) -> (Vec<&T>, Vec<Uuid>) {
-        let written = self.changed.iter().filter_map(|id| self.known.get(id));
-        let gone = self
-            .changed
-            .iter()
-            .filter(|id| !self.known.contains_key(id));
-        (written.collect(), gone.copied().collect())
+    /// What has to be written.
+    pub fn changes(&self) -> Changes<'_, T> {
+        let mut changes = Changes::default();
+        for id in &self.changed {
+            changes.add(*id, self.known.get(id), self.stored.contains(id));
+        }
+        changes
     }
 }
 
@@ -94,13 +97,23 @@ impl Web {
     }
 
     /// Takes in a note that the table has.
-    pub fn know_title(&mut self, note: NoteTitle) {
+    pub fn read_title(&mut self, note: NoteTitle) {
+        self.titles.stored.insert(note.id);
+        self.know_title(note);
+    }
+
+    fn know_title(&mut self, note: NoteTitle) {
         self.titled.add(note.title_id, (note.position, note.id));
         self.titles.known.insert(note.id, note);
     }
 
     /// Takes in a link that the table has.
-    pub fn know_link(&mut self, link: LinkRow) {
+    pub fn read_link(&mut self, link: LinkRow) {
+        self.links.stored.insert(link.id);
+        self.know_link(link);
+    }
+
+    fn know_link(&mut self, link: LinkRow) {
         self.leaving.add(link.source_id, link.id);
         if let Some(target_id) = link.target_id {
             self.arriving.add(target_id, link.id);

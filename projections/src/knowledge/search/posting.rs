@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::document::{CATEGORIES, Change, Document};
 use super::vocabulary::Changes as Vocabulary;
 use crate::memory::Part;
-use crate::table::{Prepared, Table};
+use crate::table::{Changes as RowChanges, Prepared, Table};
 use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
@@ -225,11 +225,13 @@ impl Tables<'_> {
         for known in known.values() {
             vocabulary.add(known.before.as_ref(), known.now.as_ref());
         }
-        let (mut whole, mut reworded, mut touched, mut gone) = (vec![], vec![], vec![], vec![]);
+        let (mut new, mut whole, mut reworded, mut touched, mut gone) =
+            (vec![], vec![], vec![], vec![], vec![]);
         for (id, known) in &known {
             match (&known.before, &known.now) {
-                (_, None) => gone.push(*id),
-                (None, Some(now)) => whole.push(now),
+                (None, None) => {}
+                (Some(_), None) => gone.push(*id),
+                (None, Some(now)) => new.push(now),
                 (Some(before), Some(now)) if before.body != now.body => whole.push(now),
                 (Some(before), Some(now))
                     if (&before.title, &before.tags) != (&now.title, &now.tags) =>
@@ -239,9 +241,20 @@ impl Tables<'_> {
                 (Some(_), Some(now)) => touched.push(now),
             }
         }
-        self.documents.write::<Posted<'_>>(&[], &gone).await?;
-        for documents in batches(&whole) {
-            self.documents.write(&posted(documents), &[]).await?;
+        let gone = RowChanges::<Posted<'_>> {
+            gone,
+            ..RowChanges::default()
+        };
+        self.documents.write(&gone).await?;
+        for (documents, stored) in [(&new, false), (&whole, true)] {
+            for documents in batches(documents) {
+                let posted = posted(documents);
+                let mut changes = RowChanges::default();
+                for row in &posted {
+                    changes.add(row.document.id, Some(row), stored);
+                }
+                self.documents.write(&changes).await?;
+            }
         }
         for documents in batches(&reworded) {
             self.update(REWORD, &posted(documents)).await?;
