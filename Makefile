@@ -6,7 +6,7 @@ BUILD = cargo build --profile serve --bin daybook
 BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
-.PHONY: run test demo bench bench-check bench-peers fmt compiler postgres file-stores mcp-clients wrk
+.PHONY: run test demo bench bench-record bench-check bench-peers fmt compiler postgres file-stores mcp-clients wrk
 
 run: compiler $(if $(DATABASE_URL),,postgres)
 	$(BUILD)
@@ -27,6 +27,10 @@ demo: compiler postgres
 # All, or a few with ONLY=append_64,http_command_64.
 bench: compiler postgres wrk
 	$(BENCH) $(ONLY)
+
+# The same, and what was measured replaces what is committed.
+bench-record: compiler postgres wrk
+	$(BENCH) --record $(ONLY)
 
 # Fails where a ratio is more than a fifth worse than the committed one.
 bench-check: compiler postgres wrk

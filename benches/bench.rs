@@ -41,7 +41,12 @@ impl Bench {
     }
 
     pub fn wants(&self, name: &str) -> bool {
-        self.is_whole() || self.only.iter().any(|only| only == name)
+        self.is_whole() || self.names(name)
+    }
+
+    /// Whether it is one of a few that are asked for.
+    pub fn names(&self, name: &str) -> bool {
+        self.only.iter().any(|only| only == name)
     }
 
     pub fn wants_any(&self, names: &[&str]) -> bool {

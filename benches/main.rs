@@ -1,6 +1,6 @@
 //! How much of the machine is used: each figure beside the limit of the same PostgreSQL, measured in the same run.
-//! `make bench` runs all, `make bench ONLY=append_64,http_command_64` a few; `make bench-check` compares with what is
-//! committed.
+//! `make bench` runs all, `make bench ONLY=append_64,http_command_64` a few, `make bench-record` likewise and keeps them;
+//! `make bench-check` compares with what is committed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +20,7 @@ mod http;
 mod lag;
 mod limit;
 mod load;
+mod memory;
 mod million;
 mod notes;
 mod product;
@@ -70,7 +71,7 @@ async fn main() -> ExitCode {
     if options.iter().any(|option| option == "--check") {
         return check(&rows);
     }
-    if is_whole {
+    if is_whole || options.iter().any(|option| option == "--record") {
         report::write(rows, &conditions);
     }
     ExitCode::SUCCESS
@@ -88,6 +89,7 @@ async fn measure(bench: &Bench) -> Vec<Row> {
     add(&mut rows, webhooks::rows(bench)).await;
     add(&mut rows, slow_disk::rows(bench)).await;
     add(&mut rows, growth::rows(bench)).await;
+    add(&mut rows, memory::rows(bench)).await;
     rows
 }
 

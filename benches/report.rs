@@ -19,7 +19,7 @@ pub struct Row {
     unit: String,
     limit: Option<f64>,
     limited_by: Option<String>,
-    /// More is better, also of milliseconds.
+    /// More is better, also of milliseconds and megabytes.
     pub ratio: Option<f64>,
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
@@ -54,7 +54,7 @@ impl Row {
 
     #[must_use]
     pub fn limited(self, by: &str, limit: f64) -> Self {
-        let ratio = if self.unit == "ms" {
+        let ratio = if matches!(self.unit.as_str(), "ms" | "MB") {
             limit / self.value
         } else {
             self.value / limit
