@@ -1,4 +1,4 @@
-# run · test · demo · bench · bench-peers · fmt. They need a Rust toolchain; what else is missing they install on Debian.
+# run · test · demo · bench · bench-record · bench-check · bench-peers · fmt. They need a Rust toolchain; what else is missing they install on Debian.
 
 # A release build that is quick to make; the profile is in Cargo.toml.
 BUILD = cargo build --profile serve --bin daybook
