@@ -161,15 +161,16 @@ async fn two_servers_do_a_command_under_one_key_once() {
 
 #[tokio::test]
 async fn a_command_whose_answer_was_cut_off_is_not_done_again() {
-    let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
+    let app = TestApp::start().await;
+    let hasty = Server::start(&app.database_url, &[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
     let workspace_id = app.alice.workspace().await;
     let mut sql = app.sql().await;
     let hold = sql.transaction().await.unwrap();
     hold.execute("select * from log.head for update", &[])
         .await
         .unwrap();
-    let cut_off = write(&app.alice, "k", workspace_id, "Tea");
-    let cut_off = app.alice.send(cut_off).await;
+    let alice = app.alice.at(&hasty.url);
+    let cut_off = alice.send(write(&alice, "k", workspace_id, "Tea")).await;
     cut_off.expect_problem(503, "timed_out");
     hold.rollback().await.unwrap();
     let note = app
