@@ -22,7 +22,7 @@ const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub const OPERATOR: Uuid = Uuid::nil();
 
 /// Longest time that anything is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server. Dropping it kills the process at once.
 pub struct Server {
