@@ -15,7 +15,7 @@ use crate::PostError;
 
 /// Rows in one statement: more than a batch has events, so that what is written with its commit is one statement.
 const ROWS: usize = 5_000;
-/// From how many new rows on they are copied: a row takes half of the time then, and all of them one round trip more.
+/// From how many new rows on they are copied: each takes less time then, and all of them one round trip more.
 const MANY: usize = 32;
 /// Rows that are sent at a time.
 const SENT: usize = 500;
@@ -204,11 +204,8 @@ impl Prepared<'_> {
     /// Brings the table up to date.
     pub async fn write<R: Serialize>(&self, changes: &Changes<'_, R>) -> Result<(), PostError> {
         let Changes { new, changed, gone } = changes;
-        let (copied, inserted): (&[&R], &[&R]) = if new.len() < MANY {
-            (&[], new)
-        } else {
-            (new, &[])
-        };
+        let copied = if new.len() < MANY { 0 } else { new.len() };
+        let (copied, inserted) = new.split_at(copied);
         try_join!(
             self.copy(copied),
             self.upsert_all(inserted),

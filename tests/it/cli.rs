@@ -52,6 +52,10 @@ async fn work(alice: Client, workspace_id: Uuid, stop: watch::Receiver<bool>) ->
     written
 }
 
+fn assert_each_line_ends(said: &str, end: &str) {
+    assert!(said.lines().all(|line| line.ends_with(end)), "{said}");
+}
+
 #[tokio::test]
 async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
     let app = TestApp::start().await;
@@ -65,21 +69,11 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
         let compared = ["projections", "diff", "all", "--memory", memory];
         let compared = printed(&daybook(&app, &compared).await);
         assert!(compared.lines().count() >= 6, "{compared}");
-        assert!(
-            compared
-                .lines()
-                .all(|line| line.ends_with("equal to the live one")),
-            "{compared}"
-        );
+        assert_each_line_ends(&compared, "equal to the live one");
         let rebuilt = ["projections", "rebuild", "all", "--memory", memory];
         let rebuilt = printed(&daybook(&app, &rebuilt).await);
         assert_eq!(rebuilt.lines().count(), compared.lines().count());
-        assert!(
-            rebuilt
-                .lines()
-                .all(|line| line.ends_with("equal to the live one; swapped")),
-            "{rebuilt}"
-        );
+        assert_each_line_ends(&rebuilt, "equal to the live one; swapped");
     }
     stop.send(true).unwrap();
     let mut written = 0;
@@ -89,12 +83,7 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
     assert!(written > 0);
     app.settle().await;
     let compared = printed(&daybook(&app, &["projections", "diff", "all"]).await);
-    assert!(
-        compared
-            .lines()
-            .all(|line| line.ends_with("equal to the live one")),
-        "{compared}"
-    );
+    assert_each_line_ends(&compared, "equal to the live one");
     let rows = app
         .sql()
         .await
@@ -117,12 +106,7 @@ async fn many_new_rows_are_copied_as_single_ones_are_inserted() {
         app.settle().await;
     }
     let rebuilt = printed(&daybook(&app, &["projections", "rebuild", "all"]).await);
-    assert!(
-        rebuilt
-            .lines()
-            .all(|line| line.ends_with("equal to the live one; swapped")),
-        "{rebuilt}"
-    );
+    assert_each_line_ends(&rebuilt, "equal to the live one; swapped");
 }
 
 #[tokio::test]

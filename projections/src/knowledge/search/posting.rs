@@ -16,7 +16,7 @@ use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
 /// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of text in one statement.
 const BYTES: usize = 8 << 20;
 
@@ -225,12 +225,11 @@ impl Tables<'_> {
         for known in known.values() {
             vocabulary.add(known.before.as_ref(), known.now.as_ref());
         }
-        let (mut new, mut whole, mut reworded, mut touched, mut gone) =
-            (vec![], vec![], vec![], vec![], vec![]);
+        let (mut new, mut whole, mut reworded, mut touched) = (vec![], vec![], vec![], vec![]);
+        let mut gone = RowChanges::<Posted<'_>>::default();
         for (id, known) in &known {
             match (&known.before, &known.now) {
-                (None, None) => {}
-                (Some(_), None) => gone.push(*id),
+                (before, None) => gone.add(*id, None, before.is_some()),
                 (None, Some(now)) => new.push(now),
                 (Some(before), Some(now)) if before.body != now.body => whole.push(now),
                 (Some(before), Some(now))
@@ -241,10 +240,6 @@ impl Tables<'_> {
                 (Some(_), Some(now)) => touched.push(now),
             }
         }
-        let gone = RowChanges::<Posted<'_>> {
-            gone,
-            ..RowChanges::default()
-        };
         self.documents.write(&gone).await?;
         for (documents, stored) in [(&new, false), (&whole, true)] {
             for documents in batches(documents) {
