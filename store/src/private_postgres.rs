@@ -5,6 +5,7 @@
 //! so that nobody starts a second one while a process of the first still lives, whichever way its parent died.
 
 mod cluster;
+mod memory;
 mod programs;
 mod server;
 #[cfg(test)]

@@ -1,15 +1,54 @@
-//! A batch of rows, written in one call.
+//! A batch of rows: few are written in one call, many are copied.
 
+use std::pin::pin;
+
+use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use domain::StreamId;
+use futures::{SinkExt, try_join};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, Error, Statement};
 use uuid::Uuid;
 
+use super::rows::EVENT_COLUMNS;
 use crate::{NewEvent, Position, Receipt};
 
-pub const APPEND: &str = "select base, at from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+/// From how many events on they are copied: each takes PostgreSQL less time then, and all of them one round trip more.
+const MANY: usize = 32;
+
+// Whatever the database's default is: each statement must see what was committed before the lock was got.
+pub const BEGIN: &str = "begin isolation level read committed";
+
+const APPEND: &str = "select base, at from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
      $15, $16, $17, $18, $19, $20, $21)";
+const TAKE_PLACES: &str = "select base, at from log.take_places($1, $2, $3, $4)";
+const KEEP_RECEIPTS: &str = "select from log.keep_receipts($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+/// How COPY's binary format begins: its signature, no flags, no extension; and how it ends.
+const COPY_BEGINS: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const COPY_ENDS: i16 = -1;
+/// Microseconds between 1970 and 2000, from which PostgreSQL counts.
+const UNTIL_2000: i64 = 946_684_800_000_000;
+
+/// What writes a batch, prepared on a connection.
+pub struct Statements {
+    append: Statement,
+    take_places: Statement,
+    copy: Statement,
+    keep_receipts: Statement,
+}
+
+impl Statements {
+    pub async fn prepare(client: &Client) -> Result<Self, Error> {
+        let copy = format!("copy log.events ({EVENT_COLUMNS}) from stdin (format binary)");
+        Ok(Self {
+            append: client.prepare(APPEND).await?,
+            take_places: client.prepare(TAKE_PLACES).await?,
+            copy: client.prepare(&copy).await?,
+            keep_receipts: client.prepare(KEEP_RECEIPTS).await?,
+        })
+    }
+}
 
 /// Columns of what a batch inserts, and of what must hold for it.
 #[derive(Default)]
@@ -68,13 +107,26 @@ impl<'a> Batch<'a> {
         Position::try_from(self.event_ids.len()).unwrap_or(Position::MAX)
     }
 
-    /// Inserts everything, holding the log's lock; returns the position before the first event, and the time.
-    pub async fn write(
+    /// Writes everything in a transaction of its own; returns the position before the first event, and the time.
+    pub async fn commit(
         &self,
         client: &Client,
-        append: &Statement,
-    ) -> Result<(Position, DateTime<Utc>), tokio_postgres::Error> {
-        let keys: Vec<_> = self.receipts.iter().map(|(key, _)| *key).collect();
+        statements: &Statements,
+    ) -> Result<(Position, DateTime<Utc>), Error> {
+        if self.event_ids.len() < MANY {
+            self.insert(client, statements).await
+        } else {
+            self.copy(client, statements).await
+        }
+    }
+
+    /// Inserts everything, holding the log's lock; returns as [`Self::commit`] does.
+    pub async fn insert(
+        &self,
+        client: &Client,
+        statements: &Statements,
+    ) -> Result<(Position, DateTime<Utc>), Error> {
+        let receipts = self.receipt_columns();
         let columns: [&(dyn ToSql + Sync); 21] = [
             &self.guarded_categories,
             &self.guarded_ids,
@@ -90,23 +142,145 @@ impl<'a> Batch<'a> {
             &self.metadata,
             &self.correlation_ids,
             &self.causation_ids,
-            &keys,
-            &self.receipt_column(|receipt| receipt.fingerprint.as_slice()),
-            &self.receipt_column(|receipt| receipt.position),
-            &self.receipt_column(|receipt| receipt.stream.category.as_str()),
-            &self.receipt_column(|receipt| receipt.stream.id),
-            &self.receipt_column(|receipt| receipt.version),
-            &self.receipt_column(|receipt| array(&receipt.event_ids)),
+            &receipts.keys,
+            &receipts.fingerprints,
+            &receipts.places,
+            &receipts.categories,
+            &receipts.stream_ids,
+            &receipts.versions,
+            &receipts.event_ids,
         ];
-        let row = client.query_one(append, &columns).await?;
+        let row = client.query_one(&statements.append, &columns).await?;
         Ok((row.get(0), row.get(1)))
     }
 
-    fn receipt_column<'r, T>(&'r self, value: impl Fn(&'r Receipt) -> T) -> Vec<T> {
-        self.receipts
-            .iter()
-            .map(|(_, receipt)| value(receipt))
-            .collect()
+    async fn copy(
+        &self,
+        client: &Client,
+        statements: &Statements,
+    ) -> Result<(Position, DateTime<Utc>), Error> {
+        let wanted: [&(dyn ToSql + Sync); 4] = [
+            &self.guarded_categories,
+            &self.guarded_ids,
+            &self.guarded_versions,
+            &self.events(),
+        ];
+        let begun = try_join!(
+            client.batch_execute(BEGIN),
+            client.query_one(&statements.take_places, &wanted),
+            client.copy_in(&statements.copy),
+        );
+        if begun.is_err() {
+            client.batch_execute("rollback").await?;
+        }
+        let ((), place, sink) = begun?;
+        let (base, at) = (place.get(0), place.get(1));
+        let copy = async {
+            let mut sink = pin!(sink);
+            sink.feed(self.rows(base, at)).await?;
+            sink.finish().await
+        };
+        // A commit behind a failed statement rolls back, and the statement's own error is returned.
+        try_join!(
+            copy,
+            self.keep_receipts(client, statements, base, at),
+            client.batch_execute("commit"),
+        )?;
+        Ok((base, at))
+    }
+
+    /// The events as COPY reads them.
+    fn rows(&self, base: Position, at: DateTime<Utc>) -> Bytes {
+        let mut rows = BytesMut::new();
+        rows.put_slice(COPY_BEGINS);
+        let at = (at.timestamp_micros() - UNTIL_2000).to_be_bytes();
+        for (position, n) in (base + 1..).zip(0..self.event_ids.len()) {
+            let columns: [Option<&[u8]>; 13] = [
+                Some(&position.to_be_bytes()),
+                Some(self.products[n].as_bytes()),
+                Some(self.categories[n].as_bytes()),
+                Some(self.stream_ids[n].as_bytes()),
+                Some(&self.versions[n].to_be_bytes()),
+                Some(self.event_ids[n].as_bytes()),
+                Some(self.types[n].as_bytes()),
+                Some(&self.contract_versions[n].to_be_bytes()),
+                Some(self.data[n].as_bytes()),
+                Some(self.metadata[n].as_bytes()),
+                Some(self.correlation_ids[n].as_bytes()),
+                self.causation_ids[n].as_ref().map(|id| &id.as_bytes()[..]),
+                Some(&at),
+            ];
+            put_row(&mut rows, &columns);
+        }
+        rows.put_i16(COPY_ENDS);
+        rows.freeze()
+    }
+
+    async fn keep_receipts(
+        &self,
+        client: &Client,
+        statements: &Statements,
+        base: Position,
+        at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        if self.receipts.is_empty() {
+            return Ok(());
+        }
+        let receipts = self.receipt_columns();
+        let columns: [&(dyn ToSql + Sync); 9] = [
+            &base,
+            &at,
+            &receipts.keys,
+            &receipts.fingerprints,
+            &receipts.places,
+            &receipts.categories,
+            &receipts.stream_ids,
+            &receipts.versions,
+            &receipts.event_ids,
+        ];
+        client
+            .query_one(&statements.keep_receipts, &columns)
+            .await?;
+        Ok(())
+    }
+
+    fn receipt_columns(&self) -> ReceiptColumns<'_> {
+        let receipts = || self.receipts.iter().map(|(_, receipt)| receipt);
+        ReceiptColumns {
+            keys: self.receipts.iter().map(|(key, _)| *key).collect(),
+            fingerprints: receipts().map(|r| r.fingerprint.as_slice()).collect(),
+            places: receipts().map(|r| r.position).collect(),
+            categories: receipts().map(|r| r.stream.category.as_str()).collect(),
+            stream_ids: receipts().map(|r| r.stream.id).collect(),
+            versions: receipts().map(|r| r.version).collect(),
+            event_ids: receipts().map(|r| array(&r.event_ids)).collect(),
+        }
+    }
+}
+
+struct ReceiptColumns<'a> {
+    keys: Vec<&'a [u8]>,
+    fingerprints: Vec<&'a [u8]>,
+    places: Vec<Position>,
+    categories: Vec<&'a str>,
+    stream_ids: Vec<Uuid>,
+    versions: Vec<i64>,
+    event_ids: Vec<String>,
+}
+
+/// A row in COPY's binary format: how many columns it has, and each with its length before it.
+fn put_row(rows: &mut BytesMut, columns: &[Option<&[u8]>]) {
+    // PostgreSQL takes no value of that many bytes, and no row of that many columns.
+    let length = |bytes: usize| i32::try_from(bytes).unwrap_or(i32::MAX);
+    rows.put_i16(i16::try_from(columns.len()).unwrap_or(i16::MAX));
+    for column in columns {
+        match column {
+            Some(bytes) => {
+                rows.put_i32(length(bytes.len()));
+                rows.put_slice(bytes);
+            }
+            None => rows.put_i32(-1),
+        }
     }
 }
 

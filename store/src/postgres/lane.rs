@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::database::{self, Database, OpenError, detail};
 use super::ground::{Ground, Judgement, Tip, Tips};
-use super::insert::{APPEND, Batch};
+use super::insert::{BEGIN, Batch, Statements};
 use super::listener::advance;
 use super::rows::{self, RECEIPT_COLUMNS};
 use super::tail::Tail;
@@ -45,15 +45,12 @@ pub struct Lane {
 /// A connection with the writer's statements prepared on it.
 struct Session {
     client: database::Session,
-    append: Statement,
+    writing: Statements,
     lock: Statement,
     tips: Statement,
     receipts: Statement,
     existing: Statement,
 }
-
-// Whatever the database's default is: each statement must see what was committed before the lock was got.
-const BEGIN: &str = "begin isolation level read committed";
 
 const LOCK: &str = "select from log.head for update";
 
@@ -79,7 +76,7 @@ impl Session {
             .await?;
         let receipts = format!("select {RECEIPT_COLUMNS} from log.receipts where key = any($1)");
         Ok(Self {
-            append: client.prepare(APPEND).await?,
+            writing: Statements::prepare(&client).await?,
             lock: client.prepare(LOCK).await?,
             tips: client.prepare(TIPS).await?,
             receipts: client.prepare(&receipts).await?,
@@ -269,7 +266,7 @@ impl Lane {
         Ok(existing)
     }
 
-    /// One transaction: in one round trip, if every append holds by what is remembered and that turns out to be right.
+    /// One transaction: without a look at the log, if every append holds by what is remembered and that turns out to be right.
     async fn transact(
         &mut self,
         appends: &[Append],
@@ -280,8 +277,10 @@ impl Lane {
             let judgements = ground.judge_all(appends, &mut batch);
             if judgements.iter().all(Judgement::holds) {
                 ground.guard(&mut batch);
-                let Session { client, append, .. } = &self.session;
-                match batch.write(client, append).await {
+                let Session {
+                    client, writing, ..
+                } = &self.session;
+                match batch.commit(client, writing).await {
                     Ok(place) => return Ok(self.committed(&ground, judgements, place)),
                     Err(error) if error.as_db_error().is_some() => {}
                     Err(error) => return Err(error),
@@ -300,10 +299,14 @@ impl Lane {
         let mut ground = self.lock_and_look(appends).await?;
         let mut batch = Batch::default();
         let judgements = ground.judge_all(appends, &mut batch);
-        let Session { client, append, .. } = &self.session;
+        let Session {
+            client, writing, ..
+        } = &self.session;
         // Pipelined: a commit behind a failed statement rolls back, and the statement's own error is returned.
-        let (place, ()) =
-            futures::try_join!(batch.write(client, append), client.batch_execute("commit"))?;
+        let (place, ()) = futures::try_join!(
+            batch.insert(client, writing),
+            client.batch_execute("commit")
+        )?;
         Ok(self.committed(&ground, judgements, place))
     }
 

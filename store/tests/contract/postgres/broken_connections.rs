@@ -55,7 +55,7 @@ async fn cut_at_the_commit(cut: Cut) {
     }
 }
 
-/// Appends of each kind, alone and together.
+/// Appends of each kind, alone and together; so many, in the end, that they are copied.
 fn groups() -> Vec<Vec<Append>> {
     let with_key = |key, expected| {
         let stream = new_stream();
@@ -74,6 +74,12 @@ fn groups() -> Vec<Vec<Append>> {
             .map(|n| match n % 3 {
                 0 => with_key(n, Expected::NoStream),
                 1 => append_to(&new_stream(), Expected::Any, 1),
+                _ => append_to(&new_stream(), Expected::NoStream, 1),
+            })
+            .collect(),
+        (30..90)
+            .map(|n| match n % 2 {
+                0 => with_key(n, Expected::NoStream),
                 _ => append_to(&new_stream(), Expected::NoStream, 1),
             })
             .collect(),

@@ -1,11 +1,14 @@
 //! What goes in comes out.
 
 use domain::{Actor, ActorKind};
-use store::{AppendError, Direction, Metadata, NewEvent};
+use store::{AppendError, Direction, Expected, Metadata, NewEvent, Recorded};
 use uuid::Uuid;
 
 use crate::backend::Backend;
-use crate::harness::{PRODUCT, append, event, event_with_data, log, new_stream};
+use crate::harness::{AppendExt as _, PRODUCT, append, event, event_with_data, log, new_stream};
+
+/// So many events that a backend may write them in another way than a few.
+const MANY: usize = 40;
 
 pub async fn data_comes_back_byte_for_byte(backend: &impl Backend) {
     let store = backend.node().await;
@@ -31,6 +34,12 @@ pub async fn data_comes_back_byte_for_byte(backend: &impl Backend) {
             .await
             .unwrap();
     }
+    let together = valid.clone().cycle().take(MANY);
+    let events = together.clone().map(|data| event_with_data(&stream, *data));
+    store
+        .append(append(events).expecting(&stream, Expected::Existing))
+        .await
+        .unwrap();
 
     let read = store
         .read_stream(&stream, 0, Direction::Forwards, 100)
@@ -40,7 +49,7 @@ pub async fn data_comes_back_byte_for_byte(backend: &impl Backend) {
     assert!(
         read.iter()
             .map(|event| event.data.as_str())
-            .eq(valid.copied())
+            .eq(valid.chain(together).copied())
     );
     assert!(
         log(&*store)
@@ -67,8 +76,27 @@ pub async fn what_is_not_json_is_rejected(backend: &impl Backend) {
 }
 
 pub async fn the_envelope_comes_back_whole(backend: &impl Backend) {
-    let store = backend.node().await;
-    let said = NewEvent {
+    for count in [1, MANY] {
+        let store = backend.node().await;
+        let said: Vec<_> = (0..count).map(event_with_everything).collect();
+        let before = log(&*store).await.len();
+        let new = said.iter().fold(append(said.clone()), |append, event| {
+            append.expecting(&event.stream, Expected::NoStream)
+        });
+
+        let appended = store.append(new).await.unwrap();
+
+        let recorded = log(&*store).await.split_off(before);
+        assert_eq!(recorded.len(), count);
+        for ((said, recorded), place) in said.into_iter().zip(recorded).zip(appended.placed) {
+            let as_said = Recorded::placed(said, PRODUCT, place, appended.recorded_at);
+            assert_eq!(recorded, as_said);
+        }
+    }
+}
+
+fn event_with_everything(n: usize) -> NewEvent {
+    NewEvent {
         event_type: "note.über_%*\\'".into(),
         contract_version: u16::MAX,
         metadata: Metadata {
@@ -85,25 +113,7 @@ pub async fn the_envelope_comes_back_whole(backend: &impl Backend) {
             reason: Some("it is\n\"right\" \u{0}🦀".into()),
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         },
-        causation_id: Some(Uuid::now_v7()),
+        causation_id: n.is_multiple_of(2).then(Uuid::now_v7),
         ..event(&new_stream())
-    };
-
-    let appended = store.append(append([said.clone()])).await.unwrap();
-
-    let log = log(&*store).await;
-    let [recorded] = log.as_slice() else {
-        panic!("{log:?}");
-    };
-    assert_eq!((recorded.position, recorded.version), appended.placed[0]);
-    assert_eq!(recorded.recorded_at, appended.recorded_at);
-    assert_eq!(recorded.product_id, PRODUCT);
-    assert_eq!(recorded.stream, said.stream);
-    assert_eq!(recorded.event_id, said.event_id);
-    assert_eq!(recorded.event_type, said.event_type);
-    assert_eq!(recorded.contract_version, said.contract_version);
-    assert_eq!(recorded.data, said.data);
-    assert_eq!(recorded.metadata, said.metadata);
-    assert_eq!(recorded.correlation_id, said.correlation_id);
-    assert_eq!(recorded.causation_id, said.causation_id);
+    }
 }

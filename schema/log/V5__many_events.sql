@@ -1,0 +1,84 @@
+-- Many events are copied into the log, which costs PostgreSQL three quarters of what an insert does; their places are taken first.
+
+-- Takes the next places of the log and, until commit, its lock: each statement that follows sees what was committed
+-- before the lock was got.
+create function log.take_places(
+    -- Streams that must be at these versions.
+    guarded_categories text[], guarded_ids uuid[], guarded_versions bigint[],
+    places bigint,
+    -- The position before the first of them.
+    out base bigint, out at timestamptz
+) language plpgsql as $$
+#variable_conflict use_column
+begin
+    update log.head
+    set position = position + places, recorded_at = greatest(clock_timestamp(), recorded_at)
+    returning position - places, recorded_at into base, at;
+
+    if cardinality(guarded_ids) = 0 then
+        return;
+    end if;
+    -- Limits, so that each stream is looked up by the index: an exists here may become a hash of the whole log.
+    perform
+    from unnest(guarded_categories, guarded_ids, guarded_versions) as wanted (category, stream_id, version)
+    left join lateral (
+        select true as found from log.events e
+        where e.stream_id = wanted.stream_id and e.category = wanted.category and e.version = wanted.version limit 1
+    ) as last on true
+    left join lateral (
+        select true as found from log.events e
+        where e.stream_id = wanted.stream_id and e.category = wanted.category and e.version = wanted.version + 1 limit 1
+    ) as next on true
+    where next.found or wanted.version > 0 and last.found is null;
+    if found then
+        raise exception 'a stream is not at the version that an append expects' using errcode = 'DB001';
+    end if;
+end $$;
+
+create function log.keep_receipts(
+    base bigint, at timestamptz,
+    -- Places count from the base.
+    keys bytea[], fingerprints bytea[], places bigint[], categories text[], stream_ids uuid[], versions bigint[],
+    event_ids text[]
+) returns void language plpgsql as $$
+#variable_conflict use_column
+begin
+    if cardinality(keys) > 0 then
+        -- An array of arrays would have to be rectangular, so the event ids come as text.
+        insert into log.receipts (key, fingerprint, position, category, stream_id, version, event_ids, recorded_at)
+        select key, fingerprint, base + place, category, stream_id, version, event_ids::uuid[], at
+        from unnest(keys, fingerprints, places, categories, stream_ids, versions, event_ids)
+            as row (key, fingerprint, place, category, stream_id, version, event_ids);
+    end if;
+end $$;
+
+create or replace function log.append(
+    guarded_categories text[], guarded_ids uuid[], guarded_versions bigint[],
+    product_ids uuid[], categories text[], stream_ids uuid[], versions bigint[], event_ids uuid[], types text[],
+    contract_versions smallint[], payloads text[], metadata text[], correlation_ids uuid[], causation_ids uuid[],
+    keys bytea[], fingerprints bytea[], key_places bigint[], key_categories text[], key_stream_ids uuid[],
+    key_versions bigint[], key_event_ids text[],
+    out base bigint, out at timestamptz
+) language plpgsql as $$
+#variable_conflict use_column
+declare
+    taken record;
+begin
+    taken := log.take_places(guarded_categories, guarded_ids, guarded_versions, cardinality(event_ids));
+    base := taken.base;
+    at := taken.at;
+
+    insert into log.events (position, product_id, category, stream_id, version, event_id, type, contract_version,
+        data, metadata, correlation_id, causation_id, recorded_at)
+    select base + place, product_id, category, stream_id, version, event_id, type, contract_version,
+        data::json, metadata::json, correlation_id, causation_id, at
+    from unnest(product_ids, categories, stream_ids, versions, event_ids, types, contract_versions, payloads, metadata,
+            correlation_ids, causation_ids) with ordinality
+        as row (product_id, category, stream_id, version, event_id, type, contract_version, data, metadata,
+            correlation_id, causation_id, place);
+
+    if cardinality(keys) > 0 then
+        perform log.keep_receipts(base, at, keys, fingerprints, key_places, key_categories, key_stream_ids,
+            key_versions, key_event_ids);
+    end if;
+end $$;
