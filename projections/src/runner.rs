@@ -14,6 +14,10 @@ use crate::{Memory, PostError, checkpoint, rebuild};
 
 /// Events in one transaction.
 const BATCH: usize = 2_000;
+/// For each so many events that made it write, a consumer lets a millisecond pass: more gather where many come.
+const GATHERED: usize = 4;
+/// Milliseconds that it lets pass at most.
+const LONGEST: u64 = 10;
 /// How long the checkpoint of a consumer that has nothing to write may lag behind.
 const FLUSH: Duration = Duration::from_millis(250);
 /// What a crash undoes is posted again: the checkpoint goes with it. A plan made anew for every batch would be the same.
@@ -91,19 +95,33 @@ impl Runner {
         );
         loop {
             let known = *head.borrow_and_update();
+            let mut written = 0;
             while progress.position < known && !self.shutdown.is_cancelled() {
-                self.step(&session, &mut progress, BATCH).await?;
+                written += self.step(&session, &mut progress, BATCH).await?;
                 self.reader.stop(None);
                 if progress.is_due() {
                     self.flush(&session, &mut progress).await?;
                 }
             }
+            self.let_gather(written).await;
             tokio::select! {
                 () = self.shutdown.cancelled() => return self.flush(&session, &mut progress).await,
                 changed = head.changed() => if changed.is_err() { return Ok(()) },
                 () = tokio::time::sleep_until(progress.due()), if progress.is_ahead() => {
                     self.flush(&session, &mut progress).await?;
                 }
+            }
+        }
+    }
+
+    /// Lets events gather after a batch of many, so that the next ones share a transaction, too; unless a read waits.
+    async fn let_gather(&self, written: usize) {
+        let milliseconds = u64::try_from(written / GATHERED).unwrap_or(LONGEST);
+        if milliseconds > 0 {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = self.reader.awaited() => {}
+                () = tokio::time::sleep(Duration::from_millis(milliseconds.min(LONGEST))) => {}
             }
         }
     }
@@ -153,13 +171,14 @@ impl Runner {
         }
     }
 
-    /// One batch; a batch that the database refuses is taken event by event, to find the one at fault.
+    /// One batch, and how many events of it made the consumer write; a batch that the database refuses is taken event by
+    /// event, to find the one at fault.
     async fn step(
         &self,
         session: &Session,
         progress: &mut Progress,
         limit: usize,
-    ) -> Result<(), PostError> {
+    ) -> Result<usize, PostError> {
         let consumer = self.reader.consumer.as_ref();
         let filter = Filter::categories(consumer.categories().iter().copied());
         let page = self
@@ -190,12 +209,13 @@ impl Runner {
             }
             Err(error) => Err(error),
             Ok(()) => {
-                progress.advance(page.scanned_to, posting.begun());
-                if posting.begun() {
+                let wrote = posting.begun();
+                progress.advance(page.scanned_to, wrote);
+                if wrote {
                     consumer.posted();
                 }
                 self.reader.advance(page.scanned_to);
-                Ok(())
+                Ok(if wrote { page.events.len() } else { 0 })
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 use store::{Database, EventStore, Filter, Position};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +34,8 @@ pub struct TooFarBehind {
 pub(crate) struct Reader {
     pub consumer: Arc<dyn Consumer>,
     position: watch::Sender<Position>,
+    /// Told whenever a read begins to wait.
+    waiting: Notify,
     stopped: Mutex<Option<String>>,
 }
 
@@ -42,6 +44,7 @@ impl Reader {
         let reader = Self {
             consumer,
             position: watch::Sender::new(-1),
+            waiting: Notify::new(),
             stopped: Mutex::default(),
         };
         reader.show(false);
@@ -56,6 +59,11 @@ impl Reader {
             }
             further
         });
+    }
+
+    /// Until a read waits that did not when this was called last.
+    pub async fn awaited(&self) {
+        self.waiting.notified().await;
     }
 
     pub fn stop(&self, reason: Option<String>) {
@@ -102,6 +110,7 @@ impl Readers {
         if known >= wanted {
             return Ok(known);
         }
+        reader.waiting.notify_one();
         let mut position = reader.position.subscribe();
         let reached = async {
             loop {
