@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-SETTINGS = Path(__file__).parents[2] / "store/src/private_postgres/server.rs"
+SOURCE = (Path(__file__).parents[2] / "store/src/private_postgres/server.rs").read_text()
 SECONDS = 5
 DATA = '{"text":"' + "x" * 289 + '"}'
 TABLE = "set client_min_messages = warning; drop table if exists limit_rows; create table limit_rows (id bigserial primary key, data json not null)"
@@ -25,6 +25,7 @@ class Postgres:
             "PGPORT": "5432",
             "PGUSER": "postgres",
             "PGDATABASE": "postgres",
+            "GLIBC_TUNABLES": re.search(r'const MALLOC: &str =\s*"(.*?)"', SOURCE)[1],
         }
 
     def __enter__(self):
@@ -70,8 +71,10 @@ class Postgres:
 
 def settings():
     """Those of Daybook's own source, so that they cannot differ."""
-    array = re.search(r"const SETTINGS[^=]*= \[(.*?)\];", SETTINGS.read_text(), re.DOTALL)[1]
-    return re.findall(r'"(.*?)"', array)
+    array = re.search(r"const SETTINGS[^=]*= \[(.*?)\];", SOURCE, re.DOTALL)[1]
+    least, most = map(int, re.search(r"const BUFFERS[^=]*= (\d+)..=(\d+);", SOURCE).groups())
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return [*re.findall(r'"(.*?)"', array), f"shared_buffers={min(max(memory // 8, least), most)}MB"]
 
 
 def programs():
