@@ -120,7 +120,7 @@ impl Runner {
         if milliseconds > 0 {
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
-                () = self.reader.awaited() => {}
+                () = self.reader.waiting.notified() => {}
                 () = tokio::time::sleep(Duration::from_millis(milliseconds.min(LONGEST))) => {}
             }
         }

@@ -35,7 +35,7 @@ pub(crate) struct Reader {
     pub consumer: Arc<dyn Consumer>,
     position: watch::Sender<Position>,
     /// Told whenever a read begins to wait.
-    waiting: Notify,
+    pub waiting: Notify,
     stopped: Mutex<Option<String>>,
 }
 
@@ -59,11 +59,6 @@ impl Reader {
             }
             further
         });
-    }
-
-    /// Until a read waits that did not when this was called last.
-    pub async fn awaited(&self) {
-        self.waiting.notified().await;
     }
 
     pub fn stop(&self, reason: Option<String>) {

@@ -30,6 +30,8 @@ const COPY_ENDS: i16 = -1;
 /// Microseconds between 1970 and 2000, from which PostgreSQL counts.
 const UNTIL_2000: i64 = 946_684_800_000_000;
 
+type Param<'a> = &'a (dyn ToSql + Sync);
+
 /// What writes a batch, prepared on a connection.
 pub struct Statements {
     append: Statement,
@@ -126,11 +128,7 @@ impl<'a> Batch<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<(Position, DateTime<Utc>), Error> {
-        let receipts = self.receipt_columns();
-        let columns: [&(dyn ToSql + Sync); 21] = [
-            &self.guarded_categories,
-            &self.guarded_ids,
-            &self.guarded_versions,
+        let events: [Param<'_>; 11] = [
             &self.products,
             &self.categories,
             &self.stream_ids,
@@ -142,15 +140,10 @@ impl<'a> Batch<'a> {
             &self.metadata,
             &self.correlation_ids,
             &self.causation_ids,
-            &receipts.keys,
-            &receipts.fingerprints,
-            &receipts.places,
-            &receipts.categories,
-            &receipts.stream_ids,
-            &receipts.versions,
-            &receipts.event_ids,
         ];
-        let row = client.query_one(&statements.append, &columns).await?;
+        let receipts = self.receipt_columns();
+        let params = [&self.guards()[..], &events, &receipts.params()].concat();
+        let row = client.query_one(&statements.append, &params).await?;
         Ok((row.get(0), row.get(1)))
     }
 
@@ -159,12 +152,8 @@ impl<'a> Batch<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<(Position, DateTime<Utc>), Error> {
-        let wanted: [&(dyn ToSql + Sync); 4] = [
-            &self.guarded_categories,
-            &self.guarded_ids,
-            &self.guarded_versions,
-            &self.events(),
-        ];
+        let places = self.events();
+        let wanted = [&self.guards()[..], &[&places]].concat();
         let begun = try_join!(
             client.batch_execute(BEGIN),
             client.query_one(&statements.take_places, &wanted),
@@ -227,21 +216,18 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let receipts = self.receipt_columns();
-        let columns: [&(dyn ToSql + Sync); 9] = [
-            &base,
-            &at,
-            &receipts.keys,
-            &receipts.fingerprints,
-            &receipts.places,
-            &receipts.categories,
-            &receipts.stream_ids,
-            &receipts.versions,
-            &receipts.event_ids,
-        ];
-        client
-            .query_one(&statements.keep_receipts, &columns)
-            .await?;
+        let place: [Param<'_>; 2] = [&base, &at];
+        let params = [&place[..], &receipts.params()].concat();
+        client.query_one(&statements.keep_receipts, &params).await?;
         Ok(())
+    }
+
+    fn guards(&self) -> [Param<'_>; 3] {
+        [
+            &self.guarded_categories,
+            &self.guarded_ids,
+            &self.guarded_versions,
+        ]
     }
 
     fn receipt_columns(&self) -> ReceiptColumns<'_> {
@@ -268,19 +254,28 @@ struct ReceiptColumns<'a> {
     event_ids: Vec<String>,
 }
 
+impl ReceiptColumns<'_> {
+    fn params(&self) -> [Param<'_>; 7] {
+        [
+            &self.keys,
+            &self.fingerprints,
+            &self.places,
+            &self.categories,
+            &self.stream_ids,
+            &self.versions,
+            &self.event_ids,
+        ]
+    }
+}
+
 /// A row in COPY's binary format: how many columns it has, and each with its length before it.
 fn put_row(rows: &mut BytesMut, columns: &[Option<&[u8]>]) {
-    // PostgreSQL takes no value of that many bytes, and no row of that many columns.
-    let length = |bytes: usize| i32::try_from(bytes).unwrap_or(i32::MAX);
+    // PostgreSQL takes no row of that many columns, and no value of that many bytes.
     rows.put_i16(i16::try_from(columns.len()).unwrap_or(i16::MAX));
     for column in columns {
-        match column {
-            Some(bytes) => {
-                rows.put_i32(length(bytes.len()));
-                rows.put_slice(bytes);
-            }
-            None => rows.put_i32(-1),
-        }
+        let length = column.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
+        rows.put_i32(length);
+        rows.put_slice(column.unwrap_or_default());
     }
 }
 
