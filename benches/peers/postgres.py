@@ -74,7 +74,8 @@ def settings():
     array = re.search(r"const SETTINGS[^=]*= \[(.*?)\];", SOURCE, re.DOTALL)[1]
     least, most = map(int, re.search(r"const BUFFERS[^=]*= (\d+)..=(\d+);", SOURCE).groups())
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    return [*re.findall(r'"(.*?)"', array), f"shared_buffers={min(max(memory // 8, least), most)}MB"]
+    buffers = min(max(memory // 8, least), most)
+    return [*re.findall(r'"(.*?)"', array), f"shared_buffers={buffers}MB", f"effective_cache_size={3 * buffers}MB"]
 
 
 def programs():

@@ -25,8 +25,11 @@ const POOL_SIZE: usize = 24;
 const UNREACHABLE: Duration = Duration::from_secs(10);
 
 /// Every session works as the role that cannot change the log, and finds read models without naming their schema. It looks for
-/// rows by index: plans that are made while a table is empty are kept, and would read all of it once it is not.
-const SESSION: &str = "set role daybook_app; set search_path = read; set enable_seqscan = off";
+/// rows by index: plans that are made while a table is empty are kept, and would read all of it once it is not. Where there is
+/// no index (`log.head` has one row) such a plan looks costly enough to be compiled, which takes a thousand times as long as
+/// its row. What a node holds that is gone without a word, the database lets go after half a minute.
+const SESSION: &str = "set role daybook_app; set search_path = read; set enable_seqscan = off; set jit = off; \
+     set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000";
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! A batch of rows: few are written in one call, many are copied.
 
+use std::ops::RangeInclusive;
 use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{DateTime, Utc};
@@ -13,15 +15,19 @@ use uuid::Uuid;
 use super::rows::EVENT_COLUMNS;
 use crate::{NewEvent, Position, Receipt};
 
-/// From how many events on they are copied: each takes PostgreSQL less time then, and all of them one round trip more.
-const MANY: usize = 32;
+/// Copying costs one round trip more than inserting, and saves PostgreSQL so much time for each event.
+const SAVED_BY_COPY: Duration = Duration::from_micros(5);
+/// From how many events on they are copied, at the least and at the most.
+const MANY: RangeInclusive<usize> = 2..=32;
 
 // Whatever the database's default is: each statement must see what was committed before the lock was got.
 pub const BEGIN: &str = "begin isolation level read committed";
 
 const APPEND: &str = "select base, at from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
      $15, $16, $17, $18, $19, $20, $21)";
-const TAKE_PLACES: &str = "select base, at from log.take_places($1, $2, $3, $4)";
+const TAKE_PLACES: &str = "update log.head set position = position + $1, recorded_at = greatest(clock_timestamp(), recorded_at) \
+     returning position - $1, recorded_at";
+const TAKE_GUARDED_PLACES: &str = "select base, at from log.take_places($1, $2, $3, $4)";
 const KEEP_RECEIPTS: &str = "select from log.keep_receipts($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
 /// How COPY's binary format begins: its signature, no flags, no extension; and how it ends.
@@ -36,8 +42,11 @@ type Param<'a> = &'a (dyn ToSql + Sync);
 pub struct Statements {
     append: Statement,
     take_places: Statement,
+    take_guarded_places: Statement,
     copy: Statement,
     keep_receipts: Statement,
+    /// From how many events on they are copied.
+    many: usize,
 }
 
 impl Statements {
@@ -46,10 +55,29 @@ impl Statements {
         Ok(Self {
             append: client.prepare(APPEND).await?,
             take_places: client.prepare(TAKE_PLACES).await?,
+            take_guarded_places: client.prepare(TAKE_GUARDED_PLACES).await?,
             copy: client.prepare(&copy).await?,
             keep_receipts: client.prepare(KEEP_RECEIPTS).await?,
+            many: many(round_trip(client).await?),
         })
     }
+}
+
+fn many(round_trip: Duration) -> usize {
+    let paid_by = round_trip.as_micros() / SAVED_BY_COPY.as_micros();
+    let paid_by = usize::try_from(paid_by).unwrap_or(usize::MAX);
+    paid_by.clamp(*MANY.start(), *MANY.end())
+}
+
+/// The shortest of a few.
+async fn round_trip(client: &Client) -> Result<Duration, Error> {
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        let sent = Instant::now();
+        client.batch_execute("").await?;
+        shortest = shortest.min(sent.elapsed());
+    }
+    Ok(shortest)
 }
 
 /// Columns of what a batch inserts, and of what must hold for it.
@@ -115,7 +143,7 @@ impl<'a> Batch<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<(Position, DateTime<Utc>), Error> {
-        if self.event_ids.len() < MANY {
+        if self.event_ids.len() < statements.many {
             self.insert(client, statements).await
         } else {
             self.copy(client, statements).await
@@ -152,18 +180,15 @@ impl<'a> Batch<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<(Position, DateTime<Utc>), Error> {
-        let places = self.events();
-        let wanted = [&self.guards()[..], &[&places]].concat();
         let begun = try_join!(
             client.batch_execute(BEGIN),
-            client.query_one(&statements.take_places, &wanted),
+            self.take_places(client, statements),
             client.copy_in(&statements.copy),
         );
         if begun.is_err() {
             client.batch_execute("rollback").await?;
         }
-        let ((), place, sink) = begun?;
-        let (base, at) = (place.get(0), place.get(1));
+        let ((), (base, at), sink) = begun?;
         let copy = async {
             let mut sink = pin!(sink);
             sink.feed(self.rows(base, at)).await?;
@@ -176,6 +201,23 @@ impl<'a> Batch<'a> {
             client.batch_execute("commit"),
         )?;
         Ok((base, at))
+    }
+
+    async fn take_places(
+        &self,
+        client: &Client,
+        statements: &Statements,
+    ) -> Result<(Position, DateTime<Utc>), Error> {
+        let places: [Param<'_>; 1] = [&self.events()];
+        let row = if self.guarded_ids.is_empty() {
+            client.query_one(&statements.take_places, &places).await?
+        } else {
+            let params = [&self.guards()[..], &places].concat();
+            client
+                .query_one(&statements.take_guarded_places, &params)
+                .await?
+        };
+        Ok((row.get(0), row.get(1)))
     }
 
     /// The events as COPY reads them.

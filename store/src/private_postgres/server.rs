@@ -21,12 +21,11 @@ const BUFFERS: RangeInclusive<u64> = 128..=2048;
 const MALLOC: &str = "glibc.malloc.mmap_threshold=4194304:glibc.malloc.trim_threshold=16777216:glibc.malloc.top_pad=1048576";
 
 /// For two to eight cores and a database that is mostly appended to. Durability is PostgreSQL's full one.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 22] = [
     "cluster_name=daybook",
     "listen_addresses=",
     "unix_socket_permissions=0700",
     "max_connections=200",
-    "effective_cache_size=1GB",
     "work_mem=8MB",
     "maintenance_work_mem=128MB",
     "random_page_cost=1.1",
@@ -67,6 +66,7 @@ impl<'a> Server<'a> {
         lock: &File,
         settings: &[&str],
     ) -> Result<Self> {
+        let buffers = buffers(memory::megabytes());
         cluster.make_ready()?;
         let log = cluster.open_log()?;
         let log_path = cluster.log();
@@ -88,7 +88,10 @@ impl<'a> Server<'a> {
                 "-c",
                 &format!("unix_socket_directories=\"{sockets}\""),
                 "-c",
-                &format!("shared_buffers={}MB", buffers(memory::megabytes())),
+                &format!("shared_buffers={buffers}MB"),
+                "-c",
+                // The kernel keeps as much again, and more.
+                &format!("effective_cache_size={}MB", 3 * buffers),
             ])
             .args(
                 SETTINGS

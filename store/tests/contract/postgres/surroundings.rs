@@ -1,6 +1,9 @@
 //! What is done to the machine or to the whole database does not reach into the log.
 
-use crate::backend::{Backend as _, Postgres};
+use store::Database;
+use tokio_postgres::Client;
+
+use crate::backend::{Backend as _, Postgres, is_so};
 use crate::harness::{given, in_time, log, new_stream};
 use crate::suite::order::appends_of_two_nodes_are_there_once_and_without_gap;
 
@@ -21,6 +24,33 @@ async fn a_stricter_default_isolation_does_no_harm() {
         appends_of_two_nodes_are_there_once_and_without_gap(&backend).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn no_statement_is_compiled_where_all_others_are() {
+    in_time(async {
+        let backend = Postgres::start().await;
+        let name = backend.config.get_dbname().unwrap();
+        let compile = format!(
+            "alter database {name} set jit = on; alter database {name} set jit_above_cost = 0"
+        );
+        let client = backend.client().await;
+        client.batch_execute(&compile).await.unwrap();
+        let database = Database::open(backend.config.clone()).await.unwrap();
+
+        assert!(!is_compiled(&database.pool.get().await.unwrap()).await);
+        assert!(!is_compiled(&database.connect().await.unwrap()).await);
+        let others = backend.client().await;
+        let can = is_so(&others, "select pg_jit_available()").await;
+        assert_eq!(is_compiled(&others).await, can);
+    })
+    .await;
+}
+
+async fn is_compiled(client: &Client) -> bool {
+    let explain = "explain analyze select from log.head for update";
+    let plan = client.query(explain, &[]).await.unwrap();
+    plan.iter().any(|line| line.get::<_, &str>(0) == "JIT:")
 }
 
 #[tokio::test]
