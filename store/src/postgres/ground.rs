@@ -23,26 +23,43 @@ pub struct Tip {
 }
 
 /// The ends of streams as this node last saw them. Another node may have moved on, so they are only ever too early.
-pub struct Tips(Cache<StreamId, Tip>);
+pub struct Tips {
+    streams: Cache<StreamId, Tip>,
+    /// Where this node's last batch ended in the log.
+    end: Position,
+    /// Whether that batch followed this node's own.
+    alone: bool,
+}
 
 impl Default for Tips {
     fn default() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self {
+            streams: Cache::new(REMEMBERED),
+            end: 0,
+            alone: true,
+        }
     }
 }
 
 impl Tips {
     /// Takes in what a committed batch was judged by and came to.
-    pub fn learn(&mut self, ground: &Ground<'_>) {
+    pub fn learn(&mut self, ground: &Ground<'_>, base: Position, events: Position) {
         for (stream, tip) in &ground.tips {
-            self.0.insert((*stream).clone(), *tip);
+            self.streams.insert((*stream).clone(), *tip);
         }
+        self.alone = base == self.end;
+        self.end = base + events;
+    }
+
+    /// Whether no other node appends, as far as is known.
+    pub const fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Forgets the streams of a batch that turned out to be wrong about them.
     pub fn forget(&mut self, appends: &[Append]) {
         for stream in appends.iter().flat_map(Append::streams) {
-            self.0.remove(stream);
+            self.streams.remove(stream);
         }
     }
 }
@@ -162,7 +179,7 @@ impl<'a> Ground<'a> {
         if self.tips.contains_key(stream) {
             return Some(());
         }
-        let known = remembered.0.get(stream).copied();
+        let known = remembered.streams.get(stream).copied();
         let wanted = match expected {
             Some(Expected::NoStream) => Some(0),
             Some(Expected::Exact(version)) if version >= 0 => Some(version),

@@ -280,8 +280,9 @@ impl Lane {
                 let Session {
                     client, writing, ..
                 } = &self.session;
-                match batch.commit(client, writing).await {
-                    Ok(place) => return Ok(self.committed(&ground, judgements, place)),
+                let alone = self.shared.tips().is_alone();
+                match batch.commit(client, writing, alone).await {
+                    Ok(place) => return Ok(self.committed(&ground, judgements, &batch, place)),
                     Err(error) if error.as_db_error().is_some() => {}
                     Err(error) => return Err(error),
                 }
@@ -307,16 +308,17 @@ impl Lane {
             batch.insert(client, writing),
             client.batch_execute("commit")
         )?;
-        Ok(self.committed(&ground, judgements, place))
+        Ok(self.committed(&ground, judgements, &batch, place))
     }
 
     fn committed(
         &self,
         ground: &Ground<'_>,
         judgements: Vec<Judgement>,
+        batch: &Batch<'_>,
         (base, recorded_at): (Position, DateTime<Utc>),
     ) -> Vec<Verdict> {
-        self.shared.tips().learn(ground);
+        self.shared.tips().learn(ground, base, batch.events());
         let verdict = |judgement: Judgement| judgement.verdict(base, recorded_at);
         judgements.into_iter().map(verdict).collect()
     }
