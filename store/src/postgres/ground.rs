@@ -22,7 +22,7 @@ pub struct Tip {
     pub event_id: Option<Uuid>,
 }
 
-/// The ends of streams as this node last saw them. Another node may have moved on, so they are only ever too early.
+/// Where streams and the log end, as this node last saw it. Another node may have moved on, so that is only ever too early.
 pub struct Tips {
     streams: Cache<StreamId, Tip>,
     /// Where this node's last batch ended in the log.
