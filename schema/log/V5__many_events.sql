@@ -43,11 +43,13 @@ create function log.keep_receipts(
 ) returns void language plpgsql as $$
 #variable_conflict use_column
 begin
-    -- An array of arrays would have to be rectangular, so the event ids come as text.
-    insert into log.receipts (key, fingerprint, position, category, stream_id, version, event_ids, recorded_at)
-    select key, fingerprint, base + place, category, stream_id, version, event_ids::uuid[], at
-    from unnest(keys, fingerprints, places, categories, stream_ids, versions, event_ids)
-        as row (key, fingerprint, place, category, stream_id, version, event_ids);
+    if cardinality(keys) > 0 then
+        -- An array of arrays would have to be rectangular, so the event ids come as text.
+        insert into log.receipts (key, fingerprint, position, category, stream_id, version, event_ids, recorded_at)
+        select key, fingerprint, base + place, category, stream_id, version, event_ids::uuid[], at
+        from unnest(keys, fingerprints, places, categories, stream_ids, versions, event_ids)
+            as row (key, fingerprint, place, category, stream_id, version, event_ids);
+    end if;
 end $$;
 
 create or replace function log.append(
