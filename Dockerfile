@@ -13,7 +13,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --home-dir /var/lib/daybook daybook \
-    && install -d -o daybook -m 0700 /var/lib/daybook /var/lib/daybook-files
+    && install -d -o daybook -m 0700 /var/lib/daybook /var/lib/daybook-files /var/lib/daybook-operator
 COPY --from=build /usr/local/bin/daybook /usr/local/bin/daybook
 
 # The image has no PostgreSQL: DATABASE_URL must be set.

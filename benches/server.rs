@@ -1,5 +1,6 @@
 //! A `daybook serve` of its own process, and a tenant to load it with.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -36,8 +37,10 @@ impl Server {
         let mut operator = String::new();
         loop {
             let line = lines.next_line().await.unwrap().expect("the server starts");
-            if let Some(key) = line.strip_prefix("operator API key: ") {
-                key.clone_into(&mut operator);
+            if let Some(file) = line.strip_prefix("operator API key written to ") {
+                let key = std::fs::read_to_string(file).unwrap();
+                key.trim_end().clone_into(&mut operator);
+                std::fs::remove_file(file).unwrap();
             }
             if let Some(url) = line.strip_prefix("listening on ") {
                 return Self {
@@ -85,10 +88,16 @@ pub fn command() -> Command {
         .env_remove("DATABASE_URL")
         .env_remove(growth::EVENTS)
         .env("DAYBOOK_SECRET_KEY", SECRET_KEY)
+        .env("DAYBOOK_OPERATOR_KEY_FILE", operator_key_file())
         .stdout(Stdio::piped())
         .stderr(crate::log())
         .kill_on_drop(true);
     command
+}
+
+/// A file for the operator's key of one database.
+fn operator_key_file() -> PathBuf {
+    std::env::temp_dir().join(format!("daybook-bench-{}.key", Uuid::new_v4()))
 }
 
 /// A product of a server, a person in it and their workspace.

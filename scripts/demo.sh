@@ -52,16 +52,16 @@ done
 url=http://127.0.0.1:$port
 
 # The receiver of the demonstration's webhooks is on this machine.
-env -u DATABASE_URL DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true \
+env -u DATABASE_URL -u DAYBOOK_OPERATOR_KEY_FILE DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true \
     "$daybook" serve --listen "127.0.0.1:$port" --data-dir "$data" >"$log" 2>&1 &
 server=$!
 
 healthy() {
     "$daybook" health --server "$url" >/dev/null 2>&1
 }
-printed_its_key() {
-    key=$(grep -oE 'operator API key: dbk_[A-Za-z0-9_-]+' "$log" | grep -oE 'dbk_.*')
+wrote_its_key() {
+    key=$(cat "$data/operator.key" 2>/dev/null)
 }
 await healthy
-await printed_its_key
+await wrote_its_key
 "$daybook" demo "$documents" --server "$url" --key "$key"

@@ -23,6 +23,8 @@ pub struct Config {
     pub database_url: Option<String>,
     /// None: the file `secret.key` in the data directory.
     pub secret_key: Option<String>,
+    /// Receives the operator's key at the first start.
+    pub operator_key_file: PathBuf,
     pub log_format: LogFormat,
     /// As `RUST_LOG` has it.
     pub log: String,
@@ -192,6 +194,7 @@ impl Config {
                 .problems
                 .push("DAYBOOK_SECRET_KEY expects 32 bytes in base64, the same on every node; `openssl rand -base64 32` makes them".into());
         }
+        let operator_key_file = sources.take("operator_key_file", "the path of a file");
         let log_format = sources.take("log_format", "human or json");
         let log = sources.take("log", "a filter such as info or info,store=debug");
         let webhooks_allow_private = sources.take("webhooks_allow_private", "true or false");
@@ -232,6 +235,7 @@ impl Config {
             mcp,
             files: files.below(&data_dir),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            operator_key_file: operator_key_file.unwrap_or_else(|| data_dir.join("operator.key")),
             data_dir,
             database_url,
             secret_key,

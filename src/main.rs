@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod node;
 mod output;
+mod private_file;
 mod secret_key;
 mod serve;
 mod telemetry;

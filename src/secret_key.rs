@@ -1,9 +1,7 @@
 //! The root secret of a node: from the configuration, or from a file that the first start makes.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::{fs, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +9,7 @@ use commands::Secrets;
 use store::Database;
 
 use crate::config::Config;
+use crate::private_file::Draft;
 
 const FILE: &str = "secret.key";
 
@@ -63,7 +62,6 @@ fn from_file(data_dir: &Path, set_up: bool) -> Result<[u8; 32], SecretKeyError> 
         path: path.display().to_string(),
         source,
     };
-    fs::create_dir_all(data_dir).map_err(fault)?;
     if !path.exists() {
         if set_up {
             return Err(SecretKeyError::Lost(path.display().to_string()));
@@ -74,23 +72,11 @@ fn from_file(data_dir: &Path, set_up: bool) -> Result<[u8; 32], SecretKeyError> 
     decode(&text).ok_or_else(|| SecretKeyError::Damaged(path.display().to_string()))
 }
 
-/// Written beside and moved into place: two first starts at once end up with one key, never with half of one.
+/// Two first starts at once end up with one key, never with half of one.
 fn make(path: &Path) -> io::Result<()> {
     let root: [u8; 32] = rand::random();
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    writeln!(file, "{}", STANDARD.encode(root))?;
-    file.sync_all()?;
-    match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        Err(_) | Ok(()) => {}
-    }
-    fs::remove_file(&draft)
+    let text = format!("{}\n", STANDARD.encode(root));
+    Draft::write(path, &text)?.publish().map(drop)
 }
 
 async fn is_set_up(database: &Database) -> Result<bool, SecretKeyError> {

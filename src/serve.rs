@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::{Future, IntoFuture};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use workers::{Office, Workers, file, webhook};
 use crate::config::Config;
 use crate::node::{Node, NodeError};
 use crate::output::print;
+use crate::private_file::Draft;
 use crate::secret_key::{self, SecretKeyError};
 use crate::telemetry;
 
@@ -45,6 +47,15 @@ pub enum ServeError {
     /// The operator's key cannot be issued.
     #[error("cannot issue the operator's API key: {0}")]
     OperatorKey(#[from] CommandError),
+    /// The operator's key cannot be handed over.
+    #[error(
+        "cannot write the operator's API key to {path}: {source}; make its directory writable, or name another file in \
+         DAYBOOK_OPERATOR_KEY_FILE"
+    )]
+    OperatorKeyFile {
+        path: String,
+        source: std::io::Error,
+    },
     /// Nothing can be measured.
     #[error("cannot collect metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -75,7 +86,9 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let secrets = secret_key::load(&config, &node.database).await?;
     let blobs = Blobs::open(&config.files.place)?;
     let server = Server::wire(&config, &node, secrets, blobs, metrics);
-    server.announce_operator_key().await?;
+    server
+        .hand_over_operator_key(&config.operator_key_file)
+        .await?;
     print(&format!("listening on http://{}", listener.local_addr()?))?;
     let served = server.serve(listener, stop, config.shutdown_timeout).await;
     node.close().await?;
@@ -166,9 +179,23 @@ impl Server {
         }
     }
 
-    /// The first start of a database prints its operator's key, once.
-    async fn announce_operator_key(&self) -> Result<(), ServeError> {
+    /// The first start of a database writes its operator's key into a file, and prints the file's path.
+    async fn hand_over_operator_key(&self, file: &Path) -> Result<(), ServeError> {
+        let fault = |source| ServeError::OperatorKeyFile {
+            path: file.display().to_string(),
+            source,
+        };
         let id = Uuid::now_v7();
+        let draft = || {
+            let key = self.app.secrets.api_key(id, 0);
+            Draft::write(file, &format!("{key}\n")).map_err(fault)
+        };
+        // Before the key is issued, so that no key is issued in vain.
+        let early = if *self.app.store.head().borrow() == 0 {
+            Some(draft()?)
+        } else {
+            None
+        };
         let request = Request::reaction(OPERATOR, id, id, "first operator key".into());
         let request = Request {
             causation_id: None,
@@ -179,13 +206,14 @@ impl Server {
             .executor
             .execute(&request, &operator_key(id, &self.app.secrets))
             .await?;
-        if !done.replayed {
-            print(&format!(
-                "operator API key: {}\n(shown this once; `daybook operator-key` issues another)",
-                self.app.secrets.api_key(id, 0)
-            ))?;
+        if done.replayed {
+            return Ok(());
         }
-        Ok(())
+        let draft = early.map_or_else(draft, Ok)?;
+        if let Some(aside) = draft.publish_anew().map_err(fault)? {
+            tracing::warn!(aside = %aside.display(), "kept the operator's API key of another database");
+        }
+        Ok(print_operator_key_file(file)?)
     }
 
     /// Answers requests until told to stop, then finishes what is under way, within the bound.
@@ -221,6 +249,11 @@ impl Server {
             }
         }
     }
+}
+
+/// Says where an operator's key is, and never the key: what is printed ends up in logs.
+pub fn print_operator_key_file(file: &Path) -> std::io::Result<()> {
+    print(&format!("operator API key written to {}", file.display()))
 }
 
 /// A key of the operator's own product that may do everything.

@@ -68,7 +68,7 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Issue another API key for the operator, and print it
+    /// Issue another API key for the operator, and write it into a file
     OperatorKey,
     /// Ask a running server whether it is ready
     Health(health::Health),

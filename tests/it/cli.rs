@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::event::{history, text};
-use crate::harness::{Client, PATIENCE, TestApp, command, eventually, id, items};
+use crate::harness::{
+    Client, PATIENCE, TestApp, command, eventually, id, items, operator_key_file,
+};
 
 async fn daybook(app: &TestApp, arguments: &[&str]) -> Output {
     command(&app.database_url, &[])
@@ -181,13 +183,23 @@ async fn projections_are_listed_with_how_far_they_are() {
 #[tokio::test]
 async fn an_operator_who_lost_the_key_makes_another() {
     let app = TestApp::start().await;
+    let file = operator_key_file(&app.database_url);
+    let refused = daybook(&app, &["operator-key"]).await;
+    assert!(!refused.status.success());
+    let advice = format!("{} exists: move it away", file.display());
+    assert!(
+        complaint(&refused).contains(&advice),
+        "{}",
+        complaint(&refused)
+    );
+
+    std::fs::remove_file(&file).unwrap();
     let answer = printed(&daybook(&app, &["operator-key"]).await);
-    let key = answer
-        .trim_end()
-        .strip_prefix("operator API key: ")
-        .unwrap();
-    assert_ne!(key, app.operator.key);
-    let operator = Client::new(&app.server.url, key);
+    let expected = format!("operator API key written to {}\n", file.display());
+    assert_eq!(answer, expected);
+    let key = std::fs::read_to_string(&file).unwrap();
+    assert_ne!(key.trim_end(), app.operator.key);
+    let operator = Client::new(&app.server.url, key.trim_end());
     // The server hears of it within a second.
     let answer = eventually(async || {
         let answer = operator.get("/v1/products").await;
@@ -294,6 +306,8 @@ async fn no_command_minds_that_nobody_reads_its_answer() {
     app.settle().await;
     let listed = printed(&daybook(&app, &["work", "list"]).await);
     assert!(listed.contains("proposal.expire"), "{listed}");
+    let another = operator_key_file(&app.database_url).with_extension("another");
+    let another = ("DAYBOOK_OPERATOR_KEY_FILE", another.to_str().unwrap());
     for arguments in [
         &["work", "list"][..],
         &["work", "redrive"],
@@ -304,7 +318,7 @@ async fn no_command_minds_that_nobody_reads_its_answer() {
         &["operator-key"],
         &["health", "--server", &app.server.url],
     ] {
-        let mut running = command(&app.database_url, &[])
+        let mut running = command(&app.database_url, &[another])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -28,8 +28,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     pub url: String,
     pub process: Child,
-    /// What the first start of a database prints.
+    /// From the file whose path the first start of a database prints.
     pub operator_key: Option<String>,
+    /// The lines until it listened.
+    pub printed: Vec<String>,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
@@ -48,23 +50,27 @@ impl Server {
             .unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut operator_key = None;
+        let mut printed = vec![];
         let url = loop {
             let line = tokio::time::timeout(PATIENCE, stdout.next_line())
                 .await
                 .expect("the server starts in time")
                 .unwrap()
                 .expect("the server does not end at once");
-            if let Some(key) = line.strip_prefix("operator API key: ") {
-                operator_key = Some(key.to_owned());
+            if let Some(file) = line.strip_prefix("operator API key written to ") {
+                let key = std::fs::read_to_string(file).unwrap();
+                operator_key = Some(key.trim_end().to_owned());
             }
             if let Some(url) = line.strip_prefix("listening on ") {
                 break url.to_owned();
             }
+            printed.push(line);
         };
         Self {
             url,
             process,
             operator_key,
+            printed,
             _stdout: stdout,
         }
     }
@@ -105,6 +111,7 @@ pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
         .env("DAYBOOK_SECRET_KEY", SECRET)
         .env("DAYBOOK_LOG", "warn")
         .env("DAYBOOK_FILES_URL", folder(database_url))
+        .env("DAYBOOK_OPERATOR_KEY_FILE", operator_key_file(database_url))
         .env("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", "true")
         .envs(variables.iter().copied());
     command
@@ -112,10 +119,19 @@ pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
 
 /// Where the servers on a database keep files.
 pub fn folder(database_url: &str) -> PathBuf {
+    of_database(database_url, "files")
+}
+
+/// Where the first server on a database writes the operator's key.
+pub fn operator_key_file(database_url: &str) -> PathBuf {
+    of_database(database_url, "operator-key")
+}
+
+fn of_database(database_url: &str, what: &str) -> PathBuf {
     static FOLDERS: LazyLock<PathBuf> = LazyLock::new(store::testing::directory);
     let (server, _) = database_url.split_once('?').unwrap_or((database_url, ""));
     let name = server.rsplit('/').next().unwrap_or_default();
-    FOLDERS.join(format!("files-{name}"))
+    FOLDERS.join(format!("{what}-{name}"))
 }
 
 /// A server with a product in it, and one person who may do everything there.
@@ -156,7 +172,7 @@ impl TestApp {
         let key = server
             .operator_key
             .clone()
-            .expect("the first start prints the key");
+            .expect("the first start writes the key");
         let operator = Client::new(&server.url, &key);
         let product_id = operator.product("Test").await;
         let alice = operator.actor(product_id, "person", &["*"]).await;

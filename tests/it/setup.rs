@@ -1,6 +1,8 @@
 //! Starting up: what is wrong is said at once, with what to do about it; and what is secret is never said.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::json;
@@ -156,6 +158,46 @@ async fn help_names_every_subcommand_and_each_has_help_of_its_own() {
             help.said
         );
     }
+}
+
+#[tokio::test]
+async fn the_first_start_writes_the_operators_key_for_its_account_alone_and_prints_only_the_path() {
+    let database_url = store::testing::url(&store::testing::database().await);
+    let file = store::testing::directory().join("keys/operator.key");
+    let variables = [("DAYBOOK_OPERATOR_KEY_FILE", file.to_str().unwrap())];
+    let server = Server::start(&database_url, &variables).await;
+    let printed = server.printed.join("\n");
+    assert!(printed.contains(variables[0].1), "{printed}");
+    assert!(!printed.contains("dbk_"), "{printed}");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(mode(file.parent().unwrap()), 0o700);
+    TestApp::on(server, database_url.clone())
+        .await
+        .server
+        .kill()
+        .await;
+
+    // Only the first start hands it over.
+    std::fs::remove_file(&file).unwrap();
+    let server = Server::start(&database_url, &variables).await;
+    assert_eq!(server.printed, [] as [&str; 0]);
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn an_operators_key_that_cannot_be_written_is_not_issued() {
+    let database_url = store::testing::url(&store::testing::database().await);
+    // A file where its directory should be.
+    let blocked = store::testing::directory().join("blocked");
+    std::fs::write(&blocked, "").unwrap();
+    let file = blocked.join("operator.key");
+    let variables = [("DAYBOOK_OPERATOR_KEY_FILE", file.to_str().unwrap())];
+    run(serve(&database_url, &variables))
+        .await
+        .expect_failure(&["cannot write the operator's API key", variables[0].1]);
+    let server = Server::start(&database_url, &[]).await;
+    assert!(server.operator_key.is_some());
 }
 
 /// The root secret of this test, in base64 and in hex.
