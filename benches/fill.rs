@@ -101,6 +101,7 @@ async fn fill(transaction: &Transaction<'_>, events: i64, notes: i64) {
                     &sample.event_type,
                     &sample.data,
                     &metadata,
+                    &desk.workspace_id,
                 ],
             )
             .await

@@ -114,6 +114,7 @@ impl Desk {
             },
             correlation_id: Uuid::now_v7(),
             causation_id: None,
+            workspace_id: Some(self.workspace_id),
         }
     }
 }

@@ -256,9 +256,9 @@ pub fn print_operator_key_file(file: &Path) -> std::io::Result<()> {
     print(&format!("operator API key written to {}", file.display()))
 }
 
-/// A key of the operator's own product that may do everything.
+/// A key of the operator's own product that may do everything, and see every event.
 pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
-    let everything = BTreeSet::from([scope::ALL.to_owned()]);
+    let everything = BTreeSet::from([scope::ALL, scope::AUDIT].map(str::to_owned));
     Issue {
         id,
         name: "operator".into(),

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agents::mcp;
 use crate::keyring::Keyring;
 use crate::query_cache::QueryCache;
+use crate::visibility::Memberships;
 
 /// Bounds on what a client can ask of the server.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +70,7 @@ pub struct Parts {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) views: Arc<Views>,
     pub(crate) query_cache: Arc<QueryCache>,
+    pub(crate) memberships: Memberships,
 }
 
 impl App {
@@ -90,6 +92,7 @@ impl App {
             keyring: Keyring::start(database.clone(), Arc::clone(&store), readers.clone()),
             views: Arc::new(Views::new(Arc::clone(&store))),
             query_cache: QueryCache::start(Arc::clone(&store)),
+            memberships: Memberships::default(),
             database,
             store,
             executor,

@@ -47,10 +47,6 @@ impl Caller {
         }
     }
 
-    pub fn sees(&self, product_id: Uuid) -> bool {
-        self.is_operator() || self.product_id == product_id
-    }
-
     /// The operator sees every product, everybody else their own.
     pub fn viewer(&self) -> Viewer {
         Viewer {

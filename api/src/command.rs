@@ -149,7 +149,7 @@ fn if_match(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
         })
 }
 
-/// An event that the caller may see: nobody ties their own to another product's.
+/// An event that the caller may see: nobody ties their own to what is none of their business.
 async fn causation(
     headers: &HeaderMap,
     caller: &Caller,
@@ -162,7 +162,7 @@ async fn causation(
     let id =
         Uuid::try_parse(text).map_err(|_| malformed_header(NAME, "must be the id of an event"))?;
     match app.store.find(id).await? {
-        Some(event) if caller.sees(event.product_id) => Ok(Some(id)),
+        Some(event) if app.sees(caller, &event).await? => Ok(Some(id)),
         Some(_) | None => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "cause_not_found",

@@ -145,3 +145,20 @@ pub fn one_of(name: &str, asked: Option<&str>, words: &[&str]) -> Result<(), Pro
         Some(_) | None => Ok(()),
     }
 }
+
+/// Refuses a position that the log has not reached. Another node may know more of the log than this one: the log itself
+/// decides.
+pub async fn reached(app: &App, name: &str, position: Position) -> Result<(), Problem> {
+    if position <= app.head() {
+        return Ok(());
+    }
+    match app.store.read_head().await? {
+        head if position <= head => Ok(()),
+        head => Err(Problem::malformed(
+            "position_ahead",
+            format!(
+                "{name}: the log ends at position {head}; start from a position that it has reached"
+            ),
+        )),
+    }
+}

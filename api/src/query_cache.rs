@@ -15,6 +15,7 @@ use projections::Viewer;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use store::{EventStore, Filter, Position, Recorded};
+use tokio::sync::watch;
 
 use crate::follow::follow;
 
@@ -28,6 +29,8 @@ const OVERHEAD: usize = 256;
 const VIEWERS: usize = 8;
 /// A read model that was rebuilt, because it was wrong, is seen after this.
 const MAX_AGE: Duration = Duration::from_secs(5);
+/// How long one waits for what the log is followed for.
+const FOLLOWED_WITHIN: Duration = Duration::from_millis(20);
 /// Events that are remembered.
 const RECENT: usize = 16_384;
 
@@ -65,6 +68,8 @@ impl Weighter<StreamId, Answers> for Bytewise {
 pub struct QueryCache {
     answers: Cache<StreamId, Answers, Bytewise>,
     recent: Mutex<Recent>,
+    /// The position up to which the log was followed.
+    followed: watch::Sender<Position>,
 }
 
 /// The last events that were followed.
@@ -84,6 +89,7 @@ impl QueryCache {
         let cache = Arc::new(Self {
             answers: Cache::with_weighter(RECENT, BYTES, Bytewise),
             recent: Mutex::new(Recent::after(head)),
+            followed: watch::Sender::new(head),
         });
         let drop_for = |cache: &Self, event: Recorded| cache.drop_for(event.stream, event.position);
         follow(
@@ -137,6 +143,16 @@ impl QueryCache {
             self.answers.remove(&stream);
         }
         recent.note(stream, position);
+        drop(recent);
+        self.followed.send_replace(position);
+    }
+
+    /// Returns true if nothing has happened to any workspace from one position to another, as far as that is known.
+    pub async fn has_same_workspaces(&self, from: Position, to: Position) -> bool {
+        let mut followed = self.followed.subscribe();
+        let reached = followed.wait_for(|followed| *followed >= to);
+        let is_known = tokio::time::timeout(FOLLOWED_WITHIN, reached).await.is_ok();
+        is_known && self.recent().workspace <= from
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
@@ -194,6 +210,7 @@ mod tests {
         QueryCache {
             answers: Cache::with_weighter(RECENT, BYTES, Bytewise),
             recent: Mutex::new(Recent::after(position)),
+            followed: watch::Sender::new(position),
         }
     }
 
@@ -259,6 +276,18 @@ mod tests {
         assert!(!cache.has(&note(1), 11));
         cache.keep_at(note(1), 11);
         assert!(cache.has(&note(1), 11));
+    }
+
+    #[tokio::test]
+    async fn memberships_hold_until_anything_happens_to_a_workspace() {
+        let cache = cache(10);
+        cache.drop_for(note(1), 11);
+        assert!(cache.has_same_workspaces(10, 11).await);
+        assert!(!cache.has_same_workspaces(10, 12).await, "nobody knows yet");
+        cache.drop_for(workspace(), 12);
+        cache.drop_for(note(1), 13);
+        assert!(!cache.has_same_workspaces(11, 13).await);
+        assert!(cache.has_same_workspaces(12, 13).await);
     }
 
     #[test]

@@ -231,11 +231,12 @@ impl<'a> Book<'a> {
             let page = self.page::<A>(id).await?;
             let event_id = Uuid::now_v7();
             let before = page.current.stage(&event, event_id, &data);
+            let workspace_id = page.current.workspace_id;
             self.stage(
                 stream.clone(),
+                workspace_id,
+                &event,
                 event_id,
-                event.event_type(),
-                event.version(),
                 data,
                 before.filter(|_| A::CHAINED),
             );
@@ -262,17 +263,17 @@ impl<'a> Book<'a> {
     fn stage(
         &mut self,
         stream: StreamId,
+        workspace_id: Option<Uuid>,
+        event: &impl EventContract,
         event_id: Uuid,
-        event_type: &str,
-        contract_version: u16,
         data: String,
         cause: Option<Uuid>,
     ) {
         self.staged.push(NewEvent {
             stream,
             event_id,
-            event_type: event_type.to_owned(),
-            contract_version,
+            event_type: event.event_type().to_owned(),
+            contract_version: event.version(),
             data,
             metadata: Metadata {
                 actor: self.request.actor,
@@ -284,6 +285,7 @@ impl<'a> Book<'a> {
             },
             correlation_id: self.request.correlation_id,
             causation_id: self.causation_id.or(cause),
+            workspace_id,
         });
     }
 

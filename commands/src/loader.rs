@@ -30,6 +30,8 @@ pub struct Loaded<A> {
     pub version: i64,
     /// Whose it is, also where it is absent because another product sees it; none where nothing happened yet.
     pub product_id: Option<Uuid>,
+    /// The workspace that it is in, or was in when it ended.
+    pub workspace_id: Option<Uuid>,
     pub(crate) last_event: Option<Uuid>,
     /// Up to here the log has nothing newer.
     pub(crate) as_of: Position,
@@ -45,6 +47,7 @@ impl<A: Aggregate> Loaded<A> {
             state: A::default(),
             version: 0,
             product_id: None,
+            workspace_id: None,
             last_event: None,
             as_of: 0,
             ahead: false,
@@ -57,6 +60,7 @@ impl<A: Aggregate> Loaded<A> {
         self.weigh(&event.data);
         self.version = event.version;
         self.product_id = Some(event.product_id);
+        self.workspace_id = event.workspace_id.or(self.workspace_id);
         self.last_event = Some(event.event_id);
         self.as_of = event.position;
         Ok(self)
@@ -65,6 +69,7 @@ impl<A: Aggregate> Loaded<A> {
     /// Adds an event that is not in the log yet; returns the one before it.
     pub(crate) fn stage(&mut self, event: &A::Event, event_id: Uuid, data: &str) -> Option<Uuid> {
         self.state = std::mem::take(&mut self.state).evolve(event);
+        self.workspace_id = self.state.workspace(self.id).or(self.workspace_id);
         self.version += 1;
         self.weigh(data);
         self.last_event.replace(event_id)

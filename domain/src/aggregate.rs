@@ -15,6 +15,8 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// Its events follow from one another, as a decision on a proposal from its submission: each has the one before it
     /// as its cause, unless the caller names another.
     const CHAINED: bool = false;
+    /// Who sees its events.
+    const AUDIENCE: Audience;
     /// Its `AsRef<str>` is the command's name in metadata and metrics: `note.revise`.
     type Command: AsRef<str> + Clone + Send + Sync;
     type Event: EventContract;
@@ -31,6 +33,11 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
         at: &Moment,
     ) -> Result<Vec<Self::Event>, Self::Refusal>;
 
+    /// The workspace that it is in, once it is known. What has been in a workspace stays in it.
+    fn workspace(&self, _id: Uuid) -> Option<Uuid> {
+        None
+    }
+
     /// What the actor needs, besides the scope, to issue the command on the stream `id`.
     fn standing(&self, _id: Uuid, _command: &Self::Command, _at: &Moment) -> Standing {
         Standing::Product
@@ -42,6 +49,22 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
 pub struct Moment {
     pub now: DateTime<Utc>,
     pub actor: Actor,
+}
+
+/// Readers of an aggregate's events, beside auditors: those who may see what the events are about. Each needs the scope
+/// `<CONTEXT>:read` as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody in the product.
+    Product,
+    /// The members of its workspace.
+    Members,
+    /// The members of its workspace, or everybody in the product where it is in none.
+    MembersOrProduct,
+    /// The actor who caused them.
+    Actor,
+    /// Nobody.
+    Auditors,
 }
 
 /// What an actor must be, to issue a command.

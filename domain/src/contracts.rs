@@ -2,19 +2,26 @@
 
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
+#[cfg(test)]
+use uuid::Uuid;
 
 use crate::{
-    Aggregate, ContractError, EventContract, agents, delivery, identity, knowledge, operations,
+    Aggregate, Audience, ContractError, EventContract, agents, delivery, excerpt, identity,
+    knowledge, operations,
 };
 
 /// What is known of an aggregate's events without knowing its type.
 pub struct Contract {
     pub category: &'static str,
     pub context: &'static str,
+    pub audience: Audience,
     /// Type names with their current versions.
     pub types: &'static [(&'static str, u16)],
     /// Reads a payload of any version, folds it into a fresh state, and writes it again as the current version would.
     pub lift: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
+    /// Returns the workspace in which a stream is whose first event this is.
+    #[cfg(test)]
+    workspace: fn(id: Uuid, event_type: &str, version: u16, data: &str) -> Option<Uuid>,
 }
 
 impl Contract {
@@ -22,8 +29,11 @@ impl Contract {
         Self {
             category: A::CATEGORY,
             context: A::CONTEXT,
+            audience: A::AUDIENCE,
             types: A::Event::TYPES,
             lift: lift::<A>,
+            #[cfg(test)]
+            workspace: workspace::<A>,
         }
     }
 }
@@ -34,12 +44,65 @@ fn lift<A: Aggregate>(event_type: &str, version: u16, data: &str) -> Result<Valu
     Ok(serde_json::to_value(&event).unwrap_or_default())
 }
 
+#[cfg(test)]
+fn workspace<A: Aggregate>(id: Uuid, event_type: &str, version: u16, data: &str) -> Option<Uuid> {
+    let event = A::Event::decode(event_type, version, data).ok()?;
+    A::default().evolve(&event).workspace(id)
+}
+
 /// Every type of event.
 pub fn event_types() -> impl Iterator<Item = &'static str> {
     contracts()
         .into_iter()
         .flat_map(|contract| contract.types)
         .map(|&(event_type, _)| event_type)
+}
+
+/// Most patterns of types, and most categories, that a filter or a subscription names.
+pub const MAX_PATTERNS: usize = 50;
+/// Names that are told to whoever has misspelt one.
+const NEAREST: usize = 3;
+/// Characters of a misspelt name that are looked at.
+const COMPARED: usize = 100;
+
+/// Refuses a type of event, or a prefix that ends in `*`, that no event can have; the error names the nearest types.
+pub fn check_type_pattern(pattern: &str) -> Result<(), String> {
+    if event_types().any(|known| covers(pattern, known)) {
+        return Ok(());
+    }
+    Err(format!(
+        "must be types of events, or prefixes of them that end in *; {} is none: did you mean {}?",
+        excerpt(pattern),
+        nearest(pattern, event_types())
+    ))
+}
+
+/// Refuses a category that no stream can have; the error names the nearest.
+pub fn check_category(category: &str) -> Result<(), String> {
+    let known = || contracts().into_iter().map(|contract| contract.category);
+    if known().any(|known| known == category) {
+        return Ok(());
+    }
+    Err(format!(
+        "must be categories of streams; {} is none: did you mean {}?",
+        excerpt(category),
+        nearest(category, known())
+    ))
+}
+
+/// The known names that look most like a text, the likeliest first.
+fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let text: String = text.chars().take(COMPARED).collect();
+    let mut known: Vec<(f64, &str)> = known
+        .map(|known| (strsim::jaro_winkler(&text, known), known))
+        .collect();
+    known.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let names: Vec<&str> = known.into_iter().map(|(_, name)| name).collect();
+    names
+        .into_iter()
+        .take(NEAREST)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Whether a pattern covers an event type: the type itself, or `*` for any rest.
@@ -103,4 +166,59 @@ pub fn contracts() -> Vec<Contract> {
         Contract::of::<operations::blob::Blob>(),
         Contract::of::<operations::storage::Storage>(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_type_is_answered_with_the_nearest() {
+        for known in ["note.created", "note.*", "note.c*", "*", "api_key.issued"] {
+            assert_eq!(check_type_pattern(known), Ok(()), "{known}");
+        }
+        for (unknown, meant) in [("note.craeted", "note.created"), ("notes.*", "note.")] {
+            let error = check_type_pattern(unknown).unwrap_err();
+            assert!(error.contains(&format!("did you mean {meant}")), "{error}");
+        }
+        for unknown in [
+            "",
+            "NOTE.*",
+            "*.created",
+            "note.%",
+            "note.created*x",
+            "note",
+        ] {
+            assert!(check_type_pattern(unknown).is_err(), "{unknown}");
+        }
+        assert!(
+            check_type_pattern(&"x".repeat(1_000_000))
+                .unwrap_err()
+                .len()
+                < 500
+        );
+    }
+
+    #[test]
+    fn a_misspelt_category_is_answered_with_the_nearest() {
+        assert_eq!(check_category("webhook_delivery"), Ok(()));
+        let error = check_category("notes").unwrap_err();
+        assert!(error.contains("did you mean note,"), "{error}");
+    }
+
+    /// Fails where a context declares members as its audience and does not say which workspace it is in.
+    #[test]
+    fn whatever_members_see_says_which_workspace_it_is_in() {
+        for contract in contracts() {
+            let is_placed = contract.types.iter().any(|&(event_type, version)| {
+                let sample = Sample::of(event_type).unwrap();
+                (contract.workspace)(Uuid::from_u128(1), event_type, version, sample.data).is_some()
+            });
+            let expected = match contract.audience {
+                Audience::Members | Audience::MembersOrProduct => true,
+                Audience::Product | Audience::Actor | Audience::Auditors => false,
+            };
+            assert_eq!(is_placed, expected, "{}", contract.category);
+        }
+    }
 }

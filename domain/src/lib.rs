@@ -24,8 +24,11 @@ pub mod knowledge;
 pub mod operations;
 
 pub use actor::{Actor, ActorKind};
-pub use aggregate::{Aggregate, Moment, Standing, fold};
+pub use aggregate::{Aggregate, Audience, Moment, Standing, fold};
 pub use contract::{ContractError, EventContract, Lift, parse as parse_payload};
-pub use contracts::{Contract, Sample, contracts, covers, event_types};
+pub use contracts::{
+    Contract, MAX_PATTERNS, Sample, check_category, check_type_pattern, contracts, covers,
+    event_types,
+};
 pub use refusal::{Class, Refusal, Violation, Violations, excerpt};
 pub use stream::{StreamId, StreamIdError};

@@ -32,7 +32,9 @@ create table log.events (
     metadata         json        not null,
     correlation_id   uuid        not null,
     causation_id     uuid,
-    recorded_at      timestamptz not null
+    recorded_at      timestamptz not null,
+    -- Its members may see the event; null where it is in no workspace.
+    workspace_id     uuid
 );
 create unique index events_stream_version on log.events (stream_id, category, version);
 create unique index events_event_id on log.events (event_id);

@@ -5,6 +5,7 @@ create function log.append(
     guarded_categories text[], guarded_ids uuid[], guarded_versions bigint[],
     product_ids uuid[], categories text[], stream_ids uuid[], versions bigint[], event_ids uuid[], types text[],
     contract_versions smallint[], payloads text[], metadata text[], correlation_ids uuid[], causation_ids uuid[],
+    workspace_ids uuid[],
     -- Places count from the position that the log has before the call.
     keys bytea[], fingerprints bytea[], key_places bigint[], key_categories text[], key_stream_ids uuid[],
     key_versions bigint[], key_event_ids text[],
@@ -33,13 +34,13 @@ begin
     end if;
 
     insert into log.events (position, product_id, category, stream_id, version, event_id, type, contract_version,
-        data, metadata, correlation_id, causation_id, recorded_at)
+        data, metadata, correlation_id, causation_id, recorded_at, workspace_id)
     select base + place, product_id, category, stream_id, version, event_id, type, contract_version,
-        data::json, metadata::json, correlation_id, causation_id, at
+        data::json, metadata::json, correlation_id, causation_id, at, workspace_id
     from unnest(product_ids, categories, stream_ids, versions, event_ids, types, contract_versions, payloads, metadata,
-            correlation_ids, causation_ids) with ordinality
+            correlation_ids, causation_ids, workspace_ids) with ordinality
         as row (product_id, category, stream_id, version, event_id, type, contract_version, data, metadata,
-            correlation_id, causation_id, place);
+            correlation_id, causation_id, workspace_id, place);
 
     if cardinality(keys) > 0 then
         -- An array of arrays would have to be rectangular, so the event ids come as text.

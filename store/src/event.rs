@@ -1,11 +1,15 @@
 //! What goes into the log and what comes out of it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use domain::{Actor, ContractError, EventContract, StreamId, covers};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+use crate::Visibility;
 
 /// Place of an event in the log: 1, 2, 3, … without gaps, in the order of commits. 0 is before the first.
 pub type Position = i64;
@@ -72,6 +76,8 @@ pub struct NewEvent {
     pub metadata: Metadata,
     pub correlation_id: Uuid,
     pub causation_id: Option<Uuid>,
+    /// The workspace that its stream is in.
+    pub workspace_id: Option<Uuid>,
 }
 
 /// A command's idempotency key, claimed in the append transaction.
@@ -140,6 +146,8 @@ pub struct Recorded {
     pub correlation_id: Uuid,
     pub causation_id: Option<Uuid>,
     pub recorded_at: DateTime<Utc>,
+    /// The workspace whose members may see it; none where its stream is in no workspace.
+    pub workspace_id: Option<Uuid>,
 }
 
 impl Recorded {
@@ -164,6 +172,7 @@ impl Recorded {
             correlation_id: event.correlation_id,
             causation_id: event.causation_id,
             recorded_at,
+            workspace_id: event.workspace_id,
         }
     }
 
@@ -192,6 +201,8 @@ impl Serialize for Recorded {
             event_type: &'a str,
             contract_version: u16,
             product_id: Uuid,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            workspace_id: Option<Uuid>,
             stream: &'a StreamId,
             version: i64,
             recorded_at: DateTime<Utc>,
@@ -204,6 +215,7 @@ impl Serialize for Recorded {
             event_type: &self.event_type,
             contract_version: self.contract_version,
             product_id: self.product_id,
+            workspace_id: self.workspace_id,
             stream: &self.stream,
             version: self.version,
             recorded_at: self.recorded_at,
@@ -226,11 +238,14 @@ pub struct Filter {
     /// Full type names, or prefixes that end in `*`.
     pub types: Vec<String>,
     pub stream: Option<StreamId>,
+    pub workspace_id: Option<Uuid>,
     pub actor_id: Option<Uuid>,
     pub correlation_id: Option<Uuid>,
     pub since: Option<DateTime<Utc>>,
     /// Exclusive.
     pub until: Option<DateTime<Utc>>,
+    /// What the reader may see; none: everything.
+    pub visibility: Option<Arc<Visibility>>,
 }
 
 impl Filter {
@@ -264,12 +279,19 @@ impl Filter {
                 .stream
                 .as_ref()
                 .is_none_or(|stream| *stream == event.stream)
+            && self
+                .workspace_id
+                .is_none_or(|id| event.workspace_id == Some(id))
             && self.actor_id.is_none_or(|id| id == event.metadata.actor.id)
             && self
                 .correlation_id
                 .is_none_or(|id| id == event.correlation_id)
             && self.since.is_none_or(|since| since <= event.recorded_at)
             && self.until.is_none_or(|until| event.recorded_at < until)
+            && self
+                .visibility
+                .as_ref()
+                .is_none_or(|visibility| visibility.shows(event))
     }
 }
 
@@ -293,12 +315,11 @@ impl Page {
         Self { events, scanned_to }
     }
 
-    /// Without what lies beyond a position.
-    pub(crate) fn within(mut self, until: Option<Position>) -> Self {
-        if let Some(until) = until {
-            self.events.retain(|event| event.position <= until);
-            self.scanned_to = self.scanned_to.min(until);
-        }
+    /// Leaves out what lies beyond a position.
+    #[must_use]
+    pub fn within(mut self, until: Position) -> Self {
+        self.events.retain(|event| event.position <= until);
+        self.scanned_to = self.scanned_to.min(until);
         self
     }
 }

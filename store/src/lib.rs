@@ -7,6 +7,7 @@ mod private_postgres;
 mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod visibility;
 
 pub use event::{
     Append, Appended, Expected, Filter, Metadata, NewEvent, Page, Position, Receipt, ReceiptKey,
@@ -15,4 +16,5 @@ pub use event::{
 pub use event_store::{AppendError, Direction, EventStore, ReadError};
 pub use postgres::{Database, OpenError, PostgresStore, Session};
 pub use private_postgres::{PrivatePostgres, PrivatePostgresError};
-pub use subscription::{pages, subscribe};
+pub use subscription::{Wanted, pages, subscribe};
+pub use visibility::{Reader, Visibility};

@@ -46,7 +46,9 @@ async fn every_operation_needs_its_scope_and_no_other() {
         if let Entry::Vacant(entry) = keys.entry(pair) {
             let others: Vec<&str> = scopes.iter().copied().filter(|s| *s != scope).collect();
             let lacking = another_key(caller, &others).await;
-            let fitting = another_key(caller, &[scope]).await;
+            // An event also takes what its resource takes.
+            let own = [&[scope][..], operation.scopes_of_its_things()].concat();
+            let fitting = another_key(caller, &own).await;
             entry.insert((lacking, fitting));
         }
         let (lacking, fitting) = &keys[&pair];

@@ -290,8 +290,47 @@ async fn replay_prints_the_log_beside_the_running_server() {
             .events(&format!("type=note.*&after={after}"))
             .await
     );
-    let refused = daybook(&app, &["replay", "--stream", "note"]).await;
-    assert!(!refused.status.success());
+    // Every filter of the API.
+    let event = all
+        .iter()
+        .rev()
+        .find(|e| e["type"] == "note.revised")
+        .unwrap();
+    let (actor, correlation) = (
+        &event["metadata"]["actor"]["id"],
+        &event["metadata"]["correlation_id"],
+    );
+    let filters = [
+        ("--category", "category", "note,workspace".to_owned()),
+        ("--workspace", "workspace_id", text(&event["workspace_id"])),
+        ("--actor", "actor", text(actor)),
+        ("--correlation-id", "correlation_id", text(correlation)),
+        ("--since", "since", text(&event["recorded_at"])),
+        ("--until", "until", text(&event["recorded_at"])),
+    ];
+    for (flag, name, value) in &filters {
+        let expected = app.operator.events(&format!("{name}={value}")).await;
+        assert!(!expected.is_empty() && expected.len() < all.len(), "{flag}");
+        assert_eq!(replay(&[flag, value]).await, expected, "{flag}");
+    }
+    assert_eq!(
+        replay(&["--limit", "3", "--after", &after]).await,
+        all[5..8]
+    );
+    for (arguments, said) in [
+        (&["--stream", "note"][..], "category-uuid"),
+        (&["--type", "note.craeted"], "note.created"),
+        (&["--category", "notes"], "did you mean note"),
+        (&["--after", "1000000"], "the log ends at position"),
+    ] {
+        let refused = daybook(&app, &[&["replay"], arguments].concat()).await;
+        assert!(!refused.status.success());
+        assert!(
+            complaint(&refused).contains(said),
+            "{}",
+            complaint(&refused)
+        );
+    }
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ async fn every_filter_alone_and_combined_finds_what_it_says() {
         .iter()
         .find(|event| event["type"] == "note.revised")
         .unwrap();
+    let home = note["workspace_id"].clone();
     let note = text(&note["stream"]);
     let (since, until) = (
         time(&all[4]["recorded_at"]),
@@ -110,6 +111,11 @@ async fn every_filter_alone_and_combined_finds_what_it_says() {
             "stream",
             note.clone(),
             Box::new(|event| event["stream"] == json!(note)),
+        ),
+        (
+            "workspace_id",
+            text(&home),
+            Box::new(|event| event["workspace_id"] == home),
         ),
         (
             "type",
@@ -201,8 +207,22 @@ async fn type_patterns_mean_what_they_say_to_the_letter() {
         "note.created*x",
         "'; drop table log.events; --",
     ] {
-        assert_eq!(count(nothing).await, 0, "{nothing}");
+        let path = format!("/v1/events?{}", query(&[("type", nothing.to_owned())]));
+        let problem = app.alice.get(&path).await;
+        let problem = problem.expect_problem(400, "malformed_query");
+        assert_eq!(problem["errors"][0]["pointer"], "type", "{nothing}");
     }
+    let path = "/v1/events?type=note.created,note.craeted";
+    let problem = app
+        .alice
+        .get(path)
+        .await
+        .expect_problem(400, "malformed_query");
+    let detail = text(&problem["errors"][0]["detail"]);
+    assert!(
+        detail.contains("note.craeted") && detail.contains("did you mean note.created"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]
@@ -212,6 +232,14 @@ async fn malformed_questions_are_refused_with_the_parameter_at_fault() {
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
         ("stream=note", "stream"),
+        (
+            "stream=notes-018f0000-0000-7000-8000-000000000000",
+            "stream",
+        ),
+        ("category=note,notes", "category"),
+        (&format!("category=note{}", ",note".repeat(50)), "category"),
+        (&format!("type=note.*{}", ",note.*".repeat(8_000)), "type"),
+        ("workspace_id=here", "workspace_id"),
     ] {
         let answer = app.alice.get(&format!("/v1/events?{query}")).await;
         let problem = answer.expect_problem(400, "malformed_query");
@@ -456,7 +484,7 @@ async fn a_long_circle_of_causes_is_answered_level_by_level() {
     const CHAIN: &str = "
         with head as (update log.head set position = position + 9999 returning position - 9999 as base)
         insert into log.events
-        select base + n, $1, 'chain', $2, n, lpad(to_hex(n), 32, '0')::uuid, 'chain.grown', 1, '{}', metadata, $2,
+        select base + n, $1, 'actor', $2, n, lpad(to_hex(n), 32, '0')::uuid, 'actor.registered', 1, '{}', metadata, $2,
             lpad(to_hex((n + 9997) % 9999 + 1), 32, '0')::uuid, now()
         from head, generate_series(1, 9999) n, (select metadata from log.events limit 1) e";
     let app = TestApp::start().await;
@@ -473,7 +501,7 @@ async fn a_long_circle_of_causes_is_answered_level_by_level() {
         app.alice.get(&path).await
     };
     eventually(async || {
-        let last = format!("stream=chain-{stream}&after={}", before + 9998);
+        let last = format!("stream=actor-{stream}&after={}", before + 9998);
         (app.alice.events(&last).await.len() == 1).then_some(())
     })
     .await;
@@ -490,4 +518,21 @@ async fn a_long_circle_of_causes_is_answered_level_by_level() {
     let last = causation(9999).await.expect(200);
     assert_eq!(last["causes"].as_array().unwrap().len(), 9998);
     assert_eq!(last["causes"][9997]["event_id"], json!(link(1)));
+}
+
+#[tokio::test]
+async fn one_event_is_read_by_its_id() {
+    let app = TestApp::start().await;
+    history(&app).await;
+    for event in app.alice.events("").await {
+        let path = format!("/v1/events/{}", text(&event["event_id"]));
+        assert_eq!(app.alice.get(&path).await.expect(200), event);
+    }
+    let nothing = format!("/v1/events/{}", Uuid::now_v7());
+    app.alice
+        .get(&nothing)
+        .await
+        .expect_problem(404, "not_found");
+    let malformed = app.alice.get("/v1/events/first").await;
+    malformed.expect_problem(400, "malformed_path");
 }

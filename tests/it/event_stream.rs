@@ -186,7 +186,7 @@ async fn a_silent_stream_shows_that_it_lives() {
 #[tokio::test]
 async fn streams_end_when_the_server_stops() {
     let app = TestApp::start().await;
-    let mut live = Stream::live(&app.alice, "after=1000000", &[]).await;
+    let mut live = Stream::live(&app.alice, "type=note.purged", &[]).await;
     let following = Stream::lines(&app.alice, "type=note.purged").await;
     app.server.tell_to_stop().await;
     assert_eq!(live.frame().await, None);
@@ -196,7 +196,8 @@ async fn streams_end_when_the_server_stops() {
 
 /// A key that reads the log, and its path.
 async fn reader(app: &TestApp) -> (Client, String) {
-    let reader = app.actor("service", &["events:read"]).await;
+    let scopes = ["events:read", "products:read", "notes:read"];
+    let reader = app.actor("service", &scopes).await;
     let keys = app.alice.pages("/v1/api-keys?limit=1").await;
     let path = format!("/v1/api-keys/{}", id(&keys[0][0]));
     (reader, path)
@@ -236,6 +237,7 @@ async fn a_stream_of_a_rotated_key_ends_with_the_overlap_and_its_successor_reads
         Client::new(&old.url, &text(&rotated.expect(200)["key"]))
     };
     let workspace_id = app.alice.workspace().await;
+    app.alice.admit(workspace_id, &old, "viewer").await;
     let mut first = Stream::live(&old, "type=note.*", &[]).await;
     let second = rotate(3600).await;
     let mut second = Stream::live(&second, "type=note.*", &[]).await;
@@ -315,4 +317,72 @@ async fn a_stream_shows_the_product_of_its_reader_and_to_the_operator_the_one_th
         .await;
     let expected = app.alice.events("type=note.trashed,note.created").await;
     assert_eq!(live.frames(expected.len()).await, expected);
+}
+
+#[tokio::test]
+async fn a_stream_follows_the_memberships_of_its_reader() {
+    let app = TestApp::start().await;
+    let second = Server::start(&app.database_url, &[]).await;
+    let workspace_id = app.alice.workspace().await;
+    let bob = app.actor("person", &["*"]).await;
+    let own = bob.workspace().await;
+    app.alice.note(workspace_id, "Before", "").await;
+    let mut streams = vec![];
+    for reader in [bob.clone(), bob.at(&second.url)] {
+        let live = Stream::live(&reader, "type=note.*", &[]).await;
+        let following = Stream::lines(&reader, "type=note.*").await;
+        streams.push((live, following));
+    }
+    let marker = async |title: &str| bob.note(own, title, "").await;
+    marker("first").await;
+    app.alice.admit(workspace_id, &bob, "viewer").await;
+    app.alice.note(workspace_id, "Shared", "").await;
+    let member = format!("/v1/workspaces/{workspace_id}/members/{}", bob.actor_id);
+    app.alice.delete(&member).await.expect(200);
+    app.alice.note(workspace_id, "After", "").await;
+    marker("last").await;
+    for (live, following) in &mut streams {
+        let mut titles = vec![];
+        for event in live.frames(3).await {
+            titles.push(text(&event["data"]["title"]));
+        }
+        assert_eq!(titles, ["first", "Shared", "last"]);
+        for title in titles {
+            assert_eq!(following.line().await.unwrap()["data"]["title"], title);
+        }
+    }
+    // Once removed, they do not see what they saw.
+    let titles = bob.events("type=note.created").await;
+    let titles: Vec<String> = titles.iter().map(|e| text(&e["data"]["title"])).collect();
+    assert_eq!(titles, ["first", "last"]);
+}
+
+#[tokio::test]
+async fn nobody_follows_from_beyond_the_end_of_the_log() {
+    let app = TestApp::start().await;
+    let head = app.alice.head().await;
+    let ahead = head + 1_000_000;
+    for accept in [
+        "application/json",
+        "text/event-stream",
+        "application/x-ndjson",
+    ] {
+        let asked = app
+            .alice
+            .request(Method::GET, &format!("/v1/events?after={ahead}"));
+        let answer = app.alice.send(asked.header("accept", accept)).await;
+        let problem = answer.expect_problem(400, "position_ahead");
+        assert!(text(&problem["detail"]).contains("after: the log ends at position"));
+    }
+    let asked = app.alice.request(Method::GET, "/v1/events");
+    let asked = asked.header("accept", "text/event-stream");
+    let asked = asked.header("Last-Event-ID", ahead.to_string());
+    let problem = app
+        .alice
+        .send(asked)
+        .await
+        .expect_problem(400, "position_ahead");
+    assert!(text(&problem["detail"]).contains("Last-Event-ID"));
+    let at_the_end = format!("/v1/events?after={}", app.alice.head().await);
+    app.alice.get(&at_the_end).await.expect(200);
 }

@@ -19,6 +19,7 @@ mod crash;
 mod demo;
 mod due_work;
 mod event;
+mod event_access;
 mod event_stream;
 mod file;
 mod file_store;

@@ -72,6 +72,15 @@ impl Operation {
         scope
     }
 
+    /// The scopes of the things of the world that it shows, where they are of another context.
+    pub fn scopes_of_its_things(&self) -> &'static [&'static str] {
+        if self.path.starts_with("/v1/events/{") {
+            &["notes:read"]
+        } else {
+            &[]
+        }
+    }
+
     /// The same call on things that do not exist.
     pub fn on_nothing(&self) -> String {
         let fill = |segment: &str| match segment.starts_with('{') {

@@ -21,7 +21,7 @@ use crate::answer;
 use crate::knowledge::text;
 use crate::parameters;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::query::{Page, Params, Path, Read, reached};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(history))
@@ -60,7 +60,7 @@ impl AsOf {
 /// The note as it was. Positions and times only ever grow, so its past is a prefix of its stream.
 pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Problem> {
     if let When::Position(position) = when {
-        reached(app, position).await?;
+        reached(app, "as_of", position).await?;
     }
     app.views
         .while_holds::<Notes>(id, |event| match when {
@@ -70,20 +70,6 @@ pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Pro
         })
         .await?
         .ok_or_else(|| Problem::not_found("note at that time"))
-}
-
-/// Nobody knows the note as it will be. Another node may know more of the log than this one: the log itself decides.
-async fn reached(app: &App, position: Position) -> Result<(), Problem> {
-    if position <= app.head() {
-        return Ok(());
-    }
-    match app.store.read_head().await? {
-        head if position <= head => Ok(()),
-        head => Err(Problem::malformed(
-            "position_ahead",
-            format!("as_of: the log ends at position {head}"),
-        )),
-    }
 }
 
 /// What happened to a note, newest first.

@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use store::{Direction, Filter, Recorded};
+use store::{Direction, Filter, Position, Recorded};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::event::{Event, await_head};
+use super::event::{Event, find};
 use crate::App;
 use crate::answer;
 use crate::problem::Problem;
@@ -52,7 +52,7 @@ struct Effect {
     effects: Vec<Self>,
 }
 
-/// What caused an event, and what it caused, as a tree.
+/// What caused an event, and what it caused, as a tree of the events that the caller may see.
 #[utoipa::path(get, path = "/events/{event_id}/causation", tag = "events", params(("event_id" = Uuid, Path)),
     responses((status = 200, body = Causation)), security(("api_key" = ["events:read"])))]
 async fn causation(
@@ -60,20 +60,15 @@ async fn causation(
     read: Read,
     Path(event_id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    read.caller.require("events:read")?;
-    await_head(&app, read.min_position).await?;
-    let visible = |event: &Recorded| {
-        let own = read.caller.viewer().product_id;
-        own.is_none_or(|own| own == event.product_id)
+    let event = find(&app, &read, event_id).await?;
+    let visible = Filter {
+        products: vec![event.product_id],
+        ..Filter::default()
     };
-    let event = app
-        .store
-        .find(event_id)
-        .await?
-        .filter(visible)
-        .ok_or_else(|| Problem::not_found("event"))?;
-    let family = family(&app, &event).await?;
-    let causes = causes(&app, &event, &family).await?;
+    let head = app.head();
+    let visible = app.narrow(&read.caller, visible, head).await?;
+    let family = family(&app, &event, &visible, head).await?;
+    let causes = causes(&app, &event, &family, &visible).await?;
     let mut by_cause: HashMap<Uuid, Vec<Recorded>> = HashMap::new();
     for event in family {
         if let Some(cause) = event.causation_id {
@@ -85,14 +80,15 @@ async fn causation(
         event,
         causes,
     };
-    Ok(answer::at(Json(tree).into_response(), app.head()))
+    Ok(answer::at(Json(tree).into_response(), head))
 }
 
-/// What led to the event, the nearest first.
+/// The visible events that led to the event, the nearest first; they end at the first that is not visible.
 async fn causes(
     app: &App,
     event: &Recorded,
     family: &[Recorded],
+    visible: &Filter,
 ) -> Result<Vec<Recorded>, Problem> {
     let by_id: HashMap<Uuid, &Recorded> = family.iter().map(|e| (e.event_id, e)).collect();
     // A client names causes itself: each is followed once, so that a circle ends where it closes.
@@ -107,7 +103,7 @@ async fn causes(
             None if elsewhere < ELSEWHERE => {
                 elsewhere += 1;
                 let found = app.store.find(id).await?;
-                found.filter(|cause| cause.product_id == event.product_id)
+                found.filter(|cause| visible.matches(cause))
             }
             None => None,
         };
@@ -135,14 +131,19 @@ fn effects(of: Uuid, depth: usize, by_cause: &mut HashMap<Uuid, Vec<Recorded>>) 
 
 /// Everything with the same correlation id, or with that of a request that answered the event in its own stream (who
 /// decides on a proposal does so in a request of their own), up to a bound.
-async fn family(app: &App, event: &Recorded) -> Result<Vec<Recorded>, Problem> {
+async fn family(
+    app: &App,
+    event: &Recorded,
+    visible: &Filter,
+    head: Position,
+) -> Result<Vec<Recorded>, Problem> {
     let later = app
         .store
         .read_stream(&event.stream, event.version, Direction::Forwards, ANSWERS)
         .await?;
     let answers = later
         .iter()
-        .filter(|later| later.causation_id == Some(event.event_id));
+        .filter(|later| later.causation_id == Some(event.event_id) && visible.matches(later));
     let mut asked = HashSet::new();
     let mut family: Vec<Recorded> = Vec::new();
     for correlation_id in std::iter::once(event)
@@ -151,12 +152,12 @@ async fn family(app: &App, event: &Recorded) -> Result<Vec<Recorded>, Problem> {
         .filter(|id| asked.insert(*id))
     {
         let filter = Filter {
-            products: vec![event.product_id],
             correlation_id: Some(correlation_id),
-            ..Filter::default()
+            ..visible.clone()
         };
         let left = MOST.saturating_sub(family.len());
-        family.extend(app.store.read_all(0, &filter, left).await?.events);
+        let found = app.store.read_all(0, &filter, left).await?;
+        family.extend(found.within(head).events);
     }
     family.sort_unstable_by_key(|event| event.position);
     Ok(family)

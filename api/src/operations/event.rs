@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -10,11 +12,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::{Actor, StreamId};
+use domain::identity::scope;
+use domain::{Actor, MAX_PATTERNS, StreamId, check_category, check_type_pattern};
 use futures::{Stream, StreamExt};
 use projections::TooFarBehind;
 use serde::{Deserialize, Serialize};
-use store::{Filter, Position, ReadError, Recorded, pages, subscribe};
+use store::{Filter, Position, ReadError, Recorded, Wanted, pages, subscribe};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,7 +30,7 @@ use crate::answer;
 use crate::caller::Caller;
 use crate::parameters;
 use crate::problem::{Problem, ProblemDetails};
-use crate::query::{self, Params, Read};
+use crate::query::{self, Params, Path, Read, reached};
 
 /// About what a line holds beside the payload.
 const ENVELOPE_BYTES: usize = 640;
@@ -41,6 +44,7 @@ const LINES: &str = "application/x-ndjson";
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(get))
         .merge(causation::routes())
 }
 
@@ -54,13 +58,15 @@ struct Which {
     /// Events on the page: 1 to 1000, 100 if not given. A stream ends after as many, or not at all if not given.
     #[param(minimum = 1)]
     limit: Option<usize>,
-    /// Only the operator names another product than their own.
+    /// Only the operator names another product than their own, with the scope `audit:read`.
     product: Option<Uuid>,
-    /// One or several, separated by commas.
+    /// At most 50, separated by commas.
     category: Option<String>,
     /// `category-uuid`.
     stream: Option<String>,
-    /// Types, or prefixes that end in `*`, separated by commas.
+    /// Only events in this workspace.
+    workspace_id: Option<Uuid>,
+    /// At most 50 types, or prefixes that end in `*`, separated by commas.
     r#type: Option<String>,
     /// Id of the actor.
     actor: Option<Uuid>,
@@ -75,11 +81,11 @@ struct Which {
 
 impl Which {
     fn filter(&self, caller: &Caller) -> Result<Filter, Problem> {
-        let own = caller.viewer().product_id;
-        if let (Some(own), Some(asked)) = (own, self.product)
-            && own != asked
-        {
-            return Err(Problem::not_found("product"));
+        match self.product {
+            Some(asked) if asked == caller.product_id => {}
+            Some(_) if !caller.is_operator() => return Err(Problem::not_found("product")),
+            Some(_) => caller.require(scope::AUDIT)?,
+            None => {}
         }
         let stream = self
             .stream
@@ -87,25 +93,66 @@ impl Which {
             .map(str::parse::<StreamId>)
             .transpose()
             .map_err(|error| parameters::invalid("stream", error.to_string()))?;
+        if let Some(stream) = &stream {
+            known("stream", &stream.category, check_category)?;
+        }
         Ok(Filter {
-            products: own.or(self.product).into_iter().collect(),
-            categories: words(self.category.as_deref()),
-            types: words(self.r#type.as_deref()),
+            products: self.product.into_iter().collect(),
+            categories: words("category", self.category.as_deref(), check_category)?,
+            types: words("type", self.r#type.as_deref(), check_type_pattern)?,
             stream,
+            workspace_id: self.workspace_id,
             actor_id: self.actor,
             correlation_id: self.correlation_id,
             since: self.since,
             until: self.until,
+            visibility: None,
         })
     }
 }
 
-fn words(list: Option<&str>) -> Vec<String> {
-    list.into_iter()
+/// The words of a list with commas between them, each of which must pass the check.
+fn words(
+    name: &str,
+    list: Option<&str>,
+    check: fn(&str) -> Result<(), String>,
+) -> Result<Vec<String>, Problem> {
+    let words: Vec<&str> = list
+        .into_iter()
         .flat_map(|list| list.split(','))
-        .map(|word| word.trim().to_owned())
+        .map(str::trim)
         .filter(|word| !word.is_empty())
-        .collect()
+        .take(MAX_PATTERNS + 1)
+        .collect();
+    if words.len() > MAX_PATTERNS {
+        let detail =
+            format!("must be at most {MAX_PATTERNS}; ask for the rest in a request of its own");
+        return Err(parameters::invalid(name, detail));
+    }
+    for word in &words {
+        known(name, word, check)?;
+    }
+    Ok(words.into_iter().map(str::to_owned).collect())
+}
+
+fn known(name: &str, word: &str, check: fn(&str) -> Result<(), String>) -> Result<(), Problem> {
+    check(word).map_err(|detail| parameters::invalid(name, detail))
+}
+
+/// What a caller follows the log for.
+struct Asked {
+    app: App,
+    caller: Caller,
+    filter: Filter,
+}
+
+#[async_trait]
+impl Wanted for Asked {
+    async fn up_to(&self, position: Position) -> Result<Filter, ReadError> {
+        let (app, filter) = (&self.app, self.filter.clone());
+        let narrowed = app.narrow(&self.caller, filter, position).await;
+        narrowed.map_err(|problem| ReadError::Unavailable(ProblemDetails::from(problem).detail))
+    }
 }
 
 /// An event as the log has it: how [`Recorded`] looks on the wire.
@@ -118,6 +165,8 @@ pub struct Event {
     /// Of the payload; older ones are lifted when they are read.
     pub contract_version: i16,
     pub product_id: Uuid,
+    /// The workspace whose members may see it; absent where it is in none.
+    pub workspace_id: Option<Uuid>,
     /// `category-uuid`.
     pub stream: String,
     /// Of the stream; counts from 1.
@@ -155,9 +204,10 @@ struct EventPage {
     next_cursor: Option<String>,
 }
 
-/// The log: JSON in pages; with `Accept: text/event-stream` live as server-sent events, `Last-Event-ID` going on
-/// where the connection broke; with `Accept: application/x-ndjson` live as a stream of lines. A stream ends when its key
-/// stops working.
+/// The log, as far as the caller may see what its events are about: those of their workspaces whose context they may read,
+/// and those of their product that are in no workspace. With the scope `audit:read`, all of it. JSON in pages; with `Accept: text/event-stream` live as server-sent events, `Last-Event-ID` going on
+/// where the connection broke; with `Accept: application/x-ndjson` live as a stream of lines. A stream follows its reader's
+/// memberships, and ends when its key stops working.
 #[utoipa::path(get, path = "/events", tag = "events", params(Which), responses((status = 200, content(
         (EventPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson"))),
         (status = 404, description = "No such product.", body = ProblemDetails, content_type = "application/problem+json")),
@@ -171,19 +221,31 @@ async fn list(
     read.caller.require("events:read")?;
     let filter = which.filter(&read.caller)?;
     let after = which.after.unwrap_or_default();
+    reached(&app, "after", after).await?;
     await_head(&app, read.min_position).await?;
+    let asked = |filter| Asked {
+        app: app.clone(),
+        caller: read.caller.clone(),
+        filter,
+    };
     match accept::preferred(&headers, &[JSON, SERVER_SENT, LINES]) {
         SERVER_SENT => {
-            let after = last_event_id(&headers)?.unwrap_or(after);
-            let events = subscribe(app.store.clone(), after, filter)
+            let after = match last_event_id(&headers)? {
+                Some(last) => {
+                    reached(&app, "Last-Event-ID", last).await?;
+                    last
+                }
+                None => after,
+            };
+            let events = subscribe(app.store.clone(), after, asked(filter))
                 .take(which.limit.unwrap_or(usize::MAX))
                 .take_until(cut(&app, read.caller));
             return Ok(server_sent(events));
         }
         LINES => {
             let end = (!which.follow.unwrap_or(true)).then(|| app.head());
-            let lines =
-                lines(&app, after, filter, which.limit, end).take_until(cut(&app, read.caller));
+            let lines = lines(&app, after, asked(filter), which.limit, end)
+                .take_until(cut(&app, read.caller));
             let body = Body::from_stream(lines);
             return Ok(([(CONTENT_TYPE, LINES)], body).into_response());
         }
@@ -191,8 +253,31 @@ async fn list(
     }
     let limit = query::limit(which.limit, 100, 1_000)?;
     let head = app.head();
+    let filter = app.narrow(&read.caller, filter, head).await?;
     let page = page(&app, after, head, &filter, limit).await?;
     Ok(answer::found((page, head)))
+}
+
+/// One event.
+#[utoipa::path(get, path = "/events/{event_id}", tag = "events", params(("event_id" = Uuid, Path)),
+    responses((status = 200, body = Event)), security(("api_key" = ["events:read"])))]
+async fn get(
+    State(app): State<App>,
+    read: Read,
+    Path(event_id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    let event = find(&app, &read, event_id).await?;
+    Ok(answer::at(Json(event).into_response(), app.head()))
+}
+
+/// An event that the caller may see.
+pub(super) async fn find(app: &App, read: &Read, event_id: Uuid) -> Result<Recorded, Problem> {
+    read.caller.require("events:read")?;
+    await_head(app, read.min_position).await?;
+    match app.store.find(event_id).await? {
+        Some(event) if app.sees(&read.caller, &event).await? => Ok(event),
+        Some(_) | None => Err(Problem::not_found("event")),
+    }
 }
 
 /// Waits until this node knows of a position that another has given out.
@@ -229,8 +314,9 @@ async fn page(
         let found = app
             .store
             .read_all(after, filter, limit - items.len())
-            .await?;
-        after = found.scanned_to;
+            .await?
+            .within(head);
+        after = found.scanned_to.max(after);
         bytes += found
             .events
             .iter()
@@ -292,11 +378,11 @@ fn server_sent(
 fn lines(
     app: &App,
     after: Position,
-    filter: Filter,
+    asked: Asked,
     limit: Option<usize>,
     end: Option<Position>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
-    let mut pages = Box::pin(pages(app.store.clone(), after, end, filter));
+    let mut pages = Box::pin(pages(app.store.clone(), after, end, asked));
     async_stream::stream! {
         let mut left = limit.unwrap_or(usize::MAX);
         while left > 0 && let Some(page) = pages.next().await {

@@ -44,11 +44,12 @@ impl Handler for Follow {
         let said = note.state.content();
         let said = said.map(|note| (note.workspace_id, task_lines(&note.body)));
         // A note that is gone says nothing any more.
-        let (workspace_id, lines) = said.unwrap_or_default();
+        let (workspace_id, lines) = said.unzip();
         book.on_behalf_of(self.author, "what a line of the note says".into());
         let before = self.lines(book).await?;
         let read = ChecklistCommand::Read {
-            lines,
+            workspace_id,
+            lines: lines.unwrap_or_default(),
             cause: self.cause,
         };
         book.decide::<Checklist>(self.note_id, read).await?;
@@ -57,7 +58,7 @@ impl Handler for Follow {
             match change {
                 Change::New(index) => {
                     let rank = place(book, &before, &now, index).await?;
-                    if let Some(line) = now.get(index) {
+                    if let (Some(line), Some(workspace_id)) = (now.get(index), workspace_id) {
                         self.make(book, workspace_id, line, rank).await?;
                     }
                 }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ActorKind, Aggregate, Class, Moment, Refusal, Violations, events};
+use crate::{ActorKind, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
 
 /// What the key of a registered agent may do: read, and propose.
 pub const SCOPES: [&str; 6] = [
@@ -206,6 +206,7 @@ impl Profile {
 impl Aggregate for Agent {
     const CATEGORY: &'static str = "agent";
     const CONTEXT: &'static str = "agents";
+    const AUDIENCE: Audience = Audience::Product;
     type Command = AgentCommand;
     type Event = AgentEvent;
     type Refusal = AgentRefusal;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::knowledge::workspace::{Permission, Role};
-use crate::{Actor, ActorKind, Aggregate, Moment, Standing, Violations, events};
+use crate::{Actor, ActorKind, Aggregate, Audience, Moment, Standing, Violations, events};
 pub use refusal::PolicyRefusal;
 pub use rule::{Automatic, Change, Forbidden};
 
@@ -188,6 +188,7 @@ impl Aggregate for Policy {
     const CATEGORY: &'static str = "policy";
     /// It is read and set as a part of its workspace.
     const CONTEXT: &'static str = "workspaces";
+    const AUDIENCE: Audience = Audience::Members;
     type Command = PolicyCommand;
     type Event = PolicyEvent;
     type Refusal = PolicyRefusal;
@@ -217,6 +218,10 @@ impl Aggregate for Policy {
         }
         let set_by = at.actor;
         Ok(vec![PolicyEvent::Set { rules, set_by }])
+    }
+
+    fn workspace(&self, id: Uuid) -> Option<Uuid> {
+        Some(id)
     }
 
     fn standing(&self, id: Uuid, _command: &PolicyCommand, _at: &Moment) -> Standing {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::agents::action::Action;
 use crate::knowledge::workspace::Permission;
-use crate::{Actor, Aggregate, Moment, Standing, events};
+use crate::{Actor, Aggregate, Audience, Moment, Standing, events};
 pub use draft::Draft;
 pub use outcome::{Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Effects};
 pub use refusal::ProposalRefusal;
@@ -141,6 +141,7 @@ impl Aggregate for Proposal {
     const CATEGORY: &'static str = "proposal";
     const CONTEXT: &'static str = "proposals";
     const CHAINED: bool = true;
+    const AUDIENCE: Audience = Audience::Members;
     type Command = ProposalCommand;
     type Event = ProposalEvent;
     type Refusal = ProposalRefusal;
@@ -203,6 +204,11 @@ impl Aggregate for Proposal {
             (Self::Absent, _) => Err(ProposalRefusal::NotFound),
             (Self::Submitted(submission, stage), command) => submission.decide(stage, command, at),
         }
+    }
+
+    fn workspace(&self, _id: Uuid) -> Option<Uuid> {
+        self.submission()
+            .map(|submission| submission.draft.workspace_id)
     }
 
     fn standing(&self, _id: Uuid, command: &ProposalCommand, at: &Moment) -> Standing {

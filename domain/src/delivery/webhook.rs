@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{Aggregate, Class, Moment, Refusal, Violations, covers, event_types, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, covers, event_types, events};
 
 mod changes;
 
@@ -210,6 +210,7 @@ pub fn is_health_news(event_type: &str) -> bool {
 impl Aggregate for Webhook {
     const CATEGORY: &'static str = "webhook";
     const CONTEXT: &'static str = "webhooks";
+    const AUDIENCE: Audience = Audience::Product;
     type Command = WebhookCommand;
     type Event = WebhookEvent;
     type Refusal = WebhookRefusal;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{Aggregate, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 
 events! {
     /// Everything that happens to a delivery.
@@ -114,6 +114,7 @@ impl Delivery {
 impl Aggregate for Delivery {
     const CATEGORY: &'static str = "webhook_delivery";
     const CONTEXT: &'static str = "webhooks";
+    const AUDIENCE: Audience = Audience::Product;
     type Command = DeliveryCommand;
     type Event = DeliveryEvent;
     type Refusal = DeliveryRefusal;

@@ -1,6 +1,6 @@
 //! An actor as Daybook knows them: an id stands for one actor of one kind, in one product, for good.
 
-use crate::{ActorKind, Aggregate, Class, Moment, Refusal, events};
+use crate::{ActorKind, Aggregate, Audience, Class, Moment, Refusal, events};
 
 events! {
     /// Everything that happens to an actor.
@@ -46,6 +46,7 @@ pub enum KnownActor {
 impl Aggregate for KnownActor {
     const CATEGORY: &'static str = "actor";
     const CONTEXT: &'static str = "api_keys";
+    const AUDIENCE: Audience = Audience::Product;
     type Command = ActorCommand;
     type Event = ActorEvent;
     type Refusal = ActorRefusal;

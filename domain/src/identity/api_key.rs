@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::scope;
-use crate::{Actor, Aggregate, Class, Moment, Refusal, Violations, events};
+use crate::{Actor, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
 
 events! {
     /// Everything that happens to an API key.
@@ -131,6 +131,7 @@ impl ApiKey {
 impl Aggregate for ApiKey {
     const CATEGORY: &'static str = "api_key";
     const CONTEXT: &'static str = "api_keys";
+    const AUDIENCE: Audience = Audience::Product;
     type Command = ApiKeyCommand;
     type Event = ApiKeyEvent;
     type Refusal = ApiKeyRefusal;
@@ -265,7 +266,7 @@ fn check(name: &str, actor: Actor, scopes: &BTreeSet<String>) -> Result<(), Viol
             false,
             "/scopes",
             format!(
-                "must be * or <context>:read or <context>:write with one of the contexts {}; {unknown:?} is not",
+                "must be * or audit:read or <context>:read or <context>:write with one of the contexts {}; {unknown:?} is not",
                 scope::contexts().into_iter().collect::<Vec<_>>().join(", ")
             ),
         );

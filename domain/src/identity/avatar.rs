@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Aggregate, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 
 events! {
     /// Everything that happens to an actor's avatar.
@@ -60,6 +60,7 @@ pub struct Avatar(pub Option<Uuid>);
 impl Aggregate for Avatar {
     const CATEGORY: &'static str = "avatar";
     const CONTEXT: &'static str = "avatars";
+    const AUDIENCE: Audience = Audience::Product;
     type Command = AvatarCommand;
     type Event = AvatarEvent;
     type Refusal = AvatarRefusal;

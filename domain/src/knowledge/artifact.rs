@@ -7,7 +7,7 @@ use super::workspace::Permission;
 use crate::operations::blob::is_sha256;
 use crate::operations::container::is_media_type;
 use crate::operations::file::{MEDIA_TYPE, require_name};
-use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
+use crate::{Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, events};
 
 /// Most characters of an address.
 const MAX_URL: usize = 2_000;
@@ -152,6 +152,7 @@ fn is_address(url: &str) -> bool {
 impl Aggregate for Artifact {
     const CATEGORY: &'static str = "artifact";
     const CONTEXT: &'static str = "artifacts";
+    const AUDIENCE: Audience = Audience::Members;
     type Command = ArtifactCommand;
     type Event = ArtifactEvent;
     type Refusal = ArtifactRefusal;
@@ -210,6 +211,10 @@ impl Aggregate for Artifact {
                 Ok(vec![ArtifactEvent::Removed {}])
             }
         }
+    }
+
+    fn workspace(&self, _id: Uuid) -> Option<Uuid> {
+        self.attachment().map(|attachment| attachment.workspace_id)
     }
 
     /// As for notes: only editors and owners write.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::task::Task;
-use crate::{Aggregate, Class, Moment, Refusal, Violations, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, events};
 
 events! {
     /// Everything that happens to a calendar feed.
@@ -66,6 +66,7 @@ pub enum CalendarFeed {
 impl Aggregate for CalendarFeed {
     const CATEGORY: &'static str = "calendar_feed";
     const CONTEXT: &'static str = Task::CONTEXT;
+    const AUDIENCE: Audience = Audience::Actor;
     type Command = CalendarFeedCommand;
     type Event = CalendarFeedEvent;
     type Refusal = CalendarFeedRefusal;

@@ -11,7 +11,7 @@ use uuid::{Builder, Uuid};
 
 use super::task::Task;
 use super::task_line::TaskLine;
-use crate::{Aggregate, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 
 /// Lines that are remembered when they are gone.
 const MAX_GONE: usize = 500;
@@ -28,7 +28,12 @@ events! {
     /// Everything that happens to a checklist; its stream has the id of the note.
     pub enum ChecklistEvent {
         /// The note was read, and its lines were others than before.
-        Read("checklist.read", 1) { lines: Vec<Line> },
+        Read("checklist.read", 1) {
+            /// Of the note.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            workspace_id: Option<Uuid>,
+            lines: Vec<Line>,
+        },
     }
 }
 
@@ -36,6 +41,8 @@ events! {
 #[strum(prefix = "checklist.", serialize_all = "snake_case")]
 pub enum ChecklistCommand {
     Read {
+        /// Of the note; none where it is gone.
+        workspace_id: Option<Uuid>,
         lines: Vec<TaskLine>,
         /// The event of the note after which it was read; ids of new tasks are derived from it.
         cause: Uuid,
@@ -62,6 +69,7 @@ impl Refusal for ChecklistRefusal {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Checklist {
+    workspace_id: Option<Uuid>,
     pub lines: Vec<Line>,
     /// Lines that there were, the last to go at the end: one that comes back is the task that it was.
     gone: Vec<Line>,
@@ -86,19 +94,24 @@ pub enum Change {
 impl Aggregate for Checklist {
     const CATEGORY: &'static str = "checklist";
     const CONTEXT: &'static str = Task::CONTEXT;
+    const AUDIENCE: Audience = Audience::Members;
     type Command = ChecklistCommand;
     type Event = ChecklistEvent;
     type Refusal = ChecklistRefusal;
 
     fn evolve(self, event: &ChecklistEvent) -> Self {
         match event {
-            ChecklistEvent::Read { lines } => {
+            ChecklistEvent::Read {
+                workspace_id,
+                lines,
+            } => {
                 let there: HashSet<Uuid> = lines.iter().map(|line| line.task_id).collect();
                 let mut gone = self.gone;
                 gone.extend(self.lines);
                 gone.retain(|line| !there.contains(&line.task_id));
                 gone.drain(..gone.len().saturating_sub(MAX_GONE));
                 Self {
+                    workspace_id: workspace_id.or(self.workspace_id),
                     lines: lines.clone(),
                     gone,
                     readings: self.readings + 1,
@@ -112,15 +125,26 @@ impl Aggregate for Checklist {
         command: ChecklistCommand,
         _: &Moment,
     ) -> Result<Vec<ChecklistEvent>, ChecklistRefusal> {
-        let lines = match command {
-            ChecklistCommand::Read { lines, cause } => self.read(lines, cause),
-            ChecklistCommand::Mark { task_id, done } => self.marked(task_id, done),
+        let (workspace_id, lines) = match command {
+            ChecklistCommand::Read {
+                workspace_id,
+                lines,
+                cause,
+            } => (workspace_id, self.read(lines, cause)),
+            ChecklistCommand::Mark { task_id, done } => (None, self.marked(task_id, done)),
         };
         if lines == self.lines {
-            Ok(vec![])
-        } else {
-            Ok(vec![ChecklistEvent::Read { lines }])
+            return Ok(vec![]);
         }
+        let workspace_id = workspace_id.or(self.workspace_id);
+        Ok(vec![ChecklistEvent::Read {
+            workspace_id,
+            lines,
+        }])
+    }
+
+    fn workspace(&self, _id: Uuid) -> Option<Uuid> {
+        self.workspace_id
     }
 }
 

@@ -7,10 +7,12 @@ use crate::testing::PERSON;
 use crate::{fold, testing};
 
 const FIRST: Uuid = Uuid::from_u128(0x0198_a1c2_3d4e_7f00_8a1b_2c3d_4e5f_6071);
+const WORKSPACE: Uuid = Uuid::from_u128(0x0198_a1c2_aaaa_7f00_8a1b_2c3d_4e5f_6071);
 const SECOND: Uuid = Uuid::from_u128(0x0198_a1c2_ffff_7f00_8a1b_2c3d_4e5f_6071);
 
 fn read(events: &[ChecklistEvent], body: &str, cause: Uuid) -> Vec<ChecklistEvent> {
     let command = ChecklistCommand::Read {
+        workspace_id: Some(WORKSPACE),
         lines: task_lines(body),
         cause,
     };

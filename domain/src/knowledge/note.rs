@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::workspace::Permission;
-use crate::{Aggregate, Moment, Standing, events};
+use crate::{Aggregate, Audience, Moment, Standing, events};
 pub use content::Content;
 pub(crate) use content::{check, normalized};
 pub(crate) use links::check_relation;
@@ -150,6 +150,7 @@ impl Note {
 impl Aggregate for Note {
     const CATEGORY: &'static str = "note";
     const CONTEXT: &'static str = "notes";
+    const AUDIENCE: Audience = Audience::Members;
     type Command = NoteCommand;
     type Event = NoteEvent;
     type Refusal = NoteRefusal;
@@ -252,6 +253,10 @@ impl Aggregate for Note {
             | (Self::Active(_), NoteCommand::Restore) => return Ok(vec![]),
         };
         Ok(vec![event])
+    }
+
+    fn workspace(&self, _id: Uuid) -> Option<Uuid> {
+        self.content().map(|content| content.workspace_id)
     }
 
     /// Only editors and owners of the workspace write.

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::note::normalized;
 use super::workspace::Permission;
 use crate::{
-    Actor, ActorKind, Aggregate, Class, Moment, Refusal, Standing, Violations, events, excerpt,
+    Actor, ActorKind, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, events,
+    excerpt,
 };
 
 /// Most characters of a title.
@@ -238,6 +239,7 @@ impl Task {
 impl Aggregate for Task {
     const CATEGORY: &'static str = "task";
     const CONTEXT: &'static str = "tasks";
+    const AUDIENCE: Audience = Audience::Members;
     type Command = TaskCommand;
     type Event = TaskEvent;
     type Refusal = TaskRefusal;
@@ -285,6 +287,10 @@ impl Aggregate for Task {
             (Self::Absent | Self::Removed(..), _) => Err(TaskRefusal::NotFound),
             (Self::Present(draft, status), command) => draft.decide(*status, command, at),
         }
+    }
+
+    fn workspace(&self, _id: Uuid) -> Option<Uuid> {
+        self.workspace_id()
     }
 
     /// As for notes, only editors and owners write; whoever proposes suggests.

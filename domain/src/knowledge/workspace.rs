@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, Violations, events};
+use crate::{Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, events};
 
 /// What a member may do in a workspace.
 #[derive(
@@ -225,6 +225,7 @@ impl Details {
 impl Aggregate for Workspace {
     const CATEGORY: &'static str = "workspace";
     const CONTEXT: &'static str = "workspaces";
+    const AUDIENCE: Audience = Audience::Members;
     type Command = WorkspaceCommand;
     type Event = WorkspaceEvent;
     type Refusal = WorkspaceRefusal;
@@ -272,6 +273,10 @@ impl Aggregate for Workspace {
             (Self::Active(details), _) => details,
         };
         details.decide(command)
+    }
+
+    fn workspace(&self, id: Uuid) -> Option<Uuid> {
+        Some(id)
     }
 
     /// Owners manage the workspace; every member may leave it.

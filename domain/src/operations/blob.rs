@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::container::Container;
 use super::file::File;
-use crate::{Aggregate, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 
 events! {
     /// Everything that happens to a blob.
@@ -137,6 +137,7 @@ pub struct Blob {
 impl Aggregate for Blob {
     const CATEGORY: &'static str = "blob";
     const CONTEXT: &'static str = File::CONTEXT;
+    const AUDIENCE: Audience = Audience::Auditors;
     type Command = BlobCommand;
     type Event = BlobEvent;
     type Refusal = BlobRefusal;

@@ -9,7 +9,9 @@ use uuid::Uuid;
 use super::blob::{BlobKey, is_sha256};
 use super::container::{Container, is_media_type};
 use crate::knowledge::workspace::Permission;
-use crate::{Actor, Aggregate, Class, Moment, Refusal, Standing, StreamId, Violations, events};
+use crate::{
+    Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, StreamId, Violations, events,
+};
 
 /// Most characters of a name.
 pub const MAX_NAME: usize = 255;
@@ -392,6 +394,7 @@ const fn turns_text(c: char) -> bool {
 impl Aggregate for File {
     const CATEGORY: &'static str = "file";
     const CONTEXT: &'static str = "files";
+    const AUDIENCE: Audience = Audience::MembersOrProduct;
     type Command = FileCommand;
     type Event = FileEvent;
     type Refusal = FileRefusal;
@@ -444,6 +447,10 @@ impl Aggregate for File {
             (Self::Requested(upload), command) => upload.decide(command, at),
             (Self::Stored(stored), command) => stored.decide(command),
         }
+    }
+
+    fn workspace(&self, _id: Uuid) -> Option<Uuid> {
+        self.upload().and_then(|upload| upload.workspace_id)
     }
 
     /// What belongs to a workspace is its editors' to put there and to take away.

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::file::File;
-use crate::{Aggregate, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 
 events! {
     /// Everything that happens to the storage of a product.
@@ -70,6 +70,7 @@ pub struct Storage {
 impl Aggregate for Storage {
     const CATEGORY: &'static str = "storage";
     const CONTEXT: &'static str = File::CONTEXT;
+    const AUDIENCE: Audience = Audience::Product;
     type Command = StorageCommand;
     type Event = StorageEvent;
     type Refusal = StorageRefusal;

@@ -230,7 +230,10 @@ pub fn checklist() -> impl Strategy<Value = ChecklistEvent> {
         title,
         done,
     });
-    vec(line, 0..4).prop_map(|lines| ChecklistEvent::Read { lines })
+    (maybe(id()), vec(line, 0..4)).prop_map(|(workspace_id, lines)| ChecklistEvent::Read {
+        workspace_id,
+        lines,
+    })
 }
 
 pub fn calendar_feed() -> impl Strategy<Value = CalendarFeedEvent> {

@@ -30,7 +30,7 @@ impl ReadModel for Checklists {
 
     fn post(
         _: Option<ChecklistContent>,
-        ChecklistEvent::Read { lines }: ChecklistEvent,
+        ChecklistEvent::Read { lines, .. }: ChecklistEvent,
         _: &Recorded,
     ) -> Option<ChecklistContent> {
         let lines = i64::try_from(lines.len()).unwrap_or(i64::MAX);

@@ -37,6 +37,7 @@ pub(super) fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded
         correlation_id: Uuid::nil(),
         causation_id: None,
         recorded_at: DateTime::UNIX_EPOCH + TimeDelta::seconds(version),
+        workspace_id: None,
     }
 }
 

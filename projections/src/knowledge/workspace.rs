@@ -1,15 +1,16 @@
 //! Workspaces and their members as they are now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use domain::Aggregate;
 use domain::knowledge::workspace::{Role, Workspace, WorkspaceEvent};
 use serde::{Deserialize, Serialize};
-use store::Recorded;
+use store::{Database, Recorded};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{ReadModel, visible};
+use crate::query::rows;
+use crate::{QueryError, ReadModel, visible};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Workspace)]
@@ -62,4 +63,16 @@ impl ReadModel for Workspaces {
             }
         })
     }
+}
+
+/// The workspaces of which an actor is a member.
+pub async fn of_member(
+    database: &Database,
+    product_id: Uuid,
+    actor_id: Uuid,
+) -> Result<HashSet<Uuid>, QueryError> {
+    const OF_MEMBER: &str =
+        "select to_json(id)::text from workspaces where product_id = $1 and members ? $2::text";
+    let found = rows(database, OF_MEMBER, &[&product_id, &actor_id.to_string()]).await?;
+    Ok(found.into_iter().collect())
 }

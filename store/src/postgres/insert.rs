@@ -24,7 +24,7 @@ const MANY: RangeInclusive<usize> = 2..=32;
 pub const BEGIN: &str = "begin isolation level read committed";
 
 const APPEND: &str = "select base, at from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-     $15, $16, $17, $18, $19, $20, $21)";
+     $15, $16, $17, $18, $19, $20, $21, $22)";
 const TAKE_PLACES: &str = "update log.head set position = position + $1, recorded_at = greatest(clock_timestamp(), recorded_at) \
      returning position - $1, recorded_at";
 const TAKE_GUARDED_PLACES: &str = "select base, at from log.take_places($1, $2, $3, $4)";
@@ -97,6 +97,7 @@ pub struct Batch<'a> {
     metadata: Vec<String>,
     correlation_ids: Vec<Uuid>,
     causation_ids: Vec<Option<Uuid>>,
+    workspace_ids: Vec<Option<Uuid>>,
     receipts: Vec<(&'a [u8], Receipt)>,
 }
 
@@ -124,6 +125,7 @@ impl<'a> Batch<'a> {
             .push(serde_json::to_string(&event.metadata).unwrap_or_default());
         self.correlation_ids.push(event.correlation_id);
         self.causation_ids.push(event.causation_id);
+        self.workspace_ids.push(event.workspace_id);
         self.events()
     }
 
@@ -159,7 +161,7 @@ impl<'a> Batch<'a> {
         client: &Client,
         statements: &Statements,
     ) -> Result<(Position, DateTime<Utc>), Error> {
-        let events: [Param<'_>; 11] = [
+        let events: [Param<'_>; 12] = [
             &self.products,
             &self.categories,
             &self.stream_ids,
@@ -171,6 +173,7 @@ impl<'a> Batch<'a> {
             &self.metadata,
             &self.correlation_ids,
             &self.causation_ids,
+            &self.workspace_ids,
         ];
         let receipts = self.receipt_columns();
         let params = [&self.guards()[..], &events, &receipts.params()].concat();
@@ -229,7 +232,7 @@ impl<'a> Batch<'a> {
         rows.put_slice(COPY_BEGINS);
         let at = (at.timestamp_micros() - UNTIL_2000).to_be_bytes();
         for (position, n) in (base + 1..).zip(0..self.event_ids.len()) {
-            let columns: [Option<&[u8]>; 13] = [
+            let columns: [Option<&[u8]>; 14] = [
                 Some(&position.to_be_bytes()),
                 Some(self.products[n].as_bytes()),
                 Some(self.categories[n].as_bytes()),
@@ -243,6 +246,7 @@ impl<'a> Batch<'a> {
                 Some(self.correlation_ids[n].as_bytes()),
                 self.causation_ids[n].as_ref().map(|id| &id.as_bytes()[..]),
                 Some(&at),
+                self.workspace_ids[n].as_ref().map(|id| &id.as_bytes()[..]),
             ];
             put_row(&mut rows, &columns);
         }

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::database::{Database, detail};
 use super::rows::{self, EVENT_COLUMNS, RECEIPT_COLUMNS};
-use crate::{Direction, Filter, OpenError, Page, Position, ReadError, Receipt, Recorded};
+use crate::{
+    Direction, Filter, OpenError, Page, Position, ReadError, Receipt, Recorded, Visibility,
+};
 
 /// Positions that one filtered read looks at, however few events match: it stays short on any log.
 const SCAN: i64 = 50_000;
@@ -90,8 +92,7 @@ impl Query {
 
     /// Adds a condition; `?` stands for the value.
     fn and(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static) {
-        self.params.push(Box::new(value));
-        let placeholder = format!("${}", self.params.len());
+        let placeholder = self.value(value);
         let _ = write!(self.sql, " and {}", condition.replace('?', &placeholder));
     }
 
@@ -110,6 +111,9 @@ impl Query {
             self.and("stream_id = ?", stream.id);
             self.and("category = ?", stream.category.clone());
         }
+        if let Some(workspace_id) = filter.workspace_id {
+            self.and("workspace_id = ?", workspace_id);
+        }
         if let Some(actor_id) = filter.actor_id {
             self.and("metadata::text ~ ?", by_actor(actor_id));
         }
@@ -122,6 +126,32 @@ impl Query {
         if let Some(until) = filter.until {
             self.and("recorded_at < ?", until);
         }
+        if let Some(visibility) = &filter.visibility {
+            self.show(visibility);
+        }
+    }
+
+    /// Adds the condition that the reader may see an event, as [`Visibility::shows`] says it.
+    fn show(&mut self, visibility: &Visibility) {
+        let workspaces: Vec<Uuid> = visibility.workspaces.iter().copied().collect();
+        let product_wide = self.value(visibility.product_wide.clone());
+        let in_workspaces = self.value(visibility.in_workspaces.clone());
+        // A subselect is hashed; an array may be searched from its beginning for every event.
+        let workspaces = self.value(workspaces);
+        let own = self.value(visibility.own.clone());
+        let actor = self.value(by_actor(visibility.actor_id));
+        let _ = write!(
+            self.sql,
+            " and (workspace_id is null and category = any({product_wide}) \
+              or category = any({in_workspaces}) and workspace_id in (select unnest({workspaces}::uuid[])) \
+              or category = any({own}) and metadata::text ~ {actor})"
+        );
+    }
+
+    /// Adds a value; returns its placeholder.
+    fn value(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
+        self.params.push(Box::new(value));
+        format!("${}", self.params.len())
     }
 
     fn finish(mut self, limit: usize) -> (String, Vec<Box<dyn ToSql + Sync + Send>>) {

@@ -10,7 +10,7 @@ use crate::{ReadError, Receipt, Recorded};
 
 /// The columns that [`recorded`] reads.
 pub const EVENT_COLUMNS: &str = "position, product_id, category, stream_id, version, event_id, type, \
-     contract_version, data, metadata, correlation_id, causation_id, recorded_at";
+     contract_version, data, metadata, correlation_id, causation_id, recorded_at, workspace_id";
 
 /// The columns that [`receipt`] reads.
 pub const RECEIPT_COLUMNS: &str =
@@ -47,6 +47,7 @@ pub fn recorded(row: &Row) -> Result<Recorded, ReadError> {
         correlation_id: row.get(10),
         causation_id: row.get(11),
         recorded_at: row.get(12),
+        workspace_id: row.get(13),
     })
 }
 

@@ -46,6 +46,7 @@ pub fn event(stream: &StreamId) -> NewEvent {
         },
         correlation_id: Uuid::now_v7(),
         causation_id: None,
+        workspace_id: None,
     }
 }
 

@@ -20,7 +20,7 @@ pub fn of(event: &Recorded) -> Result<String, serde_json::Error> {
         return Ok(whole);
     }
     let reference = json!({
-        "reference": format!("/v1/events?after={}&limit=1", event.position - 1),
+        "reference": format!("/v1/events/{}", event.event_id),
         "position": event.position,
         "event_id": event.event_id,
         "type": event.event_type,

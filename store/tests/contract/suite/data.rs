@@ -114,6 +114,7 @@ fn event_with_everything(n: usize) -> NewEvent {
             traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         },
         causation_id: n.is_multiple_of(2).then(Uuid::now_v7),
+        workspace_id: n.is_multiple_of(3).then(Uuid::now_v7),
         ..event(&new_stream())
     }
 }

@@ -1,13 +1,18 @@
 //! Reading the whole log through a filter.
 
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use domain::identity::product::OPERATOR;
 use domain::{Actor, ActorKind, StreamId};
-use store::{Append, EventStore, Filter, NewEvent, Position, Recorded};
+use store::{Append, EventStore, Filter, NewEvent, Position, Reader, Recorded};
 use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::harness::{PRODUCT, append, event, event_with_data, given, new_stream, read};
 
 const OTHER_PRODUCT: Uuid = Uuid::from_u128(0xda1c);
+const WORKSPACE: Uuid = Uuid::from_u128(0xda1d);
 const AGENT: Actor = Actor {
     kind: ActorKind::Agent,
     id: Uuid::from_u128(2),
@@ -51,7 +56,9 @@ async fn four(store: &dyn EventStore) -> Vec<NewEvent> {
     by_agent.metadata.actor = AGENT;
     let mut on_behalf = of_type("note.created");
     on_behalf.metadata.on_behalf_of = Some(AGENT);
-    let events = vec![event(&new_stream()), by_agent, on_behalf, event(&webhook)];
+    let mut in_workspace = event(&new_stream());
+    in_workspace.workspace_id = Some(WORKSPACE);
+    let events = vec![in_workspace, by_agent, on_behalf, event(&webhook)];
     for (event, product_id) in events
         .iter()
         .zip([PRODUCT, PRODUCT, OTHER_PRODUCT, OTHER_PRODUCT])
@@ -129,6 +136,13 @@ pub async fn each_field_lets_through_what_it_names(backend: &impl Backend) {
         ),
         (
             Filter {
+                workspace_id: Some(WORKSPACE),
+                ..all()
+            },
+            vec![1],
+        ),
+        (
+            Filter {
                 since: Some(log[1].recorded_at),
                 ..all()
             },
@@ -159,10 +173,12 @@ pub async fn fields_together_let_through_what_all_of_them_do(backend: &impl Back
         categories: vec!["webhook".into()],
         types: vec!["note.rev*".into(), "note.created".into()],
         stream: Some(events[1].stream.clone()),
+        workspace_id: None,
         actor_id: Some(AGENT.id),
         correlation_id: Some(events[1].correlation_id),
         since: Some(log[1].recorded_at),
         until: Some(log[2].recorded_at),
+        visibility: None,
     };
     let but = |change: fn(&mut Filter)| {
         let mut filter = second.clone();
@@ -176,6 +192,7 @@ pub async fn fields_together_let_through_what_all_of_them_do(backend: &impl Back
         but(|filter| filter.categories = vec!["note".into()]),
         but(|filter| filter.types = vec!["note.created".into()]),
         but(|filter| filter.stream = Some(new_stream())),
+        but(|filter| filter.workspace_id = Some(WORKSPACE)),
         but(|filter| filter.actor_id = Some(Uuid::nil())),
         but(|filter| filter.correlation_id = Some(Uuid::nil())),
         but(|filter| filter.since = filter.until),
@@ -186,6 +203,67 @@ pub async fn fields_together_let_through_what_all_of_them_do(backend: &impl Back
             [0; 0],
             "{filter:?}"
         );
+    }
+}
+
+/// The same from the database as from memory.
+pub async fn a_reader_is_shown_what_they_may_see(backend: &impl Backend) {
+    let store = backend.node().await;
+    let reader_id = Uuid::from_u128(7);
+    let of = |category: &str, workspace_id, actor_id| {
+        let mut event = event(&StreamId::new(category, Uuid::now_v7()));
+        event.workspace_id = workspace_id;
+        event.metadata.actor.id = actor_id;
+        event
+    };
+    let (here, elsewhere) = (Some(WORKSPACE), Some(Uuid::nil()));
+    let others = AGENT.id;
+    let said = [
+        of("note", here, others),
+        of("note", elsewhere, reader_id),
+        of("note", None, reader_id),
+        of("task", here, others),
+        of("file", here, others),
+        of("file", elsewhere, others),
+        of("file", None, others),
+        of("agent", None, others),
+        of("calendar_feed", None, reader_id),
+        of("calendar_feed", None, others),
+        of("blob", None, reader_id),
+        of("unheard_of", None, reader_id),
+    ];
+    store.append(append(said)).await.unwrap();
+    let foreign = Append {
+        product_id: OTHER_PRODUCT,
+        ..append([of("agent", None, reader_id), of("note", here, reader_id)])
+    };
+    store.append(foreign).await.unwrap();
+
+    let here = || HashSet::from([WORKSPACE]);
+    let everything: Vec<Position> = (1..=12).collect();
+    for (scopes, workspaces, expected) in [
+        (&["*"][..], here(), vec![1, 4, 5, 7, 8, 9]),
+        (&["*"], HashSet::new(), vec![7, 8, 9]),
+        (&["notes:read"], here(), vec![1]),
+        (&["files:read", "notes:write"], here(), vec![5, 7]),
+        (&["tasks:read"], HashSet::new(), vec![9]),
+        (&["events:read"], here(), vec![]),
+        (&["audit:read"], HashSet::new(), everything),
+    ] {
+        let scopes: BTreeSet<String> = scopes.iter().map(ToString::to_string).collect();
+        let reader = |product_id| Reader {
+            actor_id: reader_id,
+            product_id,
+            scopes: &scopes,
+        };
+        let workspaces = Arc::new(workspaces);
+        let filter = reader(PRODUCT).narrow(Filter::default(), Arc::clone(&workspaces));
+        let found = positions(backend, &*store, &filter).await;
+        assert_eq!(found, expected, "{scopes:?}");
+        let operators = reader(OPERATOR).narrow(Filter::default(), workspaces);
+        let found = positions(backend, &*store, &operators).await.len();
+        let audits = scopes.contains("audit:read");
+        assert_eq!(found, if audits { 14 } else { 0 }, "{scopes:?}");
     }
 }
 

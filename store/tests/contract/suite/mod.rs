@@ -66,6 +66,7 @@ macro_rules! hold_to_the_contract {
             filters {
                 each_field_lets_through_what_it_names,
                 fields_together_let_through_what_all_of_them_do,
+                a_reader_is_shown_what_they_may_see,
                 a_type_is_meant_literally_up_to_its_star,
                 pages_follow_each_other_without_gap_or_double,
                 a_page_of_nothing_does_not_move,

@@ -1,0 +1,91 @@
+//! Which events a caller may see: [`Reader`]'s rule, with the workspaces of which the caller is a member.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use domain::Aggregate;
+use domain::knowledge::workspace::Workspace;
+use projections::knowledge::workspace;
+use quick_cache::sync::Cache;
+use store::{Filter, Position, Reader, Recorded};
+use uuid::Uuid;
+
+use crate::App;
+use crate::caller::Caller;
+use crate::problem::Problem;
+
+/// Actors whose memberships are kept.
+const KEPT: usize = 10_000;
+
+type Workspaces = Arc<HashSet<Uuid>>;
+
+/// Memberships as they were looked up, by product and actor.
+pub struct Memberships(Cache<(Uuid, Uuid), Known>);
+
+#[derive(Clone)]
+struct Known {
+    workspaces: Workspaces,
+    as_of: Position,
+}
+
+impl Default for Memberships {
+    fn default() -> Self {
+        Self(Cache::new(KEPT))
+    }
+}
+
+impl Caller {
+    pub fn reader(&self) -> Reader<'_> {
+        Reader {
+            actor_id: self.actor.id,
+            product_id: self.product_id,
+            scopes: &self.scopes,
+        }
+    }
+}
+
+impl App {
+    /// Narrows a filter to what the caller may see; the result holds for events up to the position.
+    pub(crate) async fn narrow(
+        &self,
+        caller: &Caller,
+        filter: Filter,
+        position: Position,
+    ) -> Result<Filter, Problem> {
+        let workspaces = self.workspaces(caller, position).await?;
+        Ok(caller.reader().narrow(filter, workspaces))
+    }
+
+    /// Returns true if the caller may see what an event is about.
+    pub(crate) async fn sees(&self, caller: &Caller, event: &Recorded) -> Result<bool, Problem> {
+        let workspaces = self.workspaces(caller, event.position).await?;
+        Ok(caller.reader().sees(event, workspaces))
+    }
+
+    /// The workspaces of which the caller is a member, at a position or later; none for auditors, who need none.
+    async fn workspaces(&self, caller: &Caller, position: Position) -> Result<Workspaces, Problem> {
+        if caller.reader().is_auditor() {
+            return Ok(Arc::default());
+        }
+        let position = position.max(self.head());
+        let key = (caller.product_id, caller.actor.id);
+        if let Some(known) = self.memberships.0.get(&key)
+            && (known.as_of >= position
+                || self
+                    .query_cache
+                    .has_same_workspaces(known.as_of, position)
+                    .await)
+        {
+            return Ok(known.workspaces);
+        }
+        let as_of = self.readers.wait(Workspace::CATEGORY, position).await?;
+        let found = workspace::of_member(&self.database, key.0, key.1).await?;
+        let workspaces = Arc::new(found);
+        let known = Known {
+            workspaces: Arc::clone(&workspaces),
+            as_of,
+        };
+        self.memberships.0.insert(key, known);
+        Ok(workspaces)
+    }
+}
