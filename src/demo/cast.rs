@@ -25,7 +25,7 @@ pub struct Cast {
 }
 
 /// What a key of a person opens. The role in the workspace must allow it as well.
-const AUTHOR: [&str; 11] = [
+const AUTHOR: [&str; 12] = [
     "workspaces:read",
     "workspaces:write",
     "notes:read",
@@ -37,6 +37,8 @@ const AUTHOR: [&str; 11] = [
     "artifacts:write",
     "agents:write",
     "events:read",
+    // Follows all that happens in the product.
+    "audit:read",
 ];
 const REVIEWER: [&str; 5] = [
     "workspaces:read",

@@ -42,12 +42,12 @@ async fn every_operation_needs_its_scope_and_no_other() {
         assert!(scope.ends_with(verb), "{} needs {scope}", operation.name());
 
         let caller = world.caller(operation);
-        let pair = (scope, &caller.key);
+        // An event also takes what its resource takes.
+        let own = [&[scope][..], operation.scopes_of_its_things()].concat();
+        let pair = (own.clone(), &caller.key);
         if let Entry::Vacant(entry) = keys.entry(pair) {
             let others: Vec<&str> = scopes.iter().copied().filter(|s| *s != scope).collect();
             let lacking = another_key(caller, &others).await;
-            // An event also takes what its resource takes.
-            let own = [&[scope][..], operation.scopes_of_its_things()].concat();
             let fitting = another_key(caller, &own).await;
             entry.insert((lacking, fitting));
         }

@@ -70,7 +70,8 @@ impl Everything {
     ) -> Uuid {
         let event_id = Uuid::now_v7();
         let sample = format!("schema/events/{event_type}.v{version}.json");
-        let data = std::fs::read_to_string(sample).unwrap();
+        let data: Value = serde_json::from_slice(&std::fs::read(sample).unwrap()).unwrap();
+        let data = data.to_string();
         let actor = json!({"kind": "person", "id": self.app.alice.actor_id});
         let metadata = json!({"actor": actor, "command": "sample"}).to_string();
         let product_id = self.app.product_id;
@@ -344,11 +345,12 @@ async fn an_event_says_which_workspace_it_is_in() {
         }
         places.insert((category.to_owned(), has_place));
     }
-    assert!(places.contains(&("checklist".to_owned(), true)) || places.len() > 10);
+    assert!(places.len() > 10, "{places:?}");
 
     // What is left of a purged note is its members' still.
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Gone", "- [ ] soon").await;
+    app.settle().await;
     let path = format!("/v1/notes/{}", id(&note));
     app.alice
         .post_empty(&format!("{path}/trash"))
