@@ -45,7 +45,7 @@ async fn every_operation_needs_its_scope_and_no_other() {
         // An event also takes what its resource takes.
         let own = [&[scope][..], operation.scopes_of_its_things()].concat();
         let pair = (own.clone(), &caller.key);
-        if let Entry::Vacant(entry) = keys.entry(pair) {
+        if let Entry::Vacant(entry) = keys.entry(pair.clone()) {
             let others: Vec<&str> = scopes.iter().copied().filter(|s| *s != scope).collect();
             let lacking = another_key(caller, &others).await;
             let fitting = another_key(caller, &own).await;
