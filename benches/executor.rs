@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use commands::{CommandError, Done, Executor, Handler, On, Request};
 use domain::StreamId;
-use domain::knowledge::note::{Note, NoteCommand};
+use domain::knowledge::note::{Changes, Note, NoteCommand};
 use domain::knowledge::workspace::{Workspace, WorkspaceCommand};
 use store::{Direction, EventStore};
 use uuid::Uuid;
@@ -138,6 +138,8 @@ impl Author {
                 title: "A note".into(),
                 body: "x".repeat(BODY),
                 tags: [].into(),
+                aliases: [].into(),
+                file: None,
             },
         };
         self.execute(&create).await.unwrap();
@@ -148,11 +150,10 @@ impl Author {
     async fn revise(&self, id: Uuid) -> Result<Done, CommandError> {
         let revise = On::<Note> {
             id,
-            command: NoteCommand::Revise {
+            command: NoteCommand::Revise(Changes {
                 title: Some(Uuid::now_v7().to_string()),
-                body: None,
-                tags: None,
-            },
+                ..Changes::default()
+            }),
         };
         self.execute(&revise).await
     }

@@ -94,6 +94,8 @@ impl Desk {
             title: "A note".into(),
             body: "x".repeat(BODY),
             tags: BTreeSet::new(),
+            aliases: BTreeSet::new(),
+            file: None,
         }
     }
 
@@ -124,6 +126,8 @@ fn revised(version: i64) -> NoteEvent {
         title: Some(format!("Revision {version}")),
         body: Some("x".repeat(BODY + 60)),
         merged: None,
+        aliases: None,
+        file: None,
     }
 }
 

@@ -174,6 +174,8 @@ impl Words {
             tags: (0..rand::random_range(0..3))
                 .map(|_| word(rand::random_range(0..TAGS)))
                 .collect(),
+            aliases: [].into(),
+            file: None,
         }
     }
 }

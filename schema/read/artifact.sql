@@ -10,6 +10,8 @@ create table artifacts (
     workspace_id uuid        not null,
     note_id      uuid        not null,
     name         text        not null,
+    -- Within the folder that it was imported from.
+    path         text,
     media_type   text        not null,
     size         bigint,
     sha256       text,

@@ -6,18 +6,21 @@ create table links (
     kind         text        not null,
     -- Of a typed link.
     relation     text,
-    -- Of a wiki link: the title as its body has it, and what stands for all titles that are the same.
+    -- Of a wiki link: the title or path as its body has it, what stands for all that are the same, and the names that it may mean, in order.
     text         text,
     title_id     uuid,
+    name_ids     uuid[],
     target_id    uuid,
     dangling     boolean     not null,
+    -- The names under which a note would take the place of its target.
+    awaits       uuid[]      not null,
     created_at   timestamptz not null
 );
 create index on links (workspace_id, id);
 create index on links (workspace_id, id) where dangling;
 create index on links (source_id, id);
 create index on links (target_id, id);
-create index on links (title_id) where dangling;
+create index on links using gin (awaits) with (fastupdate = off) where awaits <> '{}';
 
 -- The notes that there are, as links know them.
 create table note_titles (
@@ -25,8 +28,11 @@ create table note_titles (
     product_id   uuid   not null,
     workspace_id uuid   not null,
     title        text   not null,
-    title_id     uuid   not null,
-    -- Of the note's first event: of several notes with the same title, links lead to the oldest.
+    aliases      text[] not null,
+    -- Of the file that it was made of.
+    path         text,
+    name_ids     uuid[] not null,
+    -- Of the note's first event: of several notes with the same name, links lead to the oldest.
     position     bigint not null
 );
-create index on note_titles (title_id, position);
+create index on note_titles using gin (name_ids) with (fastupdate = off);

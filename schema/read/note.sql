@@ -11,6 +11,9 @@ create table notes (
     title        text        not null,
     body         text        not null,
     tags         text[]      not null,
+    aliases      text[]      not null,
+    -- The file that it was made of, if it was.
+    file         jsonb,
     links        jsonb       not null,
     status       text        not null
 );

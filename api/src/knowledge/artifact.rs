@@ -41,6 +41,9 @@ struct NewArtifact {
     /// What people call it; of a file its own name if not given.
     #[schema(min_length = 1, max_length = 255)]
     name: Option<String>,
+    /// Path within the folder that it is imported from, with `/` between names.
+    #[schema(max_length = 1000, example = "Attachments/barrel.png")]
+    path: Option<String>,
     /// In lower case, without parameters.
     #[schema(example = "application/pdf")]
     media_type: Option<String>,
@@ -88,6 +91,7 @@ async fn attach(
             file_id: body.file_id,
             url: body.url,
             name: body.name,
+            path: body.path,
             media_type: body.media_type,
             size: body.size,
             sha256: body.sha256,

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use commands::On;
-use domain::knowledge::note::{Note, NoteCommand};
+use domain::knowledge::note::{Changes, Note, NoteCommand, SourceFile};
 use projections::knowledge::note::{NoteContent, Notes};
 use projections::{List, Row, Where};
 use serde::Deserialize;
@@ -45,6 +45,12 @@ struct NewNote {
     #[serde(default)]
     #[schema(max_items = 64)]
     tags: BTreeSet<String>,
+    /// Other names by which links find it.
+    #[serde(default)]
+    #[schema(max_items = 64)]
+    aliases: BTreeSet<String>,
+    /// The file that it is made of.
+    file: Option<SourceFile>,
 }
 
 /// What is to change about a note.
@@ -57,6 +63,11 @@ struct Revision {
     /// Replaces them all.
     #[schema(max_items = 64)]
     tags: Option<BTreeSet<String>>,
+    /// Replaces them all.
+    #[schema(max_items = 64)]
+    aliases: Option<BTreeSet<String>>,
+    /// The file that it is made of.
+    file: Option<SourceFile>,
     /// Why; stands in the history.
     #[schema(max_length = 1000)]
     reason: Option<String>,
@@ -86,6 +97,8 @@ async fn create(State(app): State<App>, command: Command<NewNote>) -> Result<Res
         title: new.title,
         body: new.body,
         tags: new.tags,
+        aliases: new.aliases,
+        file: new.file,
     };
     let create = on(Uuid::now_v7(), create);
     app.run::<Notes>(&command.request, &create, StatusCode::CREATED)
@@ -104,11 +117,20 @@ async fn revise(
         title,
         body,
         tags,
+        aliases,
+        file,
         reason,
     } = command.body;
     let mut request = command.request;
     request.reason = reason;
-    let revise = on(id, NoteCommand::Revise { title, body, tags });
+    let changes = Changes {
+        title,
+        body,
+        tags,
+        aliases,
+        file,
+    };
+    let revise = on(id, NoteCommand::Revise(changes));
     app.run::<Notes>(&request, &revise, StatusCode::OK).await
 }
 

@@ -17,6 +17,8 @@ pub struct Draft {
     pub url: Option<String>,
     /// That of the file if not given.
     pub name: Option<String>,
+    /// Path within the folder that it is imported from.
+    pub path: Option<String>,
     pub media_type: Option<String>,
     pub size: Option<u64>,
     pub sha256: Option<String>,
@@ -90,6 +92,7 @@ pub(crate) async fn attach(
         workspace_id,
         note_id,
         name: draft.name.unwrap_or_default(),
+        path: draft.path,
         media_type: draft.media_type.unwrap_or_default(),
         size: draft.size,
         sha256: draft.sha256,

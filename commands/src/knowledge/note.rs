@@ -47,7 +47,7 @@ pub(crate) async fn decide(
     let target_id = match &command {
         NoteCommand::Link(link) => Some(link.target_id),
         NoteCommand::Create { .. }
-        | NoteCommand::Revise { .. }
+        | NoteCommand::Revise(_)
         | NoteCommand::Merge { .. }
         | NoteCommand::Tag { .. }
         | NoteCommand::Unlink { .. }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::agents::proposal::Proposal;
 use domain::knowledge::checklist::{Checklist, ChecklistCommand};
-use domain::knowledge::note::{Note, NoteCommand};
+use domain::knowledge::note::{Changes, Note, NoteCommand};
 use domain::knowledge::rank;
 use domain::knowledge::task::{Draft, Task, TaskCommand, TaskRefusal};
 use domain::knowledge::task_line::{task_lines, with_mark};
@@ -98,11 +98,10 @@ async fn mark(
     let Some(body) = marked else {
         return Ok(());
     };
-    let revise = NoteCommand::Revise {
-        title: None,
+    let revise = NoteCommand::Revise(Changes {
         body: Some(body),
-        tags: None,
-    };
+        ..Changes::default()
+    });
     book.decide::<Note>(note_id, revise).await?;
     // So that a later reading of the note finds nothing that it would have to follow.
     let marked = ChecklistCommand::Mark { task_id, done };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::place;
 use super::workspace::Permission;
 use crate::operations::blob::is_sha256;
 use crate::operations::container::is_media_type;
@@ -18,6 +19,9 @@ pub struct Attachment {
     pub workspace_id: Uuid,
     pub note_id: Uuid,
     pub name: String,
+    /// Path within the folder that it was imported from, with `/` between names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     pub media_type: String,
     /// Bytes, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +123,11 @@ impl Attachment {
     fn validate(&self) -> Result<(), Violations> {
         let mut violations = Violations::default();
         require_name(&mut violations, &self.name);
+        violations.require(
+            self.path.as_deref().is_none_or(place::is_path),
+            "/path",
+            place::PATH,
+        );
         violations.require(is_media_type(&self.media_type), "/media_type", MEDIA_TYPE);
         violations.require(
             self.sha256.as_deref().is_none_or(is_sha256),
@@ -246,6 +255,7 @@ mod tests {
             workspace_id: Uuid::from_u128(1),
             note_id: Uuid::from_u128(2),
             name: "tea.pdf".into(),
+            path: Some("Drinks/tea.pdf".into()),
             media_type: "application/pdf".into(),
             size: Some(3),
             sha256: Some("5e".repeat(32)),
@@ -318,13 +328,14 @@ mod tests {
     fn everything_that_is_wrong_with_it_is_named_at_once() {
         let wrong = Attachment {
             name: "a/b".into(),
+            path: Some("../b".into()),
             media_type: "pdf".into(),
             sha256: Some("tea".into()),
             ..file()
         };
         given::<Artifact>([])
             .when(ArtifactCommand::Attach(wrong))
-            .then_invalid(&["/name", "/media_type", "/sha256"]);
+            .then_invalid(&["/name", "/path", "/media_type", "/sha256"]);
     }
 
     #[test]

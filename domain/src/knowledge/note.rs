@@ -4,6 +4,7 @@ mod content;
 mod links;
 mod rebase;
 mod refusal;
+mod source;
 
 use std::collections::BTreeSet;
 
@@ -11,17 +12,20 @@ use uuid::Uuid;
 
 use super::workspace::Permission;
 use crate::{Aggregate, Audience, Moment, Standing, events};
-pub use content::Content;
+pub use content::{Changes, Content};
 pub(crate) use content::{check, normalized};
 pub(crate) use links::check_relation;
 pub use links::{MAX_LINKS, TypedLink};
 pub use rebase::{Merge, Revision};
 pub use refusal::NoteRefusal;
+pub use source::SourceFile;
 
 /// Longest title in characters.
 pub const MAX_TITLE: usize = 500;
 /// Longest body in bytes: one mebibyte.
 pub const MAX_BODY: usize = 1 << 20;
+/// Most aliases of a note.
+pub const MAX_ALIASES: usize = 64;
 
 events! {
     /// Everything that happens to a note.
@@ -31,8 +35,12 @@ events! {
             title: String,
             body: String,
             tags: BTreeSet<String>,
+            #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+            aliases: BTreeSet<String>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            file: Option<SourceFile>,
         },
-        /// Fields that are absent stay as they were.
+        /// Fields that are absent stay as they were. With another path of its file the body is always present: its links start there.
         Revised("note.revised", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             title: Option<String>,
@@ -41,6 +49,10 @@ events! {
             /// It was written for an earlier version, and merged into what others had made of that.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             merged: Option<Merge>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            aliases: Option<BTreeSet<String>>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            file: Option<SourceFile>,
         },
         Tagged("note.tagged", 1) { added: BTreeSet<String>, removed: BTreeSet<String> },
         /// Another note of its workspace stands in a relation to it.
@@ -64,13 +76,13 @@ pub enum NoteCommand {
         title: String,
         body: String,
         tags: BTreeSet<String>,
+        /// Other names by which links find it.
+        aliases: BTreeSet<String>,
+        /// The file that it is made of.
+        file: Option<SourceFile>,
     },
-    /// Changes what is given; `tags` replaces them all.
-    Revise {
-        title: Option<String>,
-        body: Option<String>,
-        tags: Option<BTreeSet<String>>,
-    },
+    /// Changes what is given; `tags` and `aliases` replace them all.
+    Revise(Changes),
     /// Changes what a revision that was written for an earlier version comes to now.
     Merge {
         revision: Revision,
@@ -162,19 +174,35 @@ impl Aggregate for Note {
                 title,
                 body,
                 tags,
+                aliases,
+                file,
             } => Self::Active(Content {
                 workspace_id: *workspace_id,
                 title: title.clone(),
                 body: body.clone(),
                 tags: tags.clone(),
+                aliases: aliases.clone(),
+                file: file.clone(),
                 links: BTreeSet::new(),
             }),
-            NoteEvent::Revised { title, body, .. } => self.change(|content| {
+            NoteEvent::Revised {
+                title,
+                body,
+                aliases,
+                file,
+                merged: _,
+            } => self.change(|content| {
                 if let Some(title) = title {
                     content.title.clone_from(title);
                 }
                 if let Some(body) = body {
                     content.body.clone_from(body);
+                }
+                if let Some(aliases) = aliases {
+                    content.aliases.clone_from(aliases);
+                }
+                if file.is_some() {
+                    content.file.clone_from(file);
                 }
             }),
             NoteEvent::Tagged { added, removed } => self.change(|content| {
@@ -209,16 +237,18 @@ impl Aggregate for Note {
                     title,
                     body,
                     tags,
+                    aliases,
+                    file,
                 },
-            ) => return content::create(workspace_id, title, body, &tags),
+            ) => return content::create(workspace_id, title, body, &tags, &aliases, file),
             (_, NoteCommand::Create { .. }) => return Err(NoteRefusal::Exists),
             (Self::Absent | Self::Purged, _) => return Err(NoteRefusal::NotFound),
 
-            (Self::Active(content), NoteCommand::Revise { title, body, tags }) => {
-                return content.revise(title, body, tags, None);
+            (Self::Active(content), NoteCommand::Revise(changes)) => {
+                return content.revise(changes, None);
             }
             (Self::Active(content), NoteCommand::Merge { revision, merge }) => {
-                return content.revise(revision.title, revision.body, None, Some(merge));
+                return content.revise(revision.into(), Some(merge));
             }
             (Self::Active(content), NoteCommand::Tag { add, remove }) => {
                 return content.tag(&add, &remove);
@@ -233,7 +263,7 @@ impl Aggregate for Note {
             ) => return Ok(content.unlink(target_id, relation.as_deref())),
             (
                 _,
-                NoteCommand::Revise { .. }
+                NoteCommand::Revise(_)
                 | NoteCommand::Merge { .. }
                 | NoteCommand::Tag { .. }
                 | NoteCommand::Link(_)
@@ -263,7 +293,7 @@ impl Aggregate for Note {
     fn standing(&self, _id: Uuid, command: &NoteCommand, _at: &Moment) -> Standing {
         let home = match command {
             NoteCommand::Create { workspace_id, .. } => Some(*workspace_id),
-            NoteCommand::Revise { .. }
+            NoteCommand::Revise(_)
             | NoteCommand::Merge { .. }
             | NoteCommand::Tag { .. }
             | NoteCommand::Link(_)

@@ -13,6 +13,8 @@ fn created() -> NoteEvent {
         title: "Tea".into(),
         body: "Steep it.".into(),
         tags: tags(&["drink"]),
+        aliases: BTreeSet::new(),
+        file: None,
     }
 }
 
@@ -22,15 +24,16 @@ fn create(title: &str, with: &[&str]) -> NoteCommand {
         title: title.into(),
         body: "Steep it.".into(),
         tags: tags(with),
+        aliases: BTreeSet::new(),
+        file: None,
     }
 }
 
 fn retitle(title: &str) -> NoteCommand {
-    NoteCommand::Revise {
+    NoteCommand::Revise(Changes {
         title: Some(title.into()),
-        body: None,
-        tags: None,
-    }
+        ..Changes::default()
+    })
 }
 
 #[test]
@@ -61,6 +64,8 @@ fn every_field_at_fault_is_named() {
             title: String::new(),
             body: "x".repeat(MAX_BODY + 1),
             tags: (0..65).map(|n| n.to_string()).collect(),
+            aliases: BTreeSet::new(),
+            file: None,
         })
         .then_invalid(&["/body", "/tags"]);
 }
@@ -68,16 +73,19 @@ fn every_field_at_fault_is_named() {
 #[test]
 fn a_revision_records_only_what_changes() {
     given::<Note>([created()])
-        .when(NoteCommand::Revise {
+        .when(NoteCommand::Revise(Changes {
             title: Some("Green tea".into()),
             body: Some("Steep it.".into()),
             tags: Some(tags(&["green"])),
-        })
+            ..Changes::default()
+        }))
         .then([
             NoteEvent::Revised {
                 title: Some("Green tea".into()),
                 body: None,
                 merged: None,
+                aliases: None,
+                file: None,
             },
             NoteEvent::Tagged {
                 added: tags(&["green"]),
@@ -168,4 +176,110 @@ fn a_purged_one_is_not_found() {
     given::<Note>([created(), NoteEvent::Trashed {}, NoteEvent::Purged {}])
         .when(NoteCommand::Restore)
         .then_refused(NoteRefusal::NotFound);
+}
+
+fn file(path: &str) -> SourceFile {
+    SourceFile {
+        path: path.into(),
+        sha256: "5e".repeat(32),
+        byte_order_mark: false,
+        created_at: None,
+        modified_at: None,
+    }
+}
+
+fn of_file(path: &str) -> NoteEvent {
+    NoteEvent::Created {
+        workspace_id: Uuid::from_u128(7),
+        title: "Tea".into(),
+        body: "Steep it.".into(),
+        tags: BTreeSet::new(),
+        aliases: tags(&["Cha"]),
+        file: Some(file(path)),
+    }
+}
+
+fn revise(changes: Changes) -> NoteCommand {
+    NoteCommand::Revise(changes)
+}
+
+#[test]
+fn it_keeps_its_aliases_and_the_file_it_was_made_of() {
+    given::<Note>([])
+        .when(NoteCommand::Create {
+            workspace_id: Uuid::from_u128(7),
+            title: "Tea".into(),
+            body: "Steep it.".into(),
+            tags: BTreeSet::new(),
+            aliases: tags(&[" Cha "]),
+            file: Some(file("Tea.md")),
+        })
+        .then([of_file("Tea.md")]);
+    given::<Note>([of_file("Tea.md")])
+        .when(revise(Changes {
+            aliases: Some(tags(&["Cha"])),
+            file: Some(file("Tea.md")),
+            ..Changes::default()
+        }))
+        .then_nothing();
+    given::<Note>([of_file("Tea.md")])
+        .when(revise(Changes {
+            aliases: Some(tags(&["Tee"])),
+            ..Changes::default()
+        }))
+        .then([NoteEvent::Revised {
+            title: None,
+            body: None,
+            merged: None,
+            aliases: Some(tags(&["Tee"])),
+            file: None,
+        }]);
+}
+
+#[test]
+fn a_move_of_its_file_repeats_the_body_whose_links_start_there() {
+    let newer = SourceFile {
+        sha256: "6f".repeat(32),
+        ..file("Tea.md")
+    };
+    for (file, body) in [
+        (newer, None),
+        (file("Drinks/Tea.md"), Some("Steep it.".into())),
+    ] {
+        given::<Note>([of_file("Tea.md")])
+            .when(revise(Changes {
+                file: Some(file.clone()),
+                ..Changes::default()
+            }))
+            .then([NoteEvent::Revised {
+                title: None,
+                body,
+                merged: None,
+                aliases: None,
+                file: Some(file),
+            }]);
+    }
+}
+
+#[test]
+fn aliases_are_names_and_files_stay_below_their_folder() {
+    for alias in ["", " ", "two\nlines", &"x".repeat(MAX_TITLE + 1)] {
+        given::<Note>([created()])
+            .when(revise(Changes {
+                aliases: Some(tags(&[alias])),
+                ..Changes::default()
+            }))
+            .then_invalid(&["/aliases"]);
+    }
+    let wrong = SourceFile {
+        sha256: "tea".into(),
+        ..file("../Tea.md")
+    };
+    given::<Note>([created()])
+        .when(revise(Changes {
+            aliases: Some((0..=MAX_ALIASES).map(|n| n.to_string()).collect()),
+            file: Some(wrong),
+            ..Changes::default()
+        }))
+        .then_invalid(&["/aliases", "/file/path", "/file/sha256"]);
 }

@@ -1,48 +1,132 @@
-//! Wiki links: `[[Title]]` and `[[Title|shown text]]` in the body of a note name another note by its title.
+//! Wiki links: `[[Title]]` and `[[Title|shown text]]` in the body of a note name another note by its title. So do Markdown links to the file of
+//! a note.
 
 use std::collections::HashSet;
 
+use percent_encoding::percent_decode_str;
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
 use uuid::Uuid;
 
 use super::note::MAX_TITLE;
+use super::place;
 
 /// Titles that one body names; those that come after them are not links.
 pub const MAX_TITLES: usize = 1_000;
+
+/// Endings of files that are attached to notes: a link to one of them is not a link to a note.
+const ATTACHMENTS: [&str; 40] = [
+    "3gp", "avif", "base", "bmp", "canvas", "csv", "docx", "epub", "flac", "gif", "heic", "ico",
+    "jpeg", "jpg", "m4a", "mkv", "mov", "mp3", "mp4", "odp", "ods", "odt", "oga", "ogg", "ogv",
+    "opus", "pdf", "png", "pptx", "svg", "tif", "tiff", "tsv", "wav", "webm", "webp", "xlsx",
+    "xls", "zip", "7z",
+];
+
+/// A note as a body names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// The text between double brackets.
+    Title(String),
+    /// The path of a Markdown link to a Markdown file; a link between notes only in a note that was made of a file.
+    File(String),
+}
+
+impl Reference {
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Title(text) | Self::File(text) => text,
+        }
+    }
+
+    /// Id of all references in a workspace that say the same.
+    #[must_use]
+    pub fn id(&self, workspace_id: Uuid) -> Uuid {
+        let id = title_id(workspace_id, self.text());
+        match self {
+            Self::Title(_) => id,
+            Self::File(_) => Uuid::new_v5(&id, b"\nfile"),
+        }
+    }
+
+    fn of(event: &Event<'_>) -> Option<Self> {
+        let Event::Start(
+            Tag::Link {
+                link_type,
+                dest_url,
+                ..
+            }
+            | Tag::Image {
+                link_type,
+                dest_url,
+                ..
+            },
+        ) = event
+        else {
+            return None;
+        };
+        if matches!(link_type, LinkType::WikiLink { .. }) {
+            return (!is_attachment(dest_url)).then(|| Self::Title(spaced(dest_url)));
+        }
+        let path = local_path(dest_url)?;
+        place::markdown_stem(&path)?;
+        Some(Self::File(path))
+    }
+}
+
+/// The references of a body, in their order, each once: as it is first written there. Code has none.
+#[must_use]
+pub fn references(body: &str) -> Vec<Reference> {
+    // Most bodies need not be parsed.
+    let may_name_a_file = || body.contains('[') && (body.contains(".m") || body.contains(".M"));
+    if !body.contains("[[") && !may_name_a_file() {
+        return vec![];
+    }
+    let mut seen = HashSet::new();
+    Parser::new_ext(body, Options::ENABLE_WIKILINKS)
+        .filter_map(|event| Reference::of(&event))
+        .filter(|reference| (1..=MAX_TITLE).contains(&reference.text().chars().count()))
+        .filter(|reference| seen.insert(reference.id(Uuid::nil())))
+        .take(MAX_TITLES)
+        .collect()
+}
 
 /// The titles that a body links to, in their order, each once: as it is first written there. What stands in code links
 /// to nothing.
 #[must_use]
 pub fn titles(body: &str) -> Vec<String> {
-    if !body.contains("[[") {
-        return vec![];
-    }
-    let mut seen = HashSet::new();
-    Parser::new_ext(body, Options::ENABLE_WIKILINKS)
-        .filter_map(title)
-        .filter(|title| (1..=MAX_TITLE).contains(&title.chars().count()))
-        .filter(|title| seen.insert(folded(title)))
-        .take(MAX_TITLES)
+    let titles = references(body).into_iter();
+    titles
+        .filter_map(|reference| match reference {
+            Reference::Title(title) => Some(title),
+            Reference::File(_) => None,
+        })
         .collect()
 }
 
-fn title(event: Event<'_>) -> Option<String> {
-    if let Event::Start(
-        Tag::Link {
-            link_type: LinkType::WikiLink { .. },
-            dest_url,
-            ..
-        }
-        | Tag::Image {
-            link_type: LinkType::WikiLink { .. },
-            dest_url,
-            ..
-        },
-    ) = event
-    {
-        return Some(spaced(&dest_url));
+/// Returns true if a link between double brackets leads to a file that is attached, not to a note.
+#[must_use]
+pub fn is_attachment(link: &str) -> bool {
+    let path = link.split('#').next().unwrap_or_default();
+    let ending = path.trim_end().rsplit_once('.').map(|(_, ending)| ending);
+    ending.is_some_and(|ending| ATTACHMENTS.iter().any(|a| a.eq_ignore_ascii_case(ending)))
+}
+
+/// The path that a Markdown link names, without its anchor; None for an address elsewhere.
+#[must_use]
+pub fn local_path(url: &str) -> Option<String> {
+    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
+    let has_scheme = scheme.is_some_and(|scheme| {
+        scheme.len() > 1
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    });
+    if has_scheme || url.starts_with("//") {
+        return None;
     }
-    None
+    let path = url.split(['#', '?']).next().unwrap_or_default();
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    (!path.is_empty()).then(|| path.into_owned())
 }
 
 /// Stands for all titles of a workspace that are taken for the same: blanks and case make no difference.
@@ -91,6 +175,40 @@ mod tests {
             ),
         ] {
             assert_eq!(titles(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_an_attached_file_is_no_link_to_a_note() {
+        for body in [
+            "![[pot.png]]",
+            "[[Tea/leaf.PDF#page=2|leaf]]",
+            "![[a.b.mp4|300]]",
+        ] {
+            assert_eq!(references(body), [], "{body}");
+        }
+        assert_eq!(titles("[[Node.js]] [[v1.2]]"), ["Node.js", "v1.2"]);
+    }
+
+    #[test]
+    fn a_markdown_link_to_a_markdown_file_is_a_reference() {
+        for (body, expected) in [
+            ("[x](Tea.md)", Some("Tea.md")),
+            ("[x](../Green%20tea.md#Brewing)", Some("../Green tea.md")),
+            ("[x](<Green tea.MD> \"title\")", Some("Green tea.MD")),
+            ("![x](a/Tea.markdown)", Some("a/Tea.markdown")),
+            ("[x][t]\n\n[t]: Tea.md", Some("Tea.md")),
+            ("[x](https://example.com/Tea.md)", None),
+            ("[x](mailto:a@b.md)", None),
+            ("[x](//example.com/Tea.md)", None),
+            ("[x](Tea.html) [x](.md) [x](%ff.md)", None),
+            ("`[x](Tea.md)`", None),
+        ] {
+            let expected: Vec<Reference> = expected
+                .map(|path| Reference::File(path.into()))
+                .into_iter()
+                .collect();
+            assert_eq!(references(body), expected, "{body}");
         }
     }
 

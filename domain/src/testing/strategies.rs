@@ -23,7 +23,7 @@ use crate::identity::product::ProductEvent;
 use crate::knowledge::artifact::{ArtifactEvent, Attachment};
 use crate::knowledge::calendar_feed::CalendarFeedEvent;
 use crate::knowledge::checklist::{ChecklistEvent, Line};
-use crate::knowledge::note::{Merge, NoteEvent};
+use crate::knowledge::note::{Merge, NoteEvent, SourceFile};
 use crate::knowledge::task::{self, TaskEvent};
 use crate::knowledge::workspace::{Role, WorkspaceEvent};
 use crate::operations::blob::BlobEvent;
@@ -120,23 +120,44 @@ fn merge() -> impl Strategy<Value = Merge> {
     })
 }
 
+fn source_file() -> impl Strategy<Value = SourceFile> {
+    (text(), text(), any::<bool>(), maybe(time()), maybe(time())).prop_map(
+        |(path, sha256, byte_order_mark, created_at, modified_at)| SourceFile {
+            path,
+            sha256,
+            byte_order_mark,
+            created_at,
+            modified_at,
+        },
+    )
+}
+
 pub fn note() -> impl Strategy<Value = NoteEvent> {
     prop_oneof![
-        (id(), text(), text(), texts()).prop_map(|(workspace_id, title, body, tags)| {
-            NoteEvent::Created {
+        (id(), text(), text(), texts(), texts(), maybe(source_file())).prop_map(
+            |(workspace_id, title, body, tags, aliases, file)| NoteEvent::Created {
                 workspace_id,
                 title,
                 body,
                 tags,
+                aliases,
+                file,
             }
-        }),
-        (maybe(text()), maybe(text()), maybe(merge())).prop_map(|(title, body, merged)| {
-            NoteEvent::Revised {
+        ),
+        (
+            maybe(text()),
+            maybe(text()),
+            maybe(merge()),
+            maybe(texts()),
+            maybe(source_file())
+        )
+            .prop_map(|(title, body, merged, aliases, file)| NoteEvent::Revised {
                 title,
                 body,
                 merged,
-            }
-        }),
+                aliases,
+                file,
+            }),
         (texts(), texts()).prop_map(|(added, removed)| NoteEvent::Tagged { added, removed }),
         (id(), text()).prop_map(|(target_id, relation)| NoteEvent::Linked {
             target_id,
@@ -260,10 +281,12 @@ pub fn artifact() -> impl Strategy<Value = ArtifactEvent> {
 fn attachment() -> impl Strategy<Value = Attachment> {
     let of = (id(), id(), text(), text());
     let known = (maybe(any::<u64>()), maybe(text()));
-    (of, known, maybe(id()), maybe(text())).prop_map(|(of, known, file_id, url)| Attachment {
+    let place = (maybe(text()), maybe(id()), maybe(text()));
+    (of, known, place).prop_map(|(of, known, (path, file_id, url))| Attachment {
         workspace_id: of.0,
         note_id: of.1,
         name: of.2,
+        path,
         media_type: of.3,
         size: known.0,
         sha256: known.1,

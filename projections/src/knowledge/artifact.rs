@@ -17,6 +17,8 @@ pub struct ArtifactContent {
     pub workspace_id: Uuid,
     pub note_id: Uuid,
     pub name: String,
+    /// Path within the folder that it was imported from.
+    pub path: Option<String>,
     pub media_type: String,
     /// Bytes, where that is known.
     pub size: Option<u64>,
@@ -46,7 +48,7 @@ impl ReadModel for Artifacts {
     const NAME: &'static str = Artifact::CATEGORY;
     const CONTEXT: &'static str = Artifact::CONTEXT;
     const TABLE: &'static str = "artifacts";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/artifact.sql");
     /// As in its workspace, and out of sight for as long as its note is.
     const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and (
@@ -66,6 +68,7 @@ impl ReadModel for Artifacts {
                 workspace_id: attachment.workspace_id,
                 note_id: attachment.note_id,
                 name: attachment.name,
+                path: attachment.path,
                 media_type: attachment.media_type,
                 size: attachment.size,
                 sha256: attachment.sha256,

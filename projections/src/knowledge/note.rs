@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::Aggregate;
-use domain::knowledge::note::{Note, NoteEvent, TypedLink};
+use domain::knowledge::note::{Note, NoteEvent, SourceFile, TypedLink};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use utoipa::ToSchema;
@@ -18,6 +18,10 @@ pub struct NoteContent {
     pub title: String,
     pub body: String,
     pub tags: BTreeSet<String>,
+    /// Other names by which links find it.
+    pub aliases: BTreeSet<String>,
+    /// The file that it was made of, if it was imported.
+    pub file: Option<SourceFile>,
     /// Those that were made; what the body links to is not among them.
     pub links: BTreeSet<TypedLink>,
     /// `active`, `archived` or `trashed`.
@@ -30,7 +34,7 @@ impl ReadModel for Notes {
     const NAME: &'static str = Note::CATEGORY;
     const CONTEXT: &'static str = Note::CONTEXT;
     const TABLE: &'static str = "notes";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const DDL: &'static str = include_str!("../../../schema/read/note.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
     type Event = NoteEvent;
@@ -45,19 +49,34 @@ impl ReadModel for Notes {
                     title,
                     body,
                     tags,
+                    aliases,
+                    file,
                 },
             ) => NoteContent {
                 workspace_id,
                 title,
                 body,
                 tags,
+                aliases,
+                file,
                 links: BTreeSet::new(),
                 status: "active".into(),
             },
             (None, _) | (_, NoteEvent::Purged {}) => return None,
-            (Some(note), NoteEvent::Revised { title, body, .. }) => NoteContent {
+            (
+                Some(note),
+                NoteEvent::Revised {
+                    title,
+                    body,
+                    aliases,
+                    file,
+                    merged: _,
+                },
+            ) => NoteContent {
                 title: title.unwrap_or(note.title),
                 body: body.unwrap_or(note.body),
+                aliases: aliases.unwrap_or(note.aliases),
+                file: file.or(note.file),
                 ..note
             },
             (Some(mut note), NoteEvent::Tagged { added, removed }) => {

@@ -77,6 +77,8 @@ fn shown_note(note: &Note) -> Option<NoteContent> {
         title: content.title,
         body: content.body,
         tags: content.tags,
+        aliases: content.aliases,
+        file: content.file,
         links: content.links,
         status: note.status()?.into(),
     })

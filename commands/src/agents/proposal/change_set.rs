@@ -214,6 +214,7 @@ fn attached(action: &Action) -> Option<(Uuid, Draft)> {
             file_id,
             url,
             name,
+            path: None,
             media_type,
             size: None,
             sha256: None,

@@ -1,9 +1,11 @@
 //! Actions on notes.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::{Action, Stale};
-use crate::knowledge::note::{Content, Merge, Note, NoteCommand, Revision, TypedLink};
+use crate::knowledge::note::{Changes, Content, Merge, Note, NoteCommand, Revision, TypedLink};
 
 impl Action {
     /// The command on a note that carries it out; `merge`, if it was carried over to another version.
@@ -15,17 +17,19 @@ impl Action {
                 title,
                 body,
                 tags,
+                aliases: BTreeSet::new(),
+                file: None,
             },
             Self::ReviseNote { title, body, .. } => match merge {
                 Some(merge) => NoteCommand::Merge {
                     revision: Revision { title, body },
                     merge,
                 },
-                None => NoteCommand::Revise {
+                None => NoteCommand::Revise(Changes {
                     title,
                     body,
-                    tags: None,
-                },
+                    ..Changes::default()
+                }),
             },
             Self::TagNote { add, remove, .. } => NoteCommand::Tag { add, remove },
             Self::ArchiveNote { .. } => NoteCommand::Archive,

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::{MAX_BODY, MAX_TITLE, Merge, NoteEvent, NoteRefusal, TypedLink};
+use super::{
+    MAX_ALIASES, MAX_BODY, MAX_TITLE, Merge, NoteEvent, NoteRefusal, Revision, SourceFile,
+    TypedLink,
+};
 use crate::{Violations, excerpt};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +16,31 @@ pub struct Content {
     pub title: String,
     pub body: String,
     pub tags: BTreeSet<String>,
+    /// Other names by which links find it.
+    pub aliases: BTreeSet<String>,
+    /// The file that it was made of, if it was.
+    pub file: Option<SourceFile>,
     pub links: BTreeSet<TypedLink>,
+}
+
+/// New values of a note; what is None stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub title: Option<String>,
+    pub body: Option<String>,
+    pub tags: Option<BTreeSet<String>>,
+    pub aliases: Option<BTreeSet<String>>,
+    pub file: Option<SourceFile>,
+}
+
+impl From<Revision> for Changes {
+    fn from(Revision { title, body }: Revision) -> Self {
+        Self {
+            title,
+            body,
+            ..Self::default()
+        }
+    }
 }
 
 pub(super) fn create(
@@ -21,39 +48,79 @@ pub(super) fn create(
     title: String,
     body: String,
     tags: &BTreeSet<String>,
+    aliases: &BTreeSet<String>,
+    file: Option<SourceFile>,
 ) -> Result<Vec<NoteEvent>, NoteRefusal> {
-    valid(Some(&title), Some(&body), "tags", Some(tags))?;
+    let mut violations = Violations::default();
+    check(
+        Some(&title),
+        Some(&body),
+        "",
+        "tags",
+        Some(tags),
+        &mut violations,
+    );
+    check_names(Some(aliases), file.as_ref(), &mut violations);
+    violations.into_result()?;
     Ok(vec![NoteEvent::Created {
         workspace_id,
         title,
         body,
         tags: normalized(tags),
+        aliases: trimmed(aliases),
+        file,
     }])
 }
 
 impl Content {
     pub(super) fn revise(
         &self,
-        title: Option<String>,
-        body: Option<String>,
-        tags: Option<BTreeSet<String>>,
+        changes: Changes,
         merged: Option<Merge>,
     ) -> Result<Vec<NoteEvent>, NoteRefusal> {
-        valid(title.as_deref(), body.as_deref(), "tags", tags.as_ref())?;
+        let Changes {
+            title,
+            body,
+            tags,
+            aliases,
+            file,
+        } = changes;
+        let mut violations = Violations::default();
+        check(
+            title.as_deref(),
+            body.as_deref(),
+            "",
+            "tags",
+            tags.as_ref(),
+            &mut violations,
+        );
+        check_names(aliases.as_ref(), file.as_ref(), &mut violations);
+        violations.into_result()?;
         let title = title.filter(|title| *title != self.title);
+        let aliases = aliases.as_ref().map(trimmed);
+        let aliases = aliases.filter(|aliases| *aliases != self.aliases);
+        let file = file.filter(|file| self.file.as_ref() != Some(file));
         let body = body.filter(|body| *body != self.body);
+        let body = body.or_else(|| self.moves_to(file.as_ref()).then(|| self.body.clone()));
         let mut events = Vec::new();
-        if title.is_some() || body.is_some() {
+        if title.is_some() || body.is_some() || aliases.is_some() || file.is_some() {
             events.push(NoteEvent::Revised {
                 title,
                 body,
                 merged,
+                aliases,
+                file,
             });
         }
         if let Some(tags) = tags.as_ref().map(normalized) {
             events.extend(self.retag(&tags - &self.tags, &self.tags - &tags));
         }
         Ok(events)
+    }
+
+    fn moves_to(&self, file: Option<&SourceFile>) -> bool {
+        let path = self.file.as_ref().map(|file| &file.path);
+        file.is_some_and(|file| path != Some(&file.path))
     }
 
     pub(super) fn tag(
@@ -63,7 +130,9 @@ impl Content {
     ) -> Result<Vec<NoteEvent>, NoteRefusal> {
         let (add, remove) = (normalized(add), normalized(remove));
         let after = &(&self.tags - &remove) | &add;
-        valid(None, None, "add", Some(&after))?;
+        let mut violations = Violations::default();
+        check(None, None, "", "add", Some(&after), &mut violations);
+        violations.into_result()?;
         Ok(self
             .retag(&after - &self.tags, &self.tags - &after)
             .into_iter()
@@ -78,6 +147,44 @@ impl Content {
 /// Tags are compared without case or surrounding blanks.
 pub(crate) fn normalized(tags: &BTreeSet<String>) -> BTreeSet<String> {
     tags.iter().map(|tag| tag.trim().to_lowercase()).collect()
+}
+
+/// Aliases are compared as titles are; only the blanks around them are dropped.
+fn trimmed(aliases: &BTreeSet<String>) -> BTreeSet<String> {
+    aliases
+        .iter()
+        .map(|alias| alias.trim().to_owned())
+        .collect()
+}
+
+/// Notes every fault of a note's other names and of its file.
+fn check_names(
+    aliases: Option<&BTreeSet<String>>,
+    file: Option<&SourceFile>,
+    violations: &mut Violations,
+) {
+    if let Some(aliases) = aliases {
+        violations.require(
+            aliases.len() <= MAX_ALIASES,
+            "/aliases",
+            format!("must be at most {MAX_ALIASES} aliases"),
+        );
+        for alias in aliases {
+            let is_name = (1..=MAX_TITLE).contains(&alias.trim().chars().count())
+                && !alias.contains(char::is_control);
+            violations.require(
+                is_name,
+                "/aliases",
+                format!(
+                    "must be names of 1 to {MAX_TITLE} characters on one line; {} is not",
+                    excerpt(alias)
+                ),
+            );
+        }
+    }
+    if let Some(file) = file {
+        file.check(violations);
+    }
 }
 
 /// Notes every field of a note that breaks a rule; pointers start with `prefix`.
@@ -113,15 +220,4 @@ pub(crate) fn check(
             ),
         );
     }
-}
-
-fn valid(
-    title: Option<&str>,
-    body: Option<&str>,
-    tags_field: &str,
-    tags: Option<&BTreeSet<String>>,
-) -> Result<(), Violations> {
-    let mut violations = Violations::default();
-    check(title, body, "", tags_field, tags, &mut violations);
-    violations.into_result()
 }

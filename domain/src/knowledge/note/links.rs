@@ -109,6 +109,8 @@ mod tests {
             title: "Kettle".into(),
             body: String::new(),
             tags: BTreeSet::new(),
+            aliases: BTreeSet::new(),
+            file: None,
         }
     }
 

@@ -53,6 +53,8 @@ mod tests {
             title: title.into(),
             body: body.into(),
             tags: BTreeSet::new(),
+            aliases: BTreeSet::new(),
+            file: None,
             links: BTreeSet::new(),
         }
     }

@@ -1,7 +1,9 @@
 //! What an event of a note means for its title and its links.
 
+use std::collections::BTreeSet;
+
 use domain::knowledge::note::{NoteEvent, TypedLink};
-use domain::knowledge::wiki;
+use domain::knowledge::wiki::{self, Reference};
 use store::Recorded;
 use uuid::Uuid;
 
@@ -17,13 +19,18 @@ pub enum What {
     Created {
         workspace_id: Uuid,
         title: String,
-        /// The titles that the body links to.
-        named: Vec<String>,
+        aliases: BTreeSet<String>,
+        /// Of its file.
+        path: Option<String>,
+        /// The notes that the body names.
+        named: Vec<Reference>,
     },
+    /// What is None stays as it is.
     Revised {
         title: Option<String>,
-        /// None: the body stays as it is.
-        named: Option<Vec<String>>,
+        aliases: Option<BTreeSet<String>>,
+        path: Option<String>,
+        named: Option<Vec<Reference>>,
     },
     Linked(TypedLink),
     Unlinked(TypedLink),
@@ -55,15 +62,27 @@ impl What {
                 workspace_id,
                 title,
                 body,
-                ..
+                aliases,
+                file,
+                tags: _,
             } => Some(Self::Created {
                 workspace_id,
                 title,
-                named: wiki::titles(&body),
+                aliases,
+                path: file.map(|file| file.path),
+                named: wiki::references(&body),
             }),
-            NoteEvent::Revised { title, body, .. } => Some(Self::Revised {
+            NoteEvent::Revised {
                 title,
-                named: body.map(|body| wiki::titles(&body)),
+                body,
+                aliases,
+                file,
+                merged: _,
+            } => Some(Self::Revised {
+                title,
+                aliases,
+                path: file.map(|file| file.path),
+                named: body.map(|body| wiki::references(&body)),
             }),
             NoteEvent::Linked {
                 target_id,

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 use domain::Aggregate;
 use domain::knowledge::note::Note;
-use domain::knowledge::wiki;
 use futures::try_join;
 use serde::de::DeserializeOwned;
 use store::{Recorded, Session};
@@ -22,7 +21,7 @@ use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/link.sql");
 /// Raise it when what is made of an event changes; a change of the tables is noticed without.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What a row takes in memory, about.
 const ROW_BYTES: usize = 512;
 
@@ -30,13 +29,13 @@ const TITLES: &str = "select row_to_json(t)::text from note_titles t where t.id 
 const LEAVING: &str = "select row_to_json(t)::text from links t where t.source_id = any($1)";
 const ARRIVING: &str = "select row_to_json(t)::text from links t where t.target_id = any($1)";
 const WAITING: &str =
-    "select row_to_json(t)::text from links t where t.title_id = any($1) and t.dangling";
-/// The oldest note of each title, other than those that are known already.
+    "select row_to_json(t)::text from links t where t.awaits && $1 and t.awaits <> '{}'";
+/// The oldest note of each name, other than those that are known already.
 const OLDEST: &str = "
     select row_to_json(oldest)::text
-    from unnest($1::uuid[]) as wanted (title_id)
+    from unnest($1::uuid[]) as wanted (name_id)
     cross join lateral (
-        select * from note_titles t where t.title_id = wanted.title_id and t.id <> all($2)
+        select * from note_titles t where t.name_ids @> array[wanted.name_id] and t.id <> all($2)
         order by t.position limit 1
     ) oldest";
 
@@ -161,14 +160,16 @@ impl Tables<'_> {
         for link in leaving.into_iter().chain(arriving) {
             web.read_link(link);
         }
-        let (given, asked) = titles_in(changes, &touched, &web);
+        let (given, mut asked) = names_in(changes, &touched, &web);
+        let waiting = self.rows::<LinkRow>(WAITING, &given, &[]).await?;
+        for link in waiting {
+            asked.extend(link.name_ids());
+            web.read_link(link);
+        }
+        let asked: Vec<Uuid> = asked.into_iter().collect();
         let known: [&(dyn ToSql + Sync); 1] = [&touched.notes];
-        let (oldest, waiting) = try_join!(
-            self.rows::<NoteTitle>(OLDEST, &asked, &known),
-            self.rows::<LinkRow>(WAITING, &given, &[]),
-        )?;
+        let oldest = self.rows::<NoteTitle>(OLDEST, &asked, &known).await?;
         oldest.into_iter().for_each(|note| web.read_title(note));
-        waiting.into_iter().for_each(|link| web.read_link(link));
         Ok(web)
     }
 
@@ -238,34 +239,51 @@ impl Touched {
     }
 }
 
-/// The titles that changes give to notes, and those that links may come to ask for.
-fn titles_in(changes: &[Change<'_>], touched: &Touched, web: &Web) -> (Vec<Uuid>, Vec<Uuid>) {
+/// The names that changes give to notes, and those that links may come to ask for.
+fn names_in(changes: &[Change<'_>], touched: &Touched, web: &Web) -> (Vec<Uuid>, BTreeSet<Uuid>) {
     let (mut given, mut asked) = (BTreeSet::new(), BTreeSet::new());
-    let mut homes: HashMap<Uuid, Uuid> = HashMap::new();
+    let mut notes: HashMap<Uuid, NoteTitle> = HashMap::new();
     for change in changes {
         let id = change.note_id();
-        let (home, title, named) = match &change.what {
+        let named = match &change.what {
             What::Created {
                 workspace_id,
                 title,
+                aliases,
+                path,
                 named,
             } => {
-                homes.insert(id, *workspace_id);
-                (Some(*workspace_id), Some(title), named.as_slice())
+                let mut note = NoteTitle {
+                    id,
+                    workspace_id: *workspace_id,
+                    ..NoteTitle::default()
+                };
+                note.rename(Some(title.clone()), Some(aliases.clone()), path.clone());
+                given.extend(&note.name_ids);
+                notes.insert(id, note);
+                named.clone()
             }
-            What::Revised { title, named } => {
-                let home = homes.get(&id).copied();
-                let home = home.or_else(|| Some(web.titles.get(id)?.workspace_id));
-                (home, title.as_ref(), named.as_deref().unwrap_or_default())
+            What::Revised {
+                title,
+                aliases,
+                path,
+                named,
+            } => {
+                let known = notes.remove(&id).or_else(|| web.titles.get(id).cloned());
+                let Some(mut note) = known else { continue };
+                note.rename(title.clone(), aliases.clone(), path.clone());
+                given.extend(&note.name_ids);
+                notes.insert(id, note);
+                named.clone().unwrap_or_default()
             }
             What::Linked(_) | What::Unlinked(_) | What::Purged => continue,
         };
-        let Some(home) = home else { continue };
-        given.extend(title.map(|title| wiki::title_id(home, title)));
-        asked.extend(named.iter().map(|title| wiki::title_id(home, title)));
+        if let Some(note) = notes.get(&id) {
+            asked.extend(note.candidates(named).into_iter().flat_map(|(_, ids)| ids));
+        }
     }
     for id in &touched.purged {
-        asked.extend(web.titles_of_links_to(*id));
+        asked.extend(web.names_of_links_to(*id));
     }
-    (given.into_iter().collect(), asked.into_iter().collect())
+    (given.into_iter().collect(), asked)
 }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::Aggregate;
-use domain::knowledge::note::{Note, NoteEvent, TypedLink};
-use domain::knowledge::wiki;
+use domain::knowledge::names;
+use domain::knowledge::note::{Content, Note, NoteEvent, SourceFile, TypedLink};
+use domain::knowledge::wiki::{self, Reference};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use store::Recorded;
@@ -21,27 +22,58 @@ fn note_id() -> impl Strategy<Value = Uuid> {
     (1..6u128).prop_map(Uuid::from_u128)
 }
 
+fn source_file() -> impl Strategy<Value = Option<SourceFile>> {
+    let path = prop::sample::select(vec!["a.md", "x/a.md", "x/b.md", "c.md"]);
+    prop::option::of(path.prop_map(|path| SourceFile {
+        path: path.into(),
+        sha256: "5e".repeat(32),
+        byte_order_mark: false,
+        created_at: None,
+        modified_at: None,
+    }))
+}
+
+fn aliases() -> impl Strategy<Value = BTreeSet<String>> {
+    let aliases = prop::sample::subsequence(vec!["a", "C"], 0..2);
+    aliases.prop_map(|aliases| aliases.into_iter().map(str::to_owned).collect())
+}
+
 fn title() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a", "A ", "b", "c", ""]).prop_map(str::to_owned)
 }
 
 fn body() -> impl Strategy<Value = String> {
-    let named =
-        prop::sample::subsequence(vec!["[[a]]", "[[ A]]", "[[b|x]]", "[[c]]", "`[[c]]`"], 0..4);
+    let named = prop::sample::subsequence(
+        vec![
+            "[[a]]",
+            "[[ A]]",
+            "[[b|x]]",
+            "[[c]]",
+            "`[[c]]`",
+            "[[x/a]]",
+            "[a](a.md)",
+            "[b](../x/b.md)",
+        ],
+        0..6,
+    );
     named.prop_map(|named| named.join(" "))
 }
 
 fn event() -> impl Strategy<Value = NoteEvent> {
     let relation = || prop::sample::select(vec!["cites", "blocks"]).prop_map(str::to_owned);
     prop_oneof![
-        3 => (title(), body()).prop_map(|(title, body)| NoteEvent::Created {
+        3 => (title(), body(), aliases(), source_file()).prop_map(|(title, body, aliases, file)| NoteEvent::Created {
             workspace_id: HOME,
             title,
             body,
             tags: BTreeSet::new(),
+            aliases,
+            file,
         }),
-        2 => title().prop_map(|title| NoteEvent::Revised { title: Some(title), body: None, merged: None }),
-        2 => body().prop_map(|body| NoteEvent::Revised { title: None, body: Some(body), merged: None }),
+        2 => title().prop_map(|title| revised(Some(title), None, None, None)),
+        2 => body().prop_map(|body| revised(None, Some(body), None, None)),
+        1 => aliases().prop_map(|aliases| revised(None, None, Some(aliases), None)),
+        1 => (body(), source_file()).prop_map(|(body, file)| revised(None, Some(body), None, file)),
         2 => (note_id(), relation())
             .prop_map(|(target_id, relation)| NoteEvent::Linked { target_id, relation }),
         1 => (note_id(), relation())
@@ -49,6 +81,21 @@ fn event() -> impl Strategy<Value = NoteEvent> {
         1 => Just(NoteEvent::Trashed {}),
         2 => Just(NoteEvent::Purged {}),
     ]
+}
+
+fn revised(
+    title: Option<String>,
+    body: Option<String>,
+    aliases: Option<BTreeSet<String>>,
+    file: Option<SourceFile>,
+) -> NoteEvent {
+    NoteEvent::Revised {
+        title,
+        body,
+        merged: None,
+        aliases,
+        file,
+    }
 }
 
 /// Whether an event can come of a command: a note is created once, before anything else, and linked to what is there.
@@ -78,41 +125,55 @@ fn rows(web: &Web) -> Vec<LinkRow> {
 }
 
 fn check(notes: &HashMap<Uuid, Note>, links: &[LinkRow]) -> Result<(), TestCaseError> {
-    let titles: HashMap<Uuid, HashSet<Uuid>> = notes
-        .iter()
-        .filter_map(|(id, note)| Some((*id, wiki::title_id(HOME, &note.content()?.title))))
-        .fold(HashMap::new(), |mut titles, (id, title)| {
-            titles.entry(title).or_default().insert(id);
-            titles
-        });
+    let path = |content: &Content| content.file.as_ref().map(|file| file.path.clone());
+    let contents = notes.values().filter_map(Note::content);
+    let named: HashSet<Uuid> = contents
+        .flat_map(|c| names::name_ids(HOME, &c.title, &c.aliases, path(c).as_deref()))
+        .collect();
     let is_there = |id: &Uuid| notes.get(id).is_some_and(|note| note.content().is_some());
     for link in links {
         prop_assert_eq!(
             link.dangling,
             !link.target_id.as_ref().is_some_and(is_there)
         );
-        if let Kind::Wiki { title_id, .. } = link.kind {
+        if let Kind::Wiki { name_ids, .. } = &link.kind {
             prop_assert_eq!(link.dangling, link.target_id.is_none());
-            prop_assert!(!link.dangling || !titles.contains_key(&title_id));
+            prop_assert!(name_ids.starts_with(&link.awaits));
+            prop_assert!(!link.dangling || name_ids == &link.awaits);
+            prop_assert!(!link.awaits.iter().any(|name| named.contains(name)));
         }
     }
     for (id, note) in notes {
-        let (mut typed, mut named) = (BTreeSet::new(), HashSet::new());
+        let (mut typed, mut wiki_links) = (BTreeSet::new(), HashSet::new());
         for link in links.iter().filter(|link| link.source_id == *id) {
             let fresh = match &link.kind {
                 Kind::Typed { relation } => typed.insert(TypedLink {
                     target_id: link.target_id.unwrap(),
                     relation: relation.clone(),
                 }),
-                Kind::Wiki { text, .. } => named.insert(text.clone()),
+                Kind::Wiki { text, name_ids, .. } => {
+                    wiki_links.insert((text.clone(), name_ids.clone()))
+                }
             };
             prop_assert!(fresh, "no link is there twice");
         }
         let content = note.content();
         let expected = content.map_or_else(BTreeSet::new, |content| content.links.clone());
         prop_assert_eq!(typed, expected);
-        let titles = content.map_or_else(Vec::new, |content| wiki::titles(&content.body));
-        prop_assert_eq!(named, titles.into_iter().collect());
+        let expected = content.map_or_else(Vec::new, |content| {
+            let path = path(content);
+            wiki::references(&content.body)
+                .into_iter()
+                .filter(|found| path.is_some() || matches!(found, Reference::Title(_)))
+                .map(|found| {
+                    (
+                        found.text().to_owned(),
+                        names::candidates(HOME, &found, path.as_deref()),
+                    )
+                })
+                .collect()
+        });
+        prop_assert_eq!(wiki_links, expected.into_iter().collect());
     }
     Ok(())
 }

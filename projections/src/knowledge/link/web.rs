@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use domain::knowledge::note::TypedLink;
-use domain::knowledge::wiki;
+use domain::knowledge::wiki::Reference;
 use store::{Position, Recorded};
 use uuid::{Builder, Uuid};
 
@@ -13,19 +13,19 @@ use crate::table::Changes;
 
 /// What is known of the notes and links of some workspaces.
 ///
-/// No wiki link dangles while a note has its title: whatever gives a note its title, or takes a link's target away,
-/// sees to that.
+/// No wiki link dangles, or leads by one of its names, while a note has a name that comes before: whatever gives a note a name, or takes a link's
+/// target away, sees to that.
 #[derive(Default)]
 pub struct Web {
     pub titles: Rows<NoteTitle>,
     pub links: Rows<LinkRow>,
-    /// Notes by their title, the oldest first.
-    titled: Index<(Position, Uuid)>,
+    /// Notes by their names, the oldest first.
+    named: Index<(Position, Uuid)>,
     /// Links by their source.
     leaving: Index<Uuid>,
     /// Links by their target.
     arriving: Index<Uuid>,
-    /// Links that dangle, by the title that they wait for.
+    /// Links by the names that they await.
     waiting: Index<Uuid>,
 }
 
@@ -103,7 +103,9 @@ impl Web {
     }
 
     fn know_title(&mut self, note: NoteTitle) {
-        self.titled.add(note.title_id, (note.position, note.id));
+        for name in &note.name_ids {
+            self.named.add(*name, (note.position, note.id));
+        }
         self.titles.known.insert(note.id, note);
     }
 
@@ -118,19 +120,17 @@ impl Web {
         if let Some(target_id) = link.target_id {
             self.arriving.add(target_id, link.id);
         }
-        if let Some(title_id) = link.waits_for() {
-            self.waiting.add(title_id, link.id);
+        for name in &link.awaits {
+            self.waiting.add(*name, link.id);
         }
         self.links.known.insert(link.id, link);
     }
 
-    /// The titles of links to a note.
-    pub fn titles_of_links_to(&self, note_id: Uuid) -> impl Iterator<Item = Uuid> {
+    /// The names that links to a note may mean.
+    pub fn names_of_links_to(&self, note_id: Uuid) -> impl Iterator<Item = Uuid> {
         let links = self.arriving.all(note_id).into_iter();
-        links.filter_map(|id| match self.links.get(id)?.kind {
-            Kind::Wiki { title_id, .. } => Some(title_id),
-            Kind::Typed { .. } => None,
-        })
+        let links = links.filter_map(|id| self.links.get(id));
+        links.flat_map(LinkRow::name_ids).copied()
     }
 
     pub fn apply(&mut self, change: Change<'_>) {
@@ -138,32 +138,36 @@ impl Web {
         if let What::Created {
             workspace_id,
             title,
+            aliases,
+            path,
             named,
         } = change.what
         {
-            let note = NoteTitle {
+            let mut note = NoteTitle {
                 id,
                 product_id: event.product_id,
                 workspace_id,
-                title_id: wiki::title_id(workspace_id, &title),
-                title,
                 position: event.position,
+                ..NoteTitle::default()
             };
+            note.rename(Some(title), Some(aliases), path);
             self.call(note.clone());
             return self.name(&note, named, event);
         }
-        let Some(note) = self.titles.get(id).cloned() else {
+        let Some(mut note) = self.titles.get(id).cloned() else {
             return;
         };
         match change.what {
             What::Created { .. } => {}
-            What::Revised { title, named } => {
-                if let Some(title) = title {
-                    self.call(NoteTitle {
-                        title_id: wiki::title_id(note.workspace_id, &title),
-                        title,
-                        ..note.clone()
-                    });
+            What::Revised {
+                title,
+                aliases,
+                path,
+                named,
+            } => {
+                if title.is_some() || aliases.is_some() || path.is_some() {
+                    note.rename(title, aliases, path);
+                    self.call(note.clone());
                 }
                 if let Some(named) = named {
                     self.name(&note, named, event);
@@ -175,31 +179,46 @@ impl Web {
         }
     }
 
-    /// Gives a note its title, and it to the links that wait for it.
+    /// Gives a note its names, and it to the links that await one of them.
     fn call(&mut self, note: NoteTitle) {
-        let title_id = note.title_id;
+        let names = note.name_ids.clone();
         self.forget_title(note.id);
         self.titles.changed.insert(note.id);
         self.know_title(note);
-        for id in self.waiting.all(title_id) {
-            self.settle(id);
+        for name in names {
+            for id in self.waiting.all(name) {
+                self.settle(id);
+            }
         }
     }
 
     /// Makes the wiki links of a note those that its body names: what it named before stays as it is.
-    fn name(&mut self, note: &NoteTitle, named: Vec<String>, event: &Recorded) {
+    fn name(&mut self, note: &NoteTitle, named: Vec<Reference>, event: &Recorded) {
         let mut before: HashMap<Uuid, LinkRow> = HashMap::new();
         for link in self.links_of(note.id) {
             if let Kind::Wiki { title_id, .. } = link.kind {
                 before.insert(title_id, link);
             }
         }
-        for text in named {
-            let title_id = wiki::title_id(note.workspace_id, &text);
-            let kind = Kind::Wiki { title_id, text };
+        for (reference, name_ids) in note.candidates(named) {
+            let title_id = reference.id(note.workspace_id);
+            let text = reference.text().to_owned();
+            let kind = Kind::Wiki {
+                title_id,
+                text,
+                name_ids,
+            };
             match before.remove(&title_id) {
                 Some(link) if link.kind == kind => {}
-                Some(link) => self.put(LinkRow { kind, ..link }),
+                Some(link) if link.name_ids() == kind.name_ids() => {
+                    self.put(LinkRow { kind, ..link });
+                }
+                // Its note was moved to another folder.
+                Some(link) => {
+                    let id = link.id;
+                    self.put(LinkRow { kind, ..link });
+                    self.settle(id);
+                }
                 None => {
                     let id = link_id(event, title_id);
                     self.put(LinkRow::new(id, note, kind, event));
@@ -250,16 +269,29 @@ impl Web {
         let Some(link) = self.links.get(id).cloned() else {
             return;
         };
-        let target_id = match link.kind {
-            Kind::Typed { .. } => link.target_id,
-            Kind::Wiki { title_id, .. } => self.titled.first(title_id).map(|(_, id)| id),
+        let (target_id, awaits) = match &link.kind {
+            Kind::Typed { .. } => (link.target_id, vec![]),
+            Kind::Wiki { name_ids, .. } => self.find(name_ids),
         };
         let dangling = target_id.is_none_or(|id| self.titles.get(id).is_none());
         self.put(LinkRow {
             target_id,
             dangling,
+            awaits,
             ..link
         });
+    }
+
+    /// The oldest note of the first name that any note has, and the names before that one.
+    fn find(&self, name_ids: &[Uuid]) -> (Option<Uuid>, Vec<Uuid>) {
+        let mut found = name_ids
+            .iter()
+            .enumerate()
+            .filter_map(|(place, name)| Some((place, self.named.first(*name)?.1)));
+        match found.next() {
+            Some((place, id)) => (Some(id), name_ids[..place].to_vec()),
+            None => (None, name_ids.to_vec()),
+        }
     }
 
     fn links_of(&self, note_id: Uuid) -> Vec<LinkRow> {
@@ -289,15 +321,17 @@ impl Web {
             if let Some(target_id) = link.target_id {
                 self.arriving.remove(target_id, id);
             }
-            if let Some(title_id) = link.waits_for() {
-                self.waiting.remove(title_id, id);
+            for name in &link.awaits {
+                self.waiting.remove(*name, id);
             }
         }
     }
 
     fn forget_title(&mut self, note_id: Uuid) {
         if let Some(note) = self.titles.known.remove(&note_id) {
-            self.titled.remove(note.title_id, (note.position, note_id));
+            for name in &note.name_ids {
+                self.named.remove(*name, (note.position, note_id));
+            }
         }
     }
 }
@@ -313,15 +347,22 @@ impl LinkRow {
             kind,
             target_id: None,
             dangling: true,
+            awaits: vec![],
             created_at: event.recorded_at,
         }
     }
 
-    /// The title of a wiki link that dangles.
-    const fn waits_for(&self) -> Option<Uuid> {
-        match self.kind {
-            Kind::Wiki { title_id, .. } if self.dangling => Some(title_id),
-            Kind::Wiki { .. } | Kind::Typed { .. } => None,
+    pub fn name_ids(&self) -> &[Uuid] {
+        self.kind.name_ids()
+    }
+}
+
+impl Kind {
+    /// The names that it may mean; of a typed link none.
+    fn name_ids(&self) -> &[Uuid] {
+        match self {
+            Self::Wiki { name_ids, .. } => name_ids,
+            Self::Typed { .. } => &[],
         }
     }
 }

@@ -67,6 +67,7 @@ impl Change {
                 title,
                 body,
                 tags,
+                ..
             } => Self::Begun(Box::new(Beginning {
                 workspace_id,
                 note_id: None,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use domain::agents::proposal::{Applied, ProposalRefusal};
 use domain::knowledge::artifact::Artifact;
 use domain::knowledge::checklist::Checklist;
-use domain::knowledge::note::{Note, NoteCommand};
+use domain::knowledge::note::{Changes, Note, NoteCommand};
 use domain::knowledge::task::{Status, Task};
 use uuid::Uuid;
 
@@ -50,11 +50,12 @@ fn way_back(before: &Note, now: &Note) -> Vec<NoteCommand> {
         return vec![NoteCommand::Trash];
     };
     let restore = (!matches!(now, Note::Active(_))).then_some(NoteCommand::Restore);
-    let revise = NoteCommand::Revise {
+    let revise = NoteCommand::Revise(Changes {
         title: Some(was.title.clone()),
         body: Some(was.body.clone()),
         tags: Some(was.tags.clone()),
-    };
+        ..Changes::default()
+    });
     let unlink = is.links.difference(&was.links).map(|link| {
         let relation = Some(link.relation.clone());
         NoteCommand::Unlink {

@@ -1,0 +1,153 @@
+//! Names under which links find a note: its title, its aliases, and the path of the file that it was made of.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::place;
+use super::wiki::{Reference, title_id};
+
+/// Most names at the end of a path that together stand for the file.
+const MAX_TAIL: usize = 16;
+
+/// Stands for a file at one place of a workspace's folder.
+fn place_id(workspace_id: Uuid, stem: &str) -> Uuid {
+    // No title has a line feed: see `title_id`.
+    Uuid::new_v5(&title_id(workspace_id, stem), b"\nplace")
+}
+
+fn alias_id(workspace_id: Uuid, alias: &str) -> Uuid {
+    Uuid::new_v5(&title_id(workspace_id, alias), b"\nalias")
+}
+
+/// The ids of all names of a note. The end of its file's path is a name as well: `Garden/Tea` and `Tea` for `Home/Garden/Tea.md`.
+#[must_use]
+pub fn name_ids(
+    workspace_id: Uuid,
+    title: &str,
+    aliases: &BTreeSet<String>,
+    path: Option<&str>,
+) -> Vec<Uuid> {
+    let mut ids = BTreeSet::from([title_id(workspace_id, title)]);
+    ids.extend(aliases.iter().map(|alias| alias_id(workspace_id, alias)));
+    if let Some(stem) = path.map(place::stem) {
+        ids.insert(place_id(workspace_id, stem));
+        ids.insert(title_id(workspace_id, stem));
+        let tails = stem.rmatch_indices('/').take(MAX_TAIL);
+        ids.extend(tails.map(|(slash, _)| title_id(workspace_id, &stem[slash + 1..])));
+    }
+    ids.into_iter().collect()
+}
+
+/// The ids of the names that a reference may mean, the first that a note has before all others: the file beside its own,
+/// the one at the same place of the folder, a title or the end of a path, an alias.
+#[must_use]
+pub fn candidates(workspace_id: Uuid, reference: &Reference, path: Option<&str>) -> Vec<Uuid> {
+    let mut ids = Vec::new();
+    let mut add = |id: Uuid| {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    };
+    let text = reference.text();
+    let stem = place::stem(text);
+    if let Some(path) = path {
+        for folder in [place::folder(path), ""] {
+            if let Some(found) = place::resolve(folder, stem) {
+                add(place_id(workspace_id, &found));
+            }
+        }
+    }
+    if !text.starts_with("./") && !text.starts_with("../") {
+        add(title_id(workspace_id, text));
+        add(title_id(workspace_id, stem.trim_start_matches('/')));
+        add(alias_id(workspace_id, text));
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: Uuid = Uuid::from_u128(7);
+
+    fn note(title: &str, aliases: &[&str], path: Option<&str>) -> Vec<Uuid> {
+        let aliases = aliases.iter().map(ToString::to_string).collect();
+        name_ids(HOME, title, &aliases, path)
+    }
+
+    /// The place of the first candidate that a note has.
+    fn found(reference: &Reference, from: Option<&str>, note: &[Uuid]) -> Option<usize> {
+        let candidates = candidates(HOME, reference, from);
+        candidates.iter().position(|id| note.contains(id))
+    }
+
+    fn wiki(text: &str) -> Reference {
+        Reference::Title(text.into())
+    }
+
+    #[test]
+    fn a_note_is_found_by_title_alias_file_name_and_path() {
+        let shed = note("The shed", &["Hut"], Some("House/Garden/Tool shed.md"));
+        for text in [
+            "the SHED",
+            "hut",
+            "Tool shed",
+            "tool shed.md",
+            "Garden/Tool shed",
+            "House/Garden/Tool shed.md",
+            "/House/Garden/Tool shed",
+        ] {
+            for from in [None, Some("Home.md"), Some("House/Kitchen/Sink.md")] {
+                assert!(
+                    found(&wiki(text), from, &shed).is_some(),
+                    "{text} from {from:?}"
+                );
+            }
+        }
+        for text in ["shed", "Tool", "House", "Kitchen/Tool shed", "./Tool shed"] {
+            assert_eq!(found(&wiki(text), Some("Home.md"), &shed), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_link_means_the_file_beside_it_before_others_of_the_same_name() {
+        let beside = note("Index", &[], Some("Garden/Index.md"));
+        let outermost = note("Index", &[], Some("Index.md"));
+        let elsewhere = note("Index", &[], Some("Kitchen/Index.md"));
+        let alias = note("List", &["Index"], None);
+        let places = [beside, outermost, elsewhere, alias]
+            .map(|note| found(&wiki("Index"), Some("Garden/Tea.md"), &note).unwrap());
+        assert!(places.is_sorted_by(|a, b| a < b), "{places:?}");
+    }
+
+    #[test]
+    fn a_markdown_link_means_the_file_at_its_path() {
+        let shed = note("The shed", &[], Some("Garden/Tool shed.md"));
+        for (target, from, expected) in [
+            ("Garden/Tool shed.md", "Home.md", true),
+            ("Tool shed.md", "Garden/Tea.md", true),
+            ("../Garden/Tool shed.md", "Daily/1.md", true),
+            ("../Tool shed.md", "Garden/Tea.md", false),
+            ("./Tool shed.md", "Home.md", false),
+        ] {
+            let reference = Reference::File(target.into());
+            assert_eq!(
+                found(&reference, Some(from), &shed).is_some(),
+                expected,
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_note_without_a_file_means_titles_before_aliases() {
+        assert_eq!(candidates(HOME, &wiki("Tea"), None).len(), 2);
+        assert_eq!(found(&wiki("tea"), None, &note("Tea", &[], None)), Some(0));
+        assert_eq!(
+            found(&wiki("tea"), None, &note("Green", &["TEA"], None)),
+            Some(1)
+        );
+    }
+}
