@@ -738,3 +738,93 @@ async fn an_agent_proposes_a_link_and_a_person_approves_it() {
     );
     assert_eq!(links(alice, &kettle).await, Vec::<Value>::new());
 }
+
+/// A note that was made of a file at a path.
+async fn of_file(by: &Client, workspace_id: Uuid, path: &str, body: &str) -> Value {
+    let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let note = json!({
+        "workspace_id": workspace_id, "title": name.trim_end_matches(".md"), "body": body,
+        "file": {"path": path, "sha256": "5e".repeat(32)},
+    });
+    by.post("/v1/notes", note).await.expect(201)
+}
+
+#[tokio::test]
+async fn a_link_finds_a_note_by_alias_file_name_and_path() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let body =
+        "[[hut]] [[Tool shed]] [[garden/tool shed.md]] [x](Garden/Tool%20shed.md#Rake) [y](No.md)";
+    let home = of_file(alice, workspace_id, "Home.md", body).await;
+    let shed = of_file(
+        alice,
+        workspace_id,
+        "Garden/Tool shed.md",
+        "[h](../Home.md)",
+    )
+    .await;
+    let named = json!({"title": "The shed", "aliases": ["Hut"]});
+    let named = alice.patch(&at(&shed), named).await.expect(200);
+    assert_eq!(named["aliases"], json!(["Hut"]));
+    assert_eq!(named["file"]["path"], "Garden/Tool shed.md");
+
+    let found = links(alice, &home).await;
+    let dangling: Vec<&Value> = found
+        .iter()
+        .filter(|l| l["dangling"] == true)
+        .map(|l| &l["text"])
+        .collect();
+    assert_eq!((found.len(), dangling), (5, vec![&json!("No.md")]));
+    assert!(
+        found
+            .iter()
+            .all(|l| l["dangling"] == true || l["target_id"] == shed["id"])
+    );
+    assert_eq!(leads_to(alice, &shed).await, somewhere(&home, "Home"));
+    // Without a file there is no folder to start from.
+    let native = alice
+        .note(workspace_id, "Native", "[h](Home.md) [[hut]]")
+        .await;
+    assert_eq!(leads_to(alice, &native).await, somewhere(&shed, "The shed"));
+
+    alice
+        .patch(&at(&shed), json!({"aliases": []}))
+        .await
+        .expect(200);
+    let late = alice.note(workspace_id, "Late", "[[Hut]]").await;
+    assert_eq!(leads_to(alice, &late).await, NOWHERE);
+}
+
+#[tokio::test]
+async fn a_link_goes_over_to_the_file_beside_it_and_back_when_that_is_purged() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let elsewhere = of_file(alice, workspace_id, "Kitchen/Index.md", "").await;
+    let tea = of_file(alice, workspace_id, "Garden/Tea.md", "[[Index]]").await;
+    assert_eq!(leads_to(alice, &tea).await, somewhere(&elsewhere, "Index"));
+    let beside = of_file(alice, workspace_id, "Garden/Index.md", "").await;
+    assert_eq!(leads_to(alice, &tea).await, somewhere(&beside, "Index"));
+    purge(alice, &beside).await;
+    assert_eq!(leads_to(alice, &tea).await, somewhere(&elsewhere, "Index"));
+    // Moved, its links start from the new folder.
+    let kitchen = of_file(alice, workspace_id, "Pantry/Index.md", "").await;
+    let file = json!({"file": {"path": "Pantry/Tea.md", "sha256": "5e".repeat(32)}});
+    alice.patch(&at(&tea), file).await.expect(200);
+    assert_eq!(leads_to(alice, &tea).await, somewhere(&kitchen, "Index"));
+}
+
+#[tokio::test]
+async fn a_file_outside_of_its_folder_is_refused() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let note = json!({"workspace_id": alice.workspace().await, "title": "x", "aliases": [" "],
+        "file": {"path": "../x.md", "sha256": "x"}});
+    let problem = alice.post("/v1/notes", note).await;
+    let problem = problem.expect_problem(400, "validation_failed");
+    assert_eq!(
+        pointers(&problem),
+        ["/aliases", "/file/path", "/file/sha256"]
+    );
+}
