@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::problem::Problem;
+use crate::scopes;
 
 /// The actor behind the key of a request.
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ impl FromRequestParts<App> for Caller {
             .ok_or_else(|| {
                 Problem::unauthorized("send an API key as `Authorization: Bearer dbk_…`")
             })?;
-        app.keyring.authenticate(token).await
+        let caller = app.keyring.authenticate(token).await?;
+        scopes::require(parts, &caller)?;
+        Ok(caller)
     }
 }

@@ -18,6 +18,7 @@ mod query;
 mod query_cache;
 mod routes;
 mod schema;
+mod scopes;
 mod visibility;
 
 pub mod agents;

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::Response;
@@ -90,6 +90,28 @@ pub fn document() -> Document {
 pub fn published() -> &'static Value {
     static PUBLISHED: OnceLock<Value> = OnceLock::new();
     PUBLISHED.get_or_init(|| serde_json::to_value(document()).unwrap_or_default())
+}
+
+/// An operation: its method in lower case, and its path.
+pub type OperationKey = (String, String);
+
+/// The key of the operation that a request is for. What is described for GET holds for HEAD.
+pub fn key(method: &Method, path: &str) -> OperationKey {
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    (method.as_str().to_lowercase(), path.to_owned())
+}
+
+/// Every operation of a document, and what is said of it.
+pub fn operations_of(document: &Value) -> impl Iterator<Item = (OperationKey, &Value)> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        let operations = item.as_object().into_iter().flatten();
+        operations.map(move |(method, operation)| ((method.clone(), path.clone()), operation))
+    })
 }
 
 /// The operations of a path, and whether they are commands.

@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 
 use axum::extract::{MatchedPath, Query};
 use axum::http::request::Parts;
-use axum::http::{Method, Uri};
+use axum::http::Uri;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-use crate::openapi;
+use crate::openapi::{self, OperationKey, key};
 use crate::problem::{FieldError, Problem};
 use crate::schema;
 
@@ -99,31 +99,12 @@ impl Described {
     }
 }
 
-fn key(method: &Method, path: &str) -> (String, String) {
-    let method = if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    };
-    (method.as_str().to_lowercase(), path.to_owned())
-}
-
 /// All operations, by method and path.
-fn operations() -> &'static HashMap<(String, String), Described> {
-    static OPERATIONS: OnceLock<HashMap<(String, String), Described>> = OnceLock::new();
+fn operations() -> &'static HashMap<OperationKey, Described> {
+    static OPERATIONS: OnceLock<HashMap<OperationKey, Described>> = OnceLock::new();
     OPERATIONS.get_or_init(|| {
-        let paths = openapi::published()["paths"]
-            .as_object()
-            .into_iter()
-            .flatten();
-        paths
-            .flat_map(|(path, item)| {
-                let operations = item.as_object().into_iter().flatten();
-                operations.filter_map(|(method, operation)| {
-                    let parameters = describe(&operation["parameters"])?;
-                    Some(((method.clone(), path.clone()), parameters))
-                })
-            })
+        openapi::operations_of(openapi::published())
+            .filter_map(|(key, operation)| Some((key, describe(&operation["parameters"])?)))
             .collect()
     })
 }

@@ -15,7 +15,7 @@ use store::ReadError;
 use utoipa::ToSchema;
 
 /// Faults that one answer names.
-const MOST_ERRORS: usize = 100;
+pub const MOST_ERRORS: usize = 100;
 /// The one problem that has a type registered for everybody (RFC 9457, section 4.2).
 const QUOTA_EXCEEDED: &str = "quota_exceeded";
 const QUOTA_EXCEEDED_TYPE: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";

@@ -6,11 +6,18 @@
     reason = "most of JSON Schema's keywords need no words of their own"
 )]
 
+use std::borrow::Cow;
+
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::problem::FieldError;
+use crate::problem::{FieldError, MOST_ERRORS};
+
+/// Elements of an array that are looked at: more than any array may have.
+const MOST_ELEMENTS: usize = 101;
+/// Fields of an object: more than any that is described has.
+const MOST_FIELDS: usize = 200;
 
 /// The field by which the variants of a union are told apart, wherever there is one.
 const TAG: &str = "type";
@@ -23,13 +30,59 @@ pub fn validator(schema: &Value) -> Option<Validator> {
         .ok()
 }
 
-/// Every fault of a value.
+/// The faults of a value, as many as one answer names. Of a long array the first elements are looked at: each takes the work of all
+/// variants that it might be.
 pub fn faults(validator: &Validator, value: &Value) -> Vec<FieldError> {
     let mut faults = vec![];
-    for error in validator.iter_errors(value) {
+    if let Some(at) = with_too_many_fields(value) {
+        let detail = format!("has more than {MOST_FIELDS} fields");
+        return vec![FieldError {
+            pointer: at,
+            detail,
+        }];
+    }
+    for error in validator.iter_errors(&beginning(value)) {
+        if faults.len() >= MOST_ERRORS {
+            break;
+        }
         explain(&error, &mut faults);
     }
     faults
+}
+
+/// The value with no more elements in its arrays than are looked at. One more is left than any array may have, so that one that is too long
+/// still is.
+fn beginning(value: &Value) -> Cow<'_, Value> {
+    let is_long = |value: &Value| any(value, &|value| value.as_array().is_some_and(|all| all.len() > MOST_ELEMENTS));
+    if !is_long(value) {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(match value {
+        Value::Array(all) => {
+            let first = all.iter().take(MOST_ELEMENTS);
+            first.map(|value| beginning(value).into_owned()).collect()
+        }
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let begun = fields.map(|(name, value)| (name.clone(), beginning(value).into_owned()));
+            Value::Object(begun.collect())
+        }
+        plain => plain.clone(),
+    })
+}
+
+/// The pointer to an object that has more fields than any that is described.
+fn with_too_many_fields(value: &Value) -> Option<String> {
+    let at = |step: &str, value: &Value| Some(below("", step) + &with_too_many_fields(value)?);
+    match value {
+        Value::Object(fields) if fields.len() > MOST_FIELDS => Some(String::new()),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| at(name, value)),
+        Value::Array(all) => {
+            let mut all = all.iter().enumerate();
+            all.find_map(|(index, value)| at(&index.to_string(), value))
+        }
+        _ => None,
+    }
 }
 
 fn explain(error: &ValidationError<'_>, faults: &mut Vec<FieldError>) {

@@ -2,6 +2,7 @@
 
 mod event;
 mod event_store;
+mod heavy;
 mod postgres;
 mod private_postgres;
 mod subscription;
@@ -14,6 +15,7 @@ pub use event::{
     Recorded,
 };
 pub use event_store::{AppendError, Direction, EventStore, ReadError};
+pub use heavy::{Busy, heavy};
 pub use postgres::{Database, OpenError, PostgresStore, Session};
 pub use private_postgres::{PrivatePostgres, PrivatePostgresError};
 pub use subscription::{Wanted, pages, subscribe};

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use imara_diff::{Algorithm, Diff, InternedInput};
 use serde::{Deserialize, Serialize};
+
+use super::line_diff::{self, Change};
 
 /// Hunks that one conflict shows: the first so many.
 pub const MAX_HUNKS: usize = 20;
@@ -85,40 +86,130 @@ pub fn clash(field: &str, base: &str, current: &str, proposed: &str) -> Hunk {
     }
 }
 
-/// Merges texts line by line, as version control does: changes that overlap or touch are in conflict, unless they are the same.
+/// Merges texts line by line, as version control does: changes that overlap or touch are in conflict, unless they are the same. Line ends
+/// make no difference: the merge has those of its base, unless both sides have others. Of the conflicts one more is returned than is shown.
 pub fn texts(field: &str, base: &str, current: &str, proposed: &str) -> Result<String, Vec<Hunk>> {
-    let ours = changes(base, current);
-    let theirs = changes(base, proposed);
-    let [base, current, proposed] =
-        [base, current, proposed].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
-    let mut merged = String::new();
+    if proposed == base || proposed == current {
+        return Ok(current.to_owned());
+    }
+    if current == base {
+        return Ok(proposed.to_owned());
+    }
+    let [base_end, current_end, proposed_end] = [base, current, proposed].map(LineEnd::of);
+    let line_end = if current_end == proposed_end {
+        current_end
+    } else {
+        base_end
+    };
+    let [base, current, proposed] = [base, current, proposed].map(lines);
+    let ours = changes(&base, &current);
+    let theirs = changes(&base, &proposed);
+    let mut merged = Merged {
+        text: String::new(),
+        line_end,
+    };
     let mut conflicts = vec![];
+    let mut rest = (&base[..], &current[..], &proposed[..]);
     let mut end = 0;
     for region in regions(&ours, &theirs) {
-        merged.extend(base[end..region.base.start].iter().copied());
+        merged.unchanged(&rest, region.base.start - end);
         end = region.base.end;
+        rest = (
+            &base[region.base.end..],
+            &current[region.current.end..],
+            &proposed[region.proposed.end..],
+        );
         let sides = (
             &current[region.current.clone()],
             &proposed[region.proposed.clone()],
         );
-        if sides.0 == sides.1 || !region.is_proposed {
-            merged.extend(sides.0.iter().copied());
-        } else if region.is_current {
+        if !region.is_proposed || sides.0.iter().map(without_end).eq(sides.1.iter().map(without_end)) {
+            merged.changed(sides.0, current_end);
+        } else if !region.is_current {
+            merged.changed(sides.1, proposed_end);
+        } else if conflicts.len() <= MAX_HUNKS {
             conflicts.push(Hunk {
                 field: field.to_owned(),
                 base: Stretch::of(&base, &region.base),
                 current: Stretch::of(&current, &region.current),
                 proposed: Stretch::of(&proposed, &region.proposed),
             });
-        } else {
-            merged.extend(sides.1.iter().copied());
         }
     }
-    merged.extend(base[end..].iter().copied());
+    merged.unchanged(&rest, base.len() - end);
     if conflicts.is_empty() {
-        Ok(merged)
+        Ok(merged.text)
     } else {
         Err(conflicts)
+    }
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.split_inclusive('\n').collect()
+}
+
+/// A line, and whether it has an end: however that is written.
+fn without_end<'a>(line: &&'a str) -> (&'a str, bool) {
+    match line.strip_suffix('\n') {
+        Some(line) => (line.strip_suffix('\r').unwrap_or(line), true),
+        None => (line, false),
+    }
+}
+
+/// How the lines of a text end, where all of them end alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LineEnd {
+    Lf,
+    CrLf,
+    /// There is none, or there are both.
+    Any,
+}
+
+impl LineEnd {
+    fn of(text: &str) -> Self {
+        let all = text.matches('\n').count();
+        match text.matches("\r\n").count() {
+            _ if all == 0 => Self::Any,
+            0 => Self::Lf,
+            n if n == all => Self::CrLf,
+            _ => Self::Any,
+        }
+    }
+
+    const fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Lf => Some("\n"),
+            Self::CrLf => Some("\r\n"),
+            Self::Any => None,
+        }
+    }
+}
+
+/// A merge as far as it has come.
+struct Merged {
+    text: String,
+    line_end: LineEnd,
+}
+
+impl Merged {
+    /// Adds lines that both sides have left alone, but for their ends: those are as in the base, unless both sides have changed them.
+    fn unchanged(&mut self, (base, current, proposed): &(&[&str], &[&str], &[&str]), count: usize) {
+        for ((base, current), proposed) in base.iter().zip(*current).zip(*proposed).take(count) {
+            self.text += if current == proposed { current } else { base };
+        }
+    }
+
+    /// Adds lines that a side has changed, whose lines end like this.
+    fn changed(&mut self, lines: &[&str], written: LineEnd) {
+        for line in lines {
+            match (written.text(), self.line_end.text(), without_end(line)) {
+                (Some(_), Some(end), (line, true)) => {
+                    self.text += line;
+                    self.text += end;
+                }
+                (_, _, _) => self.text += line,
+            }
+        }
     }
 }
 
@@ -126,11 +217,10 @@ pub fn texts(field: &str, base: &str, current: &str, proposed: &str) -> Result<S
 /// ends with before and after.
 #[must_use]
 pub fn changed_characters(before: &str, after: &str) -> usize {
-    let changes = changes(before, after);
-    let [before, after] =
-        [before, after].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
-    let characters = changes.into_iter().map(|change| {
-        let (gone, new) = (before[change.base].concat(), after[change.new].concat());
+    let [before, after] = [before, after].map(lines);
+    let changes = line_diff::changes(&before, &after).into_iter();
+    let characters = changes.map(|change| {
+        let (gone, new) = (before[change.before].concat(), after[change.after].concat());
         differing(&gone, &new)
     });
     characters.sum()
@@ -146,23 +236,10 @@ fn differing(gone: &str, new: &str) -> usize {
     gone.len() + new.len() - 2 * end
 }
 
-/// Lines of a base, and those that stand in their place.
-struct Change {
-    base: Range<usize>,
-    new: Range<usize>,
-}
-
-/// What was changed, in order; two of them never touch. The number of steps is bounded whatever the texts are like, and the same texts
-/// give the same changes.
-fn changes(base: &str, new: &str) -> Vec<Change> {
-    let input = InternedInput::new(base, new);
-    let diff = Diff::compute(Algorithm::Histogram, &input);
-    let range = |range: Range<u32>| range.start as usize..range.end as usize;
-    let hunks = diff.hunks().map(|hunk| Change {
-        base: range(hunk.before),
-        new: range(hunk.after),
-    });
-    hunks.collect()
+/// Changes of lines, whatever their ends.
+fn changes(base: &[&str], new: &[&str]) -> Vec<Change> {
+    let [base, new] = [base, new].map(|lines| lines.iter().map(without_end).collect::<Vec<_>>());
+    line_diff::changes(&base, &new)
 }
 
 /// A stretch of the base that was changed on one side or on both, and what it is on each.
@@ -194,25 +271,25 @@ impl<'a> Side<'a> {
     fn start(&self) -> usize {
         self.rest
             .first()
-            .map_or(usize::MAX, |change| change.base.start)
+            .map_or(usize::MAX, |change| change.before.start)
     }
 
     /// The end of the next change, if that overlaps or touches a stretch that ends here.
     fn extend(&mut self, end: usize, taken: &mut Option<&'a Change>) -> Option<usize> {
         let (change, rest) = self.rest.split_first()?;
-        if change.base.start > end {
+        if change.before.start > end {
             return None;
         }
         self.rest = rest;
         *taken = Some(change);
-        Some(end.max(change.base.end))
+        Some(end.max(change.before.end))
     }
 
     /// The lines that stand in the place of a stretch, of which this was the last change.
     fn lines(&mut self, stretch: &Range<usize>, last: Option<&Change>) -> Range<usize> {
         let start = self.next + (stretch.start - self.base);
         let end = match last {
-            Some(change) => change.new.end + (stretch.end - change.base.end),
+            Some(change) => change.after.end + (stretch.end - change.before.end),
             None => start + stretch.len(),
         };
         (self.next, self.base) = (end, stretch.end);

@@ -59,6 +59,36 @@ fn line_ends_and_a_missing_last_one_are_kept_as_they_are() {
 }
 
 #[test]
+fn other_line_ends_are_no_conflict_and_those_of_the_base_are_kept() {
+    let base = "one\r\ntwo\r\nthree\r\nfour\r\nfive\r\n";
+    let current = base.replace("one", "ONE");
+    let proposed = base.replace("\r\n", "\n").replace("five", "FIVE\nsix");
+    let expected = "ONE\r\ntwo\r\nthree\r\nfour\r\nFIVE\r\nsix\r\n";
+    assert_eq!(merged(base, &current, &proposed).unwrap(), expected);
+    assert_eq!(merged(base, &proposed, &current).unwrap(), expected);
+    // Where both sides have changed them, they are changed.
+    let current = current.replace("\r\n", "\n");
+    assert_eq!(
+        merged(base, &current, &proposed).unwrap(),
+        expected.replace("\r\n", "\n")
+    );
+    // A note that has both keeps both.
+    let base = "one\r\ntwo\nthree\r\n";
+    let proposed = "one\ntwo\nTHREE\n";
+    assert_eq!(
+        merged(base, &base.replace("one", "ONE"), proposed).unwrap(),
+        "ONE\r\ntwo\nTHREE\n"
+    );
+}
+
+#[test]
+fn no_more_conflicts_are_made_than_are_counted() {
+    let text = |word: &str| -> String { (0..5_000).map(|n| format!("{n}\n{word}\n")).collect() };
+    let hunks = merged(&text("tea"), &text("green"), &text("black")).unwrap_err();
+    assert_eq!(hunks.len(), MAX_HUNKS + 1);
+}
+
+#[test]
 fn changes_of_the_same_line_are_in_conflict_and_shown() {
     let hunks = merged("a\nb\nc\nd\n", "0\na\nB\nc\nd\n", "a\nβ\nc\nD\n").unwrap_err();
     assert_eq!(

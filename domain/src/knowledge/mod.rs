@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod calendar_feed;
 pub mod checklist;
+pub mod line_diff;
 pub mod merge;
 pub mod names;
 pub mod note;

@@ -32,7 +32,8 @@ impl Stale {
     pub(super) fn over(hunks: Vec<Hunk>) -> Self {
         let places = match hunks.len() {
             1 => "a place".to_owned(),
-            several => format!("{several} places"),
+            several @ ..=MAX_HUNKS => format!("{several} places"),
+            _ => format!("more than {MAX_HUNKS} places"),
         };
         let reason = format!("it has moved on: others have changed {places} that this changes");
         Self {
