@@ -3,8 +3,10 @@
 // `println!` panics where nobody reads any more; `output` does not.
 #![deny(clippy::print_stdout)]
 
+mod background;
 mod cli;
 mod config;
+mod connections;
 mod demo;
 mod node;
 mod output;

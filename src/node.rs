@@ -60,7 +60,7 @@ impl Node {
                 (Some(private), settings)
             }
         };
-        let opened = Database::open(settings).await;
+        let opened = Database::open_for(settings, config.request_timeout).await;
         let database = opened.map_err(|error| match &private {
             Some(_) => NodeError::Open(error),
             None => NodeError::Given(error),

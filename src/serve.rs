@@ -1,7 +1,7 @@
 //! The server: wired, started, and stopped within a bound.
 
 use std::collections::BTreeSet;
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,9 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use workers::{Office, Workers, file, webhook};
 
+use crate::background::Background;
 use crate::config::Config;
+use crate::connections::{self, Bounds};
 use crate::node::{Node, NodeError};
 use crate::output::print;
 use crate::private_file::Draft;
@@ -85,7 +87,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let node = Node::open(&config).await?;
     let secrets = secret_key::load(&config, &node.database).await?;
     let blobs = Blobs::open(&config.files.place)?;
-    let server = Server::wire(&config, &node, secrets, blobs, metrics);
+    let server = Server::wire(&config, &node, secrets, blobs, metrics)?;
     server
         .hand_over_operator_key(&config.operator_key_file)
         .await?;
@@ -111,6 +113,7 @@ struct Server {
     app: App,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    _background: Background,
 }
 
 impl Server {
@@ -120,7 +123,8 @@ impl Server {
         secrets: Secrets,
         blobs: Blobs,
         metrics: PrometheusHandle,
-    ) -> Self {
+    ) -> Result<Self, std::io::Error> {
+        let background = Background::start()?;
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let store: Arc<dyn EventStore> = node.store.clone();
         let database = node.database.clone();
@@ -146,9 +150,11 @@ impl Server {
         let workers = Workers::new(office, webhooks, sweeping);
         let reactions = workers.consumers(&models.readers());
         let reactions = Runtime::new(database.clone(), Arc::clone(&store), reactions);
-        models.start(&tasks, &shutdown);
-        reactions.start(&tasks, &shutdown);
-        workers.start(&models.readers(), &tasks, &shutdown);
+        background.run(|| {
+            models.start(&tasks, &shutdown);
+            reactions.start(&tasks, &shutdown);
+            workers.start(&models.readers(), &tasks, &shutdown);
+        });
         tasks.spawn(keep_up(metrics.clone(), shutdown.clone()));
         let limits = Limits {
             body: config.body_limit,
@@ -160,7 +166,7 @@ impl Server {
             max_sizes: config.files.max_sizes.clone(),
             url_ttl: TimeDelta::from_std(config.files.url_ttl).unwrap_or_default(),
         };
-        Self {
+        Ok(Self {
             app: App::new(
                 database,
                 store,
@@ -176,7 +182,8 @@ impl Server {
             ),
             tasks,
             shutdown,
-        }
+            _background: background,
+        })
     }
 
     /// The first start of a database writes its operator's key into a file, and prints the file's path.
@@ -225,12 +232,13 @@ impl Server {
     ) -> Result<(), std::io::Error> {
         let (app, tasks, shutdown) = (self.app, self.tasks, self.shutdown);
         let stopping = shutdown.clone();
-        let server = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
+        let stop = async move {
             stop.await;
             tracing::info!("stopping");
             stopping.cancel();
-        });
-        let server = tokio::spawn(server.into_future());
+        };
+        let bounds = Bounds::of_this_machine();
+        let server = tokio::spawn(connections::serve(listener, api::router(app), bounds, stop));
         shutdown.cancelled().await;
         tasks.close();
         let drained = tokio::time::timeout(bound, async {
@@ -238,7 +246,7 @@ impl Server {
             server.await
         });
         match drained.await {
-            Ok(Ok(served)) => served,
+            Ok(Ok(())) => Ok(()),
             Ok(Err(panicked)) => Err(std::io::Error::other(panicked)),
             Err(_) => {
                 tracing::warn!(

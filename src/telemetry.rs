@@ -44,7 +44,7 @@ fn says_nothing_private(line: &Metadata<'_>) -> bool {
 }
 
 /// Everything that is measured, and what it says. Kinds are told by whoever measures.
-const MEASURES: [(&str, &str); 12] = [
+const MEASURES: [(&str, &str); 14] = [
     (
         "daybook_append_batch_events",
         "Events in one append transaction.",
@@ -54,6 +54,11 @@ const MEASURES: [(&str, &str); 12] = [
         "How long one append transaction took.",
     ),
     ("daybook_commands_total", "Commands by type and outcome."),
+    ("daybook_connections", "Connections of clients."),
+    (
+        "daybook_connections_refused_total",
+        "Connections that were refused because there were too many.",
+    ),
     ("daybook_due_work", "Items of due work by kind and state."),
     (
         "daybook_files_swept_total",

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agents::mcp;
 use crate::keyring::Keyring;
+use crate::operations::uploads::Uploads;
 use crate::query_cache::QueryCache;
 use crate::visibility::Memberships;
 
@@ -71,6 +72,7 @@ pub struct Parts {
     pub(crate) views: Arc<Views>,
     pub(crate) query_cache: Arc<QueryCache>,
     pub(crate) memberships: Memberships,
+    pub(crate) uploads: Arc<Uploads>,
 }
 
 impl App {
@@ -93,6 +95,7 @@ impl App {
             views: Arc::new(Views::new(Arc::clone(&store))),
             query_cache: QueryCache::start(Arc::clone(&store)),
             memberships: Memberships::default(),
+            uploads: Arc::default(),
             database,
             store,
             executor,

@@ -1,15 +1,67 @@
 //! Bodies of commands: JSON, every field at fault named at once.
 
-use axum::http::HeaderMap;
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Bytes, HttpBody};
+use axum::extract::{FromRequest, Request as HttpRequest};
 use axum::http::header::CONTENT_TYPE;
-use serde::de::DeserializeOwned;
+use axum::http::{HeaderMap, StatusCode};
+use jsonschema::Validator;
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use store::Busy;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::openapi;
 use crate::problem::{FieldError, Problem};
 use crate::schema;
+
+/// Bytes of a body from which on it is large.
+const LARGE: usize = 64 << 10;
+/// Large bodies that are received and parsed at once; others wait for room.
+const MOST_LARGE: usize = 64;
+/// How long they wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+static ROOM: Semaphore = Semaphore::const_new(MOST_LARGE);
+
+/// Receives a body; it takes up room for as long as the second value lives.
+pub async fn receive(
+    http: HttpRequest,
+    limit: usize,
+) -> Result<(Bytes, Option<SemaphorePermit<'static>>), Problem> {
+    let size = http.body().size_hint();
+    if size.lower() > limit as u64 {
+        return Err(unreadable(StatusCode::PAYLOAD_TOO_LARGE, limit));
+    }
+    let is_small = size.upper().is_some_and(|most| most < LARGE as u64);
+    let room = if is_small { None } else { Some(room().await?) };
+    let received = Bytes::from_request(http, &()).await;
+    let bytes = received.map_err(|rejection| unreadable(rejection.status(), limit))?;
+    Ok((bytes, room))
+}
+
+async fn room() -> Result<SemaphorePermit<'static>, Problem> {
+    match timeout(PATIENCE, ROOM.acquire()).await {
+        Ok(Ok(room)) => Ok(room),
+        Ok(Err(_)) | Err(_) => Err(Busy.into()),
+    }
+}
+
+fn unreadable(status: StatusCode, limit: usize) -> Problem {
+    let detail = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => format!("the body must be at most {limit} bytes"),
+        _ => "the body did not arrive whole".into(),
+    };
+    Problem::new(status, "body_unreadable", detail)
+}
 
 /// Parses a body. No body at all stands for an empty object.
 pub fn parse<T: DeserializeOwned + ToSchema>(
@@ -22,7 +74,7 @@ pub fn parse<T: DeserializeOwned + ToSchema>(
     let content_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
     if !content_type.is_some_and(is_json) {
         return Err(Problem::new(
-            axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "not_json",
             "send the body with Content-Type: application/json",
         ));
@@ -41,6 +93,36 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     field: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(field).map(Some)
+}
+
+/// A list of at most `MOST` things; a longer one is not read to its end.
+pub struct AtMost<T, const MOST: usize>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(list: D) -> Result<Self, D::Error> {
+        struct Elements<T, const MOST: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Elements<T, MOST> {
+            type Value = AtMost<T, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "at most {MOST} elements")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Self::Value, S::Error> {
+                let mut elements = vec![];
+                while let Some(element) = list.next_element()? {
+                    if elements.len() == MOST {
+                        return Err(serde::de::Error::invalid_length(MOST + 1, &self));
+                    }
+                    elements.push(element);
+                }
+                Ok(AtMost(elements))
+            }
+        }
+
+        list.deserialize_seq(Elements(PhantomData))
+    }
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -73,7 +155,7 @@ fn fault<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Problem {
         Ok(value) => value,
         Err(syntax) => return not_json(&syntax),
     };
-    let mut errors = against_schema(&T::name(), &value);
+    let mut errors = against_schema(&T::name(), value);
     let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
     if errors.is_empty()
         && let Err(error) = serde_path_to_error::deserialize::<_, T>(deserializer)
@@ -103,13 +185,24 @@ fn pointer(path: &str) -> String {
     )
 }
 
-/// Everything that the published schema holds against a value: serde stops at the first fault.
-fn against_schema(name: &str, value: &Value) -> Vec<FieldError> {
-    let schema = json!({
+/// What the published schema holds against a value: serde stops at the first fault.
+fn against_schema(name: &str, value: Value) -> Vec<FieldError> {
+    validator(name).map_or_else(Vec::new, |validator| schema::faults(&validator, value))
+}
+
+/// The validator of a published schema; it is made once.
+fn validator(name: &str) -> Option<Arc<Validator>> {
+    static MADE: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(validator) = made.get(name) {
+        return Some(Arc::clone(validator));
+    }
+    let validator = Arc::new(schema::validator(&json!({
         "$ref": format!("#/components/schemas/{name}"),
         "components": openapi::published()["components"],
-    });
-    schema::validator(&schema).map_or_else(Vec::new, |validator| schema::faults(&validator, value))
+    }))?);
+    made.insert(name.to_owned(), Arc::clone(&validator));
+    Some(validator)
 }
 
 #[cfg(test)]
@@ -121,6 +214,15 @@ mod tests {
         assert!(has_nul(br#"{"a":"\u0000"}"#));
         assert!(has_nul(br#"{"a":"\\\u0000"}"#));
         assert!(!has_nul(br#"{"a":"\\u0000"}"#));
+    }
+
+    #[test]
+    fn a_list_is_read_up_to_its_bound() {
+        let list = |text| serde_json::from_str::<AtMost<u8, 3>>(text).map(|AtMost(list)| list);
+        assert_eq!(list("[1, 2, 3]").unwrap(), [1, 2, 3]);
+        // The rest would not even be JSON.
+        let error = list("[1, 2, 3, 4, ").unwrap_err().to_string();
+        assert!(error.contains("at most 3 elements"), "{error}");
     }
 
     #[test]

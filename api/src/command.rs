@@ -1,6 +1,5 @@
 //! From an HTTP request to a command's request: caller, conditions, trace, body.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
 use axum::http::header::IF_MATCH;
 use axum::http::{HeaderMap, StatusCode};
@@ -8,6 +7,7 @@ use commands::{Idempotency, Request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use store::heavy;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -30,16 +30,15 @@ pub struct Command<T> {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
-impl<T: DeserializeOwned + ToSchema> FromRequest<App> for Command<T> {
+impl<T: DeserializeOwned + ToSchema + Send> FromRequest<App> for Command<T> {
     type Rejection = Problem;
 
     async fn from_request(http: HttpRequest, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = http.into_parts();
         let caller = Caller::from_request_parts(&mut parts, app).await?;
         parameters::check(&parts)?;
-        let bytes = Bytes::from_request(HttpRequest::from_parts(parts.clone(), body), app)
-            .await
-            .map_err(|rejection| unreadable(rejection.status(), app.limits.body))?;
+        let http = HttpRequest::from_parts(parts.clone(), body);
+        let (bytes, _room) = body::receive(http, app.limits.body).await?;
         let query = parts.uri.query().unwrap_or_default();
         let fingerprint = Sha256::new()
             .chain_update(parts.method.as_str())
@@ -71,20 +70,13 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<App> for Command<T> {
             if_match: if_match(&parts.headers)?,
             dry_run: parameters::is_set(&parts.uri, "dry_run"),
         };
+        let parsed = heavy(bytes.len(), || body::parse(&parts.headers, &bytes)).await;
         Ok(Self {
-            body: body::parse(&parts.headers, &bytes)?,
+            body: parsed??,
             caller,
             request,
         })
     }
-}
-
-fn unreadable(status: StatusCode, limit: usize) -> Problem {
-    let detail = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => format!("the body must be at most {limit} bytes"),
-        _ => "the body did not arrive whole".into(),
-    };
-    Problem::new(status, "body_unreadable", detail)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use axum::extract::{MatchedPath, Query};
-use axum::http::request::Parts;
 use axum::http::Uri;
+use axum::http::request::Parts;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
@@ -45,7 +45,7 @@ pub fn check(parts: &Parts) -> Result<(), Problem> {
             detail,
         });
     }
-    let wrong = schema::faults(&operation.validator, &values.into());
+    let wrong = schema::faults(&operation.validator, values.into());
     faults.extend(wrong.into_iter().map(|fault| FieldError {
         pointer: fault.pointer.trim_start_matches('/').to_owned(),
         ..fault

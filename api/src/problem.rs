@@ -11,7 +11,7 @@ use domain::agents::proposal::Conflict;
 use domain::{Class, Refusal, Violation};
 use projections::{QueryError, TooFarBehind, ViewError};
 use serde::Serialize;
-use store::ReadError;
+use store::{Busy, ReadError};
 use utoipa::ToSchema;
 
 /// Faults that one answer names.
@@ -145,6 +145,14 @@ impl Problem {
         }
     }
 
+    /// The same, with when to try again.
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(seconds),
+            ..self
+        }
+    }
+
     pub const fn status(&self) -> StatusCode {
         self.status
     }
@@ -257,6 +265,12 @@ impl From<CommandError> for Problem {
     }
 }
 
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        Self::unavailable(busy.to_string()).coded("busy")
+    }
+}
+
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         if error.is_unavailable() {
@@ -281,6 +295,7 @@ impl From<ViewError> for Problem {
         match error {
             ViewError::Read(error) => error.into(),
             ViewError::Contract(error) => Self::internal(&error),
+            ViewError::Busy(busy) => busy.into(),
         }
     }
 }

@@ -6,8 +6,6 @@
     reason = "most of JSON Schema's keywords need no words of their own"
 )]
 
-use std::borrow::Cow;
-
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
@@ -32,16 +30,17 @@ pub fn validator(schema: &Value) -> Option<Validator> {
 
 /// The faults of a value, as many as one answer names. Of a long array the first elements are looked at: each takes the work of all
 /// variants that it might be.
-pub fn faults(validator: &Validator, value: &Value) -> Vec<FieldError> {
-    let mut faults = vec![];
-    if let Some(at) = with_too_many_fields(value) {
+pub fn faults(validator: &Validator, mut value: Value) -> Vec<FieldError> {
+    if let Some(at) = with_too_many_fields(&value) {
         let detail = format!("has more than {MOST_FIELDS} fields");
         return vec![FieldError {
             pointer: at,
             detail,
         }];
     }
-    for error in validator.iter_errors(&beginning(value)) {
+    shorten(&mut value);
+    let mut faults = vec![];
+    for error in validator.iter_errors(&value) {
         if faults.len() >= MOST_ERRORS {
             break;
         }
@@ -50,25 +49,16 @@ pub fn faults(validator: &Validator, value: &Value) -> Vec<FieldError> {
     faults
 }
 
-/// The value with no more elements in its arrays than are looked at. One more is left than any array may have, so that one that is too long
-/// still is.
-fn beginning(value: &Value) -> Cow<'_, Value> {
-    let is_long = |value: &Value| any(value, &|value| value.as_array().is_some_and(|all| all.len() > MOST_ELEMENTS));
-    if !is_long(value) {
-        return Cow::Borrowed(value);
-    }
-    Cow::Owned(match value {
+/// Leaves no more elements in arrays than are looked at: one more than any array may have, so that one that is too long still is.
+fn shorten(value: &mut Value) {
+    match value {
         Value::Array(all) => {
-            let first = all.iter().take(MOST_ELEMENTS);
-            first.map(|value| beginning(value).into_owned()).collect()
+            all.truncate(MOST_ELEMENTS);
+            all.iter_mut().for_each(shorten);
         }
-        Value::Object(fields) => {
-            let fields = fields.iter();
-            let begun = fields.map(|(name, value)| (name.clone(), beginning(value).into_owned()));
-            Value::Object(begun.collect())
-        }
-        plain => plain.clone(),
-    })
+        Value::Object(fields) => fields.values_mut().for_each(shorten),
+        _ => {}
+    }
 }
 
 /// The pointer to an object that has more fields than any that is described.
@@ -190,5 +180,46 @@ fn form(format: &str) -> String {
         "uuid" => "a UUID".into(),
         "date-time" => "a time as in RFC 3339, such as 2030-01-31T12:00:00Z".into(),
         other => format!("a valid {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(value: Value) -> Vec<FieldError> {
+        let schema = json!({"properties": {"all": {"type": "array", "maxItems": 100, "items": {"type": "string"}}}});
+        faults(&validator(&schema).unwrap(), value)
+    }
+
+    #[test]
+    fn names_no_more_faults_than_one_answer_has() {
+        let many: Vec<u32> = (0..100_000).collect();
+        assert_eq!(found(json!({"all": many})).len(), MOST_ERRORS);
+        assert_eq!(found(json!({"all": [1, "a", 2]})).len(), 2);
+    }
+
+    #[test]
+    fn says_of_a_long_array_that_it_is_too_long() {
+        let many = vec!["a"; 100_000];
+        let faults = found(json!({"all": many}));
+        assert_eq!(faults.len(), 1);
+        assert!(
+            faults[0].detail.contains("100 items"),
+            "{}",
+            faults[0].detail
+        );
+    }
+
+    #[test]
+    fn refuses_an_object_of_countless_fields_as_a_whole() {
+        let fields: serde_json::Map<_, _> = (0..=MOST_FIELDS)
+            .map(|n| (n.to_string(), json!(1)))
+            .collect();
+        let faults = found(json!({"all": [{"a": fields}]}));
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].pointer, "/all/0/a");
     }
 }

@@ -25,7 +25,9 @@ pub fn require(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
         return Ok(());
     };
     let lacks = |scopes: &[String]| {
-        let lacking = scopes.iter().find(|wanted| !scope::grants(&caller.scopes, wanted));
+        let lacking = scopes
+            .iter()
+            .find(|wanted| !scope::grants(&caller.scopes, wanted));
         lacking.cloned()
     };
     match lacks(first) {
@@ -41,7 +43,6 @@ fn needed() -> &'static HashMap<OperationKey, Alternatives> {
     static NEEDED: OnceLock<HashMap<OperationKey, Alternatives>> = OnceLock::new();
     NEEDED.get_or_init(|| {
         openapi::operations_of(openapi::published())
-           
             .map(|(key, described)| (key, alternatives(&described["security"])))
             .collect()
     })
@@ -50,9 +51,16 @@ fn needed() -> &'static HashMap<OperationKey, Alternatives> {
 fn alternatives(security: &Value) -> Alternatives {
     let scopes = |requirement: &Value| {
         let scopes = requirement["api_key"].as_array().into_iter().flatten();
-        scopes.filter_map(|scope| Some(scope.as_str()?.to_owned())).collect()
+        scopes
+            .filter_map(|scope| Some(scope.as_str()?.to_owned()))
+            .collect()
     };
-    security.as_array().into_iter().flatten().map(scopes).collect()
+    security
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(scopes)
+        .collect()
 }
 
 #[cfg(test)]
@@ -64,8 +72,14 @@ mod tests {
     #[test]
     fn every_command_and_query_says_what_it_needs() {
         let needs = |method, path| needed().get(&key(&method, path)).cloned();
-        assert_eq!(needs(Method::POST, "/v1/notes"), Some(vec![vec!["notes:write".to_owned()]]));
-        assert_eq!(needs(Method::HEAD, "/v1/notes"), Some(vec![vec!["notes:read".to_owned()]]));
+        assert_eq!(
+            needs(Method::POST, "/v1/notes"),
+            Some(vec![vec!["notes:write".to_owned()]])
+        );
+        assert_eq!(
+            needs(Method::HEAD, "/v1/notes"),
+            Some(vec![vec!["notes:read".to_owned()]])
+        );
         assert_eq!(needs(Method::GET, "/health/live"), Some(vec![]));
     }
 }

@@ -1,5 +1,6 @@
 //! The bytes of files: in a folder, in S3 or in Azure. They are hashed as they arrive, and read from anywhere in them.
 
+mod colors;
 mod error;
 mod leftovers;
 mod open;

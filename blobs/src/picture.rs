@@ -1,16 +1,26 @@
-//! Pictures in other sizes: squares, cut to their centre, upright.
+//! Pictures in other sizes: squares, cut to their centre, upright, in the colours that they have.
 
 use std::io::Cursor;
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
-use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::imageops::{FilterType, resize};
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, GenericImageView, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel,
+    Primitive, Rgba, Rgba32FImage, RgbaImage,
+};
+
+use crate::colors::Colors;
 
 /// Pixels of an edge of a picture that is looked at.
-const MAX_EDGE: u32 = 8_192;
+const MAX_EDGE: u32 = 16_384;
+/// Pixels of a picture that is looked at: those of the cameras in telephones.
+const MAX_PIXELS: u64 = 50_000_000;
 /// Bytes that decoding may take: a small file can unfold into a large picture.
 const MAX_MEMORY: u64 = 256 << 20;
+/// How many times the largest size a picture has along its edge before it is resampled: beyond that, averages are as good.
+const OVERSAMPLING: u32 = 2;
 /// Of 100.
 const JPEG_QUALITY: u8 = 85;
 
@@ -34,37 +44,141 @@ impl From<image::ImageError> for NoPicture {
     }
 }
 
-/// A picture as squares of these sizes. Takes its time: not to be called where others wait.
+/// A picture as squares of these sizes. Takes its time, and the memory of the whole picture: not to be called where others wait, and not for
+/// many at once.
 pub fn squares(bytes: &[u8], sizes: &[u32]) -> Result<Vec<Square>, NoPicture> {
-    let picture = decode(bytes)?;
-    sizes
-        .iter()
-        .map(|&pixels| encode(&picture.resize_to_fill(pixels, pixels, FilterType::Lanczos3)))
-        .collect()
+    let decoded = Decoded::read(bytes)?;
+    let has_alpha = decoded.picture.color().has_alpha();
+    let largest = sizes.iter().copied().max().unwrap_or(1);
+    let middle = middle(&decoded.picture, largest.saturating_mul(OVERSAMPLING));
+    let Decoded {
+        orientation,
+        colors,
+        ..
+    } = decoded;
+    let square = |pixels: &u32| {
+        let mut pixels = straight(&resize(&middle, *pixels, *pixels, FilterType::Lanczos3));
+        colors.convert(&mut pixels);
+        let mut square = DynamicImage::from(pixels);
+        square.apply_orientation(orientation);
+        encode(&square, has_alpha)
+    };
+    sizes.iter().map(square).collect()
 }
 
-/// The picture upright, as its camera held it.
-fn decode(bytes: &[u8]) -> Result<DynamicImage, NoPicture> {
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| NoPicture(error.to_string()))?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_EDGE);
-    limits.max_image_height = Some(MAX_EDGE);
-    limits.max_alloc = Some(MAX_MEMORY);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut picture = DynamicImage::from_decoder(decoder)?;
-    picture.apply_orientation(orientation);
-    Ok(picture)
+/// A picture, and what it says of itself.
+struct Decoded {
+    picture: DynamicImage,
+    /// As its camera held it.
+    orientation: Orientation,
+    colors: Colors,
+}
+
+impl Decoded {
+    fn read(bytes: &[u8]) -> Result<Self, NoPicture> {
+        let mut reader = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(|error| NoPicture(error.to_string()))?;
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(MAX_EDGE);
+        limits.max_image_height = Some(MAX_EDGE);
+        limits.max_alloc = Some(MAX_MEMORY);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder()?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+            let limit = MAX_PIXELS / 1_000_000;
+            return Err(NoPicture(format!(
+                "it has {width} times {height} pixels; the limit is {limit} million of them"
+            )));
+        }
+        let orientation = decoder.orientation()?;
+        let profile = decoder.icc_profile()?;
+        Ok(Self {
+            colors: Colors::of(bytes, profile),
+            orientation,
+            picture: DynamicImage::from_decoder(decoder)?,
+        })
+    }
+}
+
+/// The square in the middle of a picture, with an edge of at most so many pixels. Colours are multiplied by their opacity, so that those of
+/// what cannot be seen do not count.
+fn middle(picture: &DynamicImage, most: u32) -> Rgba32FImage {
+    match picture {
+        DynamicImage::ImageLuma8(pixels) => averaged(pixels, most),
+        DynamicImage::ImageLumaA8(pixels) => averaged(pixels, most),
+        DynamicImage::ImageRgb8(pixels) => averaged(pixels, most),
+        DynamicImage::ImageRgba8(pixels) => averaged(pixels, most),
+        DynamicImage::ImageLuma16(pixels) => averaged(pixels, most),
+        DynamicImage::ImageLumaA16(pixels) => averaged(pixels, most),
+        DynamicImage::ImageRgb16(pixels) => averaged(pixels, most),
+        DynamicImage::ImageRgba16(pixels) => averaged(pixels, most),
+        DynamicImage::ImageRgb32F(pixels) => averaged(pixels, most),
+        DynamicImage::ImageRgba32F(pixels) => averaged(pixels, most),
+        other => averaged(&other.to_rgba8(), most),
+    }
+}
+
+/// Each pixel of the square is the average of as many as fall on it.
+fn averaged<I>(picture: &I, most: u32) -> Rgba32FImage
+where
+    I: GenericImageView<Pixel: Pixel<Subpixel: Into<f32>>>,
+{
+    let (width, height) = picture.dimensions();
+    let side = width.min(height);
+    let (left, top) = ((width - side) / 2, (height - side) / 2);
+    let edge = side.min(most);
+    let part = |n: u32| {
+        let place = u64::from(n) * u64::from(side) / u64::from(edge);
+        u32::try_from(place).unwrap_or(side)
+    };
+    Rgba32FImage::from_fn(edge, edge, |x, y| {
+        let mut sum = [0.0; 4];
+        let mut count = 0.0;
+        for y in part(y)..part(y + 1) {
+            for x in part(x)..part(x + 1) {
+                let pixel = premultiplied(picture.get_pixel(left + x, top + y));
+                for (sum, channel) in sum.iter_mut().zip(pixel) {
+                    *sum += channel;
+                }
+                count += 1.0;
+            }
+        }
+        Rgba(sum.map(|channel: f32| channel / count))
+    })
+}
+
+fn premultiplied<P: Pixel<Subpixel: Into<f32>>>(pixel: P) -> [f32; 4] {
+    let most: f32 = P::Subpixel::DEFAULT_MAX_VALUE.into();
+    let channel = |value: P::Subpixel| value.into() / most;
+    let [red, green, blue, alpha] = pixel.to_rgba().0.map(channel);
+    [red * alpha, green * alpha, blue * alpha, alpha]
+}
+
+/// Eight bits a channel, no longer multiplied by their opacity.
+fn straight(pixels: &Rgba32FImage) -> RgbaImage {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is from 0 to 255"
+    )]
+    let eight_bits = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+    RgbaImage::from_fn(pixels.width(), pixels.height(), |x, y| {
+        let Rgba([red, green, blue, alpha]) = *pixels.get_pixel(x, y);
+        let color = |value: f32| match eight_bits(alpha) {
+            0 => 0,
+            _ => eight_bits(value / alpha),
+        };
+        Rgba([color(red), color(green), color(blue), eight_bits(alpha)])
+    })
 }
 
 /// JPEG, or PNG where something shines through.
-fn encode(picture: &DynamicImage) -> Result<Square, NoPicture> {
+fn encode(picture: &DynamicImage, has_alpha: bool) -> Result<Square, NoPicture> {
     let mut bytes = Cursor::new(Vec::new());
-    let media_type = if picture.color().has_alpha() {
-        DynamicImage::from(picture.to_rgba8()).write_to(&mut bytes, ImageFormat::Png)?;
+    let media_type = if has_alpha {
+        picture.write_to(&mut bytes, ImageFormat::Png)?;
         "image/png"
     } else {
         let opaque = DynamicImage::from(picture.to_rgb8());
@@ -173,6 +287,61 @@ mod tests {
         }
         let whole = written(RgbImage::new(64, 64), ImageFormat::Png);
         assert!(squares(&whole[..whole.len() / 2], &[64]).is_err());
+    }
+
+    #[test]
+    fn a_picture_a_thousand_times_as_wide_as_high_is_cut_before_it_is_enlarged() {
+        for (width, height) in [(10_000, 1), (1, 10_000), (1, 1)] {
+            let line = RgbImage::from_pixel(width, height, BLUE);
+            let squares = squares(&written(line, ImageFormat::Png), &[64, 256]).unwrap();
+            assert!(is_near(*read(&squares[1]).get_pixel(255, 0), BLUE));
+        }
+    }
+
+    #[test]
+    fn colors_of_what_cannot_be_seen_do_not_show_at_its_edges() {
+        let half = RgbaImage::from_fn(200, 200, |x, _| match x {
+            0..101 => Rgba([255; 4]),
+            _ => Rgba([0; 4]),
+        });
+        let squares = squares(&written(half, ImageFormat::Png), &[64]).unwrap();
+        let found = image::load_from_memory(&squares[0].bytes)
+            .unwrap()
+            .to_rgba8();
+        let edge: Vec<_> = found
+            .pixels()
+            .filter(|p| (8..247).contains(&p.0[3]))
+            .collect();
+        assert!(!edge.is_empty());
+        assert!(edge.iter().all(|p| p.0[..3] == [255; 3]), "{edge:?}");
+    }
+
+    #[test]
+    fn sixteen_bits_of_grey_are_as_bright_in_eight() {
+        let grey = image::ImageBuffer::from_pixel(30, 30, image::Luma([0x8080_u16]));
+        let grey = DynamicImage::ImageLuma16(grey);
+        let squares = squares(&written(grey, ImageFormat::Png), &[64]).unwrap();
+        assert!(is_near(*read(&squares[0]).get_pixel(9, 9), Rgb([0x80; 3])));
+    }
+
+    #[test]
+    fn a_picture_of_more_pixels_than_any_camera_has_is_not_decoded() {
+        // The head of a picture of 10,000 times 10,000 pixels, and no pixel.
+        let mut head = written(RgbImage::new(1, 1), ImageFormat::Png);
+        head[16..24].copy_from_slice(&[0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10]);
+        let crc = crc32(&head[12..29]).to_be_bytes();
+        head[29..33].copy_from_slice(&crc);
+        let error = squares(&head, &[64]).unwrap_err().to_string();
+        assert!(error.contains("50 million"), "{error}");
+    }
+
+    /// As PNG has it.
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+                (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+            })
+        })
     }
 
     #[test]

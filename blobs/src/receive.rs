@@ -8,12 +8,15 @@ use futures::{Stream, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::{ARRIVING, BlobError, Blobs};
 
 /// Up to here an upload stays in memory: most are one request to the store. The least that S3 takes as a part of many.
 const PART: usize = 5 << 20;
+/// Bytes a second that come at least, once an upload has had its time to begin: fewer hold its place for too long.
+const SLOWEST: u64 = 8 << 10;
 /// Parts of one upload that are on their way to the store.
 const PARTS: usize = 2;
 
@@ -26,6 +29,9 @@ pub enum ReceiveError {
     /// Nothing came for too long.
     #[error("nothing came for {} s", .0.as_secs())]
     Stalled(Duration),
+    /// It took too long, though something came again and again.
+    #[error("fewer than {0} bytes came a second; send it over a quicker connection")]
+    Slow(u64),
     /// The sender went away.
     #[error("the bytes did not arrive whole: {0}")]
     Broken(String),
@@ -58,6 +64,7 @@ struct Incoming<S> {
     size: u64,
     limit: u64,
     idle: Duration,
+    deadline: Instant,
     hash: Sha256,
 }
 
@@ -67,8 +74,13 @@ where
     E: Display,
 {
     async fn next(&mut self) -> Result<Option<Bytes>, ReceiveError> {
-        let next = tokio::time::timeout(self.idle, self.bytes.next());
-        let Some(bytes) = next.await.map_err(|_| ReceiveError::Stalled(self.idle))? else {
+        let silence = Instant::now() + self.idle;
+        let next = timeout_at(silence.min(self.deadline), self.bytes.next());
+        let late = |_| match silence < self.deadline {
+            true => ReceiveError::Stalled(self.idle),
+            false => ReceiveError::Slow(SLOWEST),
+        };
+        let Some(bytes) = next.await.map_err(late)? else {
             return Ok(None);
         };
         let bytes = bytes.map_err(|error| ReceiveError::Broken(error.to_string()))?;
@@ -188,6 +200,7 @@ fn incoming<S>(bytes: S, limit: u64, idle: Duration) -> Incoming<S> {
         size: 0,
         limit,
         idle,
+        deadline: Instant::now() + idle + Duration::from_secs(limit / SLOWEST),
         hash: Sha256::new(),
     }
 }
@@ -261,6 +274,20 @@ mod tests {
             assert!(matches!(result, Err(ReceiveError::Stalled(_))));
         }
         assert_eq!(names(&blobs).await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_trickles_in_is_too_slow() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = open(&directory);
+        let trickle =
+            stream::repeat_with(|| Ok::<_, String>(Bytes::from_static(b"t"))).then(async |byte| {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                byte
+            });
+        let idle = Duration::from_millis(50);
+        let result = blobs.receive(Box::pin(trickle), SLOWEST - 1, idle).await;
+        assert!(matches!(result, Err(ReceiveError::Slow(_))));
     }
 
     #[tokio::test]

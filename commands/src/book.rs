@@ -38,6 +38,8 @@ pub struct Book<'a> {
     on_behalf_of: Option<domain::Actor>,
     reason: Option<String>,
     remembered: bool,
+    /// The last state that was asked for as it was at a version: the actions of a proposal are mostly written for the same.
+    past: Option<(StreamId, i64, Box<dyn Any + Send>)>,
 }
 
 /// Where a command reads its streams.
@@ -139,6 +141,7 @@ impl<'a> Book<'a> {
             on_behalf_of: None,
             reason: request.reason.clone(),
             remembered: false,
+            past: None,
         }
     }
 
@@ -311,8 +314,17 @@ impl<'a> Book<'a> {
         id: Uuid,
         version: i64,
     ) -> Result<A, CommandError> {
+        let stream = StreamId::of::<A>(id);
+        if let Some((known, at, state)) = &self.past
+            && (known, *at) == (&stream, version)
+            && let Some(state) = state.downcast_ref::<A>()
+        {
+            return Ok(state.clone());
+        }
         let loaded = self.loader.at_version::<A>(id, version).await?;
-        Ok(loaded.seen_by(self.request.product_id).state)
+        let state = loaded.seen_by(self.request.product_id).state;
+        self.past = Some((stream, version, Box::new(state.clone())));
+        Ok(state)
     }
 
     /// Whether all that has happened to a stream after a version, and before this command, is one command's doing.

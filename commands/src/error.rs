@@ -1,7 +1,7 @@
 //! Why a command had no effect.
 
 use domain::{ContractError, Refusal};
-use store::{AppendError, ReadError};
+use store::{AppendError, Busy, ReadError};
 
 /// Why a command had no effect.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,12 @@ impl CommandError {
             Self::Unavailable(_) => "unavailable",
             Self::Contract(_) | Self::Damaged(_) | Self::Encode(_) => "error",
         }
+    }
+}
+
+impl From<Busy> for CommandError {
+    fn from(busy: Busy) -> Self {
+        Self::Unavailable(busy.to_string())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::{Aggregate, StreamId};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Weighter};
-use store::{Direction, EventStore, Filter, Position, Recorded};
+use store::{Direction, EventStore, Filter, Position, Recorded, heavy, is_last, payload};
 use uuid::Uuid;
 
 use crate::CommandError;
@@ -247,8 +247,9 @@ impl Loader {
             stream: Some(StreamId::of::<A>(id)),
             ..Filter::default()
         };
+        let head = *self.store.head().borrow();
         let page = self.store.read_all(loaded.as_of, &filter, PAGE).await?;
-        if page.events.len() == PAGE {
+        if page.scanned_to < head {
             return self.latest(id).await;
         }
         for event in &page.events {
@@ -277,7 +278,7 @@ impl Loader {
         self.advance(Loaded::empty(id), version).await
     }
 
-    /// The names of the commands that a stream's events after a version come from; at most a page of them.
+    /// The names of the commands that a stream's events after a version come from; at most a page of them, and fewer where they are large.
     pub(crate) async fn commands_after<A: Aggregate>(
         &self,
         id: Uuid,
@@ -302,10 +303,10 @@ impl Loader {
                 .store
                 .read_stream(&stream, loaded.version, Direction::Forwards, PAGE)
                 .await?;
-            for event in page.iter().take_while(|event| event.version <= until) {
-                loaded = loaded.apply(event)?;
-            }
-            if page.len() < PAGE || loaded.version >= until {
+            let mut wanted = page.iter().take_while(|event| event.version <= until);
+            let fold = || wanted.try_fold(loaded, Loaded::apply);
+            loaded = heavy(payload(&page), fold).await??;
+            if is_last(&page, PAGE) || loaded.version >= until {
                 return Ok(loaded);
             }
         }

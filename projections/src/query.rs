@@ -51,7 +51,7 @@ impl QueryError {
             Self::Shape(_) => false,
             Self::Database(error) => {
                 let goes_away = |code: &SqlState| {
-                    ["08", "57P"]
+                    ["08", "57P", "57014"]
                         .iter()
                         .any(|class| code.code().starts_with(class))
                 };
@@ -212,11 +212,15 @@ pub(crate) async fn rows<T: DeserializeOwned>(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<T>, QueryError> {
-    let client = database.pool.get().await?;
-    let statement = client.prepare_cached(sql).await?;
-    client
-        .query(&statement, params)
-        .await?
+    let mut query = database.query();
+    let found = async {
+        let session = query.begin().await?;
+        let statement = session.prepare_cached(sql).await?;
+        Ok::<_, QueryError>(session.query(&statement, params).await?)
+    };
+    let found = found.await;
+    query.end();
+    found?
         .iter()
         .map(|row| Ok(serde_json::from_str(row.get(0))?))
         .collect()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use domain::{ContractError, StreamId};
 use quick_cache::sync::Cache;
 use serde::Serialize;
-use store::{Direction, EventStore, ReadError, Recorded};
+use store::{Busy, Direction, EventStore, ReadError, Recorded, heavy, is_last, payload};
 use uuid::Uuid;
 
 use crate::read_model::{ReadModel, Row, post};
@@ -27,6 +27,9 @@ pub enum ViewError {
     /// An event of it cannot be understood.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// The server has too much else to do.
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 /// A row with about how many bytes of JSON it has at most: as many as its events.
@@ -103,10 +106,8 @@ impl Views {
         base: Option<Row<M::Content>>,
         version: i64,
     ) -> Result<Option<Row<M::Content>>, ViewError> {
-        let from = base.as_ref().map_or(0, |row| row.facts.version);
-        let events = self.events_after::<M>(id, from).await?;
-        let until = events.iter().take_while(|event| event.version <= version);
-        Ok(fold::<M>(base, until)?)
+        self.fold_while::<M>(id, base, |event| event.version <= version)
+            .await
     }
 
     fn kept<M: ReadModel>(&self, stream: &StreamId) -> Option<Kept<M::Content>> {
@@ -118,37 +119,30 @@ impl Views {
     pub async fn while_holds<M: ReadModel>(
         &self,
         id: Uuid,
-        holds: impl Fn(&Recorded) -> bool + Send,
+        holds: impl Fn(&Recorded) -> bool + Send + Sync,
     ) -> Result<Option<Row<M::Content>>, ViewError> {
-        let events = self.history::<M>(id).await?;
-        Ok(fold::<M>(
-            None,
-            events.iter().take_while(|event| holds(event)),
-        )?)
+        self.fold_while::<M>(id, None, holds).await
     }
 
-    /// Every event of a resource.
-    pub async fn history<M: ReadModel>(&self, id: Uuid) -> Result<Vec<Recorded>, ReadError> {
-        self.events_after::<M>(id, 0).await
-    }
-
-    async fn events_after<M: ReadModel>(
+    /// A row after those that follow of its events, until one does not meet the condition. They are read page by page.
+    async fn fold_while<M: ReadModel>(
         &self,
         id: Uuid,
-        version: i64,
-    ) -> Result<Vec<Recorded>, ReadError> {
+        mut row: Option<Row<M::Content>>,
+        holds: impl Fn(&Recorded) -> bool + Send + Sync,
+    ) -> Result<Option<Row<M::Content>>, ViewError> {
         let stream = StreamId::new(M::NAME, id);
-        let mut events: Vec<Recorded> = Vec::new();
+        let mut version = row.as_ref().map_or(0, |row| row.facts.version);
         loop {
-            let from = events.last().map_or(version, |event| event.version);
             let page = self
                 .store
-                .read_stream(&stream, from, Direction::Forwards, PAGE)
+                .read_stream(&stream, version, Direction::Forwards, PAGE)
                 .await?;
-            let more = page.len() == PAGE;
-            events.extend(page);
-            if !more {
-                return Ok(events);
+            let next = || fold::<M>(row, page.iter().take_while(|event| holds(event)));
+            row = heavy(payload(&page), next).await??;
+            match page.last() {
+                Some(last) if holds(last) && !is_last(&page, PAGE) => version = last.version,
+                Some(_) | None => return Ok(row),
             }
         }
     }

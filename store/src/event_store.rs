@@ -51,6 +51,21 @@ pub enum Direction {
     Backwards,
 }
 
+/// Payload bytes of one page, beyond which it ends: large events must not fill the memory.
+pub const PAGE_BYTES: usize = 8 << 20;
+
+/// Payload bytes of events.
+#[must_use]
+pub fn payload(events: &[Recorded]) -> usize {
+    events.iter().map(|event| event.data.len()).sum()
+}
+
+/// Returns true if nothing follows a page of at most so many events of a stream.
+#[must_use]
+pub fn is_last(page: &[Recorded], limit: usize) -> bool {
+    page.len() < limit && payload(page) <= PAGE_BYTES
+}
+
 /// An append-only log of events in streams.
 ///
 /// Whoever has seen position N never later sees a new event at or below N.
@@ -62,7 +77,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// the log in the order of their calls, unless the queue was full.
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
-    /// At most `limit` events of a stream, starting beyond version `from`.
+    /// At most `limit` events of a stream, starting beyond version `from`; fewer where they are large. [`is_last`] tells a page that goes
+    /// to the end.
     async fn read_stream(
         &self,
         stream: &StreamId,

@@ -41,7 +41,11 @@ async fn in_turn<T>(
     let _turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
     // A runtime of one thread, as in tests, has nobody to hand it over to.
     let hands_over = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    Ok(if hands_over { block_in_place(work) } else { work() })
+    Ok(if hands_over {
+        block_in_place(work)
+    } else {
+        work()
+    })
 }
 
 #[cfg(test)]

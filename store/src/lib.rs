@@ -14,7 +14,7 @@ pub use event::{
     Append, Appended, Expected, Filter, Metadata, NewEvent, Page, Position, Receipt, ReceiptKey,
     Recorded,
 };
-pub use event_store::{AppendError, Direction, EventStore, ReadError};
+pub use event_store::{AppendError, Direction, EventStore, ReadError, is_last, payload};
 pub use heavy::{Busy, heavy};
 pub use postgres::{Database, OpenError, PostgresStore, Session};
 pub use private_postgres::{PrivatePostgres, PrivatePostgresError};

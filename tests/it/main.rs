@@ -21,6 +21,7 @@ mod due_work;
 mod event;
 mod event_access;
 mod event_stream;
+mod exhaustion;
 mod file;
 mod file_store;
 mod file_sweep;

@@ -9,13 +9,14 @@ use domain::knowledge::task::Task;
 use projections::Row;
 use projections::agents::proposal::ProposalContent;
 use serde::Serialize;
+use store::heavy;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::proposal::new_ids;
 use crate::App;
 use crate::caller::Caller;
-use crate::knowledge::text;
+use crate::knowledge::text::{self, Diffs};
 use crate::problem::Problem;
 
 /// A proposal, and what would come of it.
@@ -126,30 +127,40 @@ impl App {
         let request = Request::look(caller.actor, proposal.facts.product_id);
         let mut book = self.executor.scratch(&request);
         let found = preview(&mut book, proposal.facts.id, &new_ids()).await?;
-        Ok(found.map(Preview::of))
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let body = |note: &Note| note.content().map_or(0, |content| content.body.len());
+        let changed = |note: &Changed<Note>| body(&note.before.state) + body(&note.after.state);
+        let bytes = found.notes.iter().map(changed).sum();
+        Ok(Some(heavy(bytes, || Preview::of(found)).await?))
     }
 }
 
 impl Preview {
     fn of(found: commands::agents::proposal::Preview) -> Self {
         let Effects { notes, tasks, .. } = &found.effects;
-        let note = |note: &Changed<Note>| {
+        let mut diffs = Diffs::default();
+        let mut note = |note: &Changed<Note>| {
             let same = notes
                 .iter()
                 .filter(|applied| applied.note_id == note.after.id);
-            NoteChange::of(note, same.filter_map(|applied| applied.merged).next())
+            let merged = same.filter_map(|applied| applied.merged).next();
+            NoteChange::of(note, merged, &mut diffs)
         };
-        let task = |task: &Changed<Task>| {
+        let changed_notes = found.notes.iter().map(&mut note).collect();
+        let mut task = |task: &Changed<Task>| {
             let same = tasks
                 .iter()
                 .filter(|applied| applied.task_id == task.after.id);
-            TaskChange::of(task, same.filter_map(|applied| applied.merged).next())
+            let merged = same.filter_map(|applied| applied.merged).next();
+            TaskChange::of(task, merged, &mut diffs)
         };
         Self {
             applies: found.conflicts.is_empty() && found.refusal.is_none(),
             missing_approvals: found.missing_approvals,
-            notes: found.notes.iter().map(note).collect(),
-            tasks: found.tasks.iter().map(task).collect(),
+            notes: changed_notes,
+            tasks: found.tasks.iter().map(&mut task).collect(),
             artifacts: found.artifacts.iter().map(ArtifactChange::of).collect(),
             refusal: found.refusal.map(|refusal| Refused {
                 code: refusal.as_ref().as_ref().to_owned(),
@@ -160,14 +171,14 @@ impl Preview {
     }
 }
 
-fn diff<A>(changed: &Changed<A>, as_text: fn(&A) -> String) -> String {
+fn diff<A>(changed: &Changed<A>, as_text: fn(&A) -> String, diffs: &mut Diffs) -> String {
     let Changed { before, after } = changed;
     let versions = [before.version, after.version];
-    text::diff(&as_text(&before.state), &as_text(&after.state), versions)
+    diffs.diff(&as_text(&before.state), &as_text(&after.state), versions)
 }
 
 impl NoteChange {
-    fn of(note: &Changed<Note>, merged: Option<Merge>) -> Self {
+    fn of(note: &Changed<Note>, merged: Option<Merge>, diffs: &mut Diffs) -> Self {
         let Changed { before, after } = note;
         let content = after.state.content();
         Self {
@@ -176,13 +187,13 @@ impl NoteChange {
             from_version: before.version,
             to_version: after.version,
             merged,
-            diff: diff(note, text::of_note),
+            diff: diff(note, text::of_note, diffs),
         }
     }
 }
 
 impl TaskChange {
-    fn of(task: &Changed<Task>, merged: Option<Merge>) -> Self {
+    fn of(task: &Changed<Task>, merged: Option<Merge>, diffs: &mut Diffs) -> Self {
         let Changed { before, after } = task;
         let draft = after.state.draft().or_else(|| before.state.draft());
         Self {
@@ -191,7 +202,7 @@ impl TaskChange {
             from_version: before.version,
             to_version: after.version,
             merged,
-            diff: diff(task, text::of_task),
+            diff: diff(task, text::of_task, diffs),
         }
     }
 }

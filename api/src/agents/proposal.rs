@@ -25,6 +25,7 @@ use super::action::NewAction;
 use super::preview::ProposalWithPreview;
 use crate::App;
 use crate::answer;
+use crate::body::AtMost;
 use crate::caller::Caller;
 use crate::command::{Command, Nothing};
 use crate::problem::Problem;
@@ -52,13 +53,15 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rebase))
 }
 
+type NewActions = AtMost<NewAction, MAX_ACTIONS>;
+
 /// Changes to be proposed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewProposal {
     workspace_id: Uuid,
-    #[schema(min_items = 1, max_items = 100)]
-    actions: Vec<NewAction>,
+    #[schema(value_type = Vec<NewAction>, min_items = 1, max_items = 100)]
+    actions: NewActions,
     /// Why these changes are good.
     #[schema(min_length = 1, max_length = 10_000)]
     rationale: String,
@@ -100,8 +103,8 @@ struct NewApproval {
     #[schema(max_length = 10_000)]
     comment: Option<String>,
     /// To be applied instead.
-    #[schema(min_items = 1, max_items = 100)]
-    edited_actions: Option<Vec<NewAction>>,
+    #[schema(value_type = Option<Vec<NewAction>>, min_items = 1, max_items = 100)]
+    edited_actions: Option<NewActions>,
 }
 
 /// A person's refusal.
@@ -117,8 +120,8 @@ struct Rejection {
 #[serde(deny_unknown_fields)]
 struct Rebased {
     /// What it is to change; the actions as they can be carried over by themselves, if not given.
-    #[schema(min_items = 1, max_items = 100)]
-    actions: Option<Vec<NewAction>>,
+    #[schema(value_type = Option<Vec<NewAction>>, min_items = 1, max_items = 100)]
+    actions: Option<NewActions>,
     /// That of the old one, if not given.
     #[schema(min_length = 1, max_length = 10_000)]
     rationale: Option<String>,
@@ -142,7 +145,7 @@ struct Which {
     status: Option<String>,
 }
 
-fn actions(new: Vec<NewAction>) -> Vec<Action> {
+fn actions(AtMost(new): NewActions) -> Vec<Action> {
     new.into_iter().map(Action::from).collect()
 }
 

@@ -1,16 +1,17 @@
 //! The past of a note: any version, and what changed from one to the next.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::knowledge::note::{Merge, Note, NoteEvent};
-use domain::{Actor, Aggregate};
+use domain::{Actor, Aggregate, StreamId};
 use projections::Row;
 use projections::knowledge::note::{NoteContent, Notes};
 use serde::{Deserialize, Serialize};
-use store::{Position, Recorded};
+use store::{Direction, Position, Recorded, heavy};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,10 +19,15 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
-use crate::knowledge::text;
+use crate::knowledge::text::{self, Diffs};
 use crate::parameters;
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read, reached};
+
+/// Events that are read at once.
+const PAGE: usize = 500;
+/// Bytes of the diffs of a page: it has fewer versions where they are long.
+const DIFFS: usize = 4 << 20;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(history))
@@ -115,35 +121,94 @@ async fn history(
     Path(id): Path<Uuid>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let (_, position) = app.find::<Notes>(&read, id).await?;
+    let (row, position) = app.find::<Notes>(&read, id).await?;
     let limit = page.limit()?;
     let before = page.after::<NonZeroU64>()?;
     let before = before.and_then(|version| i64::try_from(version.get()).ok());
-    let before = before.unwrap_or(i64::MAX);
-    let events = app.views.history::<Notes>(id).await?;
-    let shown: Vec<&Recorded> = events
-        .iter()
-        .filter(|event| event.version < before)
-        .collect();
-    let first = shown.len().saturating_sub(limit);
-    let mut state = Note::default();
-    let mut items = Vec::new();
-    for (index, event) in shown.into_iter().enumerate() {
+    let last = before.map_or(row.facts.version, |before| {
+        row.facts.version.min(before - 1)
+    });
+    let mut shown = Shown {
+        first: last - i64::try_from(limit).unwrap_or(i64::MAX) + 1,
+        last,
+        state: Note::default(),
+        items: VecDeque::new(),
+        bytes: 0,
+    };
+    shown.read(&app, id).await?;
+    Ok(answer::found((shown.page(), position)))
+}
+
+/// Versions of a note as they are read, the oldest first.
+struct Shown {
+    first: i64,
+    last: i64,
+    /// After the last version that was read.
+    state: Note,
+    items: VecDeque<Version>,
+    /// Of the diffs.
+    bytes: usize,
+}
+
+impl Shown {
+    async fn read(&mut self, app: &App, id: Uuid) -> Result<(), Problem> {
+        let stream = StreamId::of::<Note>(id);
+        let mut read = 0;
+        while read < self.last {
+            let store = &app.store;
+            let page = store
+                .read_stream(&stream, read, Direction::Forwards, PAGE)
+                .await?;
+            let Some(end) = page.last() else {
+                return Ok(());
+            };
+            read = end.version;
+            let last = self.last;
+            for event in page.iter().take_while(|event| event.version <= last) {
+                // A diff takes the time of both texts, however short the event is.
+                let bytes = event.data.len() + body(&self.state);
+                heavy(bytes, || self.take(event)).await??;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: &Recorded) -> Result<(), Problem> {
         let change = event
             .decode::<NoteEvent>()
             .map_err(|error| Problem::internal(&error))?;
+        let state = std::mem::take(&mut self.state);
+        if event.version < self.first {
+            self.state = state.evolve(&change);
+            return Ok(());
+        }
         let before = text::of_note(&state);
-        state = state.evolve(&change);
-        if index >= first {
-            items.push(version(event, &change, &before, &text::of_note(&state)));
+        self.state = state.evolve(&change);
+        let item = version(event, &change, &before, &text::of_note(&self.state));
+        self.bytes += item.diff.len();
+        self.items.push_back(item);
+        while self.bytes > DIFFS && self.items.len() > 1 {
+            let dropped = self.items.pop_front();
+            self.bytes -= dropped.map_or(0, |item| item.diff.len());
+        }
+        Ok(())
+    }
+
+    /// The newest first.
+    fn page(self) -> History {
+        let items: Vec<Version> = self.items.into_iter().rev().collect();
+        let oldest = items.last().map(|item| item.version);
+        History {
+            next_cursor: oldest
+                .filter(|version| *version > 1)
+                .map(|version| version.to_string()),
+            items,
         }
     }
-    items.reverse();
-    let page = History {
-        next_cursor: (items.last().filter(|_| first > 0)).map(|last| last.version.to_string()),
-        items,
-    };
-    Ok(answer::found((page, position)))
+}
+
+fn body(note: &Note) -> usize {
+    note.content().map_or(0, |content| content.body.len())
 }
 
 fn version(event: &Recorded, change: &NoteEvent, before: &str, after: &str) -> Version {
@@ -152,7 +217,8 @@ fn version(event: &Recorded, change: &NoteEvent, before: &str, after: &str) -> V
     } else {
         None
     };
-    let diff = text::diff(before, after, [event.version - 1, event.version]);
+    let versions = [event.version - 1, event.version];
+    let diff = Diffs::default().diff(before, after, versions);
     Version {
         version: event.version,
         r#type: event.event_type.clone(),

@@ -1,14 +1,18 @@
 //! Things as text, so that a diff shows all that changes about them.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::ops::Range;
 
+use domain::knowledge::line_diff::{Change, changes};
 use domain::knowledge::note::Note;
 use domain::knowledge::task::Task;
-use similar::TextDiff;
 
-/// Time that a diff may take to become as small as it can be.
-const MINIMISING: Duration = Duration::from_millis(200);
+/// Lines around a change that are shown with it.
+const CONTEXT: usize = 3;
+/// Bytes of one diff that are shown.
+const SHOWN: usize = 256 << 10;
+/// Bytes of all diffs of one answer.
+const ALL_SHOWN: usize = 4 << 20;
 
 /// A note; nothing where there is none.
 pub fn of_note(note: &Note) -> String {
@@ -48,14 +52,131 @@ pub fn of_task(task: &Task) -> String {
     text
 }
 
-/// A unified diff between two versions.
-pub fn diff(before: &str, after: &str, versions: [i64; 2]) -> String {
-    let [from, to] = versions.map(|version| format!("version {version}"));
-    TextDiff::configure()
-        .timeout(MINIMISING)
-        .diff_lines(before, after)
-        .unified_diff()
-        .context_radius(3)
-        .header(&from, &to)
-        .to_string()
+/// Diffs of one answer, and how many bytes of them are shown.
+pub struct Diffs {
+    left: usize,
+}
+
+impl Default for Diffs {
+    fn default() -> Self {
+        Self { left: ALL_SHOWN }
+    }
+}
+
+impl Diffs {
+    /// A unified diff between two versions. Of one that is very long the beginning is shown.
+    pub fn diff(&mut self, before: &str, after: &str, versions: [i64; 2]) -> String {
+        let room = self.left.min(SHOWN);
+        let diff = unified(before, after, versions, room);
+        self.left = self.left.saturating_sub(diff.len());
+        diff
+    }
+}
+
+fn unified(before: &str, after: &str, [from, to]: [i64; 2], room: usize) -> String {
+    let [before, after] =
+        [before, after].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
+    let changes = changes(&before, &after);
+    let mut diff = String::new();
+    for hunk in changes.chunk_by(|a, b| b.before.start - a.before.end <= 2 * CONTEXT) {
+        if diff.is_empty() {
+            let _ = write!(diff, "--- version {from}\n+++ version {to}\n");
+        }
+        if write_hunk(&mut diff, &before, &after, hunk, room).is_none() {
+            diff +=
+                "\\ The rest is too long to be shown here; compare the two versions themselves.\n";
+            break;
+        }
+    }
+    diff
+}
+
+/// Adds changes that stand close together, with the lines around them; none if there is no room left.
+fn write_hunk(
+    diff: &mut String,
+    before: &[&str],
+    after: &[&str],
+    hunk: &[Change],
+    room: usize,
+) -> Option<()> {
+    let (first, last) = (hunk.first()?, hunk.last()?);
+    let above = first.before.start.min(CONTEXT);
+    let below = (before.len() - last.before.end).min(CONTEXT);
+    let start = first.before.start - above;
+    let old = start..last.before.end + below;
+    let new = first.after.start - above..last.after.end + below;
+    let _ = writeln!(diff, "@@ -{} +{} @@", lines(&old), lines(&new));
+    let mut next = start;
+    for change in hunk {
+        write_lines(diff, ' ', &before[next..change.before.start], room)?;
+        write_lines(diff, '-', &before[change.before.clone()], room)?;
+        write_lines(diff, '+', &after[change.after.clone()], room)?;
+        next = change.before.end;
+    }
+    write_lines(diff, ' ', &before[next..old.end], room)
+}
+
+fn write_lines(diff: &mut String, sign: char, lines: &[&str], room: usize) -> Option<()> {
+    for line in lines {
+        if diff.len() + line.len() > room {
+            return None;
+        }
+        diff.push(sign);
+        *diff += line;
+        if !line.ends_with('\n') {
+            *diff += "\n\\ No newline at end of file\n";
+        }
+    }
+    Some(())
+}
+
+/// Lines as the head of a hunk has them: the first, and how many if not one.
+fn lines(range: &Range<usize>) -> String {
+    match range.len() {
+        0 => format!("{},0", range.start),
+        1 => (range.start + 1).to_string(),
+        count => format!("{},{count}", range.start + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diff(before: &str, after: &str) -> String {
+        Diffs::default().diff(before, after, [1, 2])
+    }
+
+    #[test]
+    fn shows_changes_with_the_lines_around_them() {
+        let before = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\n";
+        let after = before.replace("b\n", "B\nb2\n").replace("k\n", "");
+        assert_eq!(
+            diff(before, &after),
+            "--- version 1\n+++ version 2\n@@ -1,5 +1,6 @@\n a\n-b\n+B\n+b2\n c\n d\n e\n\
+             @@ -8,5 +9,4 @@\n h\n i\n j\n-k\n l\n"
+        );
+        assert_eq!(diff(before, before), "");
+        assert_eq!(
+            diff("", "a\n"),
+            "--- version 1\n+++ version 2\n@@ -0,0 +1 @@\n+a\n"
+        );
+    }
+
+    #[test]
+    fn says_where_the_last_line_has_no_end() {
+        assert_eq!(
+            diff("a", "a\n"),
+            "--- version 1\n+++ version 2\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+a\n"
+        );
+    }
+
+    #[test]
+    fn shows_no_more_than_an_answer_has_room_for() {
+        let long = "tea\n".repeat(SHOWN);
+        let mut diffs = Diffs::default();
+        let all: usize = (0..100).map(|_| diffs.diff("", &long, [1, 2]).len()).sum();
+        assert!(all < ALL_SHOWN + 100 * 200, "{all}");
+        assert!(diff("", &long).ends_with("compare the two versions themselves.\n"));
+    }
 }

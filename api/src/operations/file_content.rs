@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::file_url::{Claims, Signed};
 use super::range::{self, Wanted};
+use super::uploads::Uploads;
 use crate::App;
 use crate::conditions::has;
 use crate::middleware::Correlation;
@@ -46,10 +47,10 @@ enum Refused {
     /// The address is not as it was given out, or its time is over.
     #[response(status = 403, content_type = "application/problem+json")]
     Unsigned(ProblemDetails),
-    /// Nothing came for too long.
+    /// Nothing came for too long, or too little.
     #[response(status = 408, content_type = "application/problem+json")]
     Stalled(ProblemDetails),
-    /// Other bytes are there.
+    /// Other bytes are there, or some are arriving at the moment.
     #[response(status = 409, content_type = "application/problem+json")]
     Taken(ProblemDetails),
     /// Another media type than was asked for.
@@ -104,6 +105,7 @@ async fn upload(
     };
     let correlation_id = http.extensions().get::<Correlation>().map(|known| known.0);
     check_headers(http.headers(), upload)?;
+    let _underway = Uploads::begin(&app.uploads, id)?;
     let received = receive(&app, &loaded, upload, http.into_body()).await?;
     let request = Request::signed(
         upload.owner,
@@ -338,7 +340,7 @@ impl From<ReceiveError> for Problem {
     fn from(error: ReceiveError) -> Self {
         match error {
             ReceiveError::TooLong(limit) => wrong_size(limit, &format!("more than {limit}")),
-            ReceiveError::Stalled(_) => Self::new(
+            ReceiveError::Stalled(_) | ReceiveError::Slow(_) => Self::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "upload_stalled",
                 error.to_string(),

@@ -8,3 +8,4 @@ pub mod file_content;
 mod file_url;
 mod range;
 pub mod storage;
+pub(crate) mod uploads;

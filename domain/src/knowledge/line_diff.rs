@@ -75,7 +75,11 @@ impl Diff<'_> {
             match self.cut(&before, &after) {
                 Cut::Nothing => self.push(before, after),
                 Cut::At(anchors) if depth < MAX_DEPTH => {
-                    stretches.extend(between(before, after, &anchors, depth + 1).into_iter().rev());
+                    stretches.extend(
+                        between(before, after, &anchors, depth + 1)
+                            .into_iter()
+                            .rev(),
+                    );
                 }
                 Cut::NoAnchor | Cut::At(_) => self.compare(before, after),
             }
@@ -246,7 +250,10 @@ fn way_back(trace: &[Vec<usize>], mut b: usize, mut a: usize) -> Vec<(usize, usi
         };
         let (down, right) = (
             reached(diagonal + 1).unwrap_or_default(),
-            diagonal.checked_sub(1).and_then(reached).unwrap_or_default(),
+            diagonal
+                .checked_sub(1)
+                .and_then(reached)
+                .unwrap_or_default(),
         );
         let goes_down = is_down(diagonal, middle, differences + 1, down, right);
         let start = if goes_down { down } else { right + 1 };

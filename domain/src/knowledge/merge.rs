@@ -123,7 +123,13 @@ pub fn texts(field: &str, base: &str, current: &str, proposed: &str) -> Result<S
             &current[region.current.clone()],
             &proposed[region.proposed.clone()],
         );
-        if !region.is_proposed || sides.0.iter().map(without_end).eq(sides.1.iter().map(without_end)) {
+        if !region.is_proposed
+            || sides
+                .0
+                .iter()
+                .map(without_end)
+                .eq(sides.1.iter().map(without_end))
+        {
             merged.changed(sides.0, current_end);
         } else if !region.is_current {
             merged.changed(sides.1, proposed_end);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod,
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
 };
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -20,6 +21,9 @@ const MIGRATION_LOCK: i64 = 0x6461_7962_6f6f_6b01;
 
 /// Connections that one node uses for reading and posting, besides its few dedicated ones.
 const POOL_SIZE: usize = 24;
+
+/// How long a query may take, where nobody says otherwise.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a server that does not answer counts as there.
 const UNREACHABLE: Duration = Duration::from_secs(10);
@@ -82,7 +86,12 @@ pub type Messages =
 
 impl Database {
     /// Connects, and brings the schema up to date.
-    pub async fn open(mut config: Config) -> Result<Self, OpenError> {
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        Self::open_for(config, QUERY_TIMEOUT).await
+    }
+
+    /// The same; the database gives up queries that take longer.
+    pub async fn open_for(mut config: Config, timeout: Duration) -> Result<Self, OpenError> {
         // A server that is gone without a word is noticed before those who wait lose their patience.
         config.connect_timeout(UNREACHABLE);
         config.tcp_user_timeout(UNREACHABLE);
@@ -99,10 +108,12 @@ impl Database {
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .wait_timeout(Some(Duration::from_secs(10)))
             .create_timeout(Some(Duration::from_secs(10)))
-            .post_create(Hook::async_fn(|client, _| {
+            .post_create(Hook::async_fn(move |client, _| {
+                let settings =
+                    format!("{SESSION}; set statement_timeout = {}", timeout.as_millis());
                 Box::pin(async move {
                     client
-                        .batch_execute(SESSION)
+                        .batch_execute(&settings)
                         .await
                         .map_err(HookError::Backend)
                 })
@@ -134,6 +145,15 @@ impl Database {
         Ok(())
     }
 
+    /// A query on a session of the pool, which is cancelled if nobody waits for its end.
+    #[must_use]
+    pub fn query(&self) -> Running {
+        Running {
+            database: self.clone(),
+            session: None,
+        }
+    }
+
     /// A connection outside the pool, for whoever holds a lock. Ends when its client is dropped.
     pub async fn connect(&self) -> Result<Session, tokio_postgres::Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
@@ -149,6 +169,44 @@ impl Database {
     pub async fn connect_listening(&self) -> Result<(Client, Messages), tokio_postgres::Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         Ok((client, messages(connection)))
+    }
+}
+
+/// A query that runs on a session of the pool.
+///
+/// A request whose client goes away is dropped wherever it waits. Without this its query would go on, and the next user of the session
+/// would wait for that.
+pub struct Running {
+    database: Database,
+    session: Option<Object>,
+}
+
+impl Running {
+    /// The session that it runs on from here.
+    pub async fn begin(&mut self) -> Result<&Session, PoolError> {
+        Ok(self.session.insert(self.database.pool.get().await?))
+    }
+
+    /// Gives the session back: the query has come to its end, be that an error.
+    pub fn end(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let (Some(session), Ok(runtime)) = (self.session.take(), Handle::try_current()) else {
+            return;
+        };
+        // Nobody else gets this session: their query might be cancelled instead.
+        let session = Object::take(session);
+        let (token, tls) = (session.cancel_token(), self.database.tls.clone());
+        runtime.spawn(async move {
+            if let Err(error) = token.cancel_query(tls).await {
+                tracing::debug!(%error, "cannot cancel a query");
+            }
+            drop(session);
+        });
     }
 }
 

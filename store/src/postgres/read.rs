@@ -9,16 +9,15 @@ use postgres_types::{BorrowToSql, ToSql};
 use tokio_postgres::RowStream;
 use uuid::Uuid;
 
-use super::database::{Database, detail};
+use super::database::{Database, Running, detail};
 use super::rows::{self, EVENT_COLUMNS, RECEIPT_COLUMNS};
+use crate::event_store::PAGE_BYTES;
 use crate::{
     Direction, Filter, OpenError, Page, Position, ReadError, Receipt, Recorded, Visibility,
 };
 
 /// Positions that one filtered read looks at, however few events match: it stays short on any log.
 const SCAN: i64 = 50_000;
-/// Payload bytes of one page of the log, beyond which it ends: large events must not fill the memory.
-const BYTES: usize = 8 << 20;
 
 pub async fn head(database: &Database) -> Result<Position, OpenError> {
     let client = database.pool.get().await?;
@@ -45,7 +44,7 @@ pub async fn stream(
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let params: [&(dyn ToSql + Sync); 4] = [&stream.id, &stream.category, &from, &limit];
-    Ok(events(database, &sql, &params, usize::MAX).await?.0)
+    Ok(events(database, &sql, &params, PAGE_BYTES).await?.0)
 }
 
 pub async fn all(
@@ -69,7 +68,7 @@ pub async fn all(
     let mut query = Query::new(after, to);
     query.restrict(filter);
     let (sql, params) = query.finish(limit);
-    let (events, cut) = events(database, &sql, &params, BYTES).await?;
+    let (events, cut) = events(database, &sql, &params, PAGE_BYTES).await?;
     let full = cut || events.len() == limit;
     Ok(Page::new(events, full, after, to))
 }
@@ -189,9 +188,14 @@ pub async fn find(database: &Database, event_id: Uuid) -> Result<Option<Recorded
 
 pub async fn receipt(database: &Database, key: &[u8; 32]) -> Result<Option<Receipt>, ReadError> {
     let sql = format!("select {RECEIPT_COLUMNS} from log.receipts where key = $1");
-    let mut rows = pin!(rows(database, &sql, &[&key.as_slice()]).await?);
-    let row = rows.try_next().await.map_err(unavailable)?;
-    Ok(row.as_ref().map(rows::receipt))
+    let mut query = database.query();
+    let first = async {
+        let rows = rows(&mut query, &sql, &[&key.as_slice()]).await?;
+        pin!(rows).try_next().await.map_err(unavailable)
+    };
+    let first = first.await;
+    query.end();
+    Ok(first?.as_ref().map(rows::receipt))
 }
 
 /// Events until their payloads exceed a number of bytes, and whether there were more.
@@ -201,18 +205,27 @@ async fn events<P: BorrowToSql>(
     params: &[P],
     bytes: usize,
 ) -> Result<(Vec<Recorded>, bool), ReadError> {
-    let mut rows = pin!(rows(database, sql, params).await?);
-    let mut events = Vec::new();
-    let mut read = 0;
-    while let Some(row) = rows.try_next().await.map_err(unavailable)? {
-        let event = rows::recorded(&row)?;
-        read += event.data.len();
-        events.push(event);
-        if read > bytes {
-            return Ok((events, true));
+    let mut query = database.query();
+    let read = async {
+        let mut rows = pin!(rows(&mut query, sql, params).await?);
+        let mut events = Vec::new();
+        let mut read = 0;
+        while let Some(row) = rows.try_next().await.map_err(unavailable)? {
+            let event = rows::recorded(&row)?;
+            read += event.data.len();
+            events.push(event);
+            if read > bytes {
+                return Ok((events, true));
+            }
         }
+        Ok((events, false))
+    };
+    let read = read.await;
+    // Of a page that is full the rest of the rows need not be sent.
+    if !matches!(read, Ok((_, true))) {
+        query.end();
     }
-    Ok((events, false))
+    read
 }
 
 fn unavailable(error: tokio_postgres::Error) -> ReadError {
@@ -220,17 +233,16 @@ fn unavailable(error: tokio_postgres::Error) -> ReadError {
 }
 
 async fn rows<P: BorrowToSql>(
-    database: &Database,
+    query: &mut Running,
     sql: &str,
     params: &[P],
 ) -> Result<RowStream, ReadError> {
-    let client = database
-        .pool
-        .get()
+    let session = query
+        .begin()
         .await
         .map_err(|error| ReadError::Unavailable(error.to_string()))?;
-    let statement = client.prepare_cached(sql).await.map_err(unavailable)?;
-    client
+    let statement = session.prepare_cached(sql).await.map_err(unavailable)?;
+    session
         .query_raw(&statement, params.iter().map(BorrowToSql::borrow_to_sql))
         .await
         .map_err(unavailable)

@@ -139,7 +139,7 @@ impl Work for Resize {
 
     /// Each takes the memory of a whole picture.
     fn concurrency(&self) -> usize {
-        2
+        1
     }
 
     async fn run(&self, item: &Item) -> Outcome {

@@ -9,6 +9,7 @@ use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use store::heavy;
 
 use super::quota::Quotas;
 use super::server::Server;
@@ -92,7 +93,9 @@ async fn message(app: &App, method: &Method, body: Body) -> Result<Body, Respons
         let detail = format!("the body must arrive whole, and be at most {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_unreadable", detail).into_response()
     })?;
-    message::check(&bytes).map_err(message::refuse)?;
+    let checked = heavy(bytes.len(), || message::check(&bytes)).await;
+    let checked = checked.map_err(|busy| Problem::from(busy).into_response())?;
+    checked.map_err(message::refuse)?;
     Ok(Body::from(bytes))
 }
 

@@ -61,7 +61,8 @@ impl Server {
     ) -> Result<CallToolResponse, Problem> {
         let started = Instant::now();
         let asked = Asked::new(tool.name().to_owned(), context, params);
-        let answered = match asked.check_names() {
+        let may = context.caller.require(tool.scope());
+        let answered = match may.and_then(|()| asked.check_names()) {
             Ok(()) => tool.call(&asked).await,
             Err(problem) => Err(problem),
         };

@@ -144,7 +144,7 @@ impl<'a> Asked<'a> {
         T::deserialize(&value).map_err(|error| {
             let schema = Value::Object(schema::of::<T>());
             let mut errors = faults::validator(&schema)
-                .map_or_else(Vec::new, |validator| faults::faults(&validator, &value));
+                .map_or_else(Vec::new, |validator| faults::faults(&validator, value));
             if errors.is_empty() {
                 errors.push(FieldError {
                     pointer: String::new(),

@@ -9,6 +9,7 @@ use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRefusal};
 use domain::knowledge::note::{Merge, Note, NoteRefusal};
 use domain::knowledge::task::{Task, TaskRefusal};
 use domain::{Aggregate, Class, Refusal};
+use store::heavy;
 use uuid::Uuid;
 
 use crate::knowledge::artifact::Draft;
@@ -257,15 +258,16 @@ pub(super) async fn carried_over<A: Aggregate>(
     }
     let base = book.at_version::<A>(id, base_version).await?;
     let now = if revises {
-        &book.load::<A>(id).await?.state
+        book.load::<A>(id).await?
     } else {
-        &book.before::<A>(id).await?.state
+        book.before::<A>(id).await?
     };
     let merge = Merge {
         base_version,
         onto_version,
     };
-    let carried_over = onto(action, &base, now, onto_version);
+    let bytes = usize::try_from(now.bytes).unwrap_or(usize::MAX);
+    let carried_over = heavy(bytes, || onto(action, &base, &now.state, onto_version)).await?;
     Ok(carried_over.map(|action| (action, has_moved_on.then_some(merge))))
 }
 

@@ -6,6 +6,7 @@ use domain::agents::proposal::{ProposalRefusal, Submission};
 use domain::knowledge::note::Note;
 use domain::knowledge::workspace::{Role, Workspace};
 use domain::{Actor, ActorKind};
+use store::heavy;
 use uuid::Uuid;
 
 use crate::agents::agent;
@@ -62,7 +63,9 @@ async fn size(book: &mut Book<'_>, action: &Action) -> Result<usize, CommandErro
         }
         (Subject::Note(_) | Subject::Task(_) | Subject::Artifact(_), _) => None,
     };
-    Ok(action.characters(base.as_ref()))
+    let content = base.as_ref().and_then(Note::content);
+    let bytes = content.map_or(0, |content| content.body.len());
+    Ok(heavy(bytes, || action.characters(base.as_ref())).await?)
 }
 
 /// Refuses what nobody may approve now, whoever they are.
