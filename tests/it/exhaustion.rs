@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use image::{GrayImage, ImageFormat};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use crate::avatar::picture;
 use crate::cast::{Cast, approve};
@@ -148,7 +147,7 @@ async fn a_query_whose_client_goes_away_is_cancelled() {
 
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_given_up() {
-    let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
+    let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "10")]).await;
     app.alice.workspace().await;
     let sql = app.sql().await;
     sql.batch_execute("begin; lock table read.webhooks in access exclusive mode")
@@ -305,22 +304,4 @@ async fn a_node_answers_others_while_it_is_under_attack() {
         }
     })
     .await;
-}
-
-#[tokio::test]
-async fn connections_that_say_nothing_do_not_hold_up_the_end() {
-    let app = TestApp::start().await;
-    let address = app.server.url.strip_prefix("http://").unwrap();
-    let mut silent = JoinSet::new();
-    for sent in [
-        "",
-        "GET / HTTP/1.1\r\nhost",
-        "PUT /files/a HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n",
-    ] {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(sent.as_bytes()).await.unwrap();
-        silent.spawn(async move { stream.read_to_end(&mut vec![]).await });
-    }
-    app.server.tell_to_stop().await;
-    assert!(app.server.ended().await.success());
 }

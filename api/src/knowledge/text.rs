@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn shows_no_more_than_an_answer_has_room_for() {
-        let long = "tea\n".repeat(SHOWN);
+        let long = "tea\n".repeat(SHOWN / 4);
         let mut diffs = Diffs::default();
-        let all: usize = (0..100).map(|_| diffs.diff("", &long, [1, 2]).len()).sum();
-        assert!(all < ALL_SHOWN + 100 * 200, "{all}");
+        let all: usize = (0..20).map(|_| diffs.diff("", &long, [1, 2]).len()).sum();
+        assert!((ALL_SHOWN / 2..ALL_SHOWN + 20 * 200).contains(&all), "{all}");
         assert!(diff("", &long).ends_with("compare the two versions themselves.\n"));
     }
 }
