@@ -176,7 +176,10 @@ mod tests {
         let long = "tea\n".repeat(SHOWN / 4);
         let mut diffs = Diffs::default();
         let all: usize = (0..20).map(|_| diffs.diff("", &long, [1, 2]).len()).sum();
-        assert!((ALL_SHOWN / 2..ALL_SHOWN + 20 * 200).contains(&all), "{all}");
+        assert!(
+            (ALL_SHOWN / 2..ALL_SHOWN + 20 * 200).contains(&all),
+            "{all}"
+        );
         assert!(diff("", &long).ends_with("compare the two versions themselves.\n"));
     }
 }
