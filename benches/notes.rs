@@ -108,6 +108,7 @@ impl Desk {
             data: serde_json::to_string(event).unwrap(),
             metadata: Metadata {
                 actor: self.actor,
+                credential: None,
                 on_behalf_of: None,
                 command: "bench".into(),
                 command_key: None,

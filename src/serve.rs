@@ -278,6 +278,7 @@ pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
         scopes: everything.clone(),
         issuer: Issuer {
             is_operator: true,
+            vouched: false,
             scopes: everything,
         },
         secrets: secrets.clone(),

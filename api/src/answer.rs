@@ -46,6 +46,47 @@ pub struct PlannedEvent {
     pub data: serde_json::Value,
 }
 
+/// Shows a secret in the first answer to a command, and in no repetition of it.
+#[derive(Debug, Clone)]
+pub struct Once {
+    is_first: bool,
+    /// Types of the events that the command has appended now.
+    appended: Vec<String>,
+}
+
+impl Once {
+    fn of(done: &Done) -> Self {
+        let types = done.events.iter().map(|event| event.event_type.clone());
+        Self {
+            is_first: !done.replayed,
+            appended: types.collect(),
+        }
+    }
+
+    /// The secret, or nothing and how to come by another one.
+    pub fn show(
+        &self,
+        secret: impl FnOnce() -> String,
+        otherwise: &'static str,
+    ) -> (Option<String>, Option<&'static str>) {
+        if self.is_first {
+            (Some(secret()), None)
+        } else {
+            (None, Some(otherwise))
+        }
+    }
+
+    /// Returns true if the command has appended an event of this type now.
+    pub fn has_appended(&self, event_type: &str) -> bool {
+        self.appended.iter().any(|appended| appended == event_type)
+    }
+
+    /// Returns true for the answer to a repetition.
+    pub const fn is_repeated(&self) -> bool {
+        !self.is_first
+    }
+}
+
 /// Adds the position that an answer holds for.
 pub fn at(mut response: Response, position: Position) -> Response {
     response
@@ -79,6 +120,20 @@ impl App {
         status: StatusCode,
     ) -> Result<Response, Problem> {
         self.run_as::<M, _>(request, handler, status, |row| row)
+            .await
+    }
+
+    /// The same, with a secret that the first answer shows.
+    pub(crate) async fn run_revealing<M: ReadModel, V: Serialize>(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+        status: StatusCode,
+        view: impl FnOnce(Row<M::Content>, Once) -> V,
+    ) -> Result<Response, Problem> {
+        let done = self.executor.execute(request, handler).await?;
+        let once = Once::of(&done);
+        self.answer::<M, V>(done, status, |row| view(row, once))
             .await
     }
 

@@ -23,6 +23,12 @@ pub struct Caller {
     pub actor: Actor,
     pub product_id: Uuid,
     pub scopes: Arc<BTreeSet<String>>,
+    /// Id of the key: the same after it was rotated.
+    pub credential: Uuid,
+    /// Id of the actor in whose hands the key is: the actor's own, unless somebody else has seen it.
+    pub controller: Uuid,
+    /// The operator vouches for the actor.
+    pub vouched: bool,
     /// SHA-256 of the key as it was presented.
     pub key_sha256: Arc<str>,
 }
@@ -44,6 +50,7 @@ impl Caller {
     pub fn issuer(&self) -> Issuer {
         Issuer {
             is_operator: self.is_operator(),
+            vouched: self.vouched,
             scopes: self.scopes.as_ref().clone(),
         }
     }

@@ -56,6 +56,8 @@ impl<T: DeserializeOwned + ToSchema + Send> FromRequest<App> for Command<T> {
             .map_or_else(Uuid::now_v7, |correlation| correlation.0);
         let request = Request {
             actor: caller.actor,
+            credential: Some(caller.credential),
+            controller: caller.controller,
             product_id: caller.product_id,
             scopes: caller.scopes.clone(),
             correlation_id,

@@ -123,6 +123,9 @@ impl Keyring {
             actor,
             product_id: row.facts.product_id,
             scopes: Arc::new(row.content.scopes.clone()),
+            credential: row.facts.id,
+            controller: row.content.controller,
+            vouched: row.content.vouched,
             key_sha256: sha256.into(),
         };
         let found = Arc::new(Found {

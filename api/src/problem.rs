@@ -239,6 +239,9 @@ impl From<CommandError> for Problem {
         let detail = error.to_string();
         match error {
             CommandError::ScopeMissing(scope) => Self::scope_missing(&scope),
+            CommandError::AgentNotAllowed => {
+                Self::new(StatusCode::FORBIDDEN, "agent_not_allowed", detail)
+            }
             CommandError::Refused(refusal) => Self::refused(refusal.as_ref()),
             CommandError::PreconditionFailed(_) => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", detail)

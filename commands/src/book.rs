@@ -51,6 +51,8 @@ pub(crate) enum Source {
     Current,
     /// In the log.
     Log,
+    /// In the log as it was at a position; but who may do what in a workspace is as it is now.
+    Past(Position),
 }
 
 /// A stream that was read, and its state with the staged events folded in.
@@ -133,6 +135,7 @@ impl<'a> Book<'a> {
                 // Read models keep no more: what is answered now must be what is read later.
                 now: Utc::now().trunc_subsecs(6),
                 actor: request.actor,
+                controller: request.controller,
             },
             entries: HashMap::new(),
             staged: Vec::new(),
@@ -191,7 +194,10 @@ impl<'a> Book<'a> {
 
     async fn read<A: Aggregate>(&mut self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let remembered = match self.source {
-            Source::Log => None,
+            Source::Past(position) if A::CATEGORY != Workspace::CATEGORY => {
+                return self.loader.at_position(id, position).await;
+            }
+            Source::Log | Source::Past(_) => None,
             Source::Current => self.loader.ahead(id),
             Source::Memory => self
                 .loader
@@ -280,6 +286,7 @@ impl<'a> Book<'a> {
             data,
             metadata: Metadata {
                 actor: self.request.actor,
+                credential: self.request.credential,
                 on_behalf_of: self.on_behalf_of,
                 command: self.command.clone(),
                 command_key: self.request.idempotency.as_ref().map(|i| i.key.clone()),
@@ -305,7 +312,13 @@ impl<'a> Book<'a> {
 
     /// What is decided from here on is decided as if by another actor, who answers for it: their role counts.
     pub const fn on_authority_of(&mut self, actor: domain::Actor) {
-        self.moment.actor = actor;
+        self.moment = Moment::of(actor, self.moment.now);
+    }
+
+    /// Goes back to deciding as whoever sent the command.
+    pub const fn on_own_authority(&mut self) {
+        self.moment.actor = self.request.actor;
+        self.moment.controller = self.request.controller;
     }
 
     /// A state as it was right after a version.

@@ -9,6 +9,11 @@ pub enum CommandError {
     /// The key that was used lacks the scope.
     #[error("this needs the scope {0}; use a key that has it")]
     ScopeMissing(String),
+    /// An agent's key was used for more than reading and proposing.
+    #[error(
+        "an agent reads and proposes, whatever its scopes and role; propose the change, or use the key of a person or a service"
+    )]
+    AgentNotAllowed,
     /// The decision said no.
     #[error("{0}")]
     Refused(Box<dyn Refusal>),
@@ -50,7 +55,7 @@ impl CommandError {
     /// Label for the metrics.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
-            Self::ScopeMissing(_) => "forbidden",
+            Self::ScopeMissing(_) | Self::AgentNotAllowed => "forbidden",
             Self::Refused(_) | Self::Rejected(_) => "refused",
             Self::PreconditionFailed(_)
             | Self::KeyReused

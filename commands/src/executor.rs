@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use domain::identity::scope;
-use domain::{Aggregate, StreamId};
+use domain::{ActorKind, Aggregate, Class, StreamId};
 use futures::future::BoxFuture;
 use store::{AppendError, Appended, EventStore, Position, Receipt, ReceiptKey, Recorded};
 use uuid::Uuid;
@@ -23,6 +23,10 @@ pub trait Handler: Send + Sync {
     fn name(&self) -> String;
     /// The context whose `write` scope it needs.
     fn context(&self) -> &'static str;
+    /// Returns true if agents may issue it. By default an agent reads and proposes, whatever its scopes and role.
+    fn agents_may(&self) -> bool {
+        false
+    }
     /// The stream that the answer is read from, and that `If-Match` speaks of.
     fn stream(&self) -> StreamId;
     async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError>;
@@ -42,6 +46,10 @@ impl<A: Aggregate> Handler for On<A> {
 
     fn context(&self) -> &'static str {
         A::CONTEXT
+    }
+
+    fn agents_may(&self) -> bool {
+        A::agents_may(&self.command)
     }
 
     fn stream(&self) -> StreamId {
@@ -140,27 +148,43 @@ impl Executor {
         if !scope::grants(&request.scopes, &needed) {
             return Err(CommandError::ScopeMissing(needed));
         }
-        let receipt = request.idempotency.as_ref().map(|idempotency| ReceiptKey {
-            key: idempotency.storage_key(request.actor),
-            fingerprint: idempotency.fingerprint,
-            stream: handler.stream(),
-        });
-        if request.dry_run {
-            return self.run(request, handler, None).await;
+        if request.actor.kind == ActorKind::Agent && !handler.agents_may() {
+            return Err(CommandError::AgentNotAllowed);
         }
-        let Some(receipt) = receipt else {
+        let receipt = request.receipt(handler.stream());
+        let Some(receipt) = receipt.filter(|_| !request.dry_run) else {
             return self.run(request, handler, None).await;
         };
         let _turn = Turn::take(&self.in_progress, receipt.key)?;
-        match self.run(request, handler, Some(&receipt)).await {
-            // What refuses a repetition may be the effect of the first time.
-            Err(error @ (CommandError::Refused(_) | CommandError::PreconditionFailed(_))) => {
-                match self.store.receipt(&receipt.key).await? {
-                    Some(stored) => answer(&stored, &receipt),
-                    None => Err(error),
-                }
+        let error = match self.run(request, handler, Some(&receipt)).await {
+            Err(error) if may_be_own_effect(&error) => error,
+            result => return result,
+        };
+        match self.store.receipt(&receipt.key).await? {
+            Some(stored) if self.still_may(request, handler, &stored).await? => {
+                answer(&stored, &receipt)
             }
-            result => result,
+            Some(_) | None => Err(error),
+        }
+    }
+
+    /// Returns true if the caller of a repetition would still be allowed the command: decides it once more on what there
+    /// was then, but on who may do what now.
+    async fn still_may(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+        first: &Receipt,
+    ) -> Result<bool, CommandError> {
+        let events = Position::try_from(first.event_ids.len()).unwrap_or_default();
+        let source = Source::Past(first.position - events);
+        let mut book = Book::open(&self.loader, request, "", source);
+        match handler.handle(&mut book).await {
+            Ok(()) => Ok(true),
+            Err(CommandError::Refused(refusal)) => {
+                Ok(!matches!(refusal.class(), Class::Forbidden | Class::Absent))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -265,6 +289,14 @@ fn precondition(
         Ok(())
     } else {
         Err(CommandError::PreconditionFailed(actual))
+    }
+}
+
+/// Returns true for an error that a repetition may meet because of the first time. That somebody may not is none.
+fn may_be_own_effect(error: &CommandError) -> bool {
+    match error {
+        CommandError::Refused(refusal) => refusal.class() != Class::Forbidden,
+        error => matches!(error, CommandError::PreconditionFailed(_)),
     }
 }
 

@@ -229,7 +229,7 @@ impl Loader {
     pub async fn latest<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let known = self.kept::<A>(id).unwrap_or_else(|| Loaded::empty(id));
         let head = *self.store.head().borrow();
-        let mut loaded = self.advance(known, i64::MAX).await?;
+        let mut loaded = self.advance(known, |_| true).await?;
         loaded.as_of = loaded.as_of.max(head);
         if loaded.version > 0 {
             self.keep(loaded.clone());
@@ -275,7 +275,18 @@ impl Loader {
         id: Uuid,
         version: i64,
     ) -> Result<Loaded<A>, CommandError> {
-        self.advance(Loaded::empty(id), version).await
+        self.advance(Loaded::empty(id), |event| event.version <= version)
+            .await
+    }
+
+    /// The state as it was at a position of the log.
+    pub(crate) async fn at_position<A: Aggregate>(
+        &self,
+        id: Uuid,
+        position: Position,
+    ) -> Result<Loaded<A>, CommandError> {
+        self.advance(Loaded::empty(id), |event| event.position <= position)
+            .await
     }
 
     /// The names of the commands that a stream's events after a version come from; at most a page of them, and fewer where they are large.
@@ -292,10 +303,11 @@ impl Loader {
         Ok(page.into_iter().map(|e| e.metadata.command).collect())
     }
 
+    /// The state after the events that come next and belong to the stretch asked for.
     async fn advance<A: Aggregate>(
         &self,
         mut loaded: Loaded<A>,
-        until: i64,
+        belongs: impl Fn(&Recorded) -> bool + Send + Sync,
     ) -> Result<Loaded<A>, CommandError> {
         let stream = StreamId::of::<A>(loaded.id);
         loop {
@@ -303,10 +315,11 @@ impl Loader {
                 .store
                 .read_stream(&stream, loaded.version, Direction::Forwards, PAGE)
                 .await?;
-            let mut wanted = page.iter().take_while(|event| event.version <= until);
+            let mut wanted = page.iter().take_while(|event| belongs(event));
             let fold = || wanted.try_fold(loaded, Loaded::apply);
             loaded = heavy(payload(&page), fold).await??;
-            if is_last(&page, PAGE) || loaded.version >= until {
+            let is_read = page.last().is_none_or(|last| last.version > loaded.version);
+            if is_last(&page, PAGE) || is_read {
                 return Ok(loaded);
             }
         }

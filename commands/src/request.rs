@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use domain::Actor;
 use domain::identity::scope;
+use domain::{Actor, StreamId};
 use sha2::{Digest, Sha256};
+use store::ReceiptKey;
 use uuid::Uuid;
 
 /// The caller's promise that a repetition is a repetition.
@@ -22,6 +23,10 @@ pub struct Idempotency {
 #[derive(Debug, Clone)]
 pub struct Request {
     pub actor: Actor,
+    /// Id of the API key that the actor came with; none: Daybook acts by itself, or somebody with a signed address.
+    pub credential: Option<Uuid>,
+    /// Id of the actor in whose hands that key is: the actor's own, unless somebody else has seen the key.
+    pub controller: Uuid,
     /// The product in whose streams it acts.
     pub product_id: Uuid,
     pub scopes: Arc<BTreeSet<String>>,
@@ -44,6 +49,8 @@ impl Request {
     pub fn look(actor: Actor, product_id: Uuid) -> Self {
         Self {
             actor,
+            credential: None,
+            controller: actor.id,
             product_id,
             scopes: Arc::default(),
             correlation_id: Uuid::nil(),
@@ -62,6 +69,8 @@ impl Request {
         let fingerprint = Sha256::digest(&key).into();
         Self {
             actor: Actor::SYSTEM,
+            credential: None,
+            controller: Actor::SYSTEM.id,
             product_id,
             scopes: Arc::new(BTreeSet::from([scope::ALL.to_owned()])),
             correlation_id,
@@ -80,6 +89,17 @@ impl Request {
 }
 
 impl Request {
+    /// The stored outcome that a repetition of the command is answered with.
+    pub(crate) fn receipt(&self, stream: StreamId) -> Option<ReceiptKey> {
+        let idempotency = self.idempotency.as_ref()?;
+        let holder = self.credential.unwrap_or(self.actor.id);
+        Some(ReceiptKey {
+            key: idempotency.storage_key(holder),
+            fingerprint: idempotency.fingerprint,
+            stream,
+        })
+    }
+
     /// An actor, by something that was given to them to act by once: a signed address.
     #[must_use]
     pub fn signed(
@@ -90,6 +110,7 @@ impl Request {
     ) -> Self {
         Self {
             actor,
+            controller: actor.id,
             causation_id: cause,
             idempotency: None,
             ..Self::reaction(product_id, correlation_id, Uuid::nil(), String::new())
@@ -98,12 +119,12 @@ impl Request {
 }
 
 impl Idempotency {
-    /// Under which the receipt is stored.
-    #[must_use]
-    pub fn storage_key(&self, actor: Actor) -> [u8; 32] {
+    /// Returns the key of the receipt. It belongs to one credential: another key of the same actor may have fewer
+    /// scopes, and is never answered in its place.
+    pub(crate) fn storage_key(&self, holder: Uuid) -> [u8; 32] {
         Sha256::new()
             .chain_update(self.tenant)
-            .chain_update(actor.id)
+            .chain_update(holder)
             .chain_update(&self.key)
             .finalize()
             .into()

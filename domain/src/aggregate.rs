@@ -38,6 +38,12 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
         None
     }
 
+    /// Returns true for a command that agents may issue. An agent reads and proposes, whatever its scopes and role: a
+    /// context names what else it leaves to them.
+    fn agents_may(_command: &Self::Command) -> bool {
+        false
+    }
+
     /// What the actor needs, besides the scope, to issue the command on the stream `id`.
     fn standing(&self, _id: Uuid, _command: &Self::Command, _at: &Moment) -> Standing {
         Standing::Product
@@ -49,6 +55,26 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
 pub struct Moment {
     pub now: DateTime<Utc>,
     pub actor: Actor,
+    /// Id of the actor in whose hands the key is: the actor's own, unless somebody else has seen the key.
+    pub controller: Uuid,
+}
+
+impl Moment {
+    /// The actor with a key of their own.
+    #[must_use]
+    pub const fn of(actor: Actor, now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            actor,
+            controller: actor.id,
+        }
+    }
+
+    /// The controller, where that is somebody else than the holder.
+    #[must_use]
+    pub fn controlled_by(&self, holder: Actor) -> Option<Uuid> {
+        Some(self.controller).filter(|controller| *controller != holder.id)
+    }
 }
 
 /// Readers of an aggregate's events, beside auditors: those who may see what the events are about. Each needs the scope

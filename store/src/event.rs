@@ -47,6 +47,9 @@ impl Expected {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     pub actor: Actor,
+    /// Id of the API key that the actor came with; none where Daybook acts by itself, or for a signed address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Uuid>,
     /// Whose idea it was, where that is another actor: the agent whose proposal a person approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<Actor>,
@@ -83,7 +86,7 @@ pub struct NewEvent {
 /// A command's idempotency key, claimed in the append transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptKey {
-    /// SHA-256 over product, actor and the client's key.
+    /// SHA-256 over product, credential and the client's key.
     pub key: [u8; 32],
     /// SHA-256 over what the command said.
     pub fingerprint: [u8; 32],

@@ -84,14 +84,35 @@ fn from_row(row: &Row) -> Item {
     }
 }
 
+/// Items to be run at their times. What is scheduled already stays as it is.
 pub async fn schedule(
     client: &impl GenericClient,
     items: &[NewItem],
 ) -> Result<(), tokio_postgres::Error> {
-    const SCHEDULE: &str = "
-        insert into log.due_work (id, kind, lane, product_id, payload, run_at)
+    insert(client, items, "nothing").await
+}
+
+/// The same, but what waits already takes the time of its namesake. The lease of one that is at work is changed, so that it
+/// is run again when it ends.
+pub async fn hasten(
+    client: &impl GenericClient,
+    items: &[NewItem],
+) -> Result<(), tokio_postgres::Error> {
+    const HASTEN: &str = "update
+        set run_at = excluded.run_at, payload = excluded.payload, parked = false, attempts = 0,
+            leased_until = w.leased_until + interval '1 microsecond'";
+    insert(client, items, HASTEN).await
+}
+
+async fn insert(
+    client: &impl GenericClient,
+    items: &[NewItem],
+    where_there_is_one: &str,
+) -> Result<(), tokio_postgres::Error> {
+    const INSERT: &str = "
+        insert into log.due_work as w (id, kind, lane, product_id, payload, run_at)
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::json[], $6::timestamptz[])
-        on conflict (id) do nothing";
+        on conflict (id) do ";
     if items.is_empty() {
         return Ok(());
     }
@@ -109,7 +130,8 @@ pub async fn schedule(
         (&payloads, Type::JSON_ARRAY),
         (&times, Type::TIMESTAMPTZ_ARRAY),
     ];
-    client.query_typed(SCHEDULE, &params).await?;
+    let insert = format!("{INSERT}{where_there_is_one}");
+    client.query_typed(&insert, &params).await?;
     Ok(())
 }
 
@@ -232,11 +254,13 @@ pub async fn complete(session: &Session, ids: &[Uuid]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The items are to be run again; their failures so far go with them. One is parked only if its lease is still as it was.
+/// The items are to be run again; their failures so far go with them. One is parked, or put off, only if its lease is still
+/// as it was.
 pub async fn reschedule(session: &Session, items: &mut [Item]) -> Result<(), Error> {
     const RESCHEDULE: &str = "
         update log.due_work w
-        set run_at = item.run_at, attempts = item.attempts, payload = item.payload,
+        set run_at = case when w.leased_until = item.leased_until then item.run_at else least(w.run_at, item.run_at) end,
+            attempts = item.attempts, payload = item.payload,
             parked = coalesce(item.parked and w.leased_until = item.leased_until, false),
             last_error = item.last_error, leased_until = null
         from unnest($1::uuid[], $2::timestamptz[], $3::integer[], $4::json[], $5::boolean[], $6::text[], $7::timestamptz[])

@@ -12,6 +12,8 @@ use crate::due_work::{self, LaneId};
 #[derive(Debug, Default, PartialEq)]
 pub struct Consequences {
     pub schedule: Vec<NewItem>,
+    /// Work that is due at once, also where the same waits for a later time.
+    pub hasten: Vec<NewItem>,
     /// Lanes whose parked items are due again.
     pub unpark: Vec<LaneId>,
     /// Lanes of which nothing is to be done any more.
@@ -62,6 +64,7 @@ impl<R: Reaction> Consumer for Reacting<R> {
         let client: &tokio_postgres::Client = posting.session();
         let write = async {
             due_work::schedule(client, &consequences.schedule).await?;
+            due_work::hasten(client, &consequences.hasten).await?;
             for lane in &consequences.unpark {
                 due_work::unpark_lane(client, lane).await?;
             }

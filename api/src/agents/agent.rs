@@ -73,12 +73,21 @@ struct Which {
     status: Option<String>,
 }
 
-/// An agent with its key, which is shown in this answer only.
+/// What to do where a repetition would show a key.
+const SHOWN_BEFORE: &str =
+    "the key was shown in the first answer only; rotate the key api_key_id to get another";
+
+/// An agent with its key.
 #[derive(Serialize, ToSchema)]
 struct RegisteredAgent {
     #[serde(flatten)]
     agent: Row<AgentContent>,
-    key: String,
+    /// Only in the first answer to the request that registers the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// What to do where the key would be, in the answer to a repeated request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'static str>,
 }
 
 const fn on(id: Uuid, command: AgentCommand) -> On<Agent> {
@@ -101,9 +110,11 @@ async fn register(State(app): State<App>, command: Command<NewAgent>) -> Result<
         },
         secrets: app.secrets.clone(),
     };
-    app.run_as::<Agents, _>(&command.request, &register, StatusCode::CREATED, |agent| {
-        let key = app.secrets.api_key(agent.content.api_key_id, 0);
-        RegisteredAgent { agent, key }
+    let (request, secrets) = (&command.request, &app.secrets);
+    app.run_revealing::<Agents, _>(request, &register, StatusCode::CREATED, |agent, once| {
+        let key_id = agent.content.api_key_id;
+        let (key, notice) = once.show(|| secrets.api_key(key_id, 0), SHOWN_BEFORE);
+        RegisteredAgent { agent, key, notice }
     })
     .await
 }

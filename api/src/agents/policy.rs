@@ -84,8 +84,9 @@ struct NewAutomatic {
     name: String,
     /// Actor ids of the proposers; all, if not given.
     proposers: Option<BTreeSet<Uuid>>,
-    /// Types of actions, such as `note.tag`; all, if not given.
-    actions: Option<BTreeSet<String>>,
+    /// Types of actions, such as `note.tag`: no other is covered, however small it is.
+    #[schema(min_items = 1)]
+    actions: BTreeSet<String>,
     /// Most actions of one proposal.
     #[schema(minimum = 1)]
     max_actions: Option<usize>,

@@ -6,9 +6,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::TimeDelta;
-use commands::On;
+use commands::{Handler, On, Request};
 use commands::delivery::webhook::Configure;
-use domain::delivery::webhook::{Changes, SECRET_OVERLAP, Webhook, WebhookCommand};
+use domain::delivery::webhook::{
+    Changes, SECRET_OVERLAP, SECRET_ROTATED, Webhook, WebhookCommand,
+};
 use projections::delivery::webhook::{WebhookContent, Webhooks};
 use projections::{List, Row, Where};
 use serde::{Deserialize, Serialize};
@@ -93,13 +95,24 @@ struct ReplayFrom {
     from_position: i64,
 }
 
-/// An endpoint with its secret, in the answer that makes it.
+/// What to do where a repetition would show a secret.
+const SHOWN_BEFORE: &str = "the secret was shown in the first answer only; rotate it to get another";
+/// What has happened to an endpoint that was sent elsewhere.
+const MOVED: &str = "the url leads to another origin: headers that were not given anew are dropped, and the secret is new";
+/// The same, where the secret is not shown.
+const MOVED_BEFORE: &str = "if this change led to another origin, the secret was new and shown in the first answer only; rotate it to get another";
+
+/// An endpoint with its secret.
 #[derive(Serialize, ToSchema)]
 struct WebhookWithSecret {
     #[serde(flatten)]
     webhook: Row<WebhookContent>,
-    /// Verifies deliveries; shown once.
-    secret: String,
+    /// Verifies deliveries. Only in the first answer to the request that makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    /// What to do or to know about the secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'static str>,
 }
 
 impl App {
@@ -117,13 +130,27 @@ impl App {
         }
     }
 
-    /// The resource with its secret, derived again however often the request is repeated.
-    fn with_secret(&self, webhook: Row<WebhookContent>) -> WebhookWithSecret {
-        let (id, generation) = (webhook.facts.id, webhook.content.generation);
-        WebhookWithSecret {
-            webhook,
-            secret: self.secrets.webhook(id, generation),
-        }
+    /// Runs a command that makes a secret, and shows it once.
+    async fn make_secret(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+        status: StatusCode,
+    ) -> Result<Response, Problem> {
+        self.run_revealing::<Webhooks, _>(request, handler, status, |webhook, once| {
+            let (secret, notice) = once.show(|| self.secret(&webhook), SHOWN_BEFORE);
+            WebhookWithSecret {
+                webhook,
+                secret,
+                notice,
+            }
+        })
+        .await
+    }
+
+    fn secret(&self, webhook: &Row<WebhookContent>) -> String {
+        self.secrets
+            .webhook(webhook.facts.id, webhook.content.generation)
     }
 }
 
@@ -144,15 +171,14 @@ async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<
         rate_limit: new.rate_limit,
     };
     let create = app.configure(Uuid::now_v7(), WebhookCommand::Create, changes);
-    app.run_as::<Webhooks, _>(&command.request, &create, StatusCode::CREATED, |row| {
-        app.with_secret(row)
-    })
-    .await
+    app.make_secret(&command.request, &create, StatusCode::CREATED)
+        .await
 }
 
-/// Changes an endpoint.
+/// Changes an endpoint. A `url` of another origin takes its headers away, unless they are given anew, and gives it a new
+/// secret: nothing that was meant for the old receiver reaches the new one.
 #[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    request_body = WebhookChanges, responses((status = 200, body = Row<WebhookContent>)),
+    request_body = WebhookChanges, responses((status = 200, body = WebhookWithSecret)),
     security(("api_key" = ["webhooks:write"])))]
 async fn update(
     State(app): State<App>,
@@ -167,9 +193,22 @@ async fn update(
         headers: asked.headers,
         rate_limit: asked.rate_limit,
     };
+    let leads = changes.url.is_some();
     let update = app.configure(id, WebhookCommand::Update, changes);
-    app.run::<Webhooks>(&command.request, &update, StatusCode::OK)
-        .await
+    let request = &command.request;
+    app.run_revealing::<Webhooks, _>(request, &update, StatusCode::OK, |webhook, once| {
+        let moved = once.has_appended(SECRET_ROTATED);
+        WebhookWithSecret {
+            secret: moved.then(|| app.secret(&webhook)),
+            notice: match (moved, once.is_repeated() && leads) {
+                (true, _) => Some(MOVED),
+                (false, true) => Some(MOVED_BEFORE),
+                (false, false) => None,
+            },
+            webhook,
+        }
+    })
+    .await
 }
 
 /// Deletes an endpoint; nothing more is sent to it.
@@ -201,10 +240,8 @@ async fn rotate_secret(
             TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX)
         });
     let rotate = on(id, WebhookCommand::RotateSecret { overlap });
-    app.run_as::<Webhooks, _>(&command.request, &rotate, StatusCode::OK, |row| {
-        app.with_secret(row)
-    })
-    .await
+    app.make_secret(&command.request, &rotate, StatusCode::OK)
+        .await
 }
 
 /// Lets deliveries go to an endpoint again, those that waited included.

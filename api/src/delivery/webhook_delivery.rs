@@ -71,7 +71,7 @@ async fn get(
     app.get::<Deliveries>(&read, id).await
 }
 
-/// Sends a delivery that has ended once more.
+/// Sends a delivery once more, now. A retry that waits comes at once instead.
 #[utoipa::path(post, path = "/deliveries/{id}/resend", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = 202, body = Row<DeliveryContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn resend(

@@ -1,13 +1,14 @@
-//! API keys: shown once when issued or rotated, known by their hash ever after.
+//! API keys: shown once when issued, rotated or enrolled, known by their hash ever after.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
-use commands::On;
-use commands::identity::api_key::{Issue, Rotate};
+use commands::{Handler, On, Request};
+use commands::identity::api_key::{Enrol, Issue, Rotate};
 use domain::identity::api_key::{ApiKey, ApiKeyCommand};
 use domain::identity::product::OPERATOR;
 use domain::{Actor, ActorKind};
@@ -19,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::MANAGES;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
@@ -27,10 +29,14 @@ use crate::query::{Page, Params, Path, Read};
 
 /// How long a rotated key goes on working, if not said otherwise: a day.
 const OVERLAP_SECONDS: i64 = 86_400;
+/// What to do where a repetition would show a key.
+const SHOWN_BEFORE: &str =
+    "the key was shown in the first answer only; rotate it, or revoke it and issue another";
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(issue, list))
+        .routes(routes!(enrol))
         .routes(routes!(get, revoke))
         .routes(routes!(rotate))
 }
@@ -78,11 +84,19 @@ struct ApiKeyView {
     scopes: BTreeSet<String>,
     /// `active` or `revoked`.
     status: String,
+    /// Id of the actor in whose hands it is: that of its own actor, unless somebody else has seen the key, or has made up
+    /// the actor. Two people count as two approvers only if their keys are in different hands.
+    controller: Uuid,
+    /// Nobody but its holder has seen it since it was enrolled.
+    enrolled: bool,
     /// Until when the key before the last rotation works.
     previous_valid_until: Option<DateTime<Utc>>,
-    /// The key itself: only in the answer that issues or rotates it.
+    /// The key itself: only in the first answer to the request that issues, rotates or enrols it.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// What to do where the key would be, in the answer to a repeated request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'static str>,
 }
 
 impl From<Row<ApiKeyContent>> for ApiKeyView {
@@ -94,20 +108,33 @@ impl From<Row<ApiKeyContent>> for ApiKeyView {
             actor: key.actor,
             scopes: key.scopes,
             status: key.status,
+            controller: key.controller,
+            enrolled: key.enrolled,
             previous_valid_until: key.previous_valid_until,
             key: None,
+            notice: None,
         }
     }
 }
 
 impl App {
-    /// The resource with the key itself, derived again however often the request is repeated.
-    fn revealed(&self, row: Row<ApiKeyContent>) -> ApiKeyView {
-        let key = self.secrets.api_key(row.facts.id, row.content.generation);
-        ApiKeyView {
-            key: Some(key),
-            ..row.into()
-        }
+    /// Runs a command that makes a key, and shows it once.
+    async fn make_key(
+        &self,
+        request: &Request,
+        handler: &dyn Handler,
+        status: StatusCode,
+    ) -> Result<Response, Problem> {
+        self.run_revealing::<ApiKeys, _>(request, handler, status, |row, once| {
+            let (id, generation) = (row.facts.id, row.content.generation);
+            let (key, notice) = once.show(|| self.secrets.api_key(id, generation), SHOWN_BEFORE);
+            ApiKeyView {
+                key,
+                notice,
+                ..row.into()
+            }
+        })
+        .await
     }
 
     /// The product of a key that the operator wants to change.
@@ -125,7 +152,7 @@ impl App {
     responses((status = 201, body = ApiKeyView)), security(("api_key" = ["api_keys:write"])))]
 async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Response, Problem> {
     let caller = command.caller;
-    caller.require("api_keys:write")?;
+    caller.require(MANAGES)?;
     let mut request = command.request;
     request.product_id = match command.body.product_id {
         Some(id) if id == caller.product_id || caller.is_operator() => id,
@@ -151,10 +178,26 @@ async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Re
         issuer: caller.issuer(),
         secrets: app.secrets.clone(),
     };
-    app.run_as::<ApiKeys, _>(&request, &issue, StatusCode::CREATED, |row| {
-        app.revealed(row)
-    })
-    .await
+    app.make_key(&request, &issue, StatusCode::CREATED).await
+}
+
+/// Makes the key that the request comes with its holder's own: answers with a new one, which nobody else has seen, and ends
+/// the old one at once. Takes no scope.
+#[utoipa::path(post, path = "/api-keys/enrol", tag = "api-keys",
+    responses((status = 200, body = ApiKeyView)), security(("api_key" = [])))]
+async fn enrol(State(app): State<App>, command: Command<Nothing>) -> Result<Response, Problem> {
+    let enrol = Enrol {
+        id: command.caller.credential,
+        secrets: app.secrets.clone(),
+    };
+    // Whatever else a key may do, its holder may have it to themselves.
+    let request = Request {
+        scopes: Arc::new([MANAGES.to_owned()].into()),
+        ..command.request
+    };
+    let response = app.make_key(&request, &enrol, StatusCode::OK).await?;
+    app.keyring.changed_at(app.head());
+    Ok(response)
 }
 
 /// Replaces a key by a new one; the old one works a little longer.
@@ -175,9 +218,7 @@ async fn rotate(
         secrets: app.secrets.clone(),
     };
     let response = app
-        .run_as::<ApiKeys, _>(&command.request, &rotate, StatusCode::OK, |row| {
-            app.revealed(row)
-        })
+        .make_key(&command.request, &rotate, StatusCode::OK)
         .await?;
     app.keyring.changed_at(app.head());
     Ok(response)

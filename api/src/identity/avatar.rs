@@ -16,15 +16,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::MANAGES;
 use crate::App;
 use crate::caller::Caller;
 use crate::command::{Command, Nothing};
 use crate::operations::file::download_url;
 use crate::problem::Problem;
 use crate::query::{Path, Read};
-
-/// Whoever issues keys to actors looks after them.
-const MANAGES: &str = "api_keys:write";
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(set, get, clear))

@@ -46,11 +46,19 @@ struct CalendarFeedView {
     owner: Uuid,
     /// `active` or `revoked`.
     status: String,
-    /// The address that a calendar client subscribes to, below that of the server: only in the answer that opens the
-    /// feed. Whoever has it reads the tasks.
+    /// The address that a calendar client subscribes to, below that of the server: only in the first answer to the request
+    /// that opens the feed. Whoever has it reads the tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// What to do where the address would be, in the answer to a repeated request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'static str>,
 }
+
+/// What to do where a repetition would show an address.
+const SHOWN_BEFORE: &str =
+    "the address was shown in the first answer only; revoke the feed and open another";
+
 
 impl From<Row<CalendarFeedContent>> for CalendarFeedView {
     fn from(row: Row<CalendarFeedContent>) -> Self {
@@ -60,6 +68,7 @@ impl From<Row<CalendarFeedContent>> for CalendarFeedView {
             owner: row.content.owner,
             status: row.content.status,
             path: None,
+            notice: None,
         }
     }
 }
@@ -79,11 +88,14 @@ async fn open(
             sha256: sha256_hex(app.secrets.calendar_feed(id)),
         },
     };
-    app.run_as::<CalendarFeeds, _>(&command.request, &open, StatusCode::CREATED, |row| {
-        // Derived again however often the request is repeated.
-        let token = app.secrets.calendar_feed(row.facts.id);
+    let (request, secrets) = (&command.request, &app.secrets);
+    app.run_revealing::<CalendarFeeds, _>(request, &open, StatusCode::CREATED, |row, once| {
+        let id = row.facts.id;
+        let address = || calendar::path(&secrets.calendar_feed(id));
+        let (path, notice) = once.show(address, SHOWN_BEFORE);
         CalendarFeedView {
-            path: Some(calendar::path(&token)),
+            path,
+            notice,
             ..row.into()
         }
     })

@@ -181,6 +181,8 @@ pub struct Event {
 #[derive(ToSchema)]
 pub struct EventMetadata {
     pub actor: Actor,
+    /// Id of the API key that the actor came with.
+    pub credential: Option<Uuid>,
     /// Whose idea it was, where that is another actor: the agent whose proposal a person approved.
     pub on_behalf_of: Option<Actor>,
     /// `note.revise`.

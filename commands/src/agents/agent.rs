@@ -57,6 +57,7 @@ impl Register {
             named: false,
             issuer: Issuer {
                 is_operator: false,
+                vouched: false,
                 scopes: scopes.clone().into(),
             },
             scopes: scopes.into(),

@@ -25,6 +25,10 @@ impl<H: Handler> Handler for Called<H> {
         self.command.context()
     }
 
+    fn agents_may(&self) -> bool {
+        self.command.agents_may()
+    }
+
     fn stream(&self) -> StreamId {
         self.command.stream()
     }

@@ -51,7 +51,7 @@ impl Handler for Configure {
     }
 }
 
-/// Sends a delivery that has ended once more, if its endpoint takes anything.
+/// Sends a delivery once more, now, if its endpoint takes anything. A retry that waits comes at once instead.
 pub struct Resend {
     pub delivery_id: Uuid,
 }

@@ -1,4 +1,4 @@
-//! Issuing and rotating API keys: the secret is derived here, and only its hash is decided on.
+//! Issuing, rotating and enrolling API keys: the secret is derived here, and only its hash is decided on.
 
 use std::collections::BTreeSet;
 
@@ -88,14 +88,52 @@ impl Handler for Rotate {
     }
 
     async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let key = book.load::<ApiKey>(self.id).await?;
-        let generation = key.state.grant().map_or(0, |grant| grant.generation + 1);
         let command = ApiKeyCommand::Rotate {
-            sha256: sha256_hex(self.secrets.api_key(self.id, generation)),
+            sha256: successor(book, self.id, &self.secrets).await?,
             overlap: self.overlap,
             issuer: self.issuer.clone(),
         };
         book.decide::<ApiKey>(self.id, command).await?;
         Ok(())
     }
+}
+
+/// Takes a key out of the hands of whoever issued it: replaces it at once by a new one, which only its holder sees.
+pub struct Enrol {
+    /// Of the key that the request comes with.
+    pub id: Uuid,
+    pub secrets: Secrets,
+}
+
+#[async_trait]
+impl Handler for Enrol {
+    fn name(&self) -> String {
+        "api_key.enrol".into()
+    }
+
+    fn context(&self) -> &'static str {
+        ApiKey::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<ApiKey>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let sha256 = successor(book, self.id, &self.secrets).await?;
+        book.decide::<ApiKey>(self.id, ApiKeyCommand::Enrol { sha256 })
+            .await?;
+        Ok(())
+    }
+}
+
+/// The hash of the key that comes after the one in force.
+async fn successor(
+    book: &mut Book<'_>,
+    id: Uuid,
+    secrets: &Secrets,
+) -> Result<String, CommandError> {
+    let key = book.load::<ApiKey>(id).await?;
+    let generation = key.state.grant().map_or(0, |grant| grant.generation + 1);
+    Ok(sha256_hex(secrets.api_key(id, generation)))
 }

@@ -34,6 +34,10 @@ impl Handler for Change {
         }
     }
 
+    fn agents_may(&self) -> bool {
+        Task::agents_may(&self.command)
+    }
+
     fn stream(&self) -> StreamId {
         StreamId::of::<Task>(self.id)
     }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ActorKind, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, events};
 
 /// What the key of a registered agent may do: read, and propose.
 pub const SCOPES: [&str; 6] = [
@@ -91,9 +91,6 @@ pub enum AgentRefusal {
     /// The id is taken.
     #[error("an agent with this id exists already")]
     Exists,
-    /// Agents are kept by others.
-    #[error("an agent cannot manage agents; use the key of a person or a service")]
-    ByAgent,
     /// The owner is no person of the product.
     #[error("owner_id must be the actor id of a person in the product")]
     OwnerUnknown,
@@ -113,7 +110,6 @@ impl Refusal for AgentRefusal {
         match self {
             Self::NotFound => Class::Absent,
             Self::Exists => Class::Conflict,
-            Self::ByAgent => Class::Forbidden,
             Self::OwnerUnknown | Self::Suspended | Self::BudgetSpent(_) => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
@@ -240,10 +236,6 @@ impl Aggregate for Agent {
     }
 
     fn decide(&self, command: AgentCommand, at: &Moment) -> Result<Vec<AgentEvent>, AgentRefusal> {
-        let is_its_own = matches!(command, AgentCommand::Propose { .. });
-        if at.actor.kind == ActorKind::Agent && !is_its_own {
-            return Err(AgentRefusal::ByAgent);
-        }
         match (self, command) {
             (Self::Absent, AgentCommand::Register(registration)) => {
                 Ok(vec![register(registration)?])

@@ -26,7 +26,7 @@ fn automatic(name: &str) -> Automatic {
     Automatic {
         name: name.into(),
         proposers: None,
-        actions: None,
+        actions: Action::TYPES.map(str::to_owned).into(),
         max_actions: None,
         max_characters: None,
     }
@@ -114,7 +114,7 @@ fn every_field_at_fault_is_named() {
         }),
         automatic: vec![
             Automatic {
-                actions: types(&["note.burn"]),
+                actions: types(&["note.burn"]).unwrap(),
                 max_actions: Some(0),
                 ..automatic("")
             },
@@ -202,7 +202,7 @@ fn a_rule_approves_what_it_covers_whole() {
     let small = policy(Rules {
         automatic: vec![Automatic {
             proposers: Some(BTreeSet::from([AGENT.id])),
-            actions: types(&["note.tag"]),
+            actions: types(&["note.tag"]).unwrap(),
             max_actions: Some(2),
             max_characters: Some(10),
             ..automatic("tags")

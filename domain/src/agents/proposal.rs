@@ -5,7 +5,7 @@ mod outcome;
 mod refusal;
 mod submission;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
@@ -25,6 +25,9 @@ events! {
             draft: Draft,
             proposer: Actor,
             actions_hash: String,
+            /// Id of the actor in whose hands the proposer's key was; none: the proposer's own.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            controlled_by: Option<Uuid>,
         },
         /// A person agreed, or a rule of the workspace did; `edited_actions` are theirs where they changed the proposal first.
         Approved("proposal.approved", 1) {
@@ -36,6 +39,9 @@ events! {
             /// None where it was approved before several could be needed.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             approver: Option<Actor>,
+            /// Id of the actor in whose hands the approver's key was; none: the approver's own.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            controlled_by: Option<Uuid>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             by_rule: Option<ByRule>,
         },
@@ -152,13 +158,15 @@ impl Aggregate for Proposal {
                 draft,
                 proposer,
                 actions_hash,
+                controlled_by,
             } => {
                 let submission = Box::new(Submission {
                     draft: draft.clone(),
                     proposer: *proposer,
+                    controller: controlled_by.unwrap_or(proposer.id),
                     actions_hash: actions_hash.clone(),
                     edited_actions: None,
-                    approvers: BTreeSet::new(),
+                    approvers: BTreeMap::new(),
                     applied: Effects::default(),
                 });
                 Self::Submitted(submission, Stage::Pending)
@@ -166,10 +174,13 @@ impl Aggregate for Proposal {
             ProposalEvent::Approved {
                 edited_actions,
                 approver,
+                controlled_by,
                 ..
             } => {
                 if let Self::Submitted(submission, _) = &mut self {
-                    submission.approved_by(*approver, edited_actions.as_deref());
+                    let hands = approver
+                        .map(|approver| (approver.id, controlled_by.unwrap_or(approver.id)));
+                    submission.approved_by(hands, edited_actions.as_deref());
                 }
                 self.becomes(Stage::Approved)
             }
@@ -209,6 +220,20 @@ impl Aggregate for Proposal {
     fn workspace(&self, _id: Uuid) -> Option<Uuid> {
         self.submission()
             .map(|submission| submission.draft.workspace_id)
+    }
+
+    fn agents_may(command: &ProposalCommand) -> bool {
+        match command {
+            ProposalCommand::Submit(_)
+            | ProposalCommand::Withdraw
+            | ProposalCommand::Supersede { .. } => true,
+            ProposalCommand::Approve(_)
+            | ProposalCommand::Complete(_)
+            | ProposalCommand::Fail { .. }
+            | ProposalCommand::Reject { .. }
+            | ProposalCommand::Expire
+            | ProposalCommand::Revert { .. } => false,
+        }
     }
 
     fn standing(&self, _id: Uuid, command: &ProposalCommand, at: &Moment) -> Standing {

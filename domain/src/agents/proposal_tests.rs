@@ -37,6 +37,7 @@ fn submitted_by(proposer: Actor) -> ProposalEvent {
         draft: draft(),
         proposer,
         actions_hash: action::hash(&actions()),
+        controlled_by: None,
     }
 }
 
@@ -46,6 +47,7 @@ fn approved() -> ProposalEvent {
         comment: None,
         edited_actions: None,
         approver: Some(PERSON),
+        controlled_by: None,
         by_rule: None,
     }
 }
@@ -56,6 +58,7 @@ fn edited_by(approver: Actor, actions: Vec<Action>) -> ProposalEvent {
         comment: None,
         edited_actions: Some(actions),
         approver: Some(approver),
+        controlled_by: None,
         by_rule: None,
     }
 }
@@ -452,10 +455,7 @@ fn its_proposer_rebases_what_is_pending_or_has_failed() {
         let Proposal::Submitted(submission, stage) = state else {
             panic!("it was submitted")
         };
-        let at = Moment {
-            now: noon() + TimeDelta::hours(2),
-            actor: by,
-        };
+        let at = Moment::of(by, noon() + TimeDelta::hours(2));
         submission.rebase(Uuid::from_u128(5), &stage, archive(), &at)
     };
     let failed = ProposalEvent::Failed { conflicts: vec![] };

@@ -91,6 +91,11 @@ impl Aggregate for ToolCall {
         }
     }
 
+    /// Daybook records what they call.
+    fn agents_may(_: &ToolCallCommand) -> bool {
+        true
+    }
+
     fn decide(
         &self,
         command: ToolCallCommand,

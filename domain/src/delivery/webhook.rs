@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use url::Url;
 use uuid::Uuid;
 
 use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, covers, event_types, events};
@@ -190,6 +191,9 @@ impl Webhook {
     }
 }
 
+/// The endpoint has another secret.
+pub const SECRET_ROTATED: &str = "webhook.secret_rotated";
+
 /// Asks for an example; what is delivered of it is the example.
 pub const EXAMPLE_REQUESTED: &str = "webhook.example_requested";
 
@@ -303,7 +307,7 @@ impl Endpoint {
     ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
         Ok(match command {
             WebhookCommand::Create(_) => return Err(WebhookRefusal::Exists),
-            WebhookCommand::Update(changes) => self.update(changes)?,
+            WebhookCommand::Update(changes) => self.update(changes, at.now)?,
             WebhookCommand::RotateSecret { overlap } => {
                 let mut violations = Violations::default();
                 violations.require_overlap(overlap);
@@ -347,9 +351,17 @@ impl Endpoint {
         })
     }
 
-    fn update(&self, changes: Changes) -> Result<Vec<WebhookEvent>, Violations> {
+    fn update(
+        &self,
+        mut changes: Changes,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<WebhookEvent>, Violations> {
         changes.check_sealed()?;
         let url = changes.url.filter(|url| *url != self.url);
+        let moves = url.as_ref().is_some_and(|url| !same_origin(url, &self.url));
+        if moves {
+            changes.headers.get_or_insert_default();
+        }
         let events = changes.events.filter(|events| *events != self.events);
         let description = changes.description.filter(|text| *text != self.description);
         let headers = changes.headers.filter(|headers| *headers != self.headers);
@@ -361,17 +373,23 @@ impl Endpoint {
             && description.is_none()
             && headers.is_none()
             && rate_limit.is_none();
-        Ok(if same {
-            vec![]
-        } else {
-            vec![WebhookEvent::Updated {
+        let mut happened = Vec::new();
+        if !same {
+            happened.push(WebhookEvent::Updated {
                 url,
                 events,
                 description,
                 headers,
                 rate_limit,
-            }]
-        })
+            });
+        }
+        if moves {
+            // The receiver there is another one: it never gets a signature that the old one would take for ours.
+            happened.push(WebhookEvent::SecretRotated {
+                previous_valid_until: now,
+            });
+        }
+        Ok(happened)
     }
 
     fn example(&self, asked: Option<String>) -> Result<String, Violations> {
@@ -430,6 +448,12 @@ fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
         headers: changes.headers.unwrap_or_default(),
         rate_limit: changes.rate_limit,
     }])
+}
+
+/// Returns true if two addresses lead to the same scheme, host and port, as clients read them.
+fn same_origin(one: &str, other: &str) -> bool {
+    let origin = |address: &str| Url::parse(address).map(|url| url.origin());
+    matches!((origin(one), origin(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn replace<T: Clone>(field: &mut T, value: &Option<T>) {

@@ -30,7 +30,7 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             next_attempt_at: Option<DateTime<Utc>>,
         },
-        /// Somebody wants the same event sent once more.
+        /// Somebody wants the same event sent once more, now: a retry that waits comes at once instead.
         ResendRequested("webhook.delivery_resend_requested", 1) { webhook_id: Uuid, event_id: Uuid },
     }
 }
@@ -66,16 +66,12 @@ pub enum DeliveryRefusal {
     /// It was never attempted.
     #[error("there is no such delivery, or its first attempt is still to come")]
     NotFound,
-    /// A retry is already on its way.
-    #[error("the delivery is still being retried; wait for its next attempt")]
-    Pending,
 }
 
 impl Refusal for DeliveryRefusal {
     fn class(&self) -> Class<'_> {
         match self {
             Self::NotFound => Class::Absent,
-            Self::Pending => Class::Conflict,
         }
     }
 }
@@ -156,8 +152,9 @@ impl Aggregate for Delivery {
             DeliveryCommand::Record(attempt) => Ok(vec![self.record(attempt, at.now)]),
             DeliveryCommand::Resend => match self {
                 Self::New => Err(DeliveryRefusal::NotFound),
-                Self::Retrying(_) => Err(DeliveryRefusal::Pending),
-                Self::Succeeded(progress) | Self::Exhausted(progress) => {
+                Self::Retrying(progress)
+                | Self::Succeeded(progress)
+                | Self::Exhausted(progress) => {
                     Ok(vec![DeliveryEvent::ResendRequested {
                         webhook_id: progress.webhook_id,
                         event_id: progress.event_id,
@@ -268,18 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_delivery_that_ended_is_sent_again() {
+    fn a_delivery_that_was_attempted_is_sent_again_at_once() {
         given::<Delivery>([])
             .when(DeliveryCommand::Resend)
             .then_refused(DeliveryRefusal::NotFound);
-        given::<Delivery>([attempted(1, false, 500, Some(10))])
-            .when(DeliveryCommand::Resend)
-            .then_refused(DeliveryRefusal::Pending);
-        for ended in [
+        for last in [
+            attempted(1, false, 500, Some(10)),
             attempted(1, true, 200, None),
             attempted(3, false, 500, None),
         ] {
-            given::<Delivery>([ended])
+            given::<Delivery>([last])
                 .when(DeliveryCommand::Resend)
                 .then([DeliveryEvent::ResendRequested {
                     webhook_id: Uuid::from_u128(1),

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::product::OPERATOR;
 use super::scope;
-use crate::{Actor, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{Actor, ActorKind, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
 
 events! {
     /// Everything that happens to an API key.
@@ -20,9 +21,23 @@ events! {
             /// Id of the actor who has seen the key first.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             issued_by: Option<Uuid>,
+            /// Id of the actor in whose hands it is; none: its own.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            controlled_by: Option<Uuid>,
+            /// The operator vouches that the actor is somebody else: enrolling the key makes it theirs alone.
+            #[serde(default)]
+            vouched: bool,
         },
         /// Replaced by a new key; the old one works a little longer.
-        Rotated("api_key.rotated", 1) { sha256: String, previous_valid_until: DateTime<Utc> },
+        Rotated("api_key.rotated", 1) {
+            sha256: String,
+            previous_valid_until: DateTime<Utc>,
+            /// Id of the actor who has seen the new key, where that is not its own.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            controlled_by: Option<Uuid>,
+        },
+        /// Replaced at once by a key that nobody but its holder has seen.
+        Enrolled("api_key.enrolled", 1) { sha256: String },
         Revoked("api_key.revoked", 1) {},
     }
 }
@@ -31,6 +46,8 @@ events! {
 #[derive(Debug, Clone)]
 pub struct Issuer {
     pub is_operator: bool,
+    /// The operator has vouched for the actor behind that key.
+    pub vouched: bool,
     pub scopes: BTreeSet<String>,
 }
 
@@ -52,6 +69,10 @@ pub enum ApiKeyCommand {
         overlap: TimeDelta,
         /// A new key carries the old one's scopes, so whoever rotates it must hold them.
         issuer: Issuer,
+    },
+    /// Replaces the key by one that only its holder sees.
+    Enrol {
+        sha256: String,
     },
     Revoke {
         issuer: Issuer,
@@ -80,8 +101,13 @@ pub enum ApiKeyRefusal {
     )]
     ActorNotYours,
     /// Whoever rotates a key sees the new one.
-    #[error("only its actor, whoever issued it, or the operator rotates an API key")]
+    #[error(
+        "a person's key is rotated by that person or the operator, any other also by whoever issued it; revoke it, or ask one of them"
+    )]
     NotYours,
+    /// There is nobody left to take it from.
+    #[error("the API key is enrolled already; rotate it if you want another")]
+    Enrolled,
     /// The command is malformed.
     #[error("{0}")]
     Invalid(#[from] Violations),
@@ -91,7 +117,7 @@ impl Refusal for ApiKeyRefusal {
     fn class(&self) -> Class<'_> {
         match self {
             Self::NotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
+            Self::Exists | Self::Enrolled => Class::Conflict,
             Self::Revoked => Class::Rule,
             Self::ScopeNotHeld(_) | Self::ActorNotYours | Self::NotYours => Class::Forbidden,
             Self::Invalid(violations) => Class::Invalid(violations),
@@ -114,7 +140,12 @@ pub struct Grant {
     pub scopes: BTreeSet<String>,
     pub sha256: String,
     pub issued_by: Option<Uuid>,
-    /// How often it was rotated.
+    /// Id of the actor in whose hands it is: its own, or whoever has seen it or made up its actor.
+    pub controller: Uuid,
+    pub vouched: bool,
+    /// Nobody but its holder has seen it since.
+    pub enrolled: bool,
+    /// How often it was replaced.
     pub generation: u32,
 }
 
@@ -146,6 +177,8 @@ impl Aggregate for ApiKey {
                     scopes,
                     sha256,
                     issued_by,
+                    controlled_by,
+                    vouched,
                 },
             ) => Self::Active(Grant {
                 name: name.clone(),
@@ -153,17 +186,43 @@ impl Aggregate for ApiKey {
                 scopes: scopes.clone(),
                 sha256: sha256.clone(),
                 issued_by: *issued_by,
+                controller: controlled_by.unwrap_or(actor.id),
+                vouched: *vouched,
+                enrolled: false,
                 generation: 0,
             }),
-            (Self::Active(grant), ApiKeyEvent::Rotated { sha256, .. }) => Self::Active(Grant {
+            (
+                Self::Active(grant),
+                ApiKeyEvent::Rotated {
+                    sha256,
+                    controlled_by,
+                    ..
+                },
+            ) => Self::Active(Grant {
                 sha256: sha256.clone(),
+                controller: controlled_by.unwrap_or(grant.controller),
+                enrolled: grant.enrolled && controlled_by.is_none(),
+                generation: grant.generation + 1,
+                ..grant
+            }),
+            (Self::Active(grant), ApiKeyEvent::Enrolled { sha256 }) => Self::Active(Grant {
+                sha256: sha256.clone(),
+                controller: if grant.vouched {
+                    grant.actor.id
+                } else {
+                    grant.controller
+                },
+                enrolled: true,
                 generation: grant.generation + 1,
                 ..grant
             }),
             (Self::Active(grant) | Self::Revoked(grant), ApiKeyEvent::Revoked {}) => {
                 Self::Revoked(grant)
             }
-            (state @ (Self::Absent | Self::Revoked(_)), ApiKeyEvent::Rotated { .. })
+            (
+                state @ (Self::Absent | Self::Revoked(_)),
+                ApiKeyEvent::Rotated { .. } | ApiKeyEvent::Enrolled { .. },
+            )
             | (state @ Self::Absent, ApiKeyEvent::Revoked {}) => state,
         }
     }
@@ -196,12 +255,17 @@ impl Aggregate for ApiKey {
                     scopes,
                     sha256,
                     issued_by: Some(at.actor.id),
+                    controlled_by: issuer.sees_key_of(actor, at),
+                    vouched: issuer.is_operator || (issuer.vouched && actor == at.actor),
                 }])
             }
             (_, ApiKeyCommand::Issue { .. }) => Err(ApiKeyRefusal::Exists),
-            (Self::Absent, ApiKeyCommand::Rotate { .. } | ApiKeyCommand::Revoke { .. }) => {
-                Err(ApiKeyRefusal::NotFound)
-            }
+            (
+                Self::Absent,
+                ApiKeyCommand::Rotate { .. }
+                | ApiKeyCommand::Enrol { .. }
+                | ApiKeyCommand::Revoke { .. },
+            ) => Err(ApiKeyRefusal::NotFound),
             (
                 Self::Active(grant),
                 ApiKeyCommand::Rotate {
@@ -211,8 +275,7 @@ impl Aggregate for ApiKey {
                 },
             ) => {
                 issuer.require(&grant.scopes)?;
-                let seen_by = [Some(grant.actor.id), grant.issued_by];
-                if !seen_by.contains(&Some(at.actor.id)) && !issuer.is_operator {
+                if !grant.is_rotated_by(at.actor) && !issuer.is_operator {
                     return Err(ApiKeyRefusal::NotYours);
                 }
                 let mut violations = Violations::default();
@@ -221,9 +284,19 @@ impl Aggregate for ApiKey {
                 Ok(vec![ApiKeyEvent::Rotated {
                     sha256,
                     previous_valid_until: at.now + overlap,
+                    controlled_by: issuer.sees_key_of(grant.actor, at),
                 }])
             }
-            (Self::Revoked(_), ApiKeyCommand::Rotate { .. }) => Err(ApiKeyRefusal::Revoked),
+            (Self::Active(grant), ApiKeyCommand::Enrol { sha256 }) => {
+                if grant.enrolled || grant.controller == grant.actor.id {
+                    return Err(ApiKeyRefusal::Enrolled);
+                }
+                Ok(vec![ApiKeyEvent::Enrolled { sha256 }])
+            }
+            (
+                Self::Revoked(_),
+                ApiKeyCommand::Rotate { .. } | ApiKeyCommand::Enrol { .. },
+            ) => Err(ApiKeyRefusal::Revoked),
             (Self::Active(grant) | Self::Revoked(grant), ApiKeyCommand::Revoke { issuer }) => {
                 if grant.actor.id != at.actor.id && !issuer.is_operator {
                     issuer.require(&grant.scopes)?;
@@ -237,7 +310,25 @@ impl Aggregate for ApiKey {
     }
 }
 
+impl Grant {
+    /// Returns true if the actor may see a successor of the key. Nobody gets to act in the name of a person that way.
+    fn is_rotated_by(&self, actor: Actor) -> bool {
+        let is_issuer = self.issued_by == Some(actor.id) && self.actor.kind != ActorKind::Person;
+        is_issuer || self.actor.id == actor.id
+    }
+}
+
 impl Issuer {
+    /// Returns in whose hands a key is that they see, where that is not its holder. All operators are one: they make one
+    /// another.
+    fn sees_key_of(&self, holder: Actor, at: &Moment) -> Option<Uuid> {
+        if self.is_operator {
+            Some(OPERATOR)
+        } else {
+            Some(at.controller).filter(|controller| *controller != holder.id)
+        }
+    }
+
     fn require(&self, scopes: &BTreeSet<String>) -> Result<(), ApiKeyRefusal> {
         scopes
             .iter()

@@ -10,6 +10,7 @@ fn scopes(scopes: &[&str]) -> BTreeSet<String> {
 fn holder_of(held: &[&str]) -> Issuer {
     Issuer {
         is_operator: false,
+        vouched: false,
         scopes: scopes(held),
     }
 }
@@ -60,7 +61,59 @@ fn issued_by(issuer: Actor) -> ApiKeyEvent {
         scopes: scopes(&["notes:read"]),
         sha256: "aa".into(),
         issued_by: Some(issuer.id),
+        controlled_by: Some(issuer.id).filter(|id| *id != AGENT.id),
+        vouched: false,
     }
+}
+
+/// A key that was issued for a person.
+fn issued_to_a_person(by: Uuid, vouched: bool) -> ApiKeyEvent {
+    ApiKeyEvent::Issued {
+        name: "bob".into(),
+        actor: BOB,
+        scopes: scopes(&["notes:read"]),
+        sha256: "aa".into(),
+        issued_by: Some(by),
+        controlled_by: Some(by),
+        vouched,
+    }
+}
+
+const BOB: Actor = Actor {
+    kind: ActorKind::Person,
+    id: Uuid::from_u128(8),
+};
+
+fn enrol() -> ApiKeyCommand {
+    ApiKeyCommand::Enrol {
+        sha256: "cc".into(),
+    }
+}
+
+fn enrolled() -> ApiKeyEvent {
+    ApiKeyEvent::Enrolled {
+        sha256: "cc".into(),
+    }
+}
+
+#[track_caller]
+fn controller(events: impl IntoIterator<Item = ApiKeyEvent>) -> Uuid {
+    let key: ApiKey = crate::fold(events);
+    key.grant().unwrap().controller
+}
+
+fn vouched() -> ApiKeyEvent {
+    let mut event = issued();
+    if let ApiKeyEvent::Issued {
+        vouched,
+        controlled_by,
+        ..
+    } = &mut event
+    {
+        *vouched = true;
+        *controlled_by = Some(OPERATOR);
+    }
+    event
 }
 
 fn rotate(overlap: TimeDelta) -> ApiKeyCommand {
@@ -101,22 +154,75 @@ fn rotating_a_key_gives_its_scopes_and_so_needs_them() {
 }
 
 #[test]
-fn a_key_is_rotated_by_those_who_have_seen_it() {
+fn the_key_of_a_program_is_rotated_by_those_who_have_seen_it() {
     let stranger = Actor {
         id: Uuid::from_u128(9),
         ..PERSON
     };
-    for actor in [PERSON, AGENT] {
+    for (actor, controlled_by) in [(PERSON, Some(PERSON.id)), (AGENT, None)] {
         given::<ApiKey>([issued()])
             .when_by(actor, rotate(TimeDelta::zero()))
             .then([ApiKeyEvent::Rotated {
                 sha256: "bb".into(),
                 previous_valid_until: noon(),
+                controlled_by,
             }]);
     }
     given::<ApiKey>([issued()])
         .when_by(stranger, rotate(TimeDelta::zero()))
         .then_refused(ApiKeyRefusal::NotYours);
+}
+
+#[test]
+fn the_issuer_of_a_persons_key_never_sees_its_successor() {
+    given::<ApiKey>([issued_to_a_person(PERSON.id, false)])
+        .when_by(PERSON, rotate(TimeDelta::zero()))
+        .then_refused(ApiKeyRefusal::NotYours);
+}
+
+#[test]
+fn a_key_that_the_operator_issued_is_its_holders_own_once_it_is_enrolled() {
+    let issued = || issued_to_a_person(OPERATOR, true);
+    assert_eq!(controller([issued()]), OPERATOR);
+    given::<ApiKey>([issued()])
+        .when_controlled(BOB, OPERATOR, enrol())
+        .then([enrolled()]);
+    assert_eq!(controller([issued(), enrolled()]), BOB.id);
+    given::<ApiKey>([issued(), enrolled()])
+        .when_by(BOB, enrol())
+        .then_refused(ApiKeyRefusal::Enrolled);
+    given::<ApiKey>([issued(), ApiKeyEvent::Revoked {}])
+        .when_by(BOB, enrol())
+        .then_refused(ApiKeyRefusal::Revoked);
+}
+
+#[test]
+fn a_person_whom_a_member_made_up_stays_in_that_members_hands() {
+    let issued = || issued_to_a_person(PERSON.id, false);
+    assert_eq!(controller([issued(), enrolled()]), PERSON.id);
+    // Nor does a second key of theirs set them free.
+    given::<ApiKey>([])
+        .when_controlled(BOB, PERSON.id, issue_named(BOB, holder_of(&["*"])))
+        .then([ApiKeyEvent::Issued {
+            name: "scribe".into(),
+            actor: BOB,
+            scopes: scopes(&["notes:read"]),
+            sha256: "aa".into(),
+            issued_by: Some(BOB.id),
+            controlled_by: Some(PERSON.id),
+            vouched: false,
+        }]);
+}
+
+#[test]
+fn a_key_that_the_operator_rotates_is_in_the_operators_hands_again() {
+    let rotated = ApiKeyEvent::Rotated {
+        sha256: "bb".into(),
+        previous_valid_until: noon(),
+        controlled_by: Some(OPERATOR),
+    };
+    let issued = issued_to_a_person(OPERATOR, true);
+    assert_eq!(controller([issued, enrolled(), rotated]), OPERATOR);
 }
 
 #[test]
@@ -139,7 +245,7 @@ fn a_key_is_for_a_new_actor_or_for_oneself() {
 fn the_operator_names_whom_they_want() {
     given::<ApiKey>([])
         .when(issue_named(AGENT, operator(&["*"])))
-        .then([issued()]);
+        .then([vouched()]);
 }
 
 #[test]
@@ -198,6 +304,7 @@ fn a_rotated_key_works_a_little_longer() {
         .then([ApiKeyEvent::Rotated {
             sha256: "bb".into(),
             previous_valid_until: noon() + TimeDelta::hours(1),
+            controlled_by: Some(PERSON.id),
         }]);
 }
 
@@ -225,7 +332,7 @@ fn it_is_revoked_once_and_for_good() {
 
 #[test]
 fn one_that_was_never_issued_is_not_found() {
-    for command in [revoke(&["*"]), rotate(TimeDelta::zero())] {
+    for command in [revoke(&["*"]), rotate(TimeDelta::zero()), enrol()] {
         given::<ApiKey>([])
             .when(command)
             .then_refused(ApiKeyRefusal::NotFound);

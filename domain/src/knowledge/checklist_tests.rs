@@ -16,10 +16,7 @@ fn read(events: &[ChecklistEvent], body: &str, cause: Uuid) -> Vec<ChecklistEven
         lines: task_lines(body),
         cause,
     };
-    let moment = Moment {
-        now: testing::noon(),
-        actor: PERSON,
-    };
+    let moment = Moment::of(PERSON, testing::noon());
     let list: Checklist = fold(events.iter().cloned());
     list.decide(command, &moment).unwrap()
 }

@@ -123,9 +123,6 @@ pub enum TaskRefusal {
     /// The id is taken.
     #[error("a task with this id exists already")]
     Exists,
-    /// Agents leave it to people what is to be done.
-    #[error("an agent suggests a task, and a person accepts it; use the suggestion instead")]
-    AgentSuggests,
     /// A machine has no eyes.
     #[error("only a person accepts or dismisses a suggested task")]
     NeedsPerson,
@@ -159,8 +156,7 @@ impl Refusal for TaskRefusal {
         match self {
             Self::NotFound => Class::Absent,
             Self::Exists | Self::NotSuggested(_) => Class::Conflict,
-            Self::AgentSuggests
-            | Self::NeedsPerson
+            Self::NeedsPerson
             | Self::NotAccepted(_)
             | Self::AssigneeNotMember
             | Self::NoteUnavailable
@@ -273,7 +269,9 @@ impl Aggregate for Task {
 
     fn decide(&self, command: TaskCommand, at: &Moment) -> Result<Vec<TaskEvent>, TaskRefusal> {
         match (self, command) {
-            (Self::Absent, TaskCommand::Create(draft)) => create(draft, at),
+            (Self::Absent, TaskCommand::Create(draft)) => Ok(vec![TaskEvent::Created {
+                draft: valid(draft)?,
+            }]),
             (Self::Absent, TaskCommand::Suggest(draft)) => Ok(vec![TaskEvent::Suggested {
                 draft: valid(draft)?,
             }]),
@@ -291,6 +289,11 @@ impl Aggregate for Task {
 
     fn workspace(&self, _id: Uuid) -> Option<Uuid> {
         self.workspace_id()
+    }
+
+    /// Agents leave it to people what is to be done.
+    fn agents_may(command: &TaskCommand) -> bool {
+        matches!(command, TaskCommand::Suggest(_))
     }
 
     /// As for notes, only editors and owners write; whoever proposes suggests.
@@ -317,15 +320,6 @@ impl Aggregate for Task {
                 .workspace_id()
                 .map_or(Standing::Product, |id| member(id, Permission::Write)),
         }
-    }
-}
-
-fn create(draft: Draft, at: &Moment) -> Result<Vec<TaskEvent>, TaskRefusal> {
-    match at.actor.kind {
-        ActorKind::Agent => Err(TaskRefusal::AgentSuggests),
-        ActorKind::Person | ActorKind::Service => Ok(vec![TaskEvent::Created {
-            draft: valid(draft)?,
-        }]),
     }
 }
 

@@ -39,7 +39,16 @@ impl<A: Aggregate> Given<A> {
     }
 
     pub fn when_at(self, now: DateTime<Utc>, actor: Actor, command: A::Command) -> When<A> {
-        When(self.0.decide(command, &Moment { now, actor }))
+        When(self.0.decide(command, &Moment::of(actor, now)))
+    }
+
+    /// By an actor whose key is in the hands of another.
+    pub fn when_controlled(self, actor: Actor, controller: Uuid, command: A::Command) -> When<A> {
+        let moment = Moment {
+            controller,
+            ..Moment::of(actor, noon())
+        };
+        When(self.0.decide(command, &moment))
     }
 }
 

@@ -75,19 +75,31 @@ pub fn product() -> impl Strategy<Value = ProductEvent> {
 
 pub fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
     prop_oneof![
-        (text(), actor(), texts(), text(), maybe(id())).prop_map(
-            |(name, actor, scopes, sha256, issued_by)| ApiKeyEvent::Issued {
-                name,
-                actor,
-                scopes,
+        (
+            (text(), actor(), texts(), text()),
+            (maybe(id()), maybe(id()), any::<bool>())
+        )
+            .prop_map(
+                |((name, actor, scopes, sha256), (issued_by, controlled_by, vouched))| {
+                    ApiKeyEvent::Issued {
+                        name,
+                        actor,
+                        scopes,
+                        sha256,
+                        issued_by,
+                        controlled_by,
+                        vouched,
+                    }
+                }
+            ),
+        (text(), time(), maybe(id())).prop_map(|(sha256, previous_valid_until, controlled_by)| {
+            ApiKeyEvent::Rotated {
                 sha256,
-                issued_by,
+                previous_valid_until,
+                controlled_by,
             }
-        ),
-        (text(), time()).prop_map(|(sha256, previous_valid_until)| ApiKeyEvent::Rotated {
-            sha256,
-            previous_valid_until,
         }),
+        text().prop_map(|sha256| ApiKeyEvent::Enrolled { sha256 }),
         Just(ApiKeyEvent::Revoked {}),
     ]
 }

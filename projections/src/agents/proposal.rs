@@ -19,6 +19,9 @@ pub struct GivenApproval {
     pub approver: Actor,
     pub at: DateTime<Utc>,
     pub comment: Option<String>,
+    /// Id of the actor in whose hands the approver's key was; null: the approver's own.
+    #[serde(default)]
+    pub controlled_by: Option<Uuid>,
     /// Nobody read it: a rule of the workspace's policy approved, and the approver stands behind that.
     pub by_rule: Option<ByRule>,
 }
@@ -73,7 +76,7 @@ impl ReadModel for Proposals {
     const NAME: &'static str = Proposal::CATEGORY;
     const CONTEXT: &'static str = Proposal::CONTEXT;
     const TABLE: &'static str = "proposals";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const DDL: &'static str = include_str!("../../../schema/read/proposal.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
     type Event = ProposalEvent;
@@ -91,6 +94,7 @@ impl ReadModel for Proposals {
                     draft,
                     proposer,
                     actions_hash,
+                    controlled_by: _,
                 },
             ) => ProposalContent {
                 workspace_id: draft.workspace_id,
@@ -127,6 +131,7 @@ impl ReadModel for Proposals {
                     comment,
                     edited_actions,
                     approver,
+                    controlled_by,
                     by_rule,
                     ..
                 },
@@ -135,6 +140,7 @@ impl ReadModel for Proposals {
                     approver: approver.unwrap_or(envelope.metadata.actor),
                     at: envelope.recorded_at,
                     comment,
+                    controlled_by,
                     by_rule,
                 };
                 proposal.approved(approval, edited_actions)

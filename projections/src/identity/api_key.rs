@@ -8,6 +8,7 @@ use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::{Database, Recorded};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::query::rows;
 use crate::{QueryError, ReadModel, Row, visible};
@@ -19,7 +20,13 @@ pub struct ApiKeyContent {
     pub scopes: BTreeSet<String>,
     /// `active` or `revoked`.
     pub status: String,
-    /// How often it was rotated.
+    /// Id of the actor in whose hands it is.
+    pub controller: Uuid,
+    /// The operator vouches for its actor.
+    pub vouched: bool,
+    /// Nobody but its holder has seen it since.
+    pub enrolled: bool,
+    /// How often it was replaced.
     pub generation: u32,
     pub sha256: String,
     pub previous_sha256: Option<String>,
@@ -32,7 +39,7 @@ impl ReadModel for ApiKeys {
     const NAME: &'static str = ApiKey::CATEGORY;
     const CONTEXT: &'static str = ApiKey::CONTEXT;
     const TABLE: &'static str = "api_keys";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/api_key.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
     type Event = ApiKeyEvent;
@@ -48,12 +55,17 @@ impl ReadModel for ApiKeys {
                     scopes,
                     sha256,
                     issued_by: _,
+                    controlled_by,
+                    vouched,
                 },
             ) => ApiKeyContent {
                 name,
                 actor,
                 scopes,
                 status: "active".into(),
+                controller: controlled_by.unwrap_or(actor.id),
+                vouched,
+                enrolled: false,
                 generation: 0,
                 sha256,
                 previous_sha256: None,
@@ -65,11 +77,27 @@ impl ReadModel for ApiKeys {
                 ApiKeyEvent::Rotated {
                     sha256,
                     previous_valid_until,
+                    controlled_by,
                 },
             ) => ApiKeyContent {
                 previous_sha256: Some(key.sha256),
                 previous_valid_until: Some(previous_valid_until),
                 sha256,
+                controller: controlled_by.unwrap_or(key.controller),
+                enrolled: key.enrolled && controlled_by.is_none(),
+                generation: key.generation + 1,
+                ..key
+            },
+            (Some(key), ApiKeyEvent::Enrolled { sha256 }) => ApiKeyContent {
+                sha256,
+                previous_sha256: None,
+                previous_valid_until: None,
+                controller: if key.vouched {
+                    key.actor.id
+                } else {
+                    key.controller
+                },
+                enrolled: true,
                 generation: key.generation + 1,
                 ..key
             },

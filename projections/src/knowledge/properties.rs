@@ -28,6 +28,7 @@ pub(super) fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded
         data: serde_json::to_string(event).unwrap(),
         metadata: Metadata {
             actor: Actor::SYSTEM,
+            credential: None,
             on_behalf_of: None,
             command: String::new(),
             command_key: None,

@@ -38,6 +38,7 @@ pub fn event(stream: &StreamId) -> NewEvent {
         data: r#"{"title":"Shopping"}"#.into(),
         metadata: Metadata {
             actor: PERSON,
+            credential: None,
             on_behalf_of: None,
             command: "note.revise".into(),
             command_key: None,

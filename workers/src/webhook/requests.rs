@@ -88,7 +88,7 @@ fn resend(event: &Recorded, consequences: &mut Consequences) -> Result<(), Contr
             position: None,
             paced: false,
         };
-        consequences.schedule.push(item(event, &payload));
+        consequences.hasten.push(item(event, &payload));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One HTTP request to a receiver that nobody here trusts.
 
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,7 +75,7 @@ impl Sender {
     }
 
     async fn request(&self, endpoint: &Endpoint, signed: Signed<'_>) -> Result<Response, String> {
-        let url: Url = endpoint.url.parse().map_err(|e| format!("the URL: {e}"))?;
+        let url: Url = endpoint.url.parse().map_err(|e| format!("the URL is not valid: {e}"))?;
         self.check_literal(&url)?;
         let mut request = self.client.post(url);
         for (name, value) in &signed.headers {
@@ -100,30 +101,38 @@ impl Sender {
             .host_str()
             .and_then(|host| host.trim_matches(['[', ']']).parse().ok());
         match literal {
-            Some(address) if !self.allow_private && !is_public(address) => Err(refusal(address)),
+            Some(address) if !self.allow_private && !is_public(address) => {
+                Err(NotPublic.to_string())
+            }
             Some(_) | None => Ok(()),
         }
     }
 }
 
-fn refusal(address: IpAddr) -> String {
-    format!(
-        "{address} is not a public address; DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true allows private ones"
-    )
-}
+/// The host has no address, or only such as are not for everybody to call. Whoever made the endpoint is told of both in the
+/// same words, and of no address: they would learn what names there are inside, and where those lead.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the host has no public address; correct its name, or let the operator allow private ones (DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true)"
+)]
+struct NotPublic;
 
-/// The error with its causes: reqwest's own text stops at "error sending request".
+/// Says what kind of failure it was. An error's own text names the addresses that a name leads to, and what answered there.
 fn describe(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".into();
+    let causes = || std::iter::successors(error.source(), |cause| cause.source());
+    if causes().any(|cause| cause.is::<NotPublic>()) {
+        return NotPublic.to_string();
     }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    let text = if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection: it was refused or broken off, or its certificate is not valid"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else {
+        "the connection broke off before there was an answer"
+    };
+    text.into()
 }
 
 async fn read(mut response: Response) -> Answer {
@@ -174,18 +183,15 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let allow_private = self.allow_private;
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
             let allowed: Vec<SocketAddr> = found
-                .iter()
-                .copied()
+                .map_err(|_| NotPublic)?
                 .filter(|address| allow_private || is_public(address.ip()))
                 .collect();
-            match (allowed.is_empty(), found.first()) {
-                (true, Some(address)) => Err(refusal(address.ip()).into()),
-                (true, None) => Err("the name has no address".into()),
-                (false, _) => Ok(Box::new(allowed.into_iter()) as Addrs),
+            if allowed.is_empty() {
+                return Err(NotPublic.into());
             }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }

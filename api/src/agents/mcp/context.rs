@@ -84,6 +84,8 @@ impl Context {
     pub fn request(&self, idempotency: Option<Idempotency>) -> Request {
         Request {
             actor: self.caller.actor,
+            credential: Some(self.caller.credential),
+            controller: self.caller.controller,
             product_id: self.caller.product_id,
             scopes: Arc::clone(&self.caller.scopes),
             correlation_id: self.correlation_id,

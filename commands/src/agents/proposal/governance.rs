@@ -89,7 +89,7 @@ pub(super) async fn missing_approvals(
 ) -> Result<u32, CommandError> {
     let workspace_id = submission.draft.workspace_id;
     let mut missing = policy.rules.quorum;
-    for approver in &submission.approvers {
+    for approver in submission.approvers.keys() {
         let role = role(book, workspace_id, *approver).await?;
         if policy.is_approver(*approver, role) {
             missing = missing.saturating_sub(1);

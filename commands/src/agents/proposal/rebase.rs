@@ -35,6 +35,10 @@ impl Handler for Rebase {
         Proposal::CONTEXT
     }
 
+    fn agents_may(&self) -> bool {
+        true
+    }
+
     fn stream(&self) -> StreamId {
         StreamId::of::<Proposal>(self.id)
     }

@@ -37,6 +37,10 @@ impl Handler for Submit {
         Proposal::CONTEXT
     }
 
+    fn agents_may(&self) -> bool {
+        true
+    }
+
     fn stream(&self) -> StreamId {
         StreamId::of::<Proposal>(self.id)
     }
@@ -78,10 +82,10 @@ impl Submit {
             new_ids: &self.new_ids,
             merging: policy.rules.merge,
         };
-        let (proposer, before) = (book.request().actor, book.staged());
+        let before = book.staged();
         book.on_authority_of(owner);
         let tried = change_set.carry_out(book).await;
-        book.on_authority_of(proposer);
+        book.on_own_authority();
         book.discard(before)?;
         require_possible(&tried?.1)
     }
@@ -120,7 +124,7 @@ impl Submit {
         let before = book.staged();
         book.on_authority_of(set_by);
         let applied = self.apply(book, policy, by_rule, set_by).await;
-        book.on_authority_of(proposer);
+        book.on_own_authority();
         match applied {
             Ok(true) => Ok(()),
             // Or whoever has set the rule may not change this any more.

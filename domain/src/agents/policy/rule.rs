@@ -27,9 +27,10 @@ pub struct Automatic {
     /// Actor ids of the proposers; all, if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposers: Option<BTreeSet<Uuid>>,
-    /// Types of actions, such as `note.tag`; all, if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actions: Option<BTreeSet<String>>,
+    /// Types of actions, such as `note.tag`: no other is covered, however small it is.
+    #[serde(default)]
+    #[schema(required, min_items = 1)]
+    pub actions: BTreeSet<String>,
     /// Most actions of one proposal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
@@ -66,14 +67,11 @@ fn is_by(proposers: Option<&BTreeSet<Uuid>>, change: &Change<'_>) -> bool {
     proposers.is_none_or(|proposers| proposers.contains(&change.proposer_id))
 }
 
-fn is_of(types: Option<&BTreeSet<String>>, action: &Action) -> bool {
-    types.is_none_or(|types| types.contains(action.action_type()))
-}
 
 impl Automatic {
     /// All of the change.
     pub(super) fn covers(&self, change: &Change<'_>) -> bool {
-        let covered = |action| is_of(self.actions.as_ref(), action);
+        let covered = |action: &Action| self.actions.contains(action.action_type());
         is_by(self.proposers.as_ref(), change)
             && change.actions.iter().all(covered)
             && self
@@ -87,7 +85,7 @@ impl Automatic {
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts {
             name: &self.name,
-            actions: self.actions.as_ref(),
+            actions: Some(&self.actions),
             numbers: [
                 ("max_actions", self.max_actions),
                 ("max_characters", self.max_characters),
@@ -99,7 +97,10 @@ impl Automatic {
 impl Forbidden {
     /// Any of the change, if there is as much of it as the rule says.
     pub(super) fn covers(&self, change: &Change<'_>) -> bool {
-        let covered = |action| is_of(self.actions.as_ref(), action);
+        let covered = |action: &Action| {
+            let types = self.actions.as_ref();
+            types.is_none_or(|types| types.contains(action.action_type()))
+        };
         is_by(self.proposers.as_ref(), change)
             && change.actions.iter().any(covered)
             && self
@@ -125,6 +126,7 @@ impl Forbidden {
 /// What is checked about a rule of either kind.
 pub(super) struct Parts<'a> {
     name: &'a str,
+    /// None: all types; a rule that names its types names at least one.
     actions: Option<&'a BTreeSet<String>>,
     numbers: [(&'static str, Option<usize>); 2],
 }
@@ -143,6 +145,11 @@ pub(super) fn check<'a>(
         let name = format!("{pointer}/name");
         violations.require_length(rule.name, 1, 100, &name);
         violations.require(names.insert(rule.name), name, "must be a name of its own");
+        violations.require(
+            rule.actions.is_none_or(|types| !types.is_empty()),
+            format!("{pointer}/actions"),
+            "must name the types of actions that it covers, such as note.tag",
+        );
         for action in rule.actions.into_iter().flatten() {
             violations.require(
                 Action::TYPES.contains(&action.as_str()),

@@ -58,6 +58,7 @@ pub(super) fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Vio
     Ok(ProposalEvent::Submitted {
         actions_hash: action::hash(&draft.actions),
         proposer: at.actor,
+        controlled_by: at.controlled_by(at.actor),
         draft,
     })
 }

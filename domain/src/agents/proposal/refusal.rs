@@ -40,6 +40,11 @@ pub enum ProposalRefusal {
     /// Four eyes.
     #[error("nobody approves their own proposal; ask another member")]
     SelfApproval,
+    /// One person with the keys of two is one person.
+    #[error(
+        "the key is in the same hands as that of its proposer, or of somebody who has approved it; enrol it (POST /v1/api-keys/enrol), or ask a member whose key is their own"
+    )]
+    NotIndependent,
     /// A rejection is somebody else's, too.
     #[error("nobody rejects their own proposal; withdraw it instead")]
     SelfRejection,
@@ -141,6 +146,7 @@ impl Refusal for ProposalRefusal {
             Self::NotProposer => Class::Forbidden,
             Self::Expired
             | Self::SelfApproval
+            | Self::NotIndependent
             | Self::SelfRejection
             | Self::NeedsPerson
             | Self::Held

@@ -1,6 +1,6 @@
 //! What was submitted, and who may decide it how.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
@@ -12,11 +12,13 @@ use crate::{Actor, ActorKind, Moment, Violations};
 pub struct Submission {
     pub draft: Draft,
     pub proposer: Actor,
+    /// Id of the actor in whose hands the proposer's key was.
+    pub controller: Uuid,
     /// Of the actions that approval applies.
     pub actions_hash: String,
     pub edited_actions: Option<Vec<Action>>,
-    /// Who has approved what it says now.
-    pub approvers: BTreeSet<Uuid>,
+    /// Who has approved what it says now, and in whose hands each of their keys was.
+    pub approvers: BTreeMap<Uuid, Uuid>,
     /// What it has changed.
     pub applied: Effects,
 }
@@ -126,8 +128,11 @@ impl Submission {
         if self.actions_hash != approval.actions_hash {
             return Err(ProposalRefusal::HashMismatch);
         }
-        if approval.edited_actions.is_none() && self.approvers.contains(&at.actor.id) {
+        if approval.edited_actions.is_none() && self.approvers.contains_key(&at.actor.id) {
             return Err(ProposalRefusal::AlreadyApproved);
+        }
+        if approval.by_rule.is_none() {
+            self.require_independent(at, approval.edited_actions.is_some())?;
         }
         let mut violations = Violations::default();
         if let Some(comment) = &approval.comment {
@@ -142,8 +147,21 @@ impl Submission {
             comment: approval.comment,
             edited_actions: approval.edited_actions,
             approver: Some(at.actor),
+            controlled_by: at.controlled_by(at.actor),
             by_rule: approval.by_rule,
         })
+    }
+
+    /// Two people count as two only if nobody has both of their keys in hand. Whoever edits takes the earlier approvals away.
+    fn require_independent(&self, at: &Moment, edits: bool) -> Result<(), ProposalRefusal> {
+        let is_proposers =
+            self.proposer.kind == ActorKind::Person && self.controller == at.controller;
+        let mut others = self.approvers.values().filter(|_| !edits);
+        if is_proposers || others.any(|controller| *controller == at.controller) {
+            Err(ProposalRefusal::NotIndependent)
+        } else {
+            Ok(())
+        }
     }
 
     pub fn require_in_time(&self, at: &Moment) -> Result<(), ProposalRefusal> {
@@ -155,13 +173,14 @@ impl Submission {
     }
 
     /// Whoever edits approves what it says from then on; those who approved what it said before have not.
-    pub(super) fn approved_by(&mut self, approver: Option<Actor>, edited: Option<&[Action]>) {
+    /// `approver`: their id, and that of the actor in whose hands their key was.
+    pub(super) fn approved_by(&mut self, approver: Option<(Uuid, Uuid)>, edited: Option<&[Action]>) {
         if let Some(actions) = edited {
             self.edited_actions = Some(actions.to_vec());
             self.actions_hash = action::hash(actions);
             self.approvers.clear();
         }
-        self.approvers.extend(approver.map(|approver| approver.id));
+        self.approvers.extend(approver);
     }
 
     /// What its proposer submits anew once its actions are carried over to what there is now.

@@ -231,7 +231,7 @@ fn automatic() -> impl Strategy<Value = Automatic> {
             |(name, proposers, actions, max_actions, max_characters)| Automatic {
                 name,
                 proposers,
-                actions,
+                actions: actions.unwrap_or_default(),
                 max_actions,
                 max_characters,
             },
@@ -242,7 +242,7 @@ fn forbidden() -> impl Strategy<Value = Forbidden> {
     automatic().prop_map(|rule| Forbidden {
         name: rule.name,
         proposers: rule.proposers,
-        actions: rule.actions,
+        actions: Some(rule.actions).filter(|actions| !actions.is_empty()),
         above_actions: rule.max_actions,
         above_characters: rule.max_characters,
     })
@@ -289,18 +289,20 @@ pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
                 draft,
                 proposer,
                 actions_hash,
+                controlled_by: None,
             }
         }),
         (
             (text(), maybe(text()), maybe(vec(action(), 0..3))),
-            maybe(actor()),
+            maybe((actor(), maybe(id()))),
             maybe((text(), actor())),
         )
             .prop_map(|(approval, approver, by_rule)| ProposalEvent::Approved {
                 actions_hash: approval.0,
                 comment: approval.1,
                 edited_actions: approval.2,
-                approver,
+                approver: approver.map(|(actor, _)| actor),
+                controlled_by: approver.and_then(|(_, controller)| controller),
                 by_rule: by_rule.map(|(name, set_by)| ByRule { name, set_by }),
             }),
         (

@@ -104,6 +104,7 @@ fn event_with_everything(n: usize) -> NewEvent {
                 kind: ActorKind::Person,
                 id: Uuid::now_v7(),
             },
+            credential: Some(Uuid::now_v7()),
             on_behalf_of: Some(Actor {
                 kind: ActorKind::Agent,
                 id: Uuid::now_v7(),
