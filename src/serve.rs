@@ -274,6 +274,7 @@ pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
             kind: ActorKind::Person,
             id: Uuid::now_v7(),
         },
+        actor_name: "operator".into(),
         named: false,
         scopes: everything.clone(),
         issuer: Issuer {

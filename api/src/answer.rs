@@ -7,13 +7,15 @@ use axum::response::{IntoResponse, Response};
 use commands::{Done, Handler, Planned, Request};
 use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId};
-use projections::{List, NEWEST_FIRST, Order, ReadModel, Row, Where};
+use projections::{List, NEWEST_FIRST, Order, ReadModel, Row, Where, visible};
 use serde::Serialize;
 use store::Position;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::App;
+use crate::command::Command;
+use crate::identity::OVERSEES;
 use crate::problem::Problem;
 use crate::query::{Page, Read};
 use crate::query_cache::Answer;
@@ -112,6 +114,19 @@ pub fn found((resource, position): (impl Serialize, Position)) -> Response {
 }
 
 impl App {
+    /// Lets the operator's command act in the product that a thing belongs to.
+    pub(crate) async fn reach<A: Aggregate>(
+        &self,
+        command: &mut Command<impl Sized>,
+        id: Uuid,
+    ) -> Result<(), Problem> {
+        if command.caller.is_operator() {
+            let thing = self.executor.loader().latest::<A>(id).await?;
+            command.request.product_id = thing.product_id.unwrap_or(command.request.product_id);
+        }
+        Ok(())
+    }
+
     /// Runs a command, and answers with the resource as it was right after it, however often the command comes.
     pub(crate) async fn run<M: ReadModel>(
         &self,
@@ -215,8 +230,20 @@ impl App {
         read: &Read,
         id: Uuid,
     ) -> Result<(Row<M::Content>, Position), Problem> {
+        self.find_where::<M>(read, M::VISIBLE, id).await
+    }
+
+    /// One resource that the caller may see by a condition of its own, and how far its read model is.
+    pub(crate) async fn find_where<M: ReadModel>(
+        &self,
+        read: &Read,
+        visible: &'static str,
+        id: Uuid,
+    ) -> Result<(Row<M::Content>, Position), Problem> {
         let position = self.ready::<M>(read).await?;
-        Ok((self.row::<M>(read, id).await?, position))
+        let viewer = read.caller.viewer();
+        let row = projections::get_where::<M>(&self.database, visible, viewer, id).await?;
+        Ok((row.ok_or_else(|| Problem::not_found(M::NAME))?, position))
     }
 
     /// One resource, from a read model that is as far as it is to be.
@@ -251,7 +278,23 @@ impl App {
         self.list_in::<M>(read, wanted, NEWEST_FIRST, page).await
     }
 
-    /// The same in another order.
+    /// A page of all the resources of the caller's product: for whoever looks after its keys.
+    pub(crate) async fn list_all<M: ReadModel>(
+        &self,
+        read: &Read,
+        page: Page,
+    ) -> Result<(List<Row<M::Content>>, Position), Problem> {
+        let position = self.ready::<M>(read).await?;
+        read.caller.require(OVERSEES)?;
+        let (viewer, cursor) = (read.caller.viewer(), page.try_into()?);
+        let (all, wanted) = (visible::IN_PRODUCT, Where::default());
+        let (database, order) = (&self.database, NEWEST_FIRST);
+        let found =
+            projections::list_where::<M>(database, all, viewer, wanted, order, cursor).await?;
+        Ok((found, position))
+    }
+
+    /// A page of the resources that the caller may see, in any order.
     pub(crate) async fn list_in<M: ReadModel>(
         &self,
         read: &Read,

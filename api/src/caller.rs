@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use domain::Actor;
+use commands::CommandError;
 use domain::identity::api_key::Issuer;
 use domain::identity::product::OPERATOR;
 use domain::identity::scope;
+use domain::{Actor, ActorKind};
 use projections::Viewer;
 use uuid::Uuid;
 
@@ -43,6 +44,14 @@ impl Caller {
             Ok(())
         } else {
             Err(Problem::scope_missing(wanted))
+        }
+    }
+
+    /// Refuses an agent where no command does.
+    pub fn require_no_agent(&self) -> Result<(), Problem> {
+        match self.actor.kind {
+            ActorKind::Agent => Err(CommandError::AgentNotAllowed.into()),
+            ActorKind::Person | ActorKind::Service => Ok(()),
         }
     }
 

@@ -17,7 +17,9 @@ use crate::{App, agents, delivery, health, identity, knowledge, middleware, open
 
 pub(crate) fn described() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
+        .merge(identity::me::routes())
         .merge(identity::product::routes())
+        .merge(identity::actor::routes())
         .merge(identity::api_key::routes())
         .merge(identity::avatar::routes())
         .merge(knowledge::workspace::routes())

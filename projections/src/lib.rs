@@ -26,7 +26,10 @@ pub use fold::Fold;
 pub use memory::Memory;
 pub use models::models;
 pub use posting::Posting;
-pub use query::{Cursor, List, NEWEST_FIRST, Order, QueryError, Viewer, Where, get, list, visible};
+pub use query::{
+    Cursor, List, NEWEST_FIRST, Order, QueryError, Viewer, Where, get, get_where, list, list_where,
+    visible,
+};
 pub use read_model::{Facts, ReadModel, Row, post};
 pub use rebuild::{Difference, RebuildError, Report, rebuild};
 pub use runtime::{Health, Readers, Runtime, TooFarBehind};

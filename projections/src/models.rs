@@ -9,6 +9,7 @@ use crate::{Consumer, Fold, agents, delivery, identity, knowledge, operations};
 pub fn models() -> Vec<Arc<dyn Consumer>> {
     vec![
         Arc::new(Fold::<identity::product::Products>::default()),
+        Arc::new(Fold::<identity::actor::Actors>::default()),
         Arc::new(Fold::<identity::api_key::ApiKeys>::default()),
         Arc::new(Fold::<identity::avatar::Avatars>::default()),
         Arc::new(Fold::<knowledge::workspace::Workspaces>::default()),

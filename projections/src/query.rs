@@ -136,10 +136,19 @@ pub async fn get<M: ReadModel>(
     viewer: Viewer,
     id: Uuid,
 ) -> Result<Option<Row<M::Content>>, QueryError> {
+    get_where::<M>(database, M::VISIBLE, viewer, id).await
+}
+
+/// One row, if the viewer may see it by one of the conditions in [`visible`].
+pub async fn get_where<M: ReadModel>(
+    database: &Database,
+    visible: &'static str,
+    viewer: Viewer,
+    id: Uuid,
+) -> Result<Option<Row<M::Content>>, QueryError> {
     let sql = format!(
-        "select row_to_json(t)::text from {} t where t.id = $1 and {}",
+        "select row_to_json(t)::text from {} t where t.id = $1 and {visible}",
         M::TABLE,
-        M::VISIBLE
     );
     let actor = viewer.actor_id.to_string();
     let found = rows(database, &sql, &[&id, &viewer.product_id, &actor]).await?;
@@ -154,10 +163,22 @@ pub async fn list<M: ReadModel>(
     order: Order,
     cursor: Cursor,
 ) -> Result<List<Row<M::Content>>, QueryError> {
+    list_where::<M>(database, M::VISIBLE, viewer, wanted, order, cursor).await
+}
+
+/// A page of the rows that the viewer may see by one of the conditions in [`visible`].
+pub async fn list_where<M: ReadModel>(
+    database: &Database,
+    visible: &'static str,
+    viewer: Viewer,
+    wanted: Where<'_>,
+    order: Order,
+    cursor: Cursor,
+) -> Result<List<Row<M::Content>>, QueryError> {
     let rows = Rows {
         shown: "row_to_json(t)",
         table: M::TABLE,
-        visible: M::VISIBLE,
+        visible,
     };
     let id = |row: &Row<M::Content>| row.facts.id;
     page(database, &rows, viewer, wanted, order, cursor, id).await

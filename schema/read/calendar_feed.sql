@@ -9,6 +9,7 @@ create table calendar_feeds (
 
     name       text        not null,
     owner      uuid        not null,
+    credential uuid,
     status     text        not null,
     sha256     text        not null unique
 );

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use commands::On;
-use commands::agents::agent::Register;
+use commands::agents::agent::{Register, Revise};
 use domain::agents::agent::{Agent, AgentCommand, Changes, Registration};
 use projections::agents::agent::{AgentContent, Agents};
 use projections::{List, Row, Where};
@@ -137,12 +137,9 @@ async fn revise(
         model,
         daily_proposals,
     };
-    app.run::<Agents>(
-        &command.request,
-        &on(id, AgentCommand::Revise(changes)),
-        StatusCode::OK,
-    )
-    .await
+    let revise = Revise { id, changes };
+    app.run::<Agents>(&command.request, &revise, StatusCode::OK)
+        .await
 }
 
 /// Suspends an agent: its keys stop working at once, and none of its proposals can be approved until it is resumed.

@@ -6,11 +6,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::TimeDelta;
-use commands::{Handler, On, Request};
 use commands::delivery::webhook::Configure;
-use domain::delivery::webhook::{
-    Changes, SECRET_OVERLAP, SECRET_ROTATED, Webhook, WebhookCommand,
-};
+use commands::{Handler, On, Request};
+use domain::delivery::webhook::{Changes, SECRET_OVERLAP, SECRET_ROTATED, Webhook, WebhookCommand};
 use projections::delivery::webhook::{WebhookContent, Webhooks};
 use projections::{List, Row, Where};
 use serde::{Deserialize, Serialize};
@@ -96,7 +94,8 @@ struct ReplayFrom {
 }
 
 /// What to do where a repetition would show a secret.
-const SHOWN_BEFORE: &str = "the secret was shown in the first answer only; rotate it to get another";
+const SHOWN_BEFORE: &str =
+    "the secret was shown in the first answer only; rotate it to get another";
 /// What has happened to an endpoint that was sent elsewhere.
 const MOVED: &str = "the url leads to another origin: headers that were not given anew are dropped, and the secret is new";
 /// The same, where the secret is not shown.

@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, TimeDelta, Utc};
-use commands::{Handler, On, Request};
 use commands::identity::api_key::{Enrol, Issue, Rotate};
+use commands::{Handler, On, Request};
 use domain::identity::api_key::{ApiKey, ApiKeyCommand};
 use domain::identity::product::OPERATOR;
 use domain::{Actor, ActorKind};
@@ -62,6 +62,9 @@ struct NewActor {
     kind: ActorKind,
     /// A new actor, if not given. Only the operator names another than themselves.
     id: Option<Uuid>,
+    /// As people call a new actor; as the key, if not given.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
 }
 
 /// How a key is to be rotated.
@@ -136,15 +139,6 @@ impl App {
         })
         .await
     }
-
-    /// The product of a key that the operator wants to change.
-    async fn reach(&self, command: &mut Command<impl Sized>, id: Uuid) -> Result<(), Problem> {
-        if command.caller.is_operator() {
-            let key = self.executor.loader().latest::<ApiKey>(id).await?;
-            command.request.product_id = key.product_id.unwrap_or(command.request.product_id);
-        }
-        Ok(())
-    }
 }
 
 /// Issues a key, never with more than the issuer's own scopes.
@@ -166,8 +160,10 @@ async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Re
         None => caller.product_id,
     };
     let named = command.body.actor.id;
+    let actor_name = command.body.actor.name;
     let issue = Issue {
         id: Uuid::now_v7(),
+        actor_name: actor_name.unwrap_or_else(|| command.body.name.clone()),
         name: command.body.name,
         actor: Actor {
             kind: command.body.actor.kind,
@@ -209,7 +205,7 @@ async fn rotate(
     Path(id): Path<Uuid>,
     mut command: Command<Rotation>,
 ) -> Result<Response, Problem> {
-    app.reach(&mut command, id).await?;
+    app.reach::<ApiKey>(&mut command, id).await?;
     let seconds = command.body.overlap_seconds.unwrap_or(OVERLAP_SECONDS);
     let rotate = Rotate {
         id,
@@ -232,7 +228,7 @@ async fn revoke(
     Path(id): Path<Uuid>,
     mut command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    app.reach(&mut command, id).await?;
+    app.reach::<ApiKey>(&mut command, id).await?;
     let revoke = On::<ApiKey> {
         id,
         command: ApiKeyCommand::Revoke {

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use commands::sha256_hex;
 use domain::Aggregate;
-use domain::knowledge::calendar_feed::CalendarFeed;
 use domain::knowledge::note::Note;
 use domain::knowledge::task::{Status, Task};
 use domain::knowledge::workspace::Workspace;
@@ -54,12 +53,8 @@ async fn read(
 ) -> Result<Response, Problem> {
     let token = file.strip_suffix(".ics").unwrap_or_default();
     let head = app.head();
-    for model in [
-        CalendarFeed::CATEGORY,
-        Workspace::CATEGORY,
-        Note::CATEGORY,
-        Task::CATEGORY,
-    ] {
+    let shown = [Workspace::CATEGORY, Note::CATEGORY, Task::CATEGORY];
+    for model in calendar_feed::LOOKS_AT.into_iter().chain(shown) {
         app.readers.wait(model, head).await?;
     }
     let feed = calendar_feed::by_hash(&app.database, &sha256_hex(token))

@@ -4,11 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use commands::{On, sha256_hex};
+use domain::identity::scope;
 use domain::knowledge::calendar_feed::{CalendarFeed, CalendarFeedCommand};
 use projections::knowledge::calendar_feed::{CalendarFeedContent, CalendarFeeds};
 use projections::{Facts, List, Row, Where};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use super::calendar;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::identity::MANAGES;
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
 
@@ -44,6 +46,8 @@ struct CalendarFeedView {
     name: String,
     /// Id of the actor whose tasks it shows.
     owner: Uuid,
+    /// Id of the key that opened it: once that is revoked, there is nothing at the address any more.
+    credential: Option<Uuid>,
     /// `active` or `revoked`.
     status: String,
     /// The address that a calendar client subscribes to, below that of the server: only in the first answer to the request
@@ -59,13 +63,13 @@ struct CalendarFeedView {
 const SHOWN_BEFORE: &str =
     "the address was shown in the first answer only; revoke the feed and open another";
 
-
 impl From<Row<CalendarFeedContent>> for CalendarFeedView {
     fn from(row: Row<CalendarFeedContent>) -> Self {
         Self {
             facts: row.facts,
             name: row.content.name,
             owner: row.content.owner,
+            credential: row.content.credential,
             status: row.content.status,
             path: None,
             notice: None,
@@ -102,17 +106,19 @@ async fn open(
     .await
 }
 
-/// Revokes a calendar feed: there is nothing at its address from now on.
+/// Revokes a calendar feed: there is nothing at its address from now on. One's own, or with `api_keys:write` anybody's.
 #[utoipa::path(delete, path = "/calendar-feeds/{id}", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = CalendarFeedView)), security(("api_key" = ["tasks:write"])))]
 async fn revoke(
     State(app): State<App>,
     Path(id): Path<Uuid>,
-    command: Command<Nothing>,
+    mut command: Command<Nothing>,
 ) -> Result<Response, Problem> {
+    app.reach::<CalendarFeed>(&mut command, id).await?;
+    let is_manager = scope::grants(&command.caller.scopes, MANAGES);
     let revoke = On::<CalendarFeed> {
         id,
-        command: CalendarFeedCommand::Revoke,
+        command: CalendarFeedCommand::Revoke { is_manager },
     };
     app.run_as::<CalendarFeeds, _>(
         &command.request,
@@ -136,17 +142,29 @@ async fn get(
     Ok(App::show(CalendarFeedView::from(row), version, position))
 }
 
+/// Whose feeds.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Whose {
+    /// Everybody's in the product: takes `api_keys:read` as well.
+    all: Option<bool>,
+}
+
 /// The caller's calendar feeds, newest first.
-#[utoipa::path(get, path = "/calendar-feeds", tag = "tasks", params(Page),
+#[utoipa::path(get, path = "/calendar-feeds", tag = "tasks", params(Whose, Page),
     responses((status = 200, body = List<CalendarFeedView>)), security(("api_key" = ["tasks:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
+    Params(whose): Params<Whose>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    let (found, position) = app
-        .list::<CalendarFeeds>(&read, Where::default(), page)
-        .await?;
+    let (found, position) = if whose.all == Some(true) {
+        app.list_all::<CalendarFeeds>(&read, page).await?
+    } else {
+        app.list::<CalendarFeeds>(&read, Where::default(), page)
+            .await?
+    };
     let shown = List {
         items: found
             .items

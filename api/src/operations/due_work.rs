@@ -90,6 +90,7 @@ async fn redrive(
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
     operator(&command.caller, "due_work:write")?;
+    command.caller.require_no_agent()?;
     if command.request.dry_run {
         return Ok(DryRun::of(vec![]));
     }

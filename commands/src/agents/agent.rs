@@ -1,8 +1,8 @@
 //! Registering an agent gives it a key of its own, in the same append.
 
 use async_trait::async_trait;
-use domain::agents::agent::{Agent, AgentCommand, AgentRefusal, Registration, SCOPES};
-use domain::identity::actor::KnownActor;
+use domain::agents::agent::{Agent, AgentCommand, AgentRefusal, Changes, Registration, SCOPES};
+use domain::identity::actor::{ActorCommand, KnownActor};
 use domain::identity::api_key::Issuer;
 use domain::{Actor, ActorKind, Aggregate, StreamId};
 use uuid::Uuid;
@@ -36,7 +36,7 @@ impl Handler for Register {
         book.decide::<Agent>(self.id, register).await?;
         let product_id = book.request().product_id;
         let owner = book.load::<KnownActor>(self.registration.owner_id).await?;
-        let is_person = owner.state == KnownActor::Known(ActorKind::Person);
+        let is_person = owner.state.kind() == Some(ActorKind::Person);
         if !is_person || owner.product_id != Some(product_id) {
             return Err(CommandError::refused(AgentRefusal::OwnerUnknown));
         }
@@ -54,6 +54,7 @@ impl Register {
                 kind: ActorKind::Agent,
                 id: self.id,
             },
+            actor_name: self.registration.name.clone(),
             named: false,
             issuer: Issuer {
                 is_operator: false,
@@ -63,6 +64,37 @@ impl Register {
             scopes: scopes.into(),
             secrets: self.secrets.clone(),
         }
+    }
+}
+
+/// Changes an agent; its actor is called as it is.
+pub struct Revise {
+    pub id: Uuid,
+    pub changes: Changes,
+}
+
+#[async_trait]
+impl Handler for Revise {
+    fn name(&self) -> String {
+        "agent.revise".into()
+    }
+
+    fn context(&self) -> &'static str {
+        Agent::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Agent>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let revise = AgentCommand::Revise(self.changes.clone());
+        book.decide::<Agent>(self.id, revise).await?;
+        if let Some(name) = self.changes.name.clone() {
+            book.decide::<KnownActor>(self.id, ActorCommand::Rename { name })
+                .await?;
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Issue {
     pub id: Uuid,
     pub name: String,
     pub actor: Actor,
+    /// As people call the actor, if the key makes them known.
+    pub actor_name: String,
     /// The issuer says who the actor is; otherwise it is a new one.
     pub named: bool,
     pub scopes: BTreeSet<String>,
@@ -57,9 +59,11 @@ impl Handler for Issue {
         if owner.is_some_and(|owner| owner != product_id) {
             return Err(CommandError::refused(ActorRefusal::Elsewhere));
         }
-        let kind = self.actor.kind;
-        book.decide::<KnownActor>(self.actor.id, ActorCommand::Register { kind })
-            .await?;
+        let register = ActorCommand::Register {
+            kind: self.actor.kind,
+            name: self.actor_name.clone(),
+        };
+        book.decide::<KnownActor>(self.actor.id, register).await?;
         Ok(())
     }
 }

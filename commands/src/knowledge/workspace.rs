@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::identity::actor::KnownActor;
 use domain::knowledge::workspace::{Role, Workspace, WorkspaceCommand, WorkspaceRefusal};
-use domain::{Aggregate, StreamId};
+use domain::{ActorKind, Aggregate, StreamId};
 use uuid::Uuid;
 
 use crate::{Book, CommandError, Handler};
@@ -41,9 +41,13 @@ impl Handler for SetMember {
     async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
         // First whether the caller may: strangers cannot try out who there is.
         book.decide::<Workspace>(self.id, self.command()).await?;
-        match book.load::<KnownActor>(self.actor_id).await?.state {
-            KnownActor::Known(_) => Ok(()),
-            KnownActor::Unknown => Err(CommandError::refused(WorkspaceRefusal::ActorUnknown)),
-        }
+        let actor = book.load::<KnownActor>(self.actor_id).await?;
+        let refusal = match (actor.state.kind(), self.role) {
+            (None, _) => WorkspaceRefusal::ActorUnknown,
+            // It could never do what an owner does, and might be the last one.
+            (Some(ActorKind::Agent), Role::Owner) => WorkspaceRefusal::AgentOwner,
+            (Some(_), _) => return Ok(()),
+        };
+        Err(CommandError::refused(refusal))
     }
 }

@@ -390,11 +390,13 @@ fn several_approve_it_each_once() {
             comment: None,
             edited_actions: None,
             approver: Some(OTHER),
+            controlled_by: None,
             by_rule: None,
         },
     ]);
     let approvers = &state.pending().unwrap().approvers;
-    assert_eq!(*approvers, BTreeSet::from([PERSON.id, OTHER.id]));
+    let own = |actor: Actor| (actor.id, actor.id);
+    assert_eq!(*approvers, BTreeMap::from([own(PERSON), own(OTHER)]));
     for (by, command, event) in [
         (
             OTHER,
@@ -415,12 +417,74 @@ fn several_approve_it_each_once() {
     }
 }
 
+/// Whoever has seen the keys of others.
+const ISSUER: Uuid = Uuid::from_u128(6);
+
+fn submitted_in_the_hands_of(controller: Uuid) -> ProposalEvent {
+    let mut event = submitted_by(OTHER);
+    if let ProposalEvent::Submitted { controlled_by, .. } = &mut event {
+        *controlled_by = Some(controller);
+    }
+    event
+}
+
+fn approved_in_the_hands_of(controller: Uuid) -> ProposalEvent {
+    let mut event = approved();
+    if let ProposalEvent::Approved { controlled_by, .. } = &mut event {
+        *controlled_by = Some(controller);
+    }
+    event
+}
+
+#[test]
+fn one_person_with_the_keys_of_two_is_no_second_pair_of_eyes() {
+    given::<Proposal>([submitted_in_the_hands_of(ISSUER)])
+        .when_controlled(PERSON, ISSUER, approve())
+        .then_refused(ProposalRefusal::NotIndependent);
+    // Nor is the issuer beside somebody whose key they have.
+    given::<Proposal>([submitted_in_the_hands_of(PERSON.id)])
+        .when(approve())
+        .then_refused(ProposalRefusal::NotIndependent);
+    given::<Proposal>([submitted_in_the_hands_of(ISSUER)])
+        .when(approve())
+        .then([approved()]);
+}
+
+#[test]
+fn one_person_with_the_keys_of_several_is_no_quorum() {
+    let first = || [submitted_by(AGENT), approved_in_the_hands_of(ISSUER)];
+    given::<Proposal>(first())
+        .when_controlled(OTHER, ISSUER, approve())
+        .then_refused(ProposalRefusal::NotIndependent);
+    given::<Proposal>(first())
+        .when_by(
+            Actor {
+                id: ISSUER,
+                ..PERSON
+            },
+            approve(),
+        )
+        .then_refused(ProposalRefusal::NotIndependent);
+    assert!(
+        given::<Proposal>(first())
+            .when_by(OTHER, approve())
+            .is_accepted()
+    );
+}
+
+#[test]
+fn what_an_agent_proposes_one_person_approves_whoever_has_seen_their_key() {
+    given::<Proposal>([submitted_by(AGENT)])
+        .when_controlled(PERSON, ISSUER, approve())
+        .then([approved_in_the_hands_of(ISSUER)]);
+}
+
 #[test]
 fn whoever_edits_it_has_approved_that_alone_and_nobody_else_has() {
     let state: Proposal =
         crate::fold([submitted_by(AGENT), approved(), edited_by(OTHER, archive())]);
     let pending = state.pending().unwrap();
-    assert_eq!(pending.approvers, BTreeSet::from([OTHER.id]));
+    assert_eq!(pending.approvers, BTreeMap::from([(OTHER.id, OTHER.id)]));
     assert_eq!(pending.actions_hash, action::hash(&archive()));
     given::<Proposal>([submitted_by(AGENT), edited_by(OTHER, archive())])
         .when(approve())
@@ -444,6 +508,7 @@ fn a_rule_approves_in_the_name_of_who_has_set_it() {
             comment: None,
             edited_actions: None,
             approver: Some(PERSON),
+            controlled_by: None,
             by_rule,
         }]);
 }

@@ -154,12 +154,10 @@ impl Aggregate for Delivery {
                 Self::New => Err(DeliveryRefusal::NotFound),
                 Self::Retrying(progress)
                 | Self::Succeeded(progress)
-                | Self::Exhausted(progress) => {
-                    Ok(vec![DeliveryEvent::ResendRequested {
-                        webhook_id: progress.webhook_id,
-                        event_id: progress.event_id,
-                    }])
-                }
+                | Self::Exhausted(progress) => Ok(vec![DeliveryEvent::ResendRequested {
+                    webhook_id: progress.webhook_id,
+                    event_id: progress.event_id,
+                }]),
             },
         }
     }

@@ -97,6 +97,66 @@ fn an_update_records_only_what_changes() {
         .then_nothing();
 }
 
+/// An endpoint that sends a password along.
+fn with_a_password() -> WebhookEvent {
+    let mut event = created();
+    if let WebhookEvent::Created { headers, .. } = &mut event {
+        headers.insert("authorization".into(), "sealed".into());
+    }
+    event
+}
+
+fn to(url: &str) -> Changes {
+    Changes {
+        url: Some(url.into()),
+        ..Changes::default()
+    }
+}
+
+fn moved(url: &str, headers: Option<BTreeMap<String, String>>) -> WebhookEvent {
+    WebhookEvent::Updated {
+        url: Some(url.into()),
+        events: None,
+        description: None,
+        headers,
+        rate_limit: None,
+    }
+}
+
+#[test]
+fn an_address_of_another_origin_gets_neither_the_headers_nor_the_secret() {
+    let rotated = || WebhookEvent::SecretRotated {
+        previous_valid_until: noon(),
+    };
+    for url in [
+        "https://evil.example/hook",
+        "http://example.com/hook",
+        "https://example.com:8443/hook",
+        "https://example.com.evil.example/hook",
+    ] {
+        given::<Webhook>([with_a_password()])
+            .when(WebhookCommand::Update(to(url)))
+            .then([moved(url, Some(BTreeMap::new())), rotated()]);
+    }
+    let anew = BTreeMap::from([("x-key".to_owned(), "sealed".to_owned())]);
+    let changes = Changes {
+        headers: Some(anew.clone()),
+        ..to("https://evil.example/hook")
+    };
+    given::<Webhook>([with_a_password()])
+        .when(WebhookCommand::Update(changes))
+        .then([moved("https://evil.example/hook", Some(anew)), rotated()]);
+}
+
+#[test]
+fn another_path_of_the_same_origin_changes_nothing_else() {
+    for url in ["https://example.com/other", "https://EXAMPLE.com:443/hook"] {
+        given::<Webhook>([with_a_password()])
+            .when(WebhookCommand::Update(to(url)))
+            .then([moved(url, None)]);
+    }
+}
+
 #[test]
 fn a_rotated_secret_signs_a_little_longer() {
     given::<Webhook>([created()])

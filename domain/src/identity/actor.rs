@@ -1,19 +1,32 @@
 //! An actor as Daybook knows them: an id stands for one actor of one kind, in one product, for good.
 
-use crate::{ActorKind, Aggregate, Audience, Class, Moment, Refusal, events};
+use crate::{ActorKind, Aggregate, Class, Moment, Refusal, events};
 
 events! {
     /// Everything that happens to an actor.
     pub enum ActorEvent {
         /// Their first key was issued. Whose product it is, the envelope says.
-        Registered("actor.registered", 1) { kind: ActorKind },
+        Registered("actor.registered", 1) {
+            kind: ActorKind,
+            /// As people call them.
+            #[serde(default)]
+            name: String,
+        },
+        Renamed("actor.renamed", 1) { name: String },
     }
 }
 
 #[derive(Debug, Clone, strum::AsRefStr)]
 #[strum(prefix = "actor.", serialize_all = "snake_case")]
 pub enum ActorCommand {
-    Register { kind: ActorKind },
+    /// Makes them known, if they are not.
+    Register {
+        kind: ActorKind,
+        name: String,
+    },
+    Rename {
+        name: String,
+    },
 }
 
 /// Why an actor cannot be who they are said to be.
@@ -40,29 +53,59 @@ impl Refusal for ActorRefusal {
 pub enum KnownActor {
     #[default]
     Unknown,
-    Known(ActorKind),
+    Known {
+        kind: ActorKind,
+        name: String,
+    },
+}
+
+impl KnownActor {
+    /// The kind; none: nobody knows them.
+    #[must_use]
+    pub const fn kind(&self) -> Option<ActorKind> {
+        match self {
+            Self::Unknown => None,
+            Self::Known { kind, .. } => Some(*kind),
+        }
+    }
 }
 
 impl Aggregate for KnownActor {
     const CATEGORY: &'static str = "actor";
-    const CONTEXT: &'static str = "api_keys";
-    const AUDIENCE: Audience = Audience::Product;
+    const CONTEXT: &'static str = "actors";
     type Command = ActorCommand;
     type Event = ActorEvent;
     type Refusal = ActorRefusal;
 
     fn evolve(self, event: &ActorEvent) -> Self {
-        match event {
-            ActorEvent::Registered { kind } => Self::Known(*kind),
+        match (self, event) {
+            (_, ActorEvent::Registered { kind, name }) => Self::Known {
+                kind: *kind,
+                name: name.clone(),
+            },
+            (Self::Unknown, ActorEvent::Renamed { .. }) => Self::Unknown,
+            (Self::Known { kind, .. }, ActorEvent::Renamed { name }) => Self::Known {
+                kind,
+                name: name.clone(),
+            },
         }
     }
 
     fn decide(&self, command: ActorCommand, _: &Moment) -> Result<Vec<ActorEvent>, ActorRefusal> {
-        let ActorCommand::Register { kind } = command;
-        match self {
-            Self::Unknown => Ok(vec![ActorEvent::Registered { kind }]),
-            Self::Known(known) if *known == kind => Ok(vec![]),
-            Self::Known(known) => Err(ActorRefusal::KindMismatch(*known)),
+        match (self, command) {
+            (Self::Unknown, ActorCommand::Register { kind, name }) => {
+                Ok(vec![ActorEvent::Registered { kind, name }])
+            }
+            (Self::Known { kind: known, .. }, ActorCommand::Register { kind, .. })
+                if *known != kind =>
+            {
+                Err(ActorRefusal::KindMismatch(*known))
+            }
+            (Self::Known { name: known, .. }, ActorCommand::Rename { name }) if *known != name => {
+                Ok(vec![ActorEvent::Renamed { name }])
+            }
+            (Self::Known { .. }, ActorCommand::Register { .. })
+            | (Self::Unknown | Self::Known { .. }, ActorCommand::Rename { .. }) => Ok(vec![]),
         }
     }
 }
@@ -72,13 +115,21 @@ mod tests {
     use super::*;
     use crate::testing::given;
 
-    const fn register(kind: ActorKind) -> ActorCommand {
-        ActorCommand::Register { kind }
+    fn register(kind: ActorKind) -> ActorCommand {
+        ActorCommand::Register {
+            kind,
+            name: "Scribe".into(),
+        }
+    }
+
+    fn rename(name: &str) -> ActorCommand {
+        ActorCommand::Rename { name: name.into() }
     }
 
     fn registered() -> ActorEvent {
         ActorEvent::Registered {
             kind: ActorKind::Agent,
+            name: "Scribe".into(),
         }
     }
 
@@ -97,5 +148,20 @@ mod tests {
         given::<KnownActor>([registered()])
             .when(register(ActorKind::Person))
             .then_refused(ActorRefusal::KindMismatch(ActorKind::Agent));
+    }
+
+    #[test]
+    fn they_get_another_name_if_it_is_another() {
+        given::<KnownActor>([registered()])
+            .when(rename("Librarian"))
+            .then([ActorEvent::Renamed {
+                name: "Librarian".into(),
+            }]);
+        given::<KnownActor>([registered()])
+            .when(rename("Scribe"))
+            .then_nothing();
+        given::<KnownActor>([])
+            .when(rename("Nobody"))
+            .then_nothing();
     }
 }

@@ -293,10 +293,9 @@ impl Aggregate for ApiKey {
                 }
                 Ok(vec![ApiKeyEvent::Enrolled { sha256 }])
             }
-            (
-                Self::Revoked(_),
-                ApiKeyCommand::Rotate { .. } | ApiKeyCommand::Enrol { .. },
-            ) => Err(ApiKeyRefusal::Revoked),
+            (Self::Revoked(_), ApiKeyCommand::Rotate { .. } | ApiKeyCommand::Enrol { .. }) => {
+                Err(ApiKeyRefusal::Revoked)
+            }
             (Self::Active(grant) | Self::Revoked(grant), ApiKeyCommand::Revoke { issuer }) => {
                 if grant.actor.id != at.actor.id && !issuer.is_operator {
                     issuer.require(&grant.scopes)?;

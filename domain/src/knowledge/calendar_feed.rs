@@ -22,8 +22,14 @@ events! {
 #[derive(Debug, Clone, strum::AsRefStr)]
 #[strum(prefix = "calendar_feed.", serialize_all = "snake_case")]
 pub enum CalendarFeedCommand {
-    Open { name: String, sha256: String },
-    Revoke,
+    Open {
+        name: String,
+        sha256: String,
+    },
+    Revoke {
+        /// The caller looks after the keys of the product, and so after what was opened with them.
+        is_manager: bool,
+    },
 }
 
 /// Why a command on a calendar feed is refused.
@@ -105,15 +111,19 @@ impl Aggregate for CalendarFeed {
             (Self::Active { .. } | Self::Revoked { .. }, CalendarFeedCommand::Open { .. }) => {
                 Err(CalendarFeedRefusal::Exists)
             }
-            (Self::Active { owner }, CalendarFeedCommand::Revoke) if *owner == at.actor.id => {
+            (Self::Active { owner }, CalendarFeedCommand::Revoke { is_manager })
+                if is_manager || *owner == at.actor.id =>
+            {
                 Ok(vec![CalendarFeedEvent::Revoked {}])
             }
-            (Self::Revoked { owner }, CalendarFeedCommand::Revoke) if *owner == at.actor.id => {
+            (Self::Revoked { owner }, CalendarFeedCommand::Revoke { is_manager })
+                if is_manager || *owner == at.actor.id =>
+            {
                 Ok(vec![])
             }
             (
                 Self::Absent | Self::Active { .. } | Self::Revoked { .. },
-                CalendarFeedCommand::Revoke,
+                CalendarFeedCommand::Revoke { .. },
             ) => Err(CalendarFeedRefusal::NotFound),
         }
     }
@@ -158,18 +168,31 @@ mod tests {
         }
     }
 
+    const fn revoke(is_manager: bool) -> CalendarFeedCommand {
+        CalendarFeedCommand::Revoke { is_manager }
+    }
+
     #[test]
-    fn only_its_owner_revokes_it() {
-        given::<CalendarFeed>([opened()])
-            .when(CalendarFeedCommand::Revoke)
-            .then([CalendarFeedEvent::Revoked {}]);
-        given::<CalendarFeed>([opened(), CalendarFeedEvent::Revoked {}])
-            .when(CalendarFeedCommand::Revoke)
-            .then_nothing();
+    fn its_owner_or_whoever_looks_after_keys_revokes_it() {
+        for (actor, is_manager) in [(PERSON, false), (AGENT, true)] {
+            given::<CalendarFeed>([opened()])
+                .when_by(actor, revoke(is_manager))
+                .then([CalendarFeedEvent::Revoked {}]);
+            given::<CalendarFeed>([opened(), CalendarFeedEvent::Revoked {}])
+                .when_by(actor, revoke(is_manager))
+                .then_nothing();
+        }
+    }
+
+    #[test]
+    fn nobody_else_learns_that_it_exists() {
         for events in [vec![], vec![opened()]] {
             given::<CalendarFeed>(events)
-                .when_by(AGENT, CalendarFeedCommand::Revoke)
+                .when_by(AGENT, revoke(false))
                 .then_refused(CalendarFeedRefusal::NotFound);
         }
+        given::<CalendarFeed>([])
+            .when(revoke(true))
+            .then_refused(CalendarFeedRefusal::NotFound);
     }
 }

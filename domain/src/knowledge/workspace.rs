@@ -103,6 +103,9 @@ pub enum WorkspaceRefusal {
     /// Nobody of the product: they never had a key.
     #[error("there is no such actor in this product; issue a key for them first")]
     ActorUnknown,
+    /// An agent reads and proposes, whatever its role.
+    #[error("an agent cannot own a workspace: it reads and proposes; make it an agent or a viewer")]
+    AgentOwner,
     /// The actor to remove is not there.
     #[error("this actor is not a member of the workspace")]
     MemberNotFound,
@@ -117,7 +120,7 @@ impl Refusal for WorkspaceRefusal {
             Self::NotFound | Self::MemberNotFound => Class::Absent,
             Self::Exists => Class::Conflict,
             Self::RoleInsufficient(_) => Class::Forbidden,
-            Self::Archived | Self::LastOwner | Self::ActorUnknown => Class::Rule,
+            Self::Archived | Self::LastOwner | Self::ActorUnknown | Self::AgentOwner => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }

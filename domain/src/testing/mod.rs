@@ -58,6 +58,11 @@ impl<A: Aggregate> When<A> {
         assert_eq!(self.0.unwrap(), expected.into_iter().collect::<Vec<_>>());
     }
 
+    /// Returns true if the command was not refused.
+    pub const fn is_accepted(&self) -> bool {
+        self.0.is_ok()
+    }
+
     #[track_caller]
     pub fn then_nothing(self) {
         self.then([]);

@@ -66,7 +66,10 @@ fn actor() -> impl Strategy<Value = Actor> {
 }
 
 pub fn known_actor() -> impl Strategy<Value = ActorEvent> {
-    kind().prop_map(|kind| ActorEvent::Registered { kind })
+    prop_oneof![
+        (kind(), text()).prop_map(|(kind, name)| ActorEvent::Registered { kind, name }),
+        text().prop_map(|name| ActorEvent::Renamed { name }),
+    ]
 }
 
 pub fn product() -> impl Strategy<Value = ProductEvent> {

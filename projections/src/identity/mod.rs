@@ -1,5 +1,6 @@
 //! Who may call.
 
+pub mod actor;
 pub mod api_key;
 pub mod avatar;
 pub mod product;

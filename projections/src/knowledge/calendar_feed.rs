@@ -1,6 +1,8 @@
 //! Calendar feeds by the hashes of their addresses.
 
 use domain::Aggregate;
+use domain::agents::agent::Agent;
+use domain::identity::api_key::ApiKey;
 use domain::knowledge::calendar_feed::{CalendarFeed, CalendarFeedEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Recorded};
@@ -15,6 +17,8 @@ pub struct CalendarFeedContent {
     pub name: String,
     /// Id of the actor whose tasks it shows.
     pub owner: Uuid,
+    /// Id of the key that opened it: it lives as long as that.
+    pub credential: Option<Uuid>,
     /// `active` or `revoked`.
     pub status: String,
     pub sha256: String,
@@ -26,7 +30,7 @@ impl ReadModel for CalendarFeeds {
     const NAME: &'static str = CalendarFeed::CATEGORY;
     const CONTEXT: &'static str = CalendarFeed::CONTEXT;
     const TABLE: &'static str = "calendar_feeds";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/calendar_feed.sql");
     /// Its owner.
     const VISIBLE: &'static str =
@@ -37,7 +41,7 @@ impl ReadModel for CalendarFeeds {
     fn post(
         feed: Option<CalendarFeedContent>,
         event: CalendarFeedEvent,
-        _: &Recorded,
+        envelope: &Recorded,
     ) -> Option<CalendarFeedContent> {
         Some(match (feed, event) {
             (
@@ -50,6 +54,7 @@ impl ReadModel for CalendarFeeds {
             ) => CalendarFeedContent {
                 name,
                 owner,
+                credential: envelope.metadata.credential,
                 status: "active".into(),
                 sha256,
             },
@@ -62,12 +67,17 @@ impl ReadModel for CalendarFeeds {
     }
 }
 
-/// The feed at an address whose token has this hash, unless it is revoked.
+/// The read models that [`by_hash`] looks at.
+pub const LOOKS_AT: [&str; 3] = [CalendarFeed::CATEGORY, ApiKey::CATEGORY, Agent::CATEGORY];
+
+/// The feed at an address whose token has this hash, unless it is revoked, or the key that opened it no longer works.
 pub async fn by_hash(
     database: &Database,
     sha256: &str,
 ) -> Result<Option<Row<CalendarFeedContent>>, QueryError> {
     const BY_HASH: &str = "
-        select row_to_json(f)::text from calendar_feeds f where sha256 = $1 and status = 'active'";
+        select row_to_json(f)::text from calendar_feeds f join api_keys k on k.id = f.credential
+        where f.sha256 = $1 and f.status = 'active' and k.status = 'active'
+            and not exists (select from agents a where a.id = f.owner and a.status = 'suspended')";
     Ok(rows(database, BY_HASH, &[&sha256]).await?.pop())
 }

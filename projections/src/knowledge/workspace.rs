@@ -22,6 +22,29 @@ pub struct WorkspaceContent {
     pub members: BTreeMap<Uuid, Role>,
 }
 
+/// A workspace as one of its members sees themselves in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Membership {
+    pub id: Uuid,
+    pub name: String,
+    /// `active` or `archived`.
+    pub status: String,
+    pub role: Role,
+}
+
+/// The workspaces of a member, the newest first; a thousand of them at most.
+pub async fn of_member(
+    database: &Database,
+    product_id: Uuid,
+    actor_id: Uuid,
+) -> Result<Vec<Membership>, QueryError> {
+    const OF_MEMBER: &str = "
+        select json_build_object('id', id, 'name', name, 'status', status, 'role', members ->> $2)::text
+        from workspaces where product_id = $1 and members ? $2
+        order by id desc limit 1000";
+    rows(database, OF_MEMBER, &[&product_id, &actor_id.to_string()]).await
+}
+
 pub struct Workspaces;
 
 impl ReadModel for Workspaces {

@@ -75,7 +75,10 @@ impl Sender {
     }
 
     async fn request(&self, endpoint: &Endpoint, signed: Signed<'_>) -> Result<Response, String> {
-        let url: Url = endpoint.url.parse().map_err(|e| format!("the URL is not valid: {e}"))?;
+        let url: Url = endpoint
+            .url
+            .parse()
+            .map_err(|e| format!("the URL is not valid: {e}"))?;
         self.check_literal(&url)?;
         let mut request = self.client.post(url);
         for (name, value) in &signed.headers {

@@ -67,7 +67,6 @@ fn is_by(proposers: Option<&BTreeSet<Uuid>>, change: &Change<'_>) -> bool {
     proposers.is_none_or(|proposers| proposers.contains(&change.proposer_id))
 }
 
-
 impl Automatic {
     /// All of the change.
     pub(super) fn covers(&self, change: &Change<'_>) -> bool {

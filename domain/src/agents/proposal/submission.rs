@@ -174,7 +174,11 @@ impl Submission {
 
     /// Whoever edits approves what it says from then on; those who approved what it said before have not.
     /// `approver`: their id, and that of the actor in whose hands their key was.
-    pub(super) fn approved_by(&mut self, approver: Option<(Uuid, Uuid)>, edited: Option<&[Action]>) {
+    pub(super) fn approved_by(
+        &mut self,
+        approver: Option<(Uuid, Uuid)>,
+        edited: Option<&[Action]>,
+    ) {
         if let Some(actions) = edited {
             self.edited_actions = Some(actions.to_vec());
             self.actions_hash = action::hash(actions);
