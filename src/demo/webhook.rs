@@ -33,8 +33,8 @@ pub struct Endpoint {
 struct Created {
     id: Uuid,
     position: i64,
-    /// Shown in this answer only.
-    secret: String,
+    /// Shown in the first answer only.
+    secret: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ impl Endpoint {
         let receiver = Receiver::start().await?;
         let body = json!({"url": receiver.url, "events": EVENTS, "description": DESCRIPTION});
         let created: Created = cast.author.post("/v1/webhooks", body).send().await?;
-        receiver.trust(&created.secret)?;
+        receiver.trust(&secret(cast, &created).await?)?;
         let mut endpoint = Self {
             id: created.id,
             position: created.position,
@@ -170,6 +170,20 @@ impl Delivery {
         self.last_error
             .or_else(|| Some(format!("the answer was {}", self.last_status?)))
             .unwrap_or(self.status)
+    }
+}
+
+/// The secret as it was shown, or another one where that answer was lost.
+async fn secret(cast: &Cast, created: &Created) -> Result<String, DemoError> {
+    let path = format!("/v1/webhooks/{}/rotate-secret", created.id);
+    let mut secret = created.secret.clone();
+    loop {
+        if let Some(secret) = secret {
+            return Ok(secret);
+        }
+        let rotate = cast.author.post(&path, json!({"overlap_seconds": 0}));
+        let rotated: Created = rotate.on(Uuid::now_v7()).send().await?;
+        secret = rotated.secret;
     }
 }
 

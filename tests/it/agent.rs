@@ -243,9 +243,9 @@ async fn agents_do_not_manage_agents() {
     let cast = Cast::assemble(librarian()).await;
     let other = cast.app.actor("agent", &["*"]).await;
     let problem = other.post_empty(&cast.path("/resume")).await;
-    problem.expect_problem(403, "agent_by_agent");
+    problem.expect_problem(403, "agent_not_allowed");
     let problem = other.post("/v1/agents", librarian()).await;
-    problem.expect_problem(403, "agent_by_agent");
+    problem.expect_problem(403, "agent_not_allowed");
 }
 
 #[tokio::test]

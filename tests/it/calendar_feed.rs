@@ -323,7 +323,11 @@ async fn a_feed_is_its_owners_and_its_address_is_shown_once() {
     assert_eq!(read.get("path"), None);
     assert_eq!(read["name"], "Phone");
     assert_eq!(cast.bob.ids("/v1/calendar-feeds").await, [id(&cast.feed)]);
-    for other in [&cast.app.alice, &cast.app.stranger().await] {
+    let colleague = cast
+        .app
+        .actor("person", &["tasks:read", "tasks:write"])
+        .await;
+    for other in [&colleague, &cast.app.stranger().await] {
         assert_eq!(other.ids("/v1/calendar-feeds").await, Vec::<Uuid>::new());
         other.get(&path).await.expect_problem(404, "not_found");
         let revoke = other.delete(&path).await;
@@ -342,17 +346,50 @@ async fn a_feed_is_its_owners_and_its_address_is_shown_once() {
 }
 
 #[tokio::test]
-async fn a_feed_that_is_opened_again_under_its_key_has_the_same_address() {
+async fn a_feed_ends_with_the_key_that_opened_it_and_no_other() {
     let cast = Cast::assemble().await;
-    let send = async || {
-        let request = cast
-            .bob
-            .request(Method::POST, "/v1/calendar-feeds")
-            .header("Idempotency-Key", "k")
-            .json(&json!({"name": "Laptop"}));
-        cast.bob.send(request).await.expect(201)
-    };
-    let first = send().await;
-    assert_eq!(send().await, first);
-    assert_eq!(parse(&fetch(&cast.app, &first, "").await).todos.len(), 0);
+    cast.task("Buy tea", json!("2030-01-31")).await;
+    let me = cast.bob.get("/v1/me").await.expect(200);
+    let key = format!("/v1/api-keys/{}", me["credential"]["id"].as_str().unwrap());
+    assert_eq!(cast.feed["credential"], me["credential"]["id"]);
+    let second = json!({"name": "tablet", "actor": {"kind": "person", "id": cast.bob.actor_id}, "scopes": ["*"]});
+    let second = cast.bob.post("/v1/api-keys", second).await.expect(201);
+    let tablet = Client::new(&cast.bob.url, second["key"].as_str().unwrap());
+    let other = open(&tablet).await;
+    // A rotated key is the same credential.
+    let rotated = cast.bob.post_empty(&format!("{key}/rotate")).await;
+    rotated.expect(200);
+    assert_eq!(todos(&cast.calendar().await), set(&["Buy tea"]));
+    cast.bob.delete(&key).await.expect(200);
+    cast.fetch().await.expect_problem(404, "not_found");
+    let other = fetch(&cast.app, &other, "").await;
+    assert_eq!(todos(&parse(&other)), set(&["Buy tea"]));
+}
+
+#[tokio::test]
+async fn whoever_looks_after_the_keys_of_a_product_sees_its_feeds_and_closes_them() {
+    let cast = Cast::assemble().await;
+    let all = "/v1/calendar-feeds?all=true";
+    let clerk = cast.app.actor("service", &["tasks:read", "tasks:write"]);
+    clerk
+        .await
+        .get(all)
+        .await
+        .expect_problem(403, "scope_missing");
+    let stranger = cast.app.stranger().await;
+    assert_eq!(stranger.ids(all).await, Vec::<Uuid>::new());
+    assert_eq!(cast.app.alice.ids(all).await, [id(&cast.feed)]);
+    let path = format!("/v1/calendar-feeds/{}", id(&cast.feed));
+    let closed = cast.app.alice.delete(&path).await.expect(200);
+    assert_eq!(
+        (&closed["status"], closed.get("path")),
+        (&json!("revoked"), None)
+    );
+    cast.fetch().await.expect_problem(404, "not_found");
+    let other = open(&cast.bob).await;
+    let path = format!("/v1/calendar-feeds/{}", id(&other));
+    cast.app.operator.delete(&path).await.expect(200);
+    fetch(&cast.app, &other, "")
+        .await
+        .expect_problem(404, "not_found");
 }

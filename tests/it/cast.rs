@@ -15,10 +15,11 @@ pub struct Cast {
 
 impl Cast {
     pub async fn assemble() -> Self {
-        let app = TestApp::start().await;
+        let mut app = TestApp::start().await;
+        app.alice = app.alice.enrolled().await;
         let workspace_id = app.alice.workspace().await;
         let agent = app.actor("agent", &["*"]).await;
-        let editor = app.actor("person", &["*"]).await;
+        let editor = app.actor("person", &["*"]).await.enrolled().await;
         app.alice.admit(workspace_id, &agent, "agent").await;
         app.alice.admit(workspace_id, &editor, "editor").await;
         Self {

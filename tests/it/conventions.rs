@@ -312,6 +312,7 @@ async fn every_event_tells_what_it_belongs_to_and_who_asked_for_it() {
     let workspace_id = app.alice.workspace().await;
     let cause = app.alice.events("category=workspace").await.remove(0);
     let cause = cause["event_id"].as_str().unwrap();
+    let me = app.alice.get("/v1/me").await.expect(200);
     for header in ["Daybook-Correlation-Id", "X-Correlation-Id"] {
         let correlation_id = Uuid::now_v7().to_string();
         let request = write(&app.alice, header, workspace_id, "Tea")
@@ -331,6 +332,7 @@ async fn every_event_tells_what_it_belongs_to_and_who_asked_for_it() {
             events[0]["metadata"],
             json!({
                 "actor": {"kind": "person", "id": app.alice.actor_id},
+                "credential": me["credential"]["id"],
                 "command": "note.create",
                 "command_key": header,
                 "correlation_id": correlation_id,

@@ -217,7 +217,7 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
     assert!(linked.count() > 0);
 
     assert_eq!(number(&text, "approvals refused"), 2);
-    assert!(text.contains("403 workspace_role_insufficient"), "{text}");
+    assert!(text.contains("403 agent_not_allowed"), "{text}");
     assert!(text.contains("409 proposal_hash_mismatch"), "{text}");
     for event in [
         "propose_changes through MCP",
@@ -312,7 +312,7 @@ async fn where_the_server_may_not_call_this_machine_the_run_says_so_and_goes_on(
     let warnings = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{text}\n{warnings}");
     assert!(
-        warnings.contains("127.0.0.1 is not a public address"),
+        warnings.contains("the host has no public address"),
         "{warnings}"
     );
     assert!(

@@ -18,7 +18,7 @@ impl Cast {
     }
 
     pub async fn person(&self, role: &str) -> Client {
-        let person = self.app.actor("person", &["*"]).await;
+        let person = self.app.actor("person", &["*"]).await.enrolled().await;
         self.app.alice.admit(self.workspace_id, &person, role).await;
         person
     }

@@ -1,10 +1,48 @@
 //! What the rules of a policy approve, forbid and allow.
 
 use chrono::{TimeDelta, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cast::{Cast, approval, approve, at, preview, retitle};
-use crate::harness::{Client, id, time, types};
+use crate::harness::{Client, id, pointers, time, types};
+
+/// A rule that covers all there is, named one by one: there is no other way.
+fn everything() -> Value {
+    json!({"name": "all", "actions": [
+        "note.create", "note.revise", "note.tag", "note.archive", "note.link", "note.unlink", "task.create",
+        "task.revise", "task.complete", "task.reopen", "task.move", "task.delete", "artifact.attach", "artifact.detach",
+    ]})
+}
+
+#[tokio::test]
+async fn a_rule_that_approves_names_the_actions_that_it_covers() {
+    let cast = Cast::assemble().await;
+    for rule in [
+        json!({"name": "small", "max_characters": 20}),
+        json!({"name": "small", "max_characters": 20, "actions": []}),
+    ] {
+        let policy = json!({"automatic": [rule]});
+        let answer = cast.app.alice.put(&cast.policy_path(), policy).await;
+        let problem = answer.expect_problem(400, "validation_failed");
+        assert_eq!(pointers(&problem), ["/automatic/0/actions"]);
+    }
+    let note = cast.note("Tea").await;
+    let task = json!({"workspace_id": cast.workspace_id, "title": "Buy tea"});
+    let task = cast.app.alice.post("/v1/tasks", task).await.expect(201);
+    let rule = json!({"name": "small", "max_characters": 20, "actions": ["note.tag"]});
+    cast.policy(json!({"automatic": [rule]})).await;
+    let tag = json!({"type": "note.tag", "note_id": id(&note), "add": ["a"]});
+    // None of them changes a single character.
+    for action in [
+        json!({"type": "note.archive", "note_id": id(&note)}),
+        json!({"type": "task.delete", "task_id": id(&task)}),
+        json!({"type": "task.complete", "task_id": id(&task)}),
+    ] {
+        let proposal = cast.propose(json!([tag, action])).await;
+        assert_eq!(proposal["status"], "pending", "{action}");
+    }
+    assert_eq!(cast.propose(json!([tag])).await["status"], "applied");
+}
 
 #[tokio::test]
 async fn proposals_wait_as_long_as_the_policy_says() {
@@ -102,7 +140,7 @@ async fn a_rule_approves_at_once_in_the_name_of_who_has_set_it() {
 #[tokio::test]
 async fn what_stands_in_the_way_of_a_rule_leaves_the_proposal_to_people() {
     let cast = Cast::assemble().await;
-    cast.policy(json!({"automatic": [{"name": "all"}]})).await;
+    cast.policy(json!({"automatic": [everything()]})).await;
     let note = cast.note("Tea").await;
     let path = format!("/v1/notes/{}", id(&note));
     cast.app
@@ -126,7 +164,7 @@ async fn what_stands_in_the_way_of_a_rule_leaves_the_proposal_to_people() {
     // A rule holds for as long as who stands behind it may do what it does.
     let owner = cast.person("owner").await;
     owner
-        .put(&cast.policy_path(), json!({"automatic": [{"name": "all"}]}))
+        .put(&cast.policy_path(), json!({"automatic": [everything()]}))
         .await
         .expect(200);
     let new = json!([{"type": "note.create", "title": "Y", "body": ""}]);
@@ -150,7 +188,7 @@ async fn what_is_forbidden_is_refused_by_its_name_and_again_at_the_approval() {
     let archive = json!([{"type": "note.archive", "note_id": id(&note)}]);
     let earlier = cast.propose(archive.clone()).await;
     cast.policy(json!({
-        "automatic": [{"name": "all"}],
+        "automatic": [everything()],
         "forbidden": [
             {"name": "no archiving", "actions": ["note.archive"]},
             {"name": "small steps", "proposers": [cast.agent.actor_id], "above_characters": 50},
@@ -221,7 +259,7 @@ async fn a_policy_may_refuse_merges() {
 #[tokio::test]
 async fn of_a_suspended_agent_nothing_is_approved() {
     let cast = Cast::assemble().await;
-    cast.policy(json!({"automatic": [{"name": "all"}]})).await;
+    cast.policy(json!({"automatic": [everything()]})).await;
     let body = json!({"name": "scribe"});
     let agent = cast.app.alice.post("/v1/agents", body).await.expect(201);
     let key = Client::new(&cast.app.alice.url, agent["key"].as_str().unwrap());
@@ -246,7 +284,7 @@ async fn of_a_suspended_agent_nothing_is_approved() {
         .post(&suspend, json!({"reason": "odd"}))
         .await
         .expect(200);
-    cast.policy(json!({"automatic": [{"name": "all"}]})).await;
+    cast.policy(json!({"automatic": [everything()]})).await;
     key.post("/v1/proposals", new)
         .await
         .expect_problem(401, "unauthorized");

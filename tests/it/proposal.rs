@@ -453,5 +453,5 @@ async fn a_dry_run_of_an_approval_shows_every_event_and_appends_none() {
     assert_eq!(recorded(&cast.agent, &proposal).await, proposal);
     let path = format!("{}/approve?dry_run=true", at(&proposal));
     let refused = cast.agent.post(&path, approval(&proposal)).await;
-    refused.expect_problem(403, "workspace_role_insufficient");
+    refused.expect_problem(403, "agent_not_allowed");
 }

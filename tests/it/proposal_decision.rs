@@ -49,10 +49,9 @@ async fn programs_decide_nothing_whatever_their_role() {
     let cast = Cast::assemble().await;
     let note = cast.note("Tea").await;
     let proposal = cast.retitle(&note, "Green tea").await;
-    for (kind, role) in [
-        ("agent", "owner"),
-        ("agent", "editor"),
-        ("service", "owner"),
+    for (kind, role, status, code) in [
+        ("agent", "editor", 403, "agent_not_allowed"),
+        ("service", "owner", 422, "proposal_needs_person"),
     ] {
         let program = cast.app.actor(kind, &["*"]).await;
         cast.app
@@ -63,7 +62,7 @@ async fn programs_decide_nothing_whatever_their_role() {
             approve(&program, &proposal).await,
             reject(&program, &proposal).await,
         ] {
-            answer.expect_problem(422, "proposal_needs_person");
+            answer.expect_problem(status, code);
         }
     }
     assert_eq!(recorded(&cast.agent, &proposal).await, proposal);
@@ -242,18 +241,22 @@ async fn roles_say_who_proposes_and_who_decides() {
 
     let patch = format!("/v1/notes/{}", id(&note));
     let written = cast.agent.patch(&patch, json!({"title": "Mine"})).await;
-    written.expect_problem(403, "workspace_role_insufficient");
+    written.expect_problem(403, "agent_not_allowed");
     let viewers = viewer
         .post("/v1/proposals", cast.draft(actions.clone()))
         .await;
     viewers.expect_problem(403, "workspace_role_insufficient");
-    for member in [&viewer, &second_agent, &cast.agent] {
+    for (member, code) in [
+        (&viewer, "workspace_role_insufficient"),
+        (&second_agent, "agent_not_allowed"),
+        (&cast.agent, "agent_not_allowed"),
+    ] {
         assert_eq!(recorded(member, &proposal).await, proposal);
         for answer in [
             approve(member, &proposal).await,
             reject(member, &proposal).await,
         ] {
-            answer.expect_problem(403, "workspace_role_insufficient");
+            answer.expect_problem(403, code);
         }
     }
     for answer in [

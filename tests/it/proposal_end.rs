@@ -92,7 +92,7 @@ async fn an_applied_proposal_is_undone_note_by_note_in_one_append() {
     assert_eq!(new["base_version"], 0);
     revert(&cast.agent, &proposal)
         .await
-        .expect_problem(403, "workspace_role_insufficient");
+        .expect_problem(403, "agent_not_allowed");
 
     let before = cast.app.alice.head().await;
     let reverted = revert(&cast.editor, &proposal).await.expect(200);

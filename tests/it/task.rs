@@ -150,13 +150,13 @@ async fn an_agent_suggests_and_does_not_create_accept_or_dismiss() {
     let cast = Cast::assemble().await;
     let task = cast.suggestion("Buy tea").await;
     let create = cast.agent.post("/v1/tasks", cast.titled("Buy tea")).await;
-    create.expect_problem(403, "workspace_role_insufficient");
+    create.expect_problem(403, "agent_not_allowed");
     for command in ["accept", "dismiss", "complete"] {
         let answer = cast
             .agent
             .post_empty(&format!("{}/{command}", at(&task)))
             .await;
-        answer.expect_problem(403, "workspace_role_insufficient");
+        answer.expect_problem(403, "agent_not_allowed");
     }
     // Whatever its role.
     cast.app
@@ -164,18 +164,21 @@ async fn an_agent_suggests_and_does_not_create_accept_or_dismiss() {
         .admit(cast.workspace_id, &cast.agent, "editor")
         .await;
     let create = cast.agent.post("/v1/tasks", cast.titled("Buy tea")).await;
-    create.expect_problem(422, "task_agent_suggests");
+    create.expect_problem(403, "agent_not_allowed");
     let service = cast.app.actor("service", &["*"]).await;
     cast.app
         .alice
         .admit(cast.workspace_id, &service, "editor")
         .await;
-    for machine in [&cast.agent, &service] {
+    for (machine, status, code) in [
+        (&cast.agent, 403, "agent_not_allowed"),
+        (&service, 422, "task_needs_person"),
+    ] {
         for command in ["accept", "dismiss"] {
             let answer = machine
                 .post_empty(&format!("{}/{command}", at(&task)))
                 .await;
-            answer.expect_problem(422, "task_needs_person");
+            answer.expect_problem(status, code);
         }
     }
     let made = service.post("/v1/tasks", cast.titled("By a service")).await;

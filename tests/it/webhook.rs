@@ -148,18 +148,23 @@ async fn a_changed_endpoint_gets_what_it_asks_for_now_where_it_is_now() {
     old.wait_for(1).await;
 
     let changes = json!({"url": new.url, "events": ["note.trashed"], "headers": {"X-New": "yes"}, "rate_limit": 100});
-    let changed = app
+    let mut changed = app
         .alice
         .patch(&endpoint.path, changes.clone())
         .await
         .expect(200);
-    assert_eq!(
-        (&changed["version"], &changed.get("secret")),
-        (&json!(2), &None)
+    // The other receiver gets a secret of its own.
+    assert_eq!(changed["version"], 3);
+    let fields = changed.as_object_mut().unwrap();
+    let secret = fields.remove("secret").unwrap();
+    let notice = fields.remove("notice").unwrap();
+    assert!(
+        notice.as_str().unwrap().contains("another origin"),
+        "{notice}"
     );
     assert_eq!(app.alice.get(&endpoint.path).await.expect(200), changed);
     let same = app.alice.patch(&endpoint.path, changes).await.expect(200);
-    assert_eq!(same["version"], 2);
+    assert_eq!((&same["version"], same.get("secret")), (&json!(3), None));
     let lifted = app
         .alice
         .patch(&endpoint.path, json!({"rate_limit": 0}))
@@ -192,8 +197,43 @@ async fn a_changed_endpoint_gets_what_it_asks_for_now_where_it_is_now() {
     let arrived = new.arrived();
     assert_eq!(arrived_types(&arrived), ["note.trashed"]);
     assert_eq!(arrived[0].header("x-new"), "yes");
-    assert!(arrived[0].verifies_with(&endpoint.secret));
+    assert!(arrived[0].verifies_with(secret.as_str().unwrap()));
+    assert!(!arrived[0].verifies_with(&endpoint.secret));
     assert_eq!(arrived_types(&old.arrived()), ["note.created"]);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_sent_elsewhere_takes_neither_its_headers_nor_its_secret_along() {
+    let app = TestApp::start().await;
+    let (old, new) = (Receiver::start().await, Receiver::start().await);
+    let body = json!({"url": old.url, "events": ["workspace.created"], "headers": {"Authorization": "Bearer tea"}});
+    let endpoint = Endpoint::create_with(&app.alice, body).await;
+    let update = async |url: &str, key: &str| {
+        let request = app.alice.request(Method::PATCH, &endpoint.path);
+        let request = request.header("Idempotency-Key", key);
+        let answer = app.alice.send(request.json(&json!({"url": url}))).await;
+        answer.expect(200)
+    };
+    // Another path of the same receiver is the same receiver.
+    let path = update(&format!("{}/other", old.url), "path").await;
+    assert_eq!(path["headers"], json!(["Authorization"]));
+    assert_eq!((path.get("secret"), path.get("notice")), (None, None));
+
+    let moved = update(&new.url, "origin").await;
+    assert_eq!(moved["headers"], json!([]));
+    let secret = moved["secret"].as_str().unwrap();
+    assert_ne!(secret, endpoint.secret);
+    let again = update(&new.url, "origin").await;
+    assert_eq!(again.get("secret"), None, "shown once");
+    assert!(
+        again["notice"].as_str().unwrap().contains("rotate"),
+        "{again:#}"
+    );
+    app.alice.workspace().await;
+    let arrived = new.wait_for(1).await;
+    assert!(arrived[0].headers.get("authorization").is_none());
+    assert!(arrived[0].verifies_with(secret));
+    assert!(!arrived[0].verifies_with(&endpoint.secret));
 }
 
 #[tokio::test]

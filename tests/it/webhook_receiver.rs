@@ -1,5 +1,6 @@
 //! Receivers as they are: slow, broken, gone, hostile; and what becomes of their endpoints.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -179,13 +180,10 @@ async fn receivers_that_do_not_answer_properly_fail_with_a_reason() {
     let refusing = "http://127.0.0.1:1/hook";
     let expected = [
         (silent.url.as_str(), "no answer in time"),
-        (
-            &hanging_up.url,
-            "connection closed before message completed",
-        ),
-        (&babbling.url, "invalid HTTP version"),
-        (unresolved, "dns error"),
-        (refusing, "Connection refused"),
+        (&hanging_up.url, "broke off before there was an answer"),
+        (&babbling.url, "broke off before there was an answer"),
+        (unresolved, "the host has no public address"),
+        (refusing, "no connection"),
     ];
     let endpoints =
         expected.map(|(url, _)| Endpoint::create(&app.alice, url, &["workspace.created"]));
@@ -259,7 +257,10 @@ async fn private_addresses_are_refused_however_they_are_written() {
         "0x7f.1",
         "[::ffff:127.0.0.1]",
         "0.0.0.0",
+        // Names that are not there are not told from those that lead inside.
+        "nowhere.invalid",
     ];
+    let mut told = BTreeSet::new();
     for host in hosts {
         let endpoint = Endpoint::create(
             &app.alice,
@@ -270,10 +271,15 @@ async fn private_addresses_are_refused_however_they_are_written() {
         app.alice.workspace().await;
         let delivery = endpoint.delivery(&app.alice, "retrying").await;
         let error = delivery["last_error"].as_str().unwrap();
-        assert!(error.contains("is not a public address"), "{host}: {error}");
+        told.insert(error.to_owned());
         app.alice.delete(&endpoint.path).await.expect(204);
     }
     assert!(receiver.arrived().is_empty());
+    let told = told.into_iter().collect::<Vec<_>>();
+    assert!(
+        matches!(told.as_slice(), [one] if one.starts_with("the host has no public address")),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

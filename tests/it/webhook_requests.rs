@@ -243,7 +243,7 @@ async fn a_delivery_that_has_ended_is_sent_again_on_request() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_is_being_retried_is_not_sent_again_on_request() {
+async fn a_delivery_whose_retry_waits_is_sent_at_once_and_not_twice() {
     let app = TestApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
     receiver.reply([status(500)]);
@@ -251,8 +251,14 @@ async fn a_delivery_that_is_being_retried_is_not_sent_again_on_request() {
     app.alice.workspace().await;
     let delivery = endpoint.delivery(&app.alice, "retrying").await;
     let resend = format!("/v1/deliveries/{}/resend", id(&delivery));
-    app.alice
-        .post_empty(&resend)
-        .await
-        .expect_problem(409, "delivery_pending");
+    app.alice.post_empty(&resend).await.expect(202);
+    let delivered = endpoint.delivery(&app.alice, "succeeded").await;
+    assert_eq!(
+        (&delivered["id"], &delivered["attempts"]),
+        (&delivery["id"], &json!(2))
+    );
+    // The retry that waited was this one.
+    app.bring_forward().await;
+    app.settle().await;
+    assert_eq!(receiver.arrived().len(), 2);
 }

@@ -53,6 +53,11 @@ impl Operation {
             .collect()
     }
 
+    /// Returns true for what every key may do.
+    pub fn takes_no_scope(&self) -> bool {
+        ["GET /v1/me", "POST /v1/api-keys/enrol"].contains(&self.name().as_str())
+    }
+
     /// The one scope that it needs.
     pub fn scope(&self) -> &str {
         let security = self.spec["security"].as_array();
@@ -170,6 +175,8 @@ pub struct World {
     pub document: Document,
     /// Proposes; what it proposes Alice may decide.
     pub agent: Client,
+    /// Whose key is still in the hands of the operator.
+    newcomer: Client,
     receiver: Receiver,
     workspace_id: Uuid,
     note_id: Uuid,
@@ -190,6 +197,7 @@ impl World {
         let workspace_id = app.alice.workspace().await;
         let agent = app.actor("agent", &["*"]).await;
         app.alice.admit(workspace_id, &agent, "agent").await;
+        let newcomer = app.actor("person", &["*"]).await;
         let webhook = json!({"url": receiver.url, "events": ["note.created"], "description": MARK});
         let webhook = app.alice.post("/v1/webhooks", webhook).await.expect(201);
         let body = format!("[[{MARK}]]");
@@ -201,6 +209,7 @@ impl World {
         let mut world = Self {
             document,
             agent,
+            newcomer,
             receiver,
             workspace_id,
             note_id: id(&note),
@@ -338,6 +347,7 @@ impl World {
             "/v1/proposals" | "/v1/proposals/{id}/withdraw" | "/v1/proposals/{id}/rebase" => {
                 &self.agent
             }
+            "/v1/api-keys/enrol" => &self.newcomer,
             "/v1/products" | "/v1/due-work" | "/v1/due-work/{id}/redrive" => &self.app.operator,
             _ => &self.app.alice,
         }

@@ -1,6 +1,6 @@
 //! An actor as Daybook knows them: an id stands for one actor of one kind, in one product, for good.
 
-use crate::{ActorKind, Aggregate, Class, Moment, Refusal, events};
+use crate::{ActorKind, Aggregate, Class, Moment, Refusal, Violations, events};
 
 events! {
     /// Everything that happens to an actor.
@@ -39,12 +39,16 @@ pub enum ActorRefusal {
     /// The id stands for an actor of another product.
     #[error("the actor with this id belongs to another product; leave the id out for a new actor")]
     Elsewhere,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
 }
 
 impl Refusal for ActorRefusal {
     fn class(&self) -> Class<'_> {
         match self {
             Self::KindMismatch(_) | Self::Elsewhere => Class::Rule,
+            Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 }
@@ -94,6 +98,9 @@ impl Aggregate for KnownActor {
     fn decide(&self, command: ActorCommand, _: &Moment) -> Result<Vec<ActorEvent>, ActorRefusal> {
         match (self, command) {
             (Self::Unknown, ActorCommand::Register { kind, name }) => {
+                let mut violations = Violations::default();
+                violations.require_length(&name, 1, 200, "/actor/name");
+                violations.into_result()?;
                 Ok(vec![ActorEvent::Registered { kind, name }])
             }
             (Self::Known { kind: known, .. }, ActorCommand::Register { kind, .. })
@@ -141,6 +148,16 @@ mod tests {
         given::<KnownActor>([registered()])
             .when(register(ActorKind::Agent))
             .then_nothing();
+    }
+
+    #[test]
+    fn they_have_a_name_of_some_length() {
+        for name in [String::new(), "x".repeat(201)] {
+            let kind = ActorKind::Person;
+            given::<KnownActor>([])
+                .when(ActorCommand::Register { kind, name })
+                .then_invalid(&["/actor/name"]);
+        }
     }
 
     #[test]
