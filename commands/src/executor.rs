@@ -294,9 +294,10 @@ fn precondition(
 
 /// Returns true for an error that a repetition may meet because of the first time. That somebody may not is none.
 fn may_be_own_effect(error: &CommandError) -> bool {
-    match error {
-        CommandError::Refused(refusal) => refusal.class() != Class::Forbidden,
-        error => matches!(error, CommandError::PreconditionFailed(_)),
+    if let CommandError::Refused(refusal) = error {
+        refusal.class() != Class::Forbidden
+    } else {
+        matches!(error, CommandError::PreconditionFailed(_))
     }
 }
 

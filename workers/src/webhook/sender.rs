@@ -122,9 +122,12 @@ struct NotPublic;
 
 /// Says what kind of failure it was. An error's own text names the addresses that a name leads to, and what answered there.
 fn describe(error: &reqwest::Error) -> String {
-    let causes = || std::iter::successors(error.source(), |cause| cause.source());
-    if causes().any(|cause| cause.is::<NotPublic>()) {
-        return NotPublic.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<NotPublic>() {
+            return NotPublic.to_string();
+        }
+        cause = inner.source();
     }
     let text = if error.is_timeout() {
         "no answer in time"
