@@ -10,11 +10,7 @@ use crate::harness::{Client, id};
 async fn person(by: &Client) -> (Client, Uuid) {
     let body = json!({"name": "bob", "actor": {"kind": "person"}, "scopes": ["*"]});
     let key = by.post("/v1/api-keys", body).await.expect(201);
-    let client = Client {
-        key: key["key"].as_str().unwrap().to_owned(),
-        actor_id: key["actor"]["id"].as_str().unwrap().parse().unwrap(),
-        ..by.clone()
-    };
+    let client = by.holding(&key);
     (client, id(&key))
 }
 
@@ -34,10 +30,7 @@ async fn an_enrolled_key_is_known_to_its_holder_alone() {
     );
     let answer = issued.post_empty("/v1/api-keys/enrol").await.expect(200);
     assert_eq!(answer["id"], before["id"]);
-    let enrolled = Client {
-        key: answer["key"].as_str().unwrap().to_owned(),
-        ..issued.clone()
-    };
+    let enrolled = issued.holding(&answer);
     let (old, new) = (works(&issued).await, works(&enrolled).await);
     assert_eq!(
         (old, new),
@@ -140,10 +133,7 @@ async fn people_whom_a_member_made_up_count_as_that_member_until_the_operator_vo
         .post("/v1/api-keys", body)
         .await
         .expect(201);
-    let vouched = Client {
-        key: key["key"].as_str().unwrap().to_owned(),
-        ..bob.clone()
-    };
+    let vouched = bob.holding(&key);
     let applied = approve(&vouched.enrolled().await, &proposal)
         .await
         .expect(200);
@@ -178,10 +168,7 @@ async fn the_issuer_of_a_persons_key_cannot_rotate_it_and_the_operator_takes_it_
         (&json!(false), &json!(Uuid::nil()))
     );
     // Alice's own key is in her own hands, so that the operator counts beside her, and is named.
-    let taken = Client {
-        key: taken["key"].as_str().unwrap().to_owned(),
-        ..cast.editor.clone()
-    };
+    let taken = cast.editor.holding(&taken);
     let applied = approve(&taken, &proposal).await.expect(200);
     assert_eq!(applied["approvals"][0]["controlled_by"], json!(Uuid::nil()));
     assert_eq!(applied["status"], "applied");

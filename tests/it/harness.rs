@@ -424,19 +424,21 @@ impl Client {
             )
             .await
             .expect(201);
-        Self {
-            key: key["key"].as_str().unwrap().to_owned(),
-            actor_id: key["actor"]["id"].as_str().unwrap().parse().unwrap(),
-            ..self.clone()
-        }
+        self.holding(&key)
     }
 
     /// Takes the key out of the hands of whoever issued it; returns a client that uses its successor.
     pub async fn enrolled(self) -> Self {
         let key = self.post_empty("/v1/api-keys/enrol").await.expect(200);
+        self.holding(&key)
+    }
+
+    /// Whoever holds a key that was just issued, rotated or enrolled.
+    pub fn holding(&self, key: &Value) -> Self {
         Self {
             key: key["key"].as_str().unwrap().to_owned(),
-            ..self
+            actor_id: key["actor"]["id"].as_str().unwrap().parse().unwrap(),
+            ..self.clone()
         }
     }
 

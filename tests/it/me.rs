@@ -16,11 +16,7 @@ async fn every_key_is_told_who_holds_it_what_it_may_do_and_where() {
     let body = json!({"name": "laptop", "product_id": app.product_id,
         "actor": {"kind": "person", "name": "Bob"}, "scopes": ["tasks:read"]});
     let key = app.operator.post("/v1/api-keys", body).await.expect(201);
-    let bob = Client {
-        key: key["key"].as_str().unwrap().to_owned(),
-        actor_id: key["actor"]["id"].as_str().unwrap().parse().unwrap(),
-        ..app.alice.clone()
-    };
+    let bob = app.alice.holding(&key);
     app.alice.admit(workspace_id, &bob, "editor").await;
     app.alice.admit(other, &bob, "viewer").await;
     let archive = format!("/v1/workspaces/{other}/archive");

@@ -18,10 +18,7 @@ async fn second_key(of: &Client, scopes: &[&str]) -> Client {
     let actor = json!({"kind": "person", "id": of.actor_id});
     let body = json!({"name": "second", "actor": actor, "scopes": scopes});
     let key = of.post("/v1/api-keys", body).await.expect(201);
-    Client {
-        key: key["key"].as_str().unwrap().to_owned(),
-        ..of.clone()
-    }
+    of.holding(&key)
 }
 
 #[tokio::test]
