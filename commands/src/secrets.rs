@@ -1,5 +1,5 @@
 //! API keys, signing secrets and addresses of calendars. They are derived from the node's root secret, so that the log
-//! holds none of them and a repeated request gets the same one again.
+//! holds none of them and every node can verify and sign.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
