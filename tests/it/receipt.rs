@@ -64,15 +64,15 @@ async fn a_repetition_shows_no_secret_and_says_how_to_come_by_another() {
         (rotate_secret.as_str(), &none, "secret"),
         ("/v1/calendar-feeds", &json!({"name": "Phone"}), "path"),
     ] {
-        let by = app.actor("person", &["*"]).await;
-        let first = post(&by, path, body).await;
+        let by = &app.alice;
+        let first = post(by, path, body).await;
         assert!(first.status < 300, "{path}: {:#}", first.body);
         let mut first = first.body;
         let shown = first.as_object_mut().unwrap().remove(secret);
         let shown = shown.unwrap_or_else(|| panic!("{path} shows its {secret}"));
         assert_eq!(first.get("notice"), None, "{path}");
         let head = by.head().await;
-        let again = post(&by, path, body).await;
+        let again = post(by, path, body).await;
         assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
         let mut again = again.body;
         assert!(

@@ -521,6 +521,8 @@ impl World {
             "media_type" => json!(BYTES),
             "file_id" => json!(self.file_id),
             "actions_hash" => self.actions_hash.clone(),
+            // Whoever issues a key rotates it, unless it is a person's.
+            "kind" => json!("service"),
             "assignee" => json!(self.app.alice.actor_id),
             "after" => json!(self.neighbours[0]),
             "before" => json!(self.neighbours[1]),

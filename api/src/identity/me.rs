@@ -10,7 +10,7 @@ use domain::knowledge::workspace::Workspace;
 use domain::{Actor, Aggregate};
 use projections::identity::actor::Actors;
 use projections::identity::api_key::ApiKeys;
-use projections::knowledge::workspace::{self, Membership};
+use projections::knowledge::workspace::{self, JoinedWorkspace};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -35,7 +35,7 @@ struct Me {
     product_id: Uuid,
     credential: Credential,
     /// Those that the caller is a member of, the newest first; a thousand at most.
-    workspaces: Vec<Membership>,
+    workspaces: Vec<JoinedWorkspace>,
 }
 
 /// The key that the request came with.
@@ -62,7 +62,7 @@ async fn me(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let key = app.row::<ApiKeys>(&read, caller.credential).await?;
     let actor = projections::get::<Actors>(&app.database, caller.viewer(), caller.actor.id).await?;
     let workspaces =
-        workspace::of_member(&app.database, caller.product_id, caller.actor.id).await?;
+        workspace::joined_by(&app.database, caller.product_id, caller.actor.id).await?;
     let me = Me {
         actor: caller.actor,
         name: actor.map_or_else(|| key.content.name.clone(), |actor| actor.content.name),

@@ -1,6 +1,6 @@
 //! An actor as Daybook knows them: an id stands for one actor of one kind, in one product, for good.
 
-use crate::{ActorKind, Aggregate, Class, Moment, Refusal, Violations, events};
+use crate::{ActorKind, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
 
 events! {
     /// Everything that happens to an actor.
@@ -76,7 +76,8 @@ impl KnownActor {
 
 impl Aggregate for KnownActor {
     const CATEGORY: &'static str = "actor";
-    const CONTEXT: &'static str = "actors";
+    const CONTEXT: &'static str = "api_keys";
+    const AUDIENCE: Audience = Audience::Product;
     type Command = ActorCommand;
     type Event = ActorEvent;
     type Refusal = ActorRefusal;

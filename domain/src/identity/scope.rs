@@ -12,7 +12,7 @@ pub const ALL: &str = "*";
 pub const AUDIT: &str = "audit:read";
 
 /// Contexts that have scopes without having aggregates of their own.
-const READ_SIDE: [&str; 2] = ["events", "due_work"];
+const READ_SIDE: [&str; 3] = ["actors", "events", "due_work"];
 
 /// Returns true if a set of scopes grants one.
 #[must_use]

@@ -20,7 +20,8 @@ pub struct Actors;
 
 impl ReadModel for Actors {
     const NAME: &'static str = KnownActor::CATEGORY;
-    const CONTEXT: &'static str = KnownActor::CONTEXT;
+    /// Who is there is for those who work with them; their events are for those who look after keys.
+    const CONTEXT: &'static str = "actors";
     const TABLE: &'static str = "actors";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/actor.sql");

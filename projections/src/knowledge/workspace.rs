@@ -24,7 +24,7 @@ pub struct WorkspaceContent {
 
 /// A workspace as one of its members sees themselves in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Membership {
+pub struct JoinedWorkspace {
     pub id: Uuid,
     pub name: String,
     /// `active` or `archived`.
@@ -33,16 +33,16 @@ pub struct Membership {
 }
 
 /// The workspaces of a member, the newest first; a thousand of them at most.
-pub async fn of_member(
+pub async fn joined_by(
     database: &Database,
     product_id: Uuid,
     actor_id: Uuid,
-) -> Result<Vec<Membership>, QueryError> {
-    const OF_MEMBER: &str = "
+) -> Result<Vec<JoinedWorkspace>, QueryError> {
+    const JOINED: &str = "
         select json_build_object('id', id, 'name', name, 'status', status, 'role', members ->> $2)::text
         from workspaces where product_id = $1 and members ? $2
         order by id desc limit 1000";
-    rows(database, OF_MEMBER, &[&product_id, &actor_id.to_string()]).await
+    rows(database, JOINED, &[&product_id, &actor_id.to_string()]).await
 }
 
 pub struct Workspaces;
