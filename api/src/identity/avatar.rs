@@ -68,7 +68,7 @@ fn sitter(caller: &Caller, actor_id: Uuid) -> Sitter {
 }
 
 /// Sets an actor's avatar: the caller's own, or with `api_keys:write` anybody's.
-#[utoipa::path(put, path = "/actors/{id}/avatar", tag = "avatars", params(("id" = Uuid, Path)),
+#[utoipa::path(put, path = "/actors/{id}/avatar", tag = "avatars", operation_id = "set_avatar", params(("id" = Uuid, Path)),
     request_body = NewAvatar, responses((status = 200, body = Row<AvatarContent>)),
     security(("api_key" = ["avatars:write"])))]
 async fn set(
@@ -88,7 +88,7 @@ async fn set(
 }
 
 /// Takes an actor's avatar away.
-#[utoipa::path(delete, path = "/actors/{id}/avatar", tag = "avatars", params(("id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/actors/{id}/avatar", tag = "avatars", operation_id = "clear_avatar", params(("id" = Uuid, Path)),
     responses((status = 204)), security(("api_key" = ["avatars:write"])))]
 async fn clear(
     State(app): State<App>,
@@ -106,7 +106,7 @@ async fn clear(
 }
 
 /// An actor's avatar, and where it can be had in each size.
-#[utoipa::path(get, path = "/actors/{id}/avatar", tag = "avatars", params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/actors/{id}/avatar", tag = "avatars", operation_id = "get_avatar", params(("id" = Uuid, Path)),
     responses((status = 200, body = AvatarView)), security(("api_key" = ["avatars:read"])))]
 async fn get(
     State(app): State<App>,
