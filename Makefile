@@ -6,13 +6,13 @@ BUILD = cargo build --profile serve --bin daybook
 BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
-.PHONY: run test demo bench bench-record bench-check bench-peers fmt compiler postgres file-stores mcp-clients wrk
+.PHONY: run test demo bench bench-record bench-check bench-peers fmt compiler postgres file-stores clients wrk
 
 run: compiler $(if $(DATABASE_URL),,postgres)
 	$(BUILD)
 	exec $(DAYBOOK) serve
 
-test: compiler postgres file-stores mcp-clients
+test: compiler postgres file-stores clients
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
@@ -56,5 +56,6 @@ file-stores:
 wrk:
 	@scripts/ensure-wrk.sh
 
-mcp-clients:
-	@scripts/ensure-mcp-clients.sh
+clients:
+	@scripts/ensure-clients.sh mcp
+	@scripts/ensure-clients.sh openapi

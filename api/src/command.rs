@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
 use axum::http::header::IF_MATCH;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use commands::{Idempotency, Request};
 use serde::Deserialize;
@@ -39,39 +40,7 @@ impl<T: DeserializeOwned + ToSchema + Send> FromRequest<App> for Command<T> {
         parameters::check(&parts)?;
         let http = HttpRequest::from_parts(parts.clone(), body);
         let (bytes, _room) = body::receive(http, app.limits.body).await?;
-        let query = parts.uri.query().unwrap_or_default();
-        let fingerprint = Sha256::new()
-            .chain_update(parts.method.as_str())
-            .chain_update([0])
-            .chain_update(parts.uri.path())
-            .chain_update([0])
-            .chain_update(query)
-            .chain_update([0])
-            .chain_update(&bytes)
-            .finalize()
-            .into();
-        let correlation_id = parts
-            .extensions
-            .get::<Correlation>()
-            .map_or_else(Uuid::now_v7, |correlation| correlation.0);
-        let request = Request {
-            actor: caller.actor,
-            credential: Some(caller.credential),
-            controller: caller.controller,
-            product_id: caller.product_id,
-            scopes: caller.scopes.clone(),
-            correlation_id,
-            causation_id: causation(&parts.headers, &caller, app).await?,
-            traceparent: traceparent(&parts.headers),
-            reason: None,
-            idempotency: idempotency_key(&parts.headers)?.map(|key| Idempotency {
-                key,
-                tenant: caller.product_id,
-                fingerprint,
-            }),
-            if_match: if_match(&parts.headers)?,
-            dry_run: parameters::is_set(&parts.uri, "dry_run"),
-        };
+        let request = request(&parts, &caller, app, &bytes).await?;
         let parsed = heavy(bytes.len(), || body::parse(&parts.headers, &bytes)).await;
         Ok(Self {
             body: parsed??,
@@ -79,6 +48,48 @@ impl<T: DeserializeOwned + ToSchema + Send> FromRequest<App> for Command<T> {
             request,
         })
     }
+}
+
+/// Builds what surrounds a command from the head of its request. `said` is what the command says beside its address, for
+/// telling a repetition from another command under the same key: the body, or a digest of it.
+pub async fn request(
+    parts: &Parts,
+    caller: &Caller,
+    app: &App,
+    said: &[u8],
+) -> Result<Request, Problem> {
+    let fingerprint = Sha256::new()
+        .chain_update(parts.method.as_str())
+        .chain_update([0])
+        .chain_update(parts.uri.path())
+        .chain_update([0])
+        .chain_update(parts.uri.query().unwrap_or_default())
+        .chain_update([0])
+        .chain_update(said)
+        .finalize()
+        .into();
+    let correlation_id = parts
+        .extensions
+        .get::<Correlation>()
+        .map_or_else(Uuid::now_v7, |correlation| correlation.0);
+    Ok(Request {
+        actor: caller.actor,
+        credential: Some(caller.credential),
+        controller: caller.controller,
+        product_id: caller.product_id,
+        scopes: caller.scopes.clone(),
+        correlation_id,
+        causation_id: causation(&parts.headers, caller, app).await?,
+        traceparent: traceparent(&parts.headers),
+        reason: None,
+        idempotency: idempotency_key(&parts.headers)?.map(|key| Idempotency {
+            key,
+            tenant: caller.product_id,
+            fingerprint,
+        }),
+        if_match: if_match(&parts.headers)?,
+        dry_run: parameters::is_set(&parts.uri, "dry_run"),
+    })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {

@@ -28,5 +28,4 @@ pub mod knowledge;
 pub mod operations;
 
 pub use app::{App, Files, Limits};
-pub use openapi::document;
 pub use routes::router;

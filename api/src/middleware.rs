@@ -34,7 +34,10 @@ fn given(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
 
 /// An upload takes as long as its bytes do; it is ended when none come for too long.
 fn streams(method: &Method, route: &str) -> bool {
-    method == Method::PUT && route == "/files/{id}"
+    matches!(
+        (method.as_str(), route),
+        ("PUT", "/files/{id}") | ("POST", "/v1/notes/{id}/attachments")
+    )
 }
 
 /// The method as a label of measurements: of those that anybody may invent, one stands for all.

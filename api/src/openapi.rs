@@ -18,6 +18,8 @@ use crate::answer::{DryRun, PlannedEvent};
 use crate::problem::{FieldError, ProblemDetails};
 use crate::routes;
 
+mod generators;
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -63,9 +65,8 @@ fn close(document: &mut Document, name: &str) {
     }
 }
 
-/// The OpenAPI 3.1 document of this build: what the handlers say, and what is the same for all of them.
-#[must_use]
-pub fn document() -> Document {
+/// Builds the OpenAPI 3.1 document from the handlers, and adds what is the same for all of them.
+fn document() -> Document {
     let mut document = routes::described().split_for_parts().1;
     for union in SENT_UNIONS {
         close(&mut document, union);
@@ -86,10 +87,14 @@ pub fn document() -> Document {
     document
 }
 
-/// The same as JSON, made once.
+/// Returns the document as it is published: shaped for client generators, made once.
 pub fn published() -> &'static Value {
     static PUBLISHED: OnceLock<Value> = OnceLock::new();
-    PUBLISHED.get_or_init(|| serde_json::to_value(document()).unwrap_or_default())
+    PUBLISHED.get_or_init(|| {
+        let mut document = serde_json::to_value(document()).unwrap_or_default();
+        generators::shape(&mut document);
+        document
+    })
 }
 
 /// An operation: its method in lower case, and its path.
@@ -246,7 +251,11 @@ fn problems(operation: &mut Operation, is_command: bool, has_id: bool) {
             "It is at no version that `If-Match` names.",
         ),
         ("413", has_body, "The body is too large."),
-        ("415", has_body, "The body is not said to be JSON."),
+        (
+            "415",
+            has_body,
+            "The operation does not take a body of this media type.",
+        ),
         ("422", is_command, "Refused by a rule."),
         (
             "503",

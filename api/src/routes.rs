@@ -29,6 +29,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(knowledge::task::routes())
         .merge(knowledge::calendar_feed::routes())
         .merge(knowledge::artifact::routes())
+        .merge(knowledge::attachment::routes())
         .merge(agents::agent::routes())
         .merge(agents::proposal::routes())
         .merge(agents::tool_call::routes())
@@ -50,7 +51,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
 /// The whole server.
 pub fn router(app: App) -> Router {
     let pages = SwaggerUi::new("/docs")
-        .url("/openapi.json", openapi::document())
+        .external_url_unchecked("/openapi.json", openapi::published().clone())
         .config(Config::default().use_base_layout().validator_url("none"));
     let pages = Router::from(pages).layer(map_response(page));
     Router::from(described())

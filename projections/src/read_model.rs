@@ -35,8 +35,9 @@ pub trait ReadModel: Send + Sync + 'static {
     ) -> Option<Self::Content>;
 }
 
-/// What every row tells, whatever it is about. The spine keeps it.
+/// Metadata that every row has, whatever it is about. The spine keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RowMetadata)]
 pub struct Facts {
     pub id: Uuid,
     pub product_id: Uuid,

@@ -17,7 +17,7 @@ pub fn installed() -> PathBuf {
     let directory = target.join("mcp");
     assert!(
         directory.join("installed").exists(),
-        "{} has no MCP clients: run scripts/ensure-mcp-clients.sh",
+        "{} has no MCP clients: run scripts/ensure-clients.sh mcp",
         directory.display()
     );
     directory

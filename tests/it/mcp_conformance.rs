@@ -1,4 +1,4 @@
-//! The official conformance suite, in the version that scripts/ensure-mcp-clients.sh names: what the server holds of the requirements of
+//! The official conformance suite, in the version that `scripts/ensure-clients.sh mcp` names: what the server holds of the requirements of
 //! each version, compared with what it is known to hold; and the same for a server of fixtures on the same transport, as most
 //! requirements are about tools, resources and prompts that no product has.
 

@@ -93,6 +93,9 @@ fn openapi_3_1() -> Value {
                 "required": ["title", "version"],
                 "additionalProperties": false,
             },
+            "servers": {"type": "array", "minItems": 1, "items": {
+                "type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"],
+            }},
             "paths": {
                 "type": "object",
                 "propertyNames": {"pattern": "^/"},
@@ -122,7 +125,7 @@ fn openapi_3_1() -> Value {
                 "additionalProperties": false,
             },
         },
-        "required": ["openapi", "info", "paths", "components"],
+        "required": ["openapi", "info", "servers", "paths", "components"],
         "additionalProperties": false,
     })
 }
@@ -251,15 +254,18 @@ async fn actions_that_are_sent_are_those_that_are_answered() {
     let app = TestApp::start().await;
     let document = Document::of(&app.alice).await;
     let variants = |name: &str| {
-        let schema = &document.0["components"]["schemas"][name]["oneOf"];
-        let mut variants = schema.as_array().unwrap().clone();
-        for variant in &mut variants {
-            variant
-                .as_object_mut()
-                .unwrap()
-                .remove("additionalProperties");
-        }
+        let schema = &document.0["components"]["schemas"][name];
+        let variants = schema["oneOf"].as_array().unwrap().iter();
         variants
+            .map(|variant| {
+                let mut variant = document.resolve(variant).clone();
+                let fields = variant.as_object_mut().unwrap();
+                fields.remove("additionalProperties");
+                let title = fields.remove("title").unwrap();
+                let title = title.as_str().unwrap().trim_start_matches("New").to_owned();
+                (title, variant)
+            })
+            .collect::<Vec<_>>()
     };
     assert_eq!(variants("NewAction"), variants("Action"));
 }

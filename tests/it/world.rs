@@ -16,6 +16,8 @@ pub const MARK: &str = "marigold";
 
 /// The media type of whatever is uploaded.
 const BYTES: &str = "application/octet-stream";
+/// The media type of a form with a file.
+const FORM: &str = "multipart/form-data";
 
 /// An operation of the OpenAPI document.
 #[derive(Debug, Clone)]
@@ -432,11 +434,13 @@ impl World {
         if let Some(body) = self.body(operation) {
             request = request.json(&body);
         }
-        if operation.spec["requestBody"]["content"]
-            .get(BYTES)
-            .is_some()
-        {
+        let content = &operation.spec["requestBody"]["content"];
+        if content.get(BYTES).is_some() {
             request = request.header("Content-Type", BYTES).body(MARK);
+        }
+        if content.get(FORM).is_some() {
+            let (content_type, form) = crate::attachment::form(&[("file", Some(MARK), MARK)]);
+            request = request.header("Content-Type", content_type).body(form);
         }
         by.send(request).await
     }

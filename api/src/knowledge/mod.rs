@@ -1,6 +1,7 @@
 //! What people write down and mean to do, and where.
 
 pub mod artifact;
+pub mod attachment;
 pub mod calendar;
 pub mod calendar_feed;
 pub mod link;

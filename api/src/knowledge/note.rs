@@ -56,7 +56,7 @@ struct NewNote {
 /// What is to change about a note.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Revision {
+struct NoteRevision {
     #[schema(max_length = 500)]
     title: Option<String>,
     body: Option<String>,
@@ -106,14 +106,14 @@ async fn create(State(app): State<App>, command: Command<NewNote>) -> Result<Res
 }
 
 /// Changes a note. With `If-Match`, only if it is still at that version.
-#[utoipa::path(patch, path = "/notes/{id}", tag = "notes", params(("id" = Uuid, Path)), request_body = Revision,
+#[utoipa::path(patch, path = "/notes/{id}", tag = "notes", params(("id" = Uuid, Path)), request_body = NoteRevision,
     responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
 async fn revise(
     State(app): State<App>,
     Path(id): Path<Uuid>,
-    command: Command<Revision>,
+    command: Command<NoteRevision>,
 ) -> Result<Response, Problem> {
-    let Revision {
+    let NoteRevision {
         title,
         body,
         tags,

@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// A workspace's name.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Named {
+struct WorkspaceName {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
 }
@@ -48,9 +48,12 @@ const fn on(id: Uuid, command: WorkspaceCommand) -> On<Workspace> {
 }
 
 /// Opens a workspace; the caller is its owner. The operator has no product to open one in.
-#[utoipa::path(post, path = "/workspaces", tag = "workspaces", request_body = Named,
+#[utoipa::path(post, path = "/workspaces", tag = "workspaces", request_body = WorkspaceName,
     responses((status = 201, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
-async fn create(State(app): State<App>, command: Command<Named>) -> Result<Response, Problem> {
+async fn create(
+    State(app): State<App>,
+    command: Command<WorkspaceName>,
+) -> Result<Response, Problem> {
     command.caller.require("workspaces:write")?;
     if command.caller.is_operator() {
         return Err(Problem::new(
@@ -67,12 +70,12 @@ async fn create(State(app): State<App>, command: Command<Named>) -> Result<Respo
 
 /// Renames a workspace.
 #[utoipa::path(patch, path = "/workspaces/{id}", tag = "workspaces", params(("id" = Uuid, Path)),
-    request_body = Named, responses((status = 200, body = Row<WorkspaceContent>)),
+    request_body = WorkspaceName, responses((status = 200, body = Row<WorkspaceContent>)),
     security(("api_key" = ["workspaces:write"])))]
 async fn rename(
     State(app): State<App>,
     Path(id): Path<Uuid>,
-    command: Command<Named>,
+    command: Command<WorkspaceName>,
 ) -> Result<Response, Problem> {
     let name = command.body.name;
     let rename = on(id, WorkspaceCommand::Rename { name });

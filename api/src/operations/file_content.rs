@@ -175,7 +175,9 @@ fn check_headers(headers: &HeaderMap, upload: &Upload) -> Result<(), Problem> {
     };
     let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case(&upload.media_type) {
+    // Clients that know bytes only send them as such; what they are was said when the address was asked for.
+    let untyped = essence.eq_ignore_ascii_case("application/octet-stream");
+    if !untyped && !essence.eq_ignore_ascii_case(&upload.media_type) {
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "file_media_type_mismatch",

@@ -5,7 +5,7 @@ pub mod due_work;
 pub mod event;
 pub mod file;
 pub mod file_content;
-mod file_url;
+pub mod file_url;
 mod range;
 pub mod storage;
 pub(crate) mod uploads;

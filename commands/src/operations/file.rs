@@ -16,6 +16,7 @@ use crate::{Book, CommandError, Done, Executor, Handler, Request, sha256_hex};
 const ATTEMPTS: u32 = 8;
 
 /// Asks for a file; keeps room for it.
+#[derive(Clone)]
 pub struct Ask {
     pub id: Uuid,
     pub upload: Upload,
@@ -115,10 +116,10 @@ impl Handler for End {
 }
 
 /// Records that the bytes of a file are there.
-struct Store {
-    id: Uuid,
-    size: u64,
-    key: BlobKey,
+pub(crate) struct Store {
+    pub id: Uuid,
+    pub size: u64,
+    pub key: BlobKey,
 }
 
 #[async_trait]
@@ -234,28 +235,38 @@ impl Keeper<'_> {
         upload: &Upload,
         received: &Received,
     ) -> Result<Done, StoreError> {
+        let size = received.size;
+        self.keep(upload, received, |key| Store { id, size, key })
+            .await
+    }
+
+    /// Writes bytes to their place and runs the command that records them; again where they were dropped in between.
+    pub(crate) async fn keep<H: Handler>(
+        &self,
+        upload: &Upload,
+        received: &Received,
+        record: impl Fn(BlobKey) -> H,
+    ) -> Result<Done, StoreError> {
         for _ in 1..ATTEMPTS {
-            match self.try_store(id, upload, received).await {
+            match self.try_keep(upload, received, &record).await {
                 Err(error) if error.is_dropped() => {}
                 result => return result,
             }
         }
-        self.try_store(id, upload, received).await
+        self.try_keep(upload, received, &record).await
     }
 
-    async fn try_store(
+    async fn try_keep<H: Handler>(
         &self,
-        id: Uuid,
         upload: &Upload,
         received: &Received,
+        record: impl Fn(BlobKey) -> H,
     ) -> Result<Done, StoreError> {
         let (key, is_there) = self.place(upload, &received.sha256).await?;
-        if !is_there {
+        if !is_there && !self.request.dry_run {
             self.blobs.keep(received, &key.to_string()).await?;
         }
-        let size = received.size;
-        let store = Store { id, size, key };
-        Ok(self.executor.execute(self.request, &store).await?)
+        Ok(self.executor.execute(self.request, &record(key)).await?)
     }
 
     /// Keeps a picture in other sizes. Where it comes again, because bytes were dropped between their being written and

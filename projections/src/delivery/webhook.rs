@@ -27,6 +27,7 @@ pub struct WebhookContent {
     pub status: String,
     pub disabled_reason: Option<DisableReason>,
     /// Events after it were not delivered; replay from here.
+    #[schema(value_type = Option<i64>)]
     pub disabled_position: Option<Position>,
     /// Since when there is nothing but failure.
     pub failing_since: Option<DateTime<Utc>>,

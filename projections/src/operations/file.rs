@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::ReadModel;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = File)]
+#[schema(as = FileRecord)]
 pub struct FileContent {
     pub container: Container,
     pub name: String,

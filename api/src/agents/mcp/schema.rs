@@ -1,5 +1,7 @@
 //! JSON Schemas of what tools take and answer, from the types that the HTTP API describes itself with.
 
+use std::collections::BTreeMap;
+
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -13,17 +15,12 @@ const DEFINITIONS: &str = "#/$defs/";
 pub fn of<T: ToSchema>() -> JsonObject {
     let mut described = vec![];
     T::schemas(&mut described);
-    let published = &openapi::published()["components"]["schemas"];
-    let definitions: Map<String, Value> = described
+    let described: BTreeMap<String, Value> = described
         .into_iter()
-        .map(|(name, schema)| {
-            // As the API publishes it, where it does: with nothing but the fields that there are.
-            let known = published.get(&name).cloned();
-            let schema = known.unwrap_or_else(|| json!(schema));
-            (name, schema)
-        })
+        .map(|(name, schema)| (name, json!(schema)))
         .collect();
     let mut schema = json!(T::schema());
+    let definitions = definitions(&schema, &described);
     point_inside(&mut schema);
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     schema.entry("type").or_insert_with(|| "object".into());
@@ -33,6 +30,34 @@ pub fn of<T: ToSchema>() -> JsonObject {
         schema.insert("$defs".into(), definitions);
     }
     schema
+}
+
+/// Collects every schema that one refers to: as the API publishes it, where it does, with nothing but the fields that there are.
+fn definitions(schema: &Value, described: &BTreeMap<String, Value>) -> Map<String, Value> {
+    let published = &openapi::published()["components"]["schemas"];
+    let mut definitions = Map::new();
+    let mut missing = vec![];
+    references(schema, &mut missing);
+    while let Some(name) = missing.pop() {
+        let known = published.get(&name).or_else(|| described.get(&name));
+        if let Some(schema) = known.filter(|_| !definitions.contains_key(&name)) {
+            references(schema, &mut missing);
+            definitions.insert(name, schema.clone());
+        }
+    }
+    definitions
+}
+
+fn references(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            let target = fields.get("$ref").and_then(Value::as_str);
+            names.extend(target.and_then(|text| Some(text.strip_prefix(COMPONENTS)?.to_owned())));
+            fields.values().for_each(|field| references(field, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn point_inside(value: &mut Value) {
