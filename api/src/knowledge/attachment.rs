@@ -14,6 +14,7 @@ use domain::operations::container::Container;
 use domain::operations::file::Upload;
 use projections::Row;
 use projections::knowledge::artifact::{ArtifactContent, Artifacts};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,8 +43,8 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 /// A file to be uploaded and attached.
-#[derive(ToSchema)]
-#[schema(additional_properties = false)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "only described")]
 struct NewAttachment {
     /// The bytes, with a file name and a media type.
