@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod connections;
 mod demo;
+mod folder;
 mod node;
 mod output;
 mod private_file;

@@ -14,6 +14,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, LogFormat, Overrides};
 use crate::demo::{Agent, Demo};
+use crate::folder::export::Export;
+use crate::folder::import::Import;
 use crate::output::print;
 use crate::{serve, telemetry};
 
@@ -51,6 +53,11 @@ enum Command {
     },
     /// Show the whole journey on a directory of Markdown files, against a running server
     Demo(Demo),
+    /// Make notes of a folder of Markdown files, on a running server
+    Import(Import),
+    /// Write notes and their files into a folder, from a running server
+    #[command(subcommand)]
+    Export(Export),
     /// The agent of the demonstration
     #[command(hide = true)]
     DemoAgent(Agent),
@@ -95,6 +102,12 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     if let Command::Demo(demo) = cli.command {
         return Ok(demo.run().await?);
     }
+    if let Command::Import(import) = cli.command {
+        return import.run().await;
+    }
+    if let Command::Export(export) = cli.command {
+        return export.run().await;
+    }
     if let Command::DemoAgent(agent) = cli.command {
         return agent.run().await;
     }
@@ -114,6 +127,10 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Files(files) => files.run(&config).await,
         Command::Config(ConfigCommand::Check) => Ok(print("the configuration is fine")?),
         Command::OperatorKey => operator_key::run(&config).await,
-        Command::Health(_) | Command::Demo(_) | Command::DemoAgent(_) => Ok(()),
+        Command::Health(_)
+        | Command::Demo(_)
+        | Command::DemoAgent(_)
+        | Command::Import(_)
+        | Command::Export(_) => Ok(()),
     }
 }

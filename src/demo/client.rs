@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, RETRY_AFTER};
+use reqwest::header::{ACCEPT, IF_MATCH, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -139,6 +139,21 @@ impl Client {
         }
     }
 
+    /// Reads the bytes of a file where the server has said.
+    pub async fn bytes(&self, url: &str) -> Result<Vec<u8>, DemoError> {
+        let request = self.http.get(format!("{}{url}", self.server));
+        let bytes = self
+            .answer(url, request.timeout(TIMEOUT))
+            .await?
+            .bytes()
+            .await;
+        let bytes = bytes.map_err(|error| DemoError::Unexpected {
+            request: format!("GET {url}"),
+            reason: explain(&error),
+        })?;
+        Ok(bytes.to_vec())
+    }
+
     /// Sends the bytes of a file where the server has said.
     pub async fn upload(&self, to: &Upload, bytes: Vec<u8>) -> Result<(), DemoError> {
         let address = format!("{}{}", self.server, to.url);
@@ -153,6 +168,14 @@ impl Client {
         self.command(Method::POST, path.into(), body)
     }
 
+    pub fn patch(&self, path: impl Into<String>, body: Value) -> Command<'_> {
+        self.command(Method::PATCH, path.into(), body)
+    }
+
+    pub fn delete(&self, path: impl Into<String>) -> Command<'_> {
+        self.command(Method::DELETE, path.into(), json!({}))
+    }
+
     pub fn put(&self, path: impl Into<String>, body: Value) -> Command<'_> {
         self.command(Method::PUT, path.into(), body)
     }
@@ -165,6 +188,7 @@ impl Client {
             body,
             occasion: String::new(),
             cause: None,
+            if_match: None,
         }
     }
 
@@ -250,6 +274,7 @@ pub struct Command<'a> {
     body: Value,
     occasion: String,
     cause: Option<Cause>,
+    if_match: Option<i64>,
 }
 
 impl Command<'_> {
@@ -264,6 +289,12 @@ impl Command<'_> {
         self
     }
 
+    /// Takes effect only on this version.
+    pub const fn at_version(mut self, version: i64) -> Self {
+        self.if_match = Some(version);
+        self
+    }
+
     /// However often it is sent, by this run or by a later one, it takes effect once.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, DemoError> {
         let mut request = self
@@ -272,6 +303,9 @@ impl Command<'_> {
             .timeout(TIMEOUT)
             .header("Idempotency-Key", self.idempotency_key())
             .json(&self.body);
+        if let Some(version) = self.if_match {
+            request = request.header(IF_MATCH, format!("\"{version}\""));
+        }
         if let Some(cause) = self.cause {
             request = request
                 .header("Daybook-Causation-Id", cause.event_id.to_string())

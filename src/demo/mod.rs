@@ -31,12 +31,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use agent::client::Agent;
+pub use attach::Upload;
 use cast::Cast;
-use client::Client;
-use error::DemoError;
+pub use client::Client;
+pub use error::DemoError;
 use files::Found;
 use log::Log;
-use progress::{count, print, warn};
+pub use progress::{Phase, count, print, warn};
 use report::Report;
 use webhook::Endpoint;
 

@@ -31,6 +31,7 @@ mod generated_clients;
 mod harness;
 mod health;
 mod kind;
+mod import;
 mod link;
 mod load;
 mod mcp;

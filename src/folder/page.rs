@@ -1,0 +1,345 @@
+//! A Markdown file as a note: its title, tags, aliases and dates, and the files that it shows.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use domain::knowledge::note::MAX_TITLE;
+use domain::knowledge::place;
+use domain::knowledge::wiki::{is_attachment, local_path};
+use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
+use sha2::{Digest, Sha256};
+
+use super::find::LeftOut;
+use super::front_matter::{self, FrontMatter};
+use super::style::{self, Style};
+
+/// Limits of a note's tags.
+const MAX_TAGS: usize = 64;
+const MAX_TAG: usize = 64;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A file that can be a note. Its text is kept to the byte.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub path: String,
+    pub body: String,
+    pub byte_order_mark: bool,
+    pub sha256: String,
+    pub fields: Fields,
+    pub targets: Vec<Target>,
+}
+
+/// What a text says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fields {
+    pub title: String,
+    pub tags: BTreeSet<String>,
+    pub aliases: BTreeSet<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub modified_at: Option<DateTime<Utc>>,
+}
+
+/// A file that a text shows or links to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Anywhere in the folder, by its name or the end of its path.
+    Named(String),
+    /// At a path from the text's own folder.
+    At(String),
+}
+
+impl Page {
+    pub fn new(path: &str, bytes: &[u8], style: &Style) -> Result<Self, LeftOut> {
+        let sha256 = hex::encode(Sha256::digest(bytes));
+        let rest = bytes.strip_prefix(BYTE_ORDER_MARK);
+        let text = std::str::from_utf8(rest.unwrap_or(bytes))
+            .map_err(|error| LeftOut::NotUtf8(error.valid_up_to()))?;
+        if text.contains('\0') {
+            return Err(LeftOut::Binary);
+        }
+        let (fields, targets) = read(path, text, style)?;
+        Ok(Self {
+            path: path.to_owned(),
+            body: text.to_owned(),
+            byte_order_mark: rest.is_some(),
+            sha256,
+            fields,
+            targets,
+        })
+    }
+}
+
+/// SHA-256 of the file that a note's body makes.
+pub fn digest(body: &str, byte_order_mark: bool) -> String {
+    let mark = if byte_order_mark {
+        BYTE_ORDER_MARK
+    } else {
+        b""
+    };
+    hex::encode(
+        Sha256::new()
+            .chain_update(mark)
+            .chain_update(body)
+            .finalize(),
+    )
+}
+
+/// The bytes of the file that a note's body makes.
+pub fn bytes(body: &str, byte_order_mark: bool) -> Vec<u8> {
+    let mark = if byte_order_mark {
+        BYTE_ORDER_MARK
+    } else {
+        b""
+    };
+    [mark, body.as_bytes()].concat()
+}
+
+/// What the text of a file at a path says of itself.
+pub fn fields(path: &str, text: &str, style: &Style) -> Result<Fields, LeftOut> {
+    Ok(read(path, text, style)?.0)
+}
+
+fn read(path: &str, text: &str, style: &Style) -> Result<(Fields, Vec<Target>), LeftOut> {
+    let (yaml, rest) = front_matter::split(text).unwrap_or(("", text));
+    let front = FrontMatter::parse(yaml).map_err(LeftOut::FrontMatter)?;
+    let mut scan = Scan::default();
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_WIKILINKS | Options::ENABLE_STRIKETHROUGH;
+    for (event, range) in Parser::new_ext(rest, options).into_offset_iter() {
+        // What is escaped is no mark.
+        if rest[..range.start].ends_with('\\') {
+            scan.block.push('\u{fffc}');
+        }
+        scan.read(event);
+    }
+    scan.end_block();
+    let properties = style.properties(rest);
+    let property = |names: &[&str]| {
+        let named = properties.iter().filter(|(name, _)| names.contains(name));
+        named.map(|(_, value)| *value).collect::<Vec<_>>()
+    };
+    let (named, other_names) = style.title(place::stem(path), scan.heading.as_deref());
+    let title = front.title().map(one_line);
+    let title = title.or_else(|| property(&["title"]).first().map(|title| one_line(title)));
+    let aliases = front.aliases().map(one_line);
+    let aliases = aliases.chain(
+        property(&["alias", "aliases"])
+            .into_iter()
+            .flat_map(style::values)
+            .map(one_line),
+    );
+    let tags = front.tags().map(str::to_lowercase);
+    let tags = tags
+        .chain(
+            property(&["tags"])
+                .into_iter()
+                .flat_map(style::values)
+                .map(str::to_lowercase),
+        )
+        .chain(scan.tags)
+        .filter(|tag| (1..=MAX_TAG).contains(&tag.chars().count()));
+    let mut fields = Fields {
+        title: title.unwrap_or_else(|| one_line(&named)),
+        tags: BTreeSet::new(),
+        aliases: other_names
+            .into_iter()
+            .chain(aliases)
+            .filter(|alias| !alias.is_empty())
+            .take(MAX_TAGS)
+            .collect(),
+        created_at: front.created(),
+        modified_at: front.modified(),
+    };
+    for tag in tags {
+        if fields.tags.len() < MAX_TAGS {
+            fields.tags.insert(tag);
+        }
+    }
+    Ok((fields, scan.targets))
+}
+
+/// A name as notes have it: on one line, and no longer than theirs.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ").chars().take(MAX_TITLE).collect()
+}
+
+/// Goes through a text once.
+#[derive(Default)]
+struct Scan {
+    heading: Option<String>,
+    tags: Vec<String>,
+    targets: Vec<Target>,
+    block: String,
+    in_title: bool,
+    /// Links, images and code: their text has no tags.
+    within: usize,
+    begun: bool,
+}
+
+impl Scan {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "Markdown has many events, and few of them matter here"
+    )]
+    fn read(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(Tag::Heading { level, .. }) => {
+                self.end_block();
+                self.in_title = level == HeadingLevel::H1 && !self.begun;
+            }
+            Event::Start(
+                Tag::Link {
+                    link_type,
+                    dest_url,
+                    ..
+                }
+                | Tag::Image {
+                    link_type,
+                    dest_url,
+                    ..
+                },
+            ) => {
+                self.within += 1;
+                self.block.push('\u{fffc}');
+                self.targets.extend(target(link_type, &dest_url));
+            }
+            Event::Start(Tag::CodeBlock(_)) => {
+                self.end_block();
+                self.within += 1;
+            }
+            Event::End(TagEnd::Link | TagEnd::Image | TagEnd::CodeBlock) => self.within -= 1,
+            Event::End(TagEnd::Heading(_)) => {
+                if std::mem::take(&mut self.in_title) {
+                    self.heading = Some(self.block.trim().to_owned());
+                }
+                self.end_block();
+            }
+            Event::End(
+                TagEnd::Paragraph | TagEnd::Item | TagEnd::TableCell | TagEnd::BlockQuote(_),
+            )
+            | Event::Start(Tag::List(_)) => self.end_block(),
+            Event::Text(text) if self.within == 0 || self.in_title => self.block.push_str(&text),
+            Event::Code(_) => self.block.push('\u{fffc}'),
+            Event::SoftBreak | Event::HardBreak => self.block.push(' '),
+            _ => {}
+        }
+        self.begun = true;
+    }
+
+    fn end_block(&mut self) {
+        let block = std::mem::take(&mut self.block);
+        self.tags.extend(block.split_whitespace().filter_map(tag));
+    }
+}
+
+/// The tag that a word is: `#` and letters, digits, `_`, `-` and `/`, of which one at least is no digit.
+fn tag(word: &str) -> Option<String> {
+    let name = word.strip_prefix('#')?;
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/');
+    let end = name.find(|c| !is_part(c)).unwrap_or(name.len());
+    let name = name[..end].trim_matches('/');
+    // `#1` is a number, and `#a#b` no tag.
+    let is_tag = name.chars().any(|c| !c.is_numeric()) && !word[1 + end..].starts_with('#');
+    is_tag.then(|| name.to_lowercase())
+}
+
+fn target(link_type: LinkType, url: &str) -> Option<Target> {
+    if matches!(link_type, LinkType::WikiLink { .. }) {
+        let path = url
+            .split('#')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .trim_end_matches('\\');
+        return is_attachment(path).then(|| Target::Named(path.to_owned()));
+    }
+    let path = local_path(url)?;
+    let is_file = place::markdown_stem(&path).is_none() && path.contains('.');
+    is_file.then_some(Target::At(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(path: &str, text: &str) -> Page {
+        Page::new(path, text.as_bytes(), &Style::Plain).unwrap()
+    }
+
+    fn set(texts: &[&str]) -> BTreeSet<String> {
+        texts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn title_is_that_of_the_front_matter_or_the_files_name() {
+        assert_eq!(page("a/Tea.md", "# Heading\n").fields.title, "Tea");
+        let named = page("a/Tea.md", "---\ntitle: Green tea\naliases: [Cha]\n---\n");
+        assert_eq!(named.fields.title, "Green tea");
+        assert_eq!(named.fields.aliases, set(&["Cha"]));
+    }
+
+    #[test]
+    fn tags_are_words_of_the_text_but_not_code_links_or_numbers() {
+        let text = "---\ntags: [map, top/level]\n---\n#Inline-tag, (x) #a/b. `#code` https://x.org/#frag \
+                    [#link](x) [[Tea#Heading]] #1 \\#escaped a#b #ü\n\n# Heading\n\n```\n#fenced\n```\n\n- #item\n";
+        let found = page("x.md", text).fields.tags;
+        assert_eq!(
+            found,
+            set(&["map", "top/level", "inline-tag", "a/b", "ü", "item"])
+        );
+    }
+
+    #[test]
+    fn bytes_of_a_file_are_kept() {
+        let bytes_of = |text: &[u8]| {
+            let page = Page::new("x.md", text, &Style::Plain).unwrap();
+            assert_eq!(bytes(&page.body, page.byte_order_mark), text);
+            assert_eq!(digest(&page.body, page.byte_order_mark), page.sha256);
+            page
+        };
+        assert!(
+            bytes_of(b"\xef\xbb\xbf---\r\ntitle: T\r\n---\r\na\r\nb")
+                .fields
+                .title
+                == "T"
+        );
+        bytes_of(b"");
+        assert!(matches!(
+            Page::new("x", b"Caf\xe9", &Style::Plain),
+            Err(LeftOut::NotUtf8(3))
+        ));
+        assert!(matches!(
+            Page::new("x", b"a\0", &Style::Plain),
+            Err(LeftOut::Binary)
+        ));
+        assert!(matches!(
+            Page::new("x", b"---\na: [\n---\n", &Style::Plain),
+            Err(LeftOut::FrontMatter(_))
+        ));
+    }
+
+    #[test]
+    fn files_are_found_that_a_text_shows_or_links_to() {
+        let text = "![[barrel.png|200]] ![plan](../A%20b/plan.png) [x](y.pdf#page=2) [[Tea]] [z](Tea.md) [w](https://x.org/a.png)";
+        let expected = [
+            Target::Named("barrel.png".into()),
+            Target::At("../A b/plan.png".into()),
+            Target::At("y.pdf".into()),
+        ];
+        assert_eq!(page("x.md", text).targets, expected);
+    }
+
+    #[test]
+    fn logseq_properties_are_fields() {
+        let text = "title:: Tea\nalias:: Cha, Tee\ntags:: [[drink]]\n\n- Text #hot\n";
+        let page = Page::new("pages/x.md", text.as_bytes(), &Style::logseq()).unwrap();
+        assert_eq!(page.fields.title, "Tea");
+        assert_eq!(page.fields.aliases, set(&["Cha", "Tee"]));
+        assert_eq!(page.fields.tags, set(&["drink", "hot"]));
+    }
+}
