@@ -200,6 +200,6 @@ mod tests {
         let found = Style::logseq().properties(text);
         assert_eq!(found, [("title", "Tea"), ("tags", "[[drink]], #hot")]);
         assert_eq!(values(found[1].1).collect::<Vec<_>>(), ["drink", "hot"]);
-        assert_eq!(Style::Plain.properties(text), []);
+        assert!(Style::Plain.properties(text).is_empty());
     }
 }

@@ -76,7 +76,7 @@ async fn import(
         "import",
         root.to_str().unwrap(),
         "--workspace",
-        &workspace_id,
+        workspace_id.as_str(),
     ];
     args.extend(more);
     daybook(app, &args).await
