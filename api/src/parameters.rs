@@ -35,6 +35,7 @@ pub fn check(parts: &Parts) -> Result<(), Problem> {
         let detail = match operation.schemas.get(&name) {
             None => operation.names(),
             Some(_) if values.contains_key(&name) => "is given more than once".into(),
+            Some(_) if text.contains('\0') => "must be text without the character U+0000".into(),
             Some(schema) => {
                 values.insert(name, read(schema, text));
                 continue;

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use commands::CommandError;
 use domain::agents::proposal::Conflict;
-use domain::{Class, Refusal, Violation};
+use domain::{Class, PayloadError, Refusal, Violation};
 use projections::{QueryError, TooFarBehind, ViewError};
 use serde::Serialize;
 use store::{Busy, ReadError};
@@ -261,9 +261,12 @@ impl From<CommandError> for Problem {
             },
             CommandError::Rejected(_) => Self::malformed("not_recordable", detail),
             CommandError::Unavailable(_) => Self::unavailable(detail),
-            CommandError::Contract(_) | CommandError::Damaged(_) | CommandError::Encode(_) => {
-                Self::internal(&detail)
+            CommandError::Payload(PayloadError::Unstorable(violations)) => {
+                Self::invalid(violations.0.into_iter().map(FieldError::from).collect())
             }
+            CommandError::Contract(_)
+            | CommandError::Damaged(_)
+            | CommandError::Payload(PayloadError::Encode(_)) => Self::internal(&detail),
         }
     }
 }

@@ -6,6 +6,7 @@
     reason = "most of JSON Schema's keywords need no words of their own"
 )]
 
+use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
@@ -24,8 +25,36 @@ const TAG: &str = "type";
 pub fn validator(schema: &Value) -> Option<Validator> {
     jsonschema::options()
         .should_validate_formats(true)
+        .with_format("date-time", is_time)
+        .with_format("date", is_date)
         .build(schema)
         .ok()
+}
+
+/// Returns true for a time of RFC 3339 that the database keeps: no leap second, and of the years 1 to 9999.
+fn is_time(text: &str) -> bool {
+    DateTime::parse_from_rfc3339(text).is_ok_and(|time| {
+        let time = time.to_utc();
+        time.nanosecond() < 1_000_000_000 && (1..=9999).contains(&time.year())
+    })
+}
+
+fn is_date(text: &str) -> bool {
+    let date = text.parse::<NaiveDate>();
+    date.is_ok_and(|date| (1..=9999).contains(&date.year()) && text.len() == "2030-01-31".len())
+}
+
+/// Returns false if no text in JSON can be a time or date that is parsed, though its schema does not allow it.
+pub fn may_hold_odd_time(json: &[u8]) -> bool {
+    const ODD: [&str; 4] = [":60", "\"0000-", "\"0001-01-01", "\"9999-12-31"];
+    json.iter().enumerate().any(|(at, byte)| match byte {
+        b':' | b'"' => {
+            let rest = &json[at..];
+            let is_signed = matches!(rest, [b'"', b'+' | b'-', b'0'..=b'9', ..]);
+            is_signed || ODD.iter().any(|odd| rest.starts_with(odd.as_bytes()))
+        }
+        _ => false,
+    })
 }
 
 /// The faults of a value, as many as one answer names. Of a long array the first elements are looked at: each takes the work of all
@@ -178,7 +207,10 @@ fn types(kind: &TypeKind) -> Vec<&'static str> {
 fn form(format: &str) -> String {
     match format {
         "uuid" => "a UUID".into(),
-        "date-time" => "a time as in RFC 3339, such as 2030-01-31T12:00:00Z".into(),
+        "date-time" => {
+            "a time as in RFC 3339, such as 2030-01-31T12:00:00Z, without a leap second".into()
+        }
+        "date" => "a date such as 2030-01-31".into(),
         other => format!("a valid {other}"),
     }
 }
@@ -221,5 +253,30 @@ mod tests {
         let faults = found(json!({"all": [{"a": fields}]}));
         assert_eq!(faults.len(), 1);
         assert_eq!(faults[0].pointer, "/all/0/a");
+    }
+
+    #[test]
+    fn times_that_the_database_cannot_keep_are_faults_and_never_look_plain() {
+        let schema = json!({"format": "date-time"});
+        let validator = validator(&schema).unwrap();
+        for time in ["2030-01-31T12:00:00Z", "2030-01-31t12:00:00.5+02:00"] {
+            assert!(validator.is_valid(&json!(time)), "{time}");
+        }
+        for time in [
+            "2030-01-31T12:00:60Z",
+            "2030-12-31T23:59:60.5Z",
+            "+20000-01-01T00:00:00Z",
+            "-0001-01-01T00:00:00Z",
+            "0000-12-31T00:00:00Z",
+            "0001-01-01T00:00:00+01:00",
+            "9999-12-31T23:59:59-01:00",
+        ] {
+            let json = json!(time);
+            assert!(!validator.is_valid(&json), "{time}");
+            assert!(may_hold_odd_time(json.to_string().as_bytes()), "{time}");
+        }
+        assert!(!may_hold_odd_time(
+            br#"{"at": "2030-01-31T12:00:00Z", "body": "- 1"}"#
+        ));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::{SubsecRound, Utc};
 use domain::knowledge::workspace::{Permission, Workspace};
-use domain::{Aggregate, EventContract, Moment, Standing, StreamId};
+use domain::{Aggregate, EventContract, Moment, Standing, StreamId, encode_payload};
 use serde::Serialize;
 use store::{Append, Appended, Expected, Metadata, NewEvent, Position, ReceiptKey, Recorded};
 use uuid::Uuid;
@@ -236,7 +236,7 @@ impl<'a> Book<'a> {
         let stream = StreamId::of::<A>(id);
         let mut ids = Vec::with_capacity(events.len());
         for event in events {
-            let data = serde_json::to_string(&event)?;
+            let data = encode_payload(&event)?;
             let page = self.page::<A>(id).await?;
             let event_id = Uuid::now_v7();
             let before = page.current.stage(&event, event_id, &data);

@@ -1,6 +1,6 @@
 //! Why a command had no effect.
 
-use domain::{ContractError, Refusal};
+use domain::{ContractError, PayloadError, Refusal};
 use store::{AppendError, Busy, ReadError};
 
 /// Why a command had no effect.
@@ -41,9 +41,9 @@ pub enum CommandError {
     /// A recorded event is damaged.
     #[error("{0}")]
     Damaged(String),
-    /// An event could not be written as JSON.
-    #[error("cannot write the event: {0}")]
-    Encode(#[from] serde_json::Error),
+    /// An event has no payload that can be recorded.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
 }
 
 impl CommandError {
@@ -56,13 +56,17 @@ impl CommandError {
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
             Self::ScopeMissing(_) | Self::AgentNotAllowed => "forbidden",
-            Self::Refused(_) | Self::Rejected(_) => "refused",
+            Self::Refused(_) | Self::Rejected(_) | Self::Payload(PayloadError::Unstorable(_)) => {
+                "refused"
+            }
             Self::PreconditionFailed(_)
             | Self::KeyReused
             | Self::InProgress
             | Self::Contention(_) => "conflict",
             Self::Unavailable(_) => "unavailable",
-            Self::Contract(_) | Self::Damaged(_) | Self::Encode(_) => "error",
+            Self::Contract(_) | Self::Damaged(_) | Self::Payload(PayloadError::Encode(_)) => {
+                "error"
+            }
         }
     }
 }

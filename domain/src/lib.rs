@@ -4,6 +4,7 @@ mod actor;
 mod aggregate;
 mod contract;
 mod contracts;
+mod payload;
 #[cfg(test)]
 mod properties;
 mod refusal;
@@ -22,6 +23,7 @@ pub mod delivery;
 pub mod identity;
 pub mod knowledge;
 pub mod operations;
+pub mod text;
 
 pub use actor::{Actor, ActorKind};
 pub use aggregate::{Aggregate, Audience, Moment, Standing, fold};
@@ -30,5 +32,6 @@ pub use contracts::{
     Contract, MAX_PATTERNS, Sample, check_category, check_type_pattern, contracts, covers,
     event_types,
 };
+pub use payload::{PayloadError, encode as encode_payload, has_nul};
 pub use refusal::{Class, Refusal, Violation, Violations, excerpt};
 pub use stream::{StreamId, StreamIdError};

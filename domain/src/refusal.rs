@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 
 use crate::agents::proposal::Conflict;
+use crate::text::first_hidden;
 
 /// What a refusal means for the one who asked; the API maps it to a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,26 @@ impl Violations {
             _ => format!("must be {min} to {max} characters"),
         };
         self.require((min..=max).contains(&length), pointer, detail);
+    }
+
+    /// One line of `min` to `max` characters, all of which can be seen: people decide by it.
+    pub fn require_line(&mut self, text: &str, min: usize, max: usize, pointer: &str) {
+        self.require_length(text, min, max, pointer);
+        self.require_visible(text, pointer);
+    }
+
+    /// Text without characters that break or turn its line, or that cannot be seen.
+    pub fn require_visible(&mut self, text: &str, pointer: &str) {
+        if let Some(hidden) = first_hidden(text) {
+            self.require(
+                false,
+                pointer,
+                format!(
+                    "must be one line without control or invisible characters; U+{:04X} is not allowed",
+                    u32::from(hidden)
+                ),
+            );
+        }
     }
 
     /// How long an old secret goes on working beside the new one.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+use domain::text::one_line;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -152,7 +153,7 @@ async fn upload_and_attach(
     bytes: Vec<u8>,
     notes: &BTreeSet<Uuid>,
 ) -> Result<(), DemoError> {
-    let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+    let file_name = one_line(&path.file_name().unwrap_or_default().to_string_lossy());
     let media_type = mime_guess::from_path(path).first_or_octet_stream();
     let request = json!({
         "container": "attachments",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use domain::knowledge::task_line::task_lines;
+use domain::text::one_line;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -125,6 +126,7 @@ fn note(cast: &Cast, outline: Outline, body: String) -> Value {
         .front_matter
         .tags
         .into_iter()
+        .map(|tag| one_line(&tag))
         .filter(|tag| tag.chars().count() <= MAX_TAG)
         .take(MAX_TAGS)
         .collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::text::one_line;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::front_matter::{self, FrontMatter};
@@ -70,8 +71,9 @@ fn has_word(text: &str) -> bool {
     text.chars().any(char::is_alphabetic)
 }
 
-/// At most so many characters, cut between words where there are any.
+/// One line of at most so many characters, cut between words where there are any.
 pub fn shorten(text: &str, most: usize) -> String {
+    let text = &*one_line(text);
     let Some((end, _)) = text.char_indices().nth(most) else {
         return text.to_owned();
     };

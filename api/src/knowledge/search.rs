@@ -99,7 +99,11 @@ impl Which {
             statuses: statuses(self.status.as_deref())?,
             text: self.q.unwrap_or_default(),
             workspace_id: self.workspace_id,
-            tags: tag(self.tag.as_deref())?,
+            tags: self
+                .tag
+                .iter()
+                .map(|tag| tag.trim().to_lowercase())
+                .collect(),
             since: self.since,
             until: self.until,
             after: self
@@ -112,18 +116,6 @@ impl Which {
             limit: limit(self.limit, wanted.limit, MAX_LIMIT)?,
         })
     }
-}
-
-/// As tags are kept.
-fn tag(asked: Option<&str>) -> Result<Vec<String>, Problem> {
-    let tags = asked.into_iter().map(|tag| match tag.contains('\0') {
-        true => Err(parameters::invalid(
-            "tag",
-            "must be text without null characters",
-        )),
-        false => Ok(tag.trim().to_lowercase()),
-    });
-    tags.collect()
 }
 
 /// The scope that reading a kind takes.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use domain::knowledge::line_diff::{Change, changes};
 use domain::knowledge::note::Note;
 use domain::knowledge::task::Task;
+use domain::text::{escaped, escaped_lines};
 
 /// Lines around a change that are shown with it.
 const CONTEXT: usize = 3;
@@ -18,7 +19,9 @@ const ALL_SHOWN: usize = 4 << 20;
 pub fn of_note(note: &Note) -> String {
     note.content().map_or_else(String::new, |content| {
         let tags: Vec<&str> = content.tags.iter().map(String::as_str).collect();
-        let mut text = format!("title: {}\ntags: {}\n", content.title, tags.join(", "));
+        let title = escaped(&content.title);
+        let tags = escaped(&tags.join(", "));
+        let mut text = format!("title: {title}\ntags: {tags}\n");
         match note {
             Note::Archived(_) => text += "status: archived\n",
             Note::Trashed(_) => text += "status: trashed\n",
@@ -27,7 +30,7 @@ pub fn of_note(note: &Note) -> String {
         for link in &content.links {
             let _ = writeln!(text, "{}: {}", link.relation, link.target_id);
         }
-        text + "\n" + &content.body
+        text + "\n" + &escaped_lines(&content.body)
     })
 }
 
@@ -38,7 +41,7 @@ pub fn of_task(task: &Task) -> String {
     };
     let status: &str = status.into();
     let labels: Vec<&str> = draft.labels.iter().map(String::as_str).collect();
-    let mut text = format!("title: {}\nstatus: {status}\n", draft.title);
+    let mut text = format!("title: {}\nstatus: {status}\n", escaped(&draft.title));
     if let Some(note_id) = draft.note_id {
         let _ = writeln!(text, "note: {note_id}");
     }
@@ -48,7 +51,8 @@ pub fn of_task(task: &Task) -> String {
     if let Some(due_on) = draft.due_on {
         let _ = writeln!(text, "due: {due_on}");
     }
-    let _ = writeln!(text, "labels: {}\nrank: {}", labels.join(", "), draft.rank);
+    let labels = escaped(&labels.join(", "));
+    let _ = writeln!(text, "labels: {labels}\nrank: {}", draft.rank);
     text
 }
 

@@ -17,6 +17,8 @@ use crate::problem::Problem;
 
 /// A slow line's bytes in a second: so much longer is the address of a large upload good.
 const SLOW: u64 = 1 << 20;
+/// No address is good for longer, however large the upload.
+const LONGEST: TimeDelta = TimeDelta::days(366);
 
 /// How to upload or download a file, without a key.
 #[derive(Serialize, ToSchema)]
@@ -171,8 +173,9 @@ impl Signed {
 /// Until when an upload of this size may begin.
 pub fn upload_until(now: DateTime<Utc>, ttl: TimeDelta, size: u64) -> DateTime<Utc> {
     let slow = i64::try_from(size / SLOW).unwrap_or(i64::MAX);
-    let later = TimeDelta::try_seconds(slow).unwrap_or_default();
-    whole_seconds(now + ttl + later)
+    let later = TimeDelta::try_seconds(slow).unwrap_or(TimeDelta::MAX);
+    let wait = ttl.checked_add(&later).unwrap_or(TimeDelta::MAX);
+    whole_seconds(now + wait.min(LONGEST))
 }
 
 /// Until when a download may begin: the same for a while, so that a browser knows the address again.
@@ -199,6 +202,12 @@ mod tests {
         let ttl = TimeDelta::seconds(900);
         assert_eq!(upload_until(at(0), ttl, 10).timestamp(), 900);
         assert_eq!(upload_until(at(0), ttl, 3 << 20).timestamp(), 903);
+        for size in [i64::MAX.unsigned_abs(), u64::MAX] {
+            assert_eq!(
+                upload_until(at(0), ttl, size),
+                at(0) + LONGEST - TimeDelta::nanoseconds(7)
+            );
+        }
         assert_eq!(
             upload_until(at(0), ttl, 3 << 20).timestamp_subsec_nanos(),
             0

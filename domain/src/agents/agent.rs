@@ -277,7 +277,7 @@ fn register(registration: Registration) -> Result<AgentEvent, Violations> {
 fn check_texts(name: Option<&String>, model: Option<&String>, violations: &mut Violations) {
     for (text, pointer) in [(name, "/name"), (model, "/model")] {
         if let Some(text) = text {
-            violations.require_length(text, 1, 200, pointer);
+            violations.require_line(text, 1, 200, pointer);
         }
     }
 }

@@ -104,7 +104,7 @@ impl Aggregate for ToolCall {
         let ToolCallCommand::Record(call) = command;
         let mut violations = Violations::default();
         if let Some(run_id) = &call.run_id {
-            violations.require_length(run_id, 1, MAX_RUN_ID, "/run_id");
+            violations.require_line(run_id, 1, MAX_RUN_ID, "/run_id");
         }
         violations.into_result()?;
         match self {

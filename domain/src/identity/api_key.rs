@@ -340,7 +340,7 @@ impl Issuer {
 
 fn check(name: &str, actor: Actor, scopes: &BTreeSet<String>) -> Result<(), Violations> {
     let mut violations = Violations::default();
-    violations.require_length(name, 1, 200, "/name");
+    violations.require_line(name, 1, 200, "/name");
     violations.require(
         actor.id != Actor::SYSTEM.id,
         "/actor/id",

@@ -76,7 +76,7 @@ impl Aggregate for Product {
         match (self, command) {
             (Self::Absent, ProductCommand::Create { name }) => {
                 let mut violations = Violations::default();
-                violations.require_length(&name, 1, 200, "/name");
+                violations.require_line(&name, 1, 200, "/name");
                 violations.into_result()?;
                 Ok(vec![ProductEvent::Created { name }])
             }

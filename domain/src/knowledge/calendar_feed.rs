@@ -95,12 +95,7 @@ impl Aggregate for CalendarFeed {
         match (self, command) {
             (Self::Absent, CalendarFeedCommand::Open { name, sha256 }) => {
                 let mut violations = Violations::default();
-                violations.require_length(&name, 1, 200, "/name");
-                violations.require(
-                    !name.contains(char::is_control),
-                    "/name",
-                    "must be one line, without control characters",
-                );
+                violations.require_line(&name, 1, 200, "/name");
                 violations.into_result()?;
                 Ok(vec![CalendarFeedEvent::Opened {
                     name,

@@ -454,12 +454,7 @@ pub(crate) fn check(
     violations: &mut Violations,
 ) {
     if let Some(title) = title {
-        violations.require_length(title.trim(), 1, MAX_TITLE, &format!("{prefix}/title"));
-        violations.require(
-            !title.trim().contains(char::is_control),
-            format!("{prefix}/title"),
-            "must be one line, without control characters",
-        );
+        violations.require_line(title.trim(), 1, MAX_TITLE, &format!("{prefix}/title"));
     }
     violations.require(
         due_on.is_none_or(|date| (1970..=9999).contains(&date.year())),
@@ -481,6 +476,7 @@ pub(crate) fn check(
                 excerpt(label)
             ),
         );
+        violations.require_visible(label.trim(), &format!("{prefix}/labels"));
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::task::MAX_TITLE;
+use crate::text::one_line;
 
 /// Most lines of one note that become tasks: the first so many.
 pub const MAX_LINES: usize = 500;
@@ -114,10 +115,8 @@ impl Lines {
 
 /// One line of readable text, no longer than a title may be.
 fn normalized(text: &str) -> String {
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
+    let text = one_line(text);
+    let words: Vec<&str> = text.split_whitespace().collect();
     let title: String = words.join(" ").chars().take(MAX_TITLE).collect();
     title.trim_end().to_owned()
 }

@@ -303,7 +303,7 @@ impl Aggregate for Workspace {
 
 fn valid_name(name: &str) -> Result<String, Violations> {
     let mut violations = Violations::default();
-    violations.require_length(name, 1, 200, "/name");
+    violations.require_line(name, 1, 200, "/name");
     violations.into_result()?;
     Ok(name.to_owned())
 }

@@ -372,23 +372,12 @@ pub(crate) const MEDIA_TYPE: &str =
 
 /// A name that is shown, and that a browser may give to what it saves.
 pub(crate) fn require_name(violations: &mut Violations, name: &str) {
-    violations.require_length(name, 1, MAX_NAME, "/name");
-    let plain = !name.contains(|c: char| c.is_control() || turns_text(c));
-    violations.require(
-        plain,
-        "/name",
-        "must be one line, without control characters",
-    );
+    violations.require_line(name, 1, MAX_NAME, "/name");
     violations.require(
         !name.contains(['/', '\\']) && name != "." && name != "..",
         "/name",
         "must be a file's name, without the path to it",
     );
-}
-
-/// Characters that let `exe.txt` look like `txt.exe`.
-const fn turns_text(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl Aggregate for File {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use domain::text::escaped;
 use projections::Row;
 use projections::agents::proposal::{ProposalContent, Proposals};
 use rmcp::model::{
@@ -159,6 +160,7 @@ fn address(context: &Context, id: Uuid) -> String {
 fn message(proposal: &Row<ProposalContent>) -> String {
     let content = &proposal.content;
     let rationale: String = content.rationale.chars().take(SHOWN).collect();
+    let rationale = escaped(&rationale);
     format!(
         "Proposal {} makes {} change(s) in workspace {}. Why: {rationale}\nDecide on it at this address, with your own key \
          (its actions_hash is {}), and come back then.",

@@ -5,6 +5,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use domain::has_nul;
 use rmcp::ErrorData;
 use rmcp::model::JsonRpcError;
 use serde_json::Value;
@@ -14,6 +15,10 @@ const MAX_TEXT: usize = 4_096;
 
 /// What is wrong with a body that is no single message of JSON-RPC.
 pub fn check(body: &Bytes) -> Result<(), ErrorData> {
+    if has_nul(body) {
+        let detail = "text must not contain the character U+0000; leave it out";
+        return Err(ErrorData::invalid_params(detail, None));
+    }
     let message: Value = serde_json::from_slice(body)
         .map_err(|error| ErrorData::parse_error(format!("the body is not JSON: {error}"), None))?;
     let says = |name: &str| message.get(name).is_some();
@@ -80,6 +85,7 @@ mod tests {
             r#"{"id": 1, "method": "ping"}"#,
             r#"{"jsonrpc": "2.0", "id": 1, "method": 7}"#,
             r#"[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]"#,
+            r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a\u0000b"}}"#,
         ] {
             assert!(!passes(bad), "{bad}");
         }

@@ -31,7 +31,6 @@ pub use proposal_state::ProposalState;
 
 use super::context::Context;
 use super::schema;
-use crate::body;
 use crate::problem::{FieldError, Problem, ProblemDetails};
 use crate::schema as faults;
 
@@ -135,24 +134,23 @@ impl<'a> Asked<'a> {
         arguments: JsonObject,
     ) -> Result<T, Problem> {
         let value = Value::Object(arguments);
-        if body::has_nul(value.to_string().as_bytes()) {
-            return Err(Problem::malformed(
-                "nul_character",
-                "text must not contain the character U+0000",
-            ));
+        let is_plain = !faults::may_hold_odd_time(value.to_string().as_bytes());
+        let parsed = match T::deserialize(&value) {
+            Ok(arguments) if is_plain => return Ok(arguments),
+            parsed => parsed,
+        };
+        let schema = Value::Object(schema::of::<T>());
+        let mut errors = faults::validator(&schema)
+            .map_or_else(Vec::new, |validator| faults::faults(&validator, value));
+        match parsed {
+            Ok(arguments) if errors.is_empty() => return Ok(arguments),
+            Err(error) if errors.is_empty() => errors.push(FieldError {
+                pointer: String::new(),
+                detail: error.to_string(),
+            }),
+            Ok(_) | Err(_) => {}
         }
-        T::deserialize(&value).map_err(|error| {
-            let schema = Value::Object(schema::of::<T>());
-            let mut errors = faults::validator(&schema)
-                .map_or_else(Vec::new, |validator| faults::faults(&validator, value));
-            if errors.is_empty() {
-                errors.push(FieldError {
-                    pointer: String::new(),
-                    detail: error.to_string(),
-                });
-            }
-            Problem::invalid(errors)
-        })
+        Err(Problem::invalid(errors))
     }
 
     /// The promise that a call under this key says the same as any other under it.

@@ -142,7 +142,7 @@ pub(super) fn check<'a>(
     for (index, rule) in rules.enumerate() {
         let pointer = format!("{pointer}/{index}");
         let name = format!("{pointer}/name");
-        violations.require_length(rule.name, 1, 100, &name);
+        violations.require_line(rule.name, 1, 100, &name);
         violations.require(names.insert(rule.name), name, "must be a name of its own");
         violations.require(
             rule.actions.is_none_or(|types| !types.is_empty()),

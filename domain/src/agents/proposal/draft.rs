@@ -1,6 +1,6 @@
 //! What is submitted.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -32,8 +32,10 @@ pub struct Draft {
 }
 
 pub(super) fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
-    // Finer than any clock here, and than the read model keeps.
-    draft.expires_at = draft.expires_at.map(|end| end.trunc_subsecs(6));
+    // Finer than any clock here, and than the read model keeps; a leap second becomes the one after it.
+    draft.expires_at = draft
+        .expires_at
+        .and_then(|end| DateTime::from_timestamp_micros(end.timestamp_micros()));
     let mut violations = Violations::default();
     action::check(&draft.actions, "/actions", &mut violations);
     violations.require_length(&draft.rationale, 1, 10_000, "/rationale");
@@ -44,7 +46,7 @@ pub(super) fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Vio
     );
     for (pointer, text) in [("/model", &draft.model), ("/run_id", &draft.run_id)] {
         if let Some(text) = text {
-            violations.require_length(text, 1, 200, pointer);
+            violations.require_line(text, 1, 200, pointer);
         }
     }
     violations.require(

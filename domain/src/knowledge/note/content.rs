@@ -197,7 +197,7 @@ pub(crate) fn check(
     violations: &mut Violations,
 ) {
     if let Some(title) = title {
-        violations.require_length(title, 0, MAX_TITLE, &format!("{prefix}/title"));
+        violations.require_line(title, 0, MAX_TITLE, &format!("{prefix}/title"));
     }
     if let Some(body) = body {
         violations.require(
@@ -219,5 +219,6 @@ pub(crate) fn check(
                 excerpt(tag)
             ),
         );
+        violations.require_visible(tag.trim(), &pointer);
     }
 }
