@@ -82,7 +82,11 @@ const MEASURES: [(&str, &str); 14] = [
     ),
     (
         "daybook_projection_stopped",
-        "1: stopped by an event that it cannot apply; rebuild it or upgrade.",
+        "1: the tables of the projection are not as they must be, and it does not go on.",
+    ),
+    (
+        "daybook_projection_quarantined_streams",
+        "Streams that a consumer of the log goes on without, because of an event that it cannot apply.",
     ),
     (
         "daybook_webhook_attempt_seconds",

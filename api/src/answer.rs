@@ -9,7 +9,7 @@ use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId};
 use projections::{List, NEWEST_FIRST, Order, ReadModel, Row, Where, visible};
 use serde::Serialize;
-use store::Position;
+use store::{Direction, Position};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -252,9 +252,42 @@ impl App {
         read: &Read,
         id: Uuid,
     ) -> Result<Row<M::Content>, Problem> {
-        projections::get::<M>(&self.database, read.caller.viewer(), id)
+        self.row_maybe::<M>(read, id)
             .await?
             .ok_or_else(|| Problem::not_found(M::NAME))
+    }
+
+    /// The same, where it is no fault that there is none. A row whose stream is in quarantine says so.
+    async fn row_maybe<M: ReadModel>(
+        &self,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Option<Row<M::Content>>, Problem> {
+        let row = projections::get::<M>(&self.database, read.caller.viewer(), id).await?;
+        let at = self.readers.quarantined(&StreamId::new(M::NAME, id));
+        match (row, at) {
+            (Some(mut row), at) => {
+                row.facts.quarantined_at = at;
+                Ok(Some(row))
+            }
+            (None, Some(at)) if self.began_at::<M>(read, id).await? == Some(at) => {
+                Err(Problem::quarantined(M::NAME, at))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Position of the first event of a stream, if it is the caller's product's.
+    async fn began_at<M: ReadModel>(
+        &self,
+        read: &Read,
+        id: Uuid,
+    ) -> Result<Option<Position>, Problem> {
+        let stream = StreamId::new(M::NAME, id);
+        let first = self.store.read_stream(&stream, 0, Direction::Forwards, 1);
+        let first = first.await?.into_iter().next();
+        let first = first.filter(|event| read.caller.sees(event.product_id));
+        Ok(first.map(|event| event.position))
     }
 
     /// The same, where it is no fault that there is none.
@@ -264,8 +297,7 @@ impl App {
         id: Uuid,
     ) -> Result<(Option<Row<M::Content>>, Position), Problem> {
         let position = self.ready::<M>(read).await?;
-        let row = projections::get::<M>(&self.database, read.caller.viewer(), id).await?;
-        Ok((row, position))
+        Ok((self.row_maybe::<M>(read, id).await?, position))
     }
 
     /// A page of the resources that the caller may see, newest first.
@@ -304,7 +336,12 @@ impl App {
     ) -> Result<(List<Row<M::Content>>, Position), Problem> {
         let position = self.ready::<M>(read).await?;
         let (viewer, cursor) = (read.caller.viewer(), page.try_into()?);
-        let found = projections::list::<M>(&self.database, viewer, wanted, order, cursor).await?;
+        let mut found =
+            projections::list::<M>(&self.database, viewer, wanted, order, cursor).await?;
+        for row in &mut found.items {
+            row.facts.quarantined_at =
+                (self.readers).quarantined(&StreamId::new(M::NAME, row.facts.id));
+        }
         Ok((found, position))
     }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use projections::Health;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,15 +34,17 @@ async fn live() -> Json<Live> {
 /// What `/health/ready` answers.
 #[derive(Serialize, ToSchema)]
 struct Ready {
-    /// `ready` or `not_ready`.
+    /// `ready`, `degraded` (it answers, though some streams are in quarantine) or `not_ready`.
     status: &'static str,
     /// What is not ready, and why.
     not_ready: Vec<String>,
+    /// The read models and reactions that go on without some streams, and how many.
+    degraded: Vec<String>,
     /// The last position of the log.
     position: i64,
     /// How far each consumer of the log is.
     #[schema(value_type = Vec<Object>)]
-    consumers: Vec<projections::Health>,
+    consumers: Vec<Health>,
 }
 
 /// Whether the server can do its work; what it cannot is named.
@@ -61,20 +64,34 @@ async fn ready(State(app): State<App>) -> Response {
     let mut consumers = app.readers.health();
     consumers.extend(app.reactions.health());
     for consumer in &consumers {
-        if let Some(reason) = &consumer.stopped {
-            not_ready.push(format!("projection {}: stopped by {reason}", consumer.name));
+        if consumer.stopped {
+            not_ready.push(format!(
+                "projection {}: stopped; the server's log says why",
+                consumer.name
+            ));
         } else if consumer.position < 0 {
             not_ready.push(format!("projection {}: starting", consumer.name));
         }
     }
-    let (code, status) = if not_ready.is_empty() {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    let degraded: Vec<String> = consumers
+        .iter()
+        .filter(|consumer| consumer.quarantined > 0)
+        .map(|consumer| {
+            let Health {
+                name, quarantined, ..
+            } = consumer;
+            format!("projection {name}: {quarantined} stream(s) in quarantine")
+        })
+        .collect();
+    let (code, status) = match (not_ready.is_empty(), degraded.is_empty()) {
+        (true, true) => (StatusCode::OK, "ready"),
+        (true, false) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
     let answer = Ready {
         status,
         not_ready,
+        degraded,
         position: app.head(),
         consumers,
     };

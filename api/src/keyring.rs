@@ -8,12 +8,13 @@ use chrono::{DateTime, Utc};
 use commands::{check_api_key, sha256_hex};
 use domain::agents::agent::Agent;
 use domain::identity::api_key::ApiKey;
-use domain::{ActorKind, Aggregate};
+use domain::{ActorKind, Aggregate, StreamId};
 use projections::Readers;
 use projections::agents::agent;
 use projections::identity::api_key::{self, ApiKeyContent};
 use quick_cache::sync::Cache;
 use store::{Database, EventStore, Filter, Position};
+use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::follow::follow;
@@ -29,6 +30,7 @@ const FOLLOWED: [&str; 3] = ["api_key.*", "agent.suspended", "agent.resumed"];
 
 /// A key as it was found.
 struct Found {
+    id: Uuid,
     key: ApiKeyContent,
     caller: Caller,
     /// Its actor is a suspended agent.
@@ -91,6 +93,7 @@ impl Keyring {
             Some(found) if found.as_of >= self.changed.load(Ordering::Acquire) => found,
             Some(_) | None => self.look_up(sha256).await?,
         };
+        self.require_latest(&found)?;
         if found.is_suspended {
             Err(Problem::unauthorized(
                 "the agent that holds the API key is suspended; a person can resume it",
@@ -116,6 +119,7 @@ impl Keyring {
         }
         let row = row.ok_or_else(|| Problem::unauthorized("there is no such API key"))?;
         let actor = row.content.actor;
+        self.require_known(ApiKey::CATEGORY, row.facts.id)?;
         let agents_as_of = self.readers.wait(Agent::CATEGORY, changed).await?;
         let is_suspended =
             actor.kind == ActorKind::Agent && agent::is_suspended(&self.database, actor.id).await?;
@@ -129,6 +133,7 @@ impl Keyring {
             key_sha256: sha256.into(),
         };
         let found = Arc::new(Found {
+            id: row.facts.id,
             key: row.content,
             caller,
             is_suspended,
@@ -136,6 +141,19 @@ impl Keyring {
         });
         self.kept.insert(sha256.to_owned(), Arc::clone(&found));
         Ok(found)
+    }
+
+    /// Refuses a key of whose latest events the read models show nothing: it may be revoked, or its agent suspended.
+    fn require_latest(&self, found: &Found) -> Result<(), Problem> {
+        for (category, id) in [
+            (ApiKey::CATEGORY, found.id),
+            (Agent::CATEGORY, found.caller.actor.id),
+        ] {
+            if let Some(at) = self.readers.quarantined(&StreamId::new(category, id)) {
+                return Err(Problem::quarantined(category, at));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use domain::agents::proposal::Conflict;
 use domain::{Class, PayloadError, Refusal, Violation};
 use projections::{QueryError, TooFarBehind, ViewError};
 use serde::Serialize;
-use store::{Busy, ReadError};
+use store::{Busy, Position, ReadError};
 use utoipa::ToSchema;
 
 /// Faults that one answer names.
@@ -115,6 +115,18 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "not_found",
             format!("there is no such {what}"),
+        )
+    }
+
+    /// The first event of a resource could not be applied.
+    pub fn quarantined(what: &str, at: Position) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "quarantined",
+            format!(
+                "the {what} cannot be shown, because its event at position {at} could not be applied; the operator can have it \
+                 applied again"
+            ),
         )
     }
 

@@ -13,18 +13,18 @@ pub struct Checkpoint {
     pub position: Position,
     /// What the read model was built by; empty for a reaction.
     pub built_by: String,
-    /// Why it stopped, if it did.
-    pub stopped: Option<String>,
+    /// Raised when somebody else than the consumer changes its quarantine.
+    pub quarantine: i64,
 }
 
-const COLUMNS: &str = "name, position, built_by, stopped";
+const COLUMNS: &str = "name, position, built_by, quarantine";
 
 fn from_row(row: &tokio_postgres::Row) -> Checkpoint {
     Checkpoint {
         name: row.get(0),
         position: row.get(1),
         built_by: row.get(2),
-        stopped: row.get(3),
+        quarantine: row.get(3),
     }
 }
 
@@ -70,7 +70,8 @@ pub async fn create(
     client
         .execute(
             "insert into log.checkpoints (name, position, built_by) values ($1, $2, $3)
-             on conflict (name) do update set position = $2, built_by = $3, stopped = null, updated_at = now()",
+             on conflict (name) do update
+             set position = $2, built_by = $3, quarantine = checkpoints.quarantine + 1, updated_at = now()",
             &[&name, &position, &built_by],
         )
         .await?;
@@ -78,8 +79,8 @@ pub async fn create(
 }
 
 const ADVANCE: &str = "
-    update log.checkpoints set position = $3, stopped = null, updated_at = now()
-    where name = $1 and position = $2";
+    update log.checkpoints set position = $4, updated_at = now()
+    where name = $1 and quarantine = $2 and position = $3";
 
 /// Makes a session ready to [`advance`] without a round trip of its own.
 pub async fn prepare(session: &Session) -> Result<(), tokio_postgres::Error> {
@@ -87,27 +88,17 @@ pub async fn prepare(session: &Session) -> Result<(), tokio_postgres::Error> {
     Ok(())
 }
 
-/// Moves a checkpoint on; false if somebody else moved it meanwhile.
+/// Moves a checkpoint on; false if somebody else moved it, or changed the quarantine, meanwhile.
 pub async fn advance(
     session: &Session,
     name: &str,
+    quarantine: i64,
     from: Position,
     to: Position,
 ) -> Result<bool, tokio_postgres::Error> {
     let advance = session.prepare_cached(ADVANCE).await?;
-    Ok(session.execute(&advance, &[&name, &from, &to]).await? == 1)
-}
-
-pub async fn stop(
-    client: &impl GenericClient,
-    name: &str,
-    reason: &str,
-) -> Result<(), tokio_postgres::Error> {
-    client
-        .execute(
-            "update log.checkpoints set stopped = $2, updated_at = now() where name = $1",
-            &[&name, &reason],
-        )
-        .await?;
-    Ok(())
+    Ok(session
+        .execute(&advance, &[&name, &quarantine, &from, &to])
+        .await?
+        == 1)
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use domain::ContractError;
 use sha2::{Digest, Sha256};
 use store::{Position, Recorded, Session};
+use tokio_postgres::error::SqlState;
 
 use crate::{Memory, Posting};
 
@@ -13,6 +14,9 @@ pub enum PostError {
     /// An event does not fit its contract, or the consumer cannot make sense of it.
     #[error("event at position {position}: {reason}")]
     Event { position: Position, reason: String },
+    /// A batch holds an event that cannot be applied; nobody knows yet which one.
+    #[error("{0}")]
+    Batch(String),
     /// The database refused, or was lost.
     #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
     Database(#[from] tokio_postgres::Error),
@@ -28,9 +32,35 @@ pub fn built_by(version: u32, ddl: &str) -> String {
 }
 
 impl PostError {
-    /// Somebody else posts, or has rebuilt the model.
+    /// Somebody else posts, has rebuilt the model, or has changed its quarantine.
     pub(crate) fn moved() -> Self {
-        Self::Retry("another node has moved the checkpoint".into())
+        Self::Retry("the checkpoint or the quarantine was changed meanwhile".into())
+    }
+
+    /// Returns true if an event is at fault: whoever posts it meets the same error again.
+    pub(crate) fn is_of_an_event(&self) -> bool {
+        match self {
+            Self::Event { .. } | Self::Batch(_) => true,
+            Self::Database(error) => error.code().is_some_and(is_of_data),
+            Self::Retry(_) => false,
+        }
+    }
+
+    /// The event at fault, where it is known.
+    pub(crate) const fn position(&self) -> Option<Position> {
+        match self {
+            Self::Event { position, .. } => Some(*position),
+            Self::Batch(_) | Self::Database(_) | Self::Retry(_) => None,
+        }
+    }
+
+    /// Returns true if waiting does not help: the tables, or the rights to them, are not as they must be.
+    pub(crate) fn is_lasting(&self) -> bool {
+        let code = match self {
+            Self::Database(error) => error.code(),
+            Self::Event { .. } | Self::Batch(_) | Self::Retry(_) => None,
+        };
+        code.is_some_and(|code| has_class(code, &["42", "3F", "XX"]))
     }
 
     /// The contract of an event is broken.
@@ -41,6 +71,16 @@ impl PostError {
             reason: error.to_string(),
         }
     }
+}
+
+/// Returns true for what PostgreSQL says of values that a row cannot hold: cardinality, data, constraints, limits. Deadlocks,
+/// full disks, lost sessions and the like are nothing that an event could help.
+fn is_of_data(code: &SqlState) -> bool {
+    has_class(code, &["21", "22", "23", "54"])
+}
+
+fn has_class(code: &SqlState, classes: &[&str]) -> bool {
+    classes.iter().any(|class| code.code().starts_with(class))
 }
 
 /// A read model that is built anew: takes in the log from its start, into tables that are empty.
@@ -87,4 +127,41 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Called once what was written is committed.
     fn posted(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_values_that_a_row_cannot_hold_are_the_fault_of_an_event() {
+        for code in [
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            SqlState::UNTRANSLATABLE_CHARACTER,
+            SqlState::NOT_NULL_VIOLATION,
+            SqlState::UNIQUE_VIOLATION,
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+        ] {
+            assert!(is_of_data(&code), "{code:?}");
+        }
+        for code in [
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::CONNECTION_FAILURE,
+            SqlState::DISK_FULL,
+            SqlState::OUT_OF_MEMORY,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::QUERY_CANCELED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::UNDEFINED_TABLE,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            SqlState::IO_ERROR,
+            SqlState::DATA_CORRUPTED,
+        ] {
+            assert!(!is_of_data(&code), "{code:?}");
+        }
+    }
 }

@@ -116,7 +116,7 @@ impl<M: ReadModel> Rows<M> {
     async fn read(&mut self, table: &Prepared<'_>, ids: Vec<Uuid>) -> Result<(), PostError> {
         for (id, row) in table.read(&ids).await? {
             let row = serde_json::from_str(&row).map_err(|error| {
-                PostError::Retry(format!("a row of {} does not fit: {error}", M::TABLE))
+                PostError::Batch(format!("a row of {} does not fit: {error}", M::TABLE))
             })?;
             let known = self.known.entry(id).or_default();
             known.row = Some(row);
@@ -155,7 +155,7 @@ impl<M: ReadModel> Rows<M> {
 impl From<WriteError> for PostError {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Row(error) => Self::Retry(error.to_string()),
+            WriteError::Row(error) => Self::Batch(error.to_string()),
             WriteError::Database(error) => Self::Database(error),
         }
     }

@@ -1,11 +1,14 @@
 //! The read side: read models are posted from the log, and queried.
 
+mod apply;
 mod checkpoint;
 mod consumer;
 mod fold;
 mod memory;
 mod models;
 mod posting;
+mod progress;
+mod quarantine;
 mod query;
 mod read_model;
 mod rebuild;
@@ -26,6 +29,7 @@ pub use fold::Fold;
 pub use memory::Memory;
 pub use models::models;
 pub use posting::Posting;
+pub use quarantine::{Asked, Quarantined, all as quarantined, ask};
 pub use query::{
     Cursor, List, NEWEST_FIRST, Order, QueryError, Viewer, Where, get, get_where, list, list_where,
     visible,

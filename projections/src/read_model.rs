@@ -49,6 +49,10 @@ pub struct Facts {
     pub updated_at: DateTime<Utc>,
     /// Of the last event.
     pub position: Position,
+    /// Position of an event that could not be applied: the resource is shown as it was before. The operator can have it
+    /// applied again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined_at: Option<Position>,
 }
 
 /// A row of a read model, and the resource that the API shows.
@@ -70,6 +74,7 @@ impl Facts {
             created_by: event.metadata.actor.id,
             updated_at: event.recorded_at,
             position: 0,
+            quarantined_at: None,
         });
         Self {
             version: event.version,

@@ -7,7 +7,9 @@ use futures::TryStreamExt;
 use serde::Serialize;
 use store::{Database, EventStore, Filter, Page, Position, ReadError, Recorded, Session, pages};
 
+use crate::apply::{Place, Stretch, apply};
 use crate::consumer::Rebuilding;
+use crate::quarantine::{self, Quarantine, Quarantined};
 use crate::{Consumer, Memory, PostError, checkpoint};
 
 /// Differing rows that a report shows.
@@ -54,6 +56,8 @@ pub struct Report {
     pub samples: Vec<Difference>,
     pub compared: bool,
     pub swapped: bool,
+    /// Streams with an event that could not be applied.
+    pub quarantined: Vec<Quarantined>,
 }
 
 /// Rebuilds read models beside the live ones, in one pass over the log, and compares them; swaps them if told to. Reads go
@@ -92,7 +96,7 @@ async fn run(
     let mut pages = pin!(pages(Arc::clone(store), 0, end, wanted(rebuilds)));
     while let Some(page) = pages.try_next().await? {
         for rebuild in &mut *rebuilds {
-            rebuild.take(&page).await?;
+            rebuild.take(store, &page).await?;
         }
     }
     let mut reports = Vec::with_capacity(rebuilds.len());
@@ -114,13 +118,22 @@ fn wanted(rebuilds: &[Rebuild<'_>]) -> Filter {
 
 struct Rebuild<'a> {
     consumer: &'a dyn Consumer,
-    rebuilding: Box<dyn Rebuilding + 'a>,
+    way: Way<'a>,
+    in_transaction: bool,
     session: Session,
     schema: String,
     /// How far the live model is.
     target: Position,
     position: Position,
     events: u64,
+}
+
+/// The way in which a rebuild takes in events.
+enum Way<'a> {
+    /// In memory: quick.
+    Quick(Box<dyn Rebuilding + 'a>),
+    /// As the live model does, once an event turned out to be one that cannot be applied.
+    Careful(Quarantine),
 }
 
 impl<'a> Rebuild<'a> {
@@ -141,7 +154,8 @@ impl<'a> Rebuild<'a> {
         }
         Ok(Self {
             consumer,
-            rebuilding,
+            way: Way::Quick(rebuilding),
+            in_transaction: false,
             session,
             schema: format!("rebuild_{name}"),
             target: 0,
@@ -152,6 +166,13 @@ impl<'a> Rebuild<'a> {
 
     /// Makes empty tables in a schema of their own.
     async fn set_up(&mut self) -> Result<(), RebuildError> {
+        self.make_tables().await?;
+        let live = checkpoint::read(&*self.session, self.consumer.name()).await?;
+        self.target = live.map_or(0, |live| live.position);
+        Ok(())
+    }
+
+    async fn make_tables(&mut self) -> Result<(), RebuildError> {
         let (session, schema) = (&self.session, &self.schema);
         session
             .batch_execute(&format!(
@@ -160,24 +181,86 @@ impl<'a> Rebuild<'a> {
             ))
             .await?;
         session.batch_execute(self.consumer.ddl()).await?;
-        let live = checkpoint::read(&**session, self.consumer.name()).await?;
-        self.target = live.map_or(0, |live| live.position);
+        (self.position, self.events) = (0, 0);
         Ok(())
     }
 
     /// Takes in what the live model has taken in of a page.
-    async fn take(&mut self, page: &Page) -> Result<(), RebuildError> {
+    async fn take(&mut self, store: &Arc<dyn EventStore>, page: &Page) -> Result<(), RebuildError> {
+        match self.take_in(page).await {
+            Err(RebuildError::Post(error)) if self.can_be_careful(&error) => {
+                self.begin_again(store, page.scanned_to, &error).await
+            }
+            taken => taken,
+        }
+    }
+
+    async fn take_in(&mut self, page: &Page) -> Result<(), RebuildError> {
         let categories = self.consumer.categories();
         let concerns = |event: &&Recorded| {
             event.position <= self.target
                 && (categories.is_empty() || categories.contains(&event.stream.category.as_str()))
         };
         let events: Vec<&Recorded> = page.events.iter().filter(concerns).collect();
+        let count = events.len() as u64;
         if !events.is_empty() {
-            self.rebuilding.take(&self.session, &events).await?;
+            match &mut self.way {
+                Way::Quick(rebuilding) => rebuilding.take(&self.session, &events).await?,
+                Way::Careful(quarantine) => {
+                    let stretch = Stretch {
+                        events: events.into_iter().cloned().collect(),
+                        to: page.scanned_to,
+                    };
+                    let apply = apply(
+                        self.consumer,
+                        &self.session,
+                        quarantine,
+                        stretch,
+                        Place::Anew,
+                    );
+                    if self.in_transaction {
+                        apply.await?;
+                    } else {
+                        self.session.batch_execute("begin").await?;
+                        let applied = apply.await;
+                        let end = if applied.is_ok() {
+                            "commit"
+                        } else {
+                            "rollback"
+                        };
+                        self.session.batch_execute(end).await?;
+                        applied?;
+                    }
+                }
+            }
         }
-        self.events += events.len() as u64;
+        self.events += count;
         self.position = page.scanned_to.min(self.target);
+        Ok(())
+    }
+
+    /// Returns true if an event is at fault, and it is worth while to find out which.
+    fn can_be_careful(&self, error: &PostError) -> bool {
+        matches!(self.way, Way::Quick(_)) && error.is_of_an_event()
+    }
+
+    /// Goes through the log once more from its start, as posting does: streams whose events cannot be applied are left out.
+    async fn begin_again(
+        &mut self,
+        store: &Arc<dyn EventStore>,
+        until: Position,
+        error: &PostError,
+    ) -> Result<(), RebuildError> {
+        let name = self.consumer.name();
+        tracing::warn!(projection = name, %error, "rebuilding once more, to find the event at fault");
+        self.way = Way::Careful(Quarantine::empty(&*self.session, name).await?);
+        self.make_tables().await?;
+        let filter = Filter::categories(self.consumer.categories().iter().copied());
+        let until = until.min(self.target);
+        let mut pages = pin!(pages(Arc::clone(store), 0, Some(until), filter));
+        while let Some(page) = pages.try_next().await? {
+            self.take_in(&page).await?;
+        }
         Ok(())
     }
 
@@ -186,8 +269,25 @@ impl<'a> Rebuild<'a> {
         store: &Arc<dyn EventStore>,
         swap: bool,
     ) -> Result<Report, RebuildError> {
+        match self.catch_up_and_end(store, swap).await {
+            Err(RebuildError::Post(error)) if self.can_be_careful(&error) => {
+                let until = self.position;
+                self.begin_again(store, until, &error).await?;
+                self.catch_up_and_end(store, swap).await
+            }
+            report => report,
+        }
+    }
+
+    async fn catch_up_and_end(
+        &mut self,
+        store: &Arc<dyn EventStore>,
+        swap: bool,
+    ) -> Result<Report, RebuildError> {
         self.session.batch_execute("begin").await?;
+        self.in_transaction = true;
         let report = self.catch_up(store, swap).await;
+        self.in_transaction = false;
         let end = if report.is_ok() { "commit" } else { "rollback" };
         self.session.batch_execute(end).await?;
         report
@@ -209,9 +309,15 @@ impl<'a> Rebuild<'a> {
             filter
         ));
         while let Some(page) = pages.try_next().await? {
-            self.take(&page).await?;
+            self.take_in(&page).await?;
         }
-        self.rebuilding.finish(&self.session).await?;
+        let quarantined = match &mut self.way {
+            Way::Quick(rebuilding) => {
+                rebuilding.finish(&self.session).await?;
+                vec![]
+            }
+            Way::Careful(quarantine) => quarantine.streams(),
+        };
         let built_by = self.consumer.built_by();
         let mut report = Report {
             name: self.consumer.name(),
@@ -221,6 +327,7 @@ impl<'a> Rebuild<'a> {
             samples: vec![],
             compared: live.is_some_and(|live| live.built_by == built_by),
             swapped: swap,
+            quarantined,
         };
         let tables = self.tables().await?;
         if report.compared {
@@ -232,6 +339,7 @@ impl<'a> Rebuild<'a> {
             self.swap(&tables).await?;
             let (name, position) = (self.consumer.name(), self.position);
             checkpoint::create(&*self.session, name, position, &built_by).await?;
+            quarantine::replace(&*self.session, name, &report.quarantined).await?;
         }
         Ok(report)
     }

@@ -1,14 +1,17 @@
 //! Runs one consumer: on one node at a time, batch by batch, for as long as the node lives.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Database, EventStore, Filter, Position, Session};
+use futures::TryStreamExt;
+use store::{Database, EventStore, Filter, Position, ReadError, Session, pages};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::posting::{Posting, Step};
+use crate::apply::{Place, Stretch, apply};
+use crate::progress::Progress;
+use crate::quarantine::Quarantine;
 use crate::runtime::Reader;
 use crate::{Memory, PostError, checkpoint, rebuild};
 
@@ -18,14 +21,10 @@ const BATCH: usize = 2_000;
 const GATHERED: usize = 4;
 /// Milliseconds that it lets pass at most.
 const LONGEST: u64 = 10;
-/// How long the checkpoint of a consumer that has nothing to write may lag behind.
-const FLUSH: Duration = Duration::from_millis(250);
 /// What a crash undoes is posted again: the checkpoint goes with it. A plan made anew for every batch would be the same.
 const SETTINGS: &str = "set synchronous_commit = off; set plan_cache_mode = force_generic_plan";
 /// How often a node asks whether the one that runs the consumer is gone, and how long errors wait.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a consumer that met an event it cannot apply waits before it looks again.
-const STOPPED_RETRY: Duration = Duration::from_secs(15);
 
 pub(crate) struct Runner {
     pub database: Database,
@@ -42,32 +41,13 @@ impl Runner {
         let mut head = self.store.head();
         while !self.shutdown.is_cancelled() {
             let name = self.reader.consumer.name();
-            let pause = match self.lead(&mut head).await {
-                Ok(()) => RETRY,
-                Err(error @ PostError::Event { .. }) => {
-                    tracing::error!(projection = name, %error, "stopped by an event it cannot apply");
-                    self.record_stop(&error).await;
-                    STOPPED_RETRY
-                }
-                Err(error) => {
-                    tracing::warn!(projection = name, %error, "interrupted; starting over");
-                    RETRY
-                }
-            };
+            if let Err(error) = self.lead(&mut head).await {
+                self.reader.stop(error.is_lasting());
+                tracing::warn!(projection = name, %error, "interrupted; starting over");
+            }
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    async fn record_stop(&self, error: &PostError) {
-        self.reader.stop(Some(error.to_string()));
-        let name = self.reader.consumer.name();
-        if let Ok(client) = self.database.pool.get().await {
-            let written = checkpoint::stop(&**client, name, &error.to_string()).await;
-            if let Err(error) = written {
-                tracing::warn!(projection = name, %error, "cannot record why it stopped");
+                () = tokio::time::sleep(RETRY) => {}
             }
         }
     }
@@ -87,29 +67,33 @@ impl Runner {
         checkpoint::prepare(&session).await?;
         let known = *head.borrow();
         let mut progress = Progress::at(self.prepare(&session, known).await?);
-        self.reader.advance(progress.position);
+        let mut quarantine = self.settle(&session, &progress).await?;
+        self.reader.advance(progress.position());
         tracing::debug!(
             projection = consumer.name(),
-            progress.position,
+            position = progress.position(),
             "running here"
         );
         loop {
             let known = *head.borrow_and_update();
             let mut written = 0;
-            while progress.position < known && !self.shutdown.is_cancelled() {
-                written += self.step(&session, &mut progress, BATCH).await?;
-                self.reader.stop(None);
+            while progress.position() < known && !self.shutdown.is_cancelled() {
+                written += self.step(&session, &mut progress, &mut quarantine).await?;
+                self.reader.stop(false);
                 if progress.is_due() {
-                    self.flush(&session, &mut progress).await?;
+                    self.flush(&session, &mut progress, &quarantine).await?;
                 }
             }
             self.let_gather(written).await;
             tokio::select! {
-                () = self.shutdown.cancelled() => return self.flush(&session, &mut progress).await,
+                () = self.shutdown.cancelled() => {
+                    return self.flush(&session, &mut progress, &quarantine).await;
+                }
                 changed = head.changed() => if changed.is_err() { return Ok(()) },
                 () = tokio::time::sleep_until(progress.due()), if progress.is_ahead() => {
-                    self.flush(&session, &mut progress).await?;
+                    self.flush(&session, &mut progress, &quarantine).await?;
                 }
+                () = self.reader.knows_newer(quarantine.version) => return Ok(()),
             }
         }
     }
@@ -138,7 +122,7 @@ impl Runner {
         let name = self.reader.consumer.name();
         if let Some(checkpoint) = checkpoint::read(&**session, name).await? {
             self.reader.advance(checkpoint.position);
-            self.reader.stop(checkpoint.stopped);
+            self.reader.stop(false);
         }
         Ok(())
     }
@@ -171,105 +155,112 @@ impl Runner {
         }
     }
 
-    /// One batch, and how many events of it made the consumer write; a batch that the database refuses is taken event by
-    /// event, to find the one at fault.
+    /// Loads the quarantine, and tries its streams again: whoever runs the consumer now may know better, and the operator
+    /// may have asked for it.
+    async fn settle(
+        &self,
+        session: &Session,
+        progress: &Progress,
+    ) -> Result<Quarantine, PostError> {
+        session.batch_execute("begin").await?;
+        let settled = self.try_again(session, progress).await;
+        let end = if settled.is_ok() {
+            "commit"
+        } else {
+            "rollback"
+        };
+        session.batch_execute(end).await?;
+        let quarantine = settled?;
+        self.reader.know(quarantine.known());
+        self.reader.consumer.posted();
+        Ok(quarantine)
+    }
+
+    async fn try_again(
+        &self,
+        session: &Session,
+        progress: &Progress,
+    ) -> Result<Quarantine, PostError> {
+        let consumer = self.reader.consumer.as_ref();
+        let checkpoint = checkpoint::lock(&**session, consumer.name()).await?;
+        let checkpoint = checkpoint.filter(|live| live.position == progress.durable());
+        let version = checkpoint.ok_or_else(PostError::moved)?.quarantine;
+        let mut quarantine = Quarantine::load(&**session, consumer.name(), version).await?;
+        for held in quarantine.streams() {
+            held.remove(&**session).await?;
+            quarantine.release(&held);
+            let filter = Filter {
+                stream: Some(held.stream.clone()),
+                ..Filter::default()
+            };
+            let store = Arc::clone(&self.store);
+            let waiting = pages(store, held.position - 1, Some(progress.durable()), filter);
+            let mut waiting = pin!(waiting);
+            while let Some(page) = waiting.try_next().await.map_err(unread)? {
+                let stretch = Stretch {
+                    events: page.events,
+                    to: page.scanned_to,
+                };
+                let place = Place::Behind {
+                    retried: held.retried.saturating_add(1),
+                };
+                apply(consumer, session, &mut quarantine, stretch, place).await?;
+                if quarantine.holds(&held.stream) {
+                    break;
+                }
+            }
+        }
+        Ok(quarantine)
+    }
+
+    /// Applies one batch; returns how many events of it made the consumer write.
     async fn step(
         &self,
         session: &Session,
         progress: &mut Progress,
-        limit: usize,
+        quarantine: &mut Quarantine,
     ) -> Result<usize, PostError> {
         let consumer = self.reader.consumer.as_ref();
         let filter = Filter::categories(consumer.categories().iter().copied());
-        let page = self
-            .store
-            .read_all(progress.position, &filter, limit)
-            .await
-            .map_err(|error| PostError::Retry(error.to_string()))?;
-        let step = Step {
-            name: consumer.name(),
-            from: progress.durable,
+        let page = self.store.read_all(progress.position(), &filter, BATCH);
+        let page = page.await.map_err(unread)?;
+        let stretch = Stretch {
+            events: page.events,
             to: page.scanned_to,
         };
-        let mut posting = Posting::of(session, step);
-        let posted = if page.events.is_empty() {
-            Ok(())
-        } else {
-            consumer.post(&mut posting, &page.events).await
-        };
-        match posted {
-            Err(PostError::Database(error)) if error.as_db_error().is_some() => {
-                session.batch_execute("rollback").await?;
-                if let [event] = page.events.as_slice() {
-                    let reason = PostError::Database(error).to_string();
-                    let position = event.position;
-                    return Err(PostError::Event { position, reason });
-                }
-                Box::pin(self.step(session, progress, 1)).await
-            }
-            Err(error) => Err(error),
-            Ok(()) => {
-                let wrote = posting.begun();
-                progress.advance(page.scanned_to, wrote);
-                if wrote {
-                    consumer.posted();
-                }
-                self.reader.advance(page.scanned_to);
-                Ok(if wrote { page.events.len() } else { 0 })
-            }
+        let held = quarantine.len();
+        let place = Place::Live(progress);
+        let written = apply(consumer, session, quarantine, stretch, place).await?;
+        if written > 0 {
+            consumer.posted();
         }
+        if quarantine.len() > held {
+            self.reader.know(quarantine.known());
+        }
+        self.reader.advance(progress.position());
+        Ok(written)
     }
 
     /// Writes down how far it has come, if that was not done with what it wrote.
-    async fn flush(&self, session: &Session, progress: &mut Progress) -> Result<(), PostError> {
+    async fn flush(
+        &self,
+        session: &Session,
+        progress: &mut Progress,
+        quarantine: &Quarantine,
+    ) -> Result<(), PostError> {
         if !progress.is_ahead() {
             return Ok(());
         }
-        let name = self.reader.consumer.name();
-        if !checkpoint::advance(session, name, progress.durable, progress.position).await? {
+        let (name, position) = (self.reader.consumer.name(), progress.position());
+        let version = quarantine.version;
+        if !checkpoint::advance(session, name, version, progress.durable(), position).await? {
             return Err(PostError::moved());
         }
-        progress.advance(progress.position, true);
+        progress.advance(position, true);
         Ok(())
     }
 }
 
-/// How far a consumer has come, and how much of that is written down.
-struct Progress {
-    position: Position,
-    durable: Position,
-    /// Since when the two differ.
-    ahead_since: Instant,
-}
-
-impl Progress {
-    fn at(position: Position) -> Self {
-        Self {
-            position,
-            durable: position,
-            ahead_since: Instant::now(),
-        }
-    }
-
-    fn advance(&mut self, position: Position, durable: bool) {
-        if !self.is_ahead() {
-            self.ahead_since = Instant::now();
-        }
-        self.position = position;
-        if durable {
-            self.durable = position;
-        }
-    }
-
-    const fn is_ahead(&self) -> bool {
-        self.position > self.durable
-    }
-
-    fn due(&self) -> Instant {
-        self.ahead_since + FLUSH
-    }
-
-    fn is_due(&self) -> bool {
-        self.is_ahead() && self.due() <= Instant::now()
-    }
+fn unread(error: ReadError) -> PostError {
+    PostError::Retry(error.to_string())
 }

@@ -1,15 +1,18 @@
 //! The consumers of a node, how far each has come, and waiting for them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use domain::StreamId;
 use serde::Serialize;
 use store::{Database, EventStore, Filter, Position};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::quarantine::{self, Known};
 use crate::runner::Runner;
 use crate::{Consumer, Memory, checkpoint};
 
@@ -36,7 +39,9 @@ pub(crate) struct Reader {
     position: watch::Sender<Position>,
     /// Told whenever a read begins to wait.
     pub waiting: Notify,
-    stopped: Mutex<Option<String>>,
+    /// It cannot go on at all.
+    stopped: AtomicBool,
+    quarantine: watch::Sender<Known>,
 }
 
 impl Reader {
@@ -45,9 +50,11 @@ impl Reader {
             consumer,
             position: watch::Sender::new(-1),
             waiting: Notify::new(),
-            stopped: Mutex::default(),
+            stopped: AtomicBool::default(),
+            quarantine: watch::Sender::default(),
         };
-        reader.show(false);
+        reader.stop(false);
+        reader.know(Known::default());
         reader
     }
 
@@ -61,18 +68,28 @@ impl Reader {
         });
     }
 
-    pub fn stop(&self, reason: Option<String>) {
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        if *stopped != reason {
-            *stopped = reason;
-            self.show(stopped.is_some());
-        }
-    }
-
-    fn show(&self, stopped: bool) {
+    /// Notes that it cannot go on at all, or that it can.
+    pub fn stop(&self, stopped: bool) {
+        self.stopped.store(stopped, Ordering::Relaxed);
         let name = self.consumer.name();
         metrics::gauge!("daybook_projection_stopped", "projection" => name)
             .set(f64::from(u8::from(stopped)));
+    }
+
+    /// Notes which streams it goes on without.
+    pub fn know(&self, quarantine: Known) {
+        let name = self.consumer.name();
+        #[expect(clippy::cast_precision_loss, reason = "a metric")]
+        metrics::gauge!("daybook_projection_quarantined_streams", "projection" => name)
+            .set(quarantine.streams.len() as f64);
+        self.quarantine.send_replace(quarantine);
+    }
+
+    /// Returns once somebody else has changed the quarantine since a version.
+    pub async fn knows_newer(&self, version: i64) {
+        let mut known = self.quarantine.subscribe();
+        // The sender lives as long as the reader.
+        let _ = known.wait_for(|known| known.version > version).await;
     }
 }
 
@@ -82,9 +99,17 @@ pub struct Health {
     pub name: &'static str,
     /// -1: not known yet.
     pub position: Position,
-    /// Why it stopped, if it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stopped: Option<String>,
+    /// It cannot go on at all; the log says why.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+    /// Streams that it goes on without, because of an event that it cannot apply.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub quarantined: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What queries ask before they read.
@@ -153,13 +178,18 @@ impl Readers {
             .map(|reader| Health {
                 name: reader.consumer.name(),
                 position: *reader.position.borrow(),
-                stopped: reader
-                    .stopped
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone(),
+                stopped: reader.stopped.load(Ordering::Relaxed),
+                quarantined: reader.quarantine.borrow().streams.len(),
             })
             .collect()
+    }
+
+    /// The position from which on a read model shows nothing of a stream, if that is in quarantine.
+    #[must_use]
+    pub fn quarantined(&self, stream: &StreamId) -> Option<Position> {
+        let mut readers = self.readers.iter();
+        let reader = readers.find(|reader| reader.consumer.name() == stream.category)?;
+        reader.quarantine.borrow().streams.get(stream).copied()
     }
 }
 
@@ -210,9 +240,17 @@ impl Runtime {
     }
 }
 
-/// Keeps the lag gauges up to date, also those of a consumer that stands still.
+/// Keeps an eye on the quarantine, and the lag gauges up to date, also those of a consumer that stands still.
 async fn measure(readers: Readers, store: Arc<dyn EventStore>, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
+        match quarantine::known(&readers.database).await {
+            Ok(mut known) => {
+                for reader in readers.readers.iter() {
+                    reader.know(known.remove(reader.consumer.name()).unwrap_or_default());
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot look at the quarantine"),
+        }
         for reader in readers.readers.iter() {
             let name = reader.consumer.name();
             let position = *reader.position.borrow();

@@ -7,9 +7,35 @@ create table log.checkpoints (
     position    bigint      not null,
     -- What the read model was built by: its version and the hash of its DDL. Empty for a reaction.
     built_by    text        not null default '',
-    -- Why it stopped, if it met an event that it cannot apply.
-    stopped     text,
+    -- Raised when somebody else than the consumer changes its quarantine: the consumer starts over then.
+    quarantine  bigint      not null default 0,
     updated_at  timestamptz not null default now()
+);
+
+-- Streams with an event that a consumer cannot apply. The consumer goes on without them.
+create table log.quarantine (
+    consumer    text        not null,
+    category    text        not null,
+    stream_id   uuid        not null,
+    product_id  uuid        not null,
+    -- Of the event that cannot be applied; later events of the stream wait behind it.
+    position    bigint      not null,
+    reason      text        not null,
+    since       timestamptz not null,
+    -- How often the event was tried again.
+    retried     integer     not null,
+    -- The operator's request, until the consumer has dealt with it.
+    asked       text        check (asked in ('retry', 'skip')),
+    primary key (consumer, category, stream_id)
+);
+
+-- Events that the operator has told a consumer to leave out.
+create table log.skipped_events (
+    consumer    text        not null,
+    position    bigint      not null,
+    reason      text        not null,
+    skipped_at  timestamptz not null default now(),
+    primary key (consumer, position)
 );
 
 create table log.due_work (
@@ -36,7 +62,7 @@ create table log.settings (
 );
 
 grant select, insert on log.settings to daybook_app;
-grant select, insert, update, delete on log.checkpoints, log.due_work to daybook_app;
+grant select, insert, update, delete on log.checkpoints, log.quarantine, log.skipped_events, log.due_work to daybook_app;
 grant usage, create on schema read to daybook_app;
 do $$
 begin

@@ -41,6 +41,12 @@ impl Work {
             }
             Self::Redrive { id } => {
                 let count = workers::redrive(&node.database, id).await?;
+                if let (0, Some(id)) = (count, id) {
+                    return Err(format!(
+                        "there is no parked item {id}; `daybook work list --parked` shows those there are"
+                    )
+                    .into());
+                }
                 print(&format!("{count} item(s) are due again"))?;
             }
         }

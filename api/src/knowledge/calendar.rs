@@ -174,6 +174,7 @@ mod tests {
                 created_by: Uuid::nil(),
                 updated_at: DateTime::UNIX_EPOCH,
                 position: 1,
+                quarantined_at: None,
             },
             content: TaskContent {
                 workspace_id: Uuid::nil(),

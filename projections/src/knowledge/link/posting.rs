@@ -189,7 +189,7 @@ impl Tables<'_> {
         let parsed = rows.iter().map(|row| serde_json::from_str(row.get(0)));
         parsed
             .collect::<Result<_, _>>()
-            .map_err(|error| PostError::Retry(format!("a row of links does not fit: {error}")))
+            .map_err(|error| PostError::Batch(format!("a row of links does not fit: {error}")))
     }
 
     async fn write(&self, mut web: Web, changes: Vec<Change<'_>>) -> Result<(), PostError> {

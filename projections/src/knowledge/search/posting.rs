@@ -214,7 +214,7 @@ impl Tables<'_> {
         });
         parsed
             .collect::<Result<_, serde_json::Error>>()
-            .map_err(|error| PostError::Retry(format!("a document does not fit: {error}")))
+            .map_err(|error| PostError::Batch(format!("a document does not fit: {error}")))
     }
 
     async fn write(
@@ -262,7 +262,7 @@ impl Tables<'_> {
             return Ok(());
         }
         let rows =
-            serde_json::to_string(rows).map_err(|error| PostError::Retry(error.to_string()))?;
+            serde_json::to_string(rows).map_err(|error| PostError::Batch(error.to_string()))?;
         let statement = self.session.prepare_cached(sql).await?;
         self.session.execute(&statement, &[&rows]).await?;
         Ok(())

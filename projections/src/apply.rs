@@ -1,0 +1,159 @@
+//! Applies stretches of the log. A stream with an event that cannot be applied goes into quarantine; all others go on.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use store::{Position, Recorded, Session};
+
+use crate::posting::{Frame, Step};
+use crate::progress::Progress;
+use crate::quarantine::{Quarantine, Quarantined};
+use crate::{Consumer, PostError, Posting};
+
+/// Events that follow one another, up to a position.
+pub(crate) struct Stretch {
+    pub events: Vec<Recorded>,
+    pub to: Position,
+}
+
+/// The place that a stretch is applied to.
+pub(crate) enum Place<'a> {
+    /// The live read model, whose checkpoint moves along.
+    Live(&'a mut Progress),
+    /// Behind the live checkpoint, in the caller's transaction: events that were held back, tried so many times before.
+    Behind { retried: i32 },
+    /// A read model that is built anew, in the caller's transaction.
+    Anew,
+}
+
+impl Stretch {
+    /// Two stretches instead of one, the second beginning with the event at fault where that is known; the event itself,
+    /// where there is but one.
+    fn split(mut self, fault: Option<Position>) -> Result<(Self, Self), Box<Recorded>> {
+        if self.events.len() == 1
+            && let Some(event) = self.events.pop()
+        {
+            return Err(Box::new(event));
+        }
+        let fault = fault.and_then(|at| self.events.iter().position(|e| e.position == at));
+        let middle = fault.unwrap_or(self.events.len() / 2).max(1);
+        let events = self.events.split_off(middle);
+        let first = Self {
+            to: self.events.last().map_or(0, |event| event.position),
+            events: self.events,
+        };
+        Ok((
+            first,
+            Self {
+                events,
+                to: self.to,
+            },
+        ))
+    }
+}
+
+impl Place<'_> {
+    fn posting<'s>(
+        &self,
+        session: &'s Session,
+        name: &'static str,
+        quarantine: i64,
+        to: Position,
+    ) -> Posting<'s> {
+        let frame = match self {
+            Self::Live(progress) => Frame::Transaction(Step {
+                name,
+                quarantine,
+                from: progress.durable(),
+                to,
+            }),
+            Self::Behind { .. } | Self::Anew => Frame::Savepoint,
+        };
+        Posting::of(session, frame)
+    }
+
+    /// Notes that a stretch is done; `written`: and that it is written down.
+    fn passed(&mut self, to: Position, written: bool) {
+        if let Self::Live(progress) = self {
+            progress.advance(to, written);
+        }
+    }
+}
+
+/// Applies a stretch; returns how many of its events made the consumer write.
+pub(crate) async fn apply(
+    consumer: &dyn Consumer,
+    session: &Session,
+    quarantine: &mut Quarantine,
+    stretch: Stretch,
+    mut place: Place<'_>,
+) -> Result<usize, PostError> {
+    let name = consumer.name();
+    let mut written = 0;
+    let mut stretches = vec![stretch];
+    while let Some(mut stretch) = stretches.pop() {
+        stretch
+            .events
+            .retain(|event| !quarantine.holds(&event.stream));
+        let to = stretch.to;
+        let mut posting = place.posting(session, name, quarantine.version, to);
+        let error = match post(consumer, &mut posting, &stretch.events).await {
+            Ok(()) => {
+                let wrote = posting.begun();
+                place.passed(to, wrote);
+                written += if wrote { stretch.events.len() } else { 0 };
+                continue;
+            }
+            Err(error) if error.is_of_an_event() => error,
+            Err(error) => return Err(error),
+        };
+        posting.roll_back().await?;
+        match stretch.split(error.position()) {
+            Ok((first, second)) => stretches.extend([second, first]),
+            Err(event) if quarantine.skips(&event) => place.passed(to, false),
+            Err(event) => {
+                let mut held = Quarantined::of(name, &event, &error);
+                tracing::error!(
+                    projection = name, stream = %held.stream, position = held.position, reason = held.reason,
+                    "cannot apply an event; its stream is in quarantine"
+                );
+                if let Place::Behind { retried } = &place {
+                    held.retried = *retried;
+                }
+                if !matches!(place, Place::Anew) {
+                    let mut posting = place.posting(session, name, quarantine.version, to);
+                    posting
+                        .begin_with(async { Ok(held.write(&**session).await?) })
+                        .await?;
+                    posting.commit().await?;
+                }
+                quarantine.add(held);
+                place.passed(to, true);
+            }
+        }
+    }
+    Ok(written)
+}
+
+/// Posts events. A consumer that panics has met an event that it cannot apply.
+async fn post(
+    consumer: &dyn Consumer,
+    posting: &mut Posting<'_>,
+    events: &[Recorded],
+) -> Result<(), PostError> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let posted = AssertUnwindSafe(consumer.post(posting, events));
+    posted
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(PostError::Batch(format!("panicked: {}", said(&*panic)))))
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without a message")
+}
