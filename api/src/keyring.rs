@@ -119,7 +119,6 @@ impl Keyring {
         }
         let row = row.ok_or_else(|| Problem::unauthorized("there is no such API key"))?;
         let actor = row.content.actor;
-        self.require_known(ApiKey::CATEGORY, row.facts.id)?;
         let agents_as_of = self.readers.wait(Agent::CATEGORY, changed).await?;
         let is_suspended =
             actor.kind == ActorKind::Agent && agent::is_suspended(&self.database, actor.id).await?;

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::harness::{Answer, TestApp, command, eventually, id};
+use crate::harness::{Answer, TestApp, command, eventually};
 use crate::receiver::{Endpoint, MUCH_LATER, Receiver, status};
 
 async fn ask(app: &TestApp, path: &str) -> Answer {
@@ -36,8 +35,8 @@ async fn a_server_that_is_well_says_so_to_anyone() {
         .await
         .expect(200);
     assert_eq!(
-        (&ready["status"], &ready["not_ready"]),
-        (&json!("ready"), &json!([]))
+        (&ready["status"], &ready["not_ready"], &ready["degraded"]),
+        (&json!("ready"), &json!([]), &json!([]))
     );
     assert_eq!(ready["position"], position);
     let consumers = ready["consumers"].as_array().unwrap();
@@ -64,88 +63,6 @@ async fn a_server_that_is_well_says_so_to_anyone() {
     assert!(asked.status.success());
     let said: Value = serde_json::from_slice(&asked.stdout).unwrap();
     assert_eq!(said["status"], "ready");
-}
-
-#[tokio::test]
-async fn a_projection_that_met_an_event_it_cannot_apply_stops_and_is_named() {
-    let app = TestApp::start().await;
-    let workspace_id = app.alice.workspace().await;
-    let note = app.alice.note(workspace_id, "Tea", "").await;
-    let path = format!("/v1/notes/{}", id(&note));
-    app.alice.get(&path).await.expect(200);
-    let poison = app
-        .smuggle(("note", Uuid::now_v7()), 1, "note.exploded", &json!({}))
-        .await;
-
-    let reason = format!("stopped by event at position {poison}: ");
-    let named = format!("projection note: {reason}");
-    let is_named = |not_ready: &Value| not_ready.as_str().unwrap().starts_with(&named);
-    let ready = eventually(async || {
-        let ready = ask(&app, "/health/ready").await;
-        let not_ready = ready.body["not_ready"].as_array()?;
-        not_ready.iter().any(is_named).then_some(ready)
-    })
-    .await;
-    assert_eq!(ready.status, 503);
-    assert_eq!(ready.body["status"], "not_ready");
-    // Whatever else reads notes stops there, too.
-    for not_ready in ready.body["not_ready"].as_array().unwrap() {
-        let not_ready = not_ready.as_str().unwrap();
-        assert!(not_ready.contains(&reason), "{not_ready}");
-        assert!(not_ready.contains("note.exploded"), "{not_ready}");
-    }
-    let metrics = metrics(&app).await;
-    assert!(
-        metrics.contains("daybook_projection_stopped{projection=\"note\"} 1\n"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("daybook_projection_stopped{projection=\"workspace\"} 0\n"),
-        "{metrics}"
-    );
-
-    let asked = command(&app.database_url, &[])
-        .args(["health", "--server", &app.server.url])
-        .output()
-        .await
-        .unwrap();
-    assert!(!asked.status.success());
-    assert!(String::from_utf8(asked.stdout).unwrap().contains(&reason));
-    let listed = command(&app.database_url, &[])
-        .args(["projections", "list"])
-        .output()
-        .await
-        .unwrap();
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    let line = listed
-        .lines()
-        .find(|line| line.starts_with("note "))
-        .unwrap();
-    assert!(
-        line.contains("stopped: ") && line.contains("note.exploded"),
-        "{line}"
-    );
-
-    // What it knew is still there, what it does not know yet is not made up, and all else goes on.
-    let head = app.alice.head().await;
-    let seen = app
-        .alice
-        .send(app.alice.request(Method::GET, &path))
-        .await
-        .expect(200);
-    assert_eq!(seen["title"], "Tea");
-    app.alice
-        .get_at(&path, head)
-        .await
-        .expect_problem(503, "read_model_behind");
-    let revised = app
-        .alice
-        .patch(&path, json!({"body": "Steep it."}))
-        .await
-        .expect(200);
-    assert_eq!(revised["version"], 2);
-    let workspace = format!("/v1/workspaces/{}", app.alice.workspace().await);
-    app.alice.get(&workspace).await.expect(200);
 }
 
 #[tokio::test]
