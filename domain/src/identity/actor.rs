@@ -100,7 +100,7 @@ impl Aggregate for KnownActor {
         match (self, command) {
             (Self::Unknown, ActorCommand::Register { kind, name }) => {
                 let mut violations = Violations::default();
-                violations.require_length(&name, 1, 200, "/actor/name");
+                violations.require_line(&name, 1, 200, "/actor/name");
                 violations.into_result()?;
                 Ok(vec![ActorEvent::Registered { kind, name }])
             }
