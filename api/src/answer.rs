@@ -277,7 +277,7 @@ impl App {
         }
     }
 
-    /// Position of the first event of a stream, if it is the caller's product's.
+    /// Returns the position of the first event of a stream, if the caller may see it.
     async fn began_at<M: ReadModel>(
         &self,
         read: &Read,
@@ -285,9 +285,10 @@ impl App {
     ) -> Result<Option<Position>, Problem> {
         let stream = StreamId::new(M::NAME, id);
         let first = self.store.read_stream(&stream, 0, Direction::Forwards, 1);
-        let first = first.await?.into_iter().next();
-        let first = first.filter(|event| read.caller.sees(event.product_id));
-        Ok(first.map(|event| event.position))
+        match first.await?.into_iter().next() {
+            Some(first) if self.sees(&read.caller, &first).await? => Ok(Some(first.position)),
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// The same, where it is no fault that there is none.

@@ -187,7 +187,10 @@ async fn file(app: &App, field: Field<'_>, limit: u64) -> Result<Received, Probl
             "file_too_large",
             format!("the file must be at most {limit} bytes"),
         ),
-        ReceiveError::Stalled(_) | ReceiveError::Broken(_) | ReceiveError::Store(_) => error.into(),
+        ReceiveError::Stalled(_)
+        | ReceiveError::Slow(_)
+        | ReceiveError::Broken(_)
+        | ReceiveError::Store(_) => error.into(),
     })
 }
 
