@@ -6,13 +6,13 @@ BUILD = cargo build --profile serve --bin daybook
 BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
-.PHONY: run test demo bench bench-record bench-check bench-peers fmt compiler postgres file-stores clients wrk
+.PHONY: run test demo bench bench-record bench-check bench-peers fmt compiler postgres pgbouncer file-stores clients wrk
 
 run: compiler $(if $(DATABASE_URL),,postgres)
 	$(BUILD)
 	exec $(DAYBOOK) serve
 
-test: compiler postgres file-stores clients
+test: compiler postgres pgbouncer file-stores clients
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
@@ -49,6 +49,9 @@ compiler:
 
 postgres:
 	@scripts/ensure-postgres.sh
+
+pgbouncer:
+	@scripts/ensure-pgbouncer.sh
 
 file-stores:
 	@scripts/ensure-file-stores.sh

@@ -5,7 +5,7 @@ mod files;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// None: a private PostgreSQL in the data directory.
     pub database_url: Option<String>,
+    /// How long the start waits for that database.
+    pub database_wait: Duration,
     /// None: the file `secret.key` in the data directory.
     pub secret_key: Option<String>,
     /// Receives the operator's key at the first start.
@@ -37,6 +39,25 @@ pub struct Config {
     pub request_timeout: Duration,
     pub shutdown_timeout: Duration,
     pub mcp: api::agents::mcp::Settings,
+    /// Every setting that was looked for, and what was found.
+    given: Vec<Given>,
+}
+
+/// A setting that was looked for.
+#[derive(Debug, Clone)]
+struct Given {
+    name: String,
+    /// The text and its source, if a source had one.
+    found: Option<(String, String)>,
+}
+
+/// A setting as `config check` shows it.
+#[derive(Debug)]
+pub struct Setting {
+    pub variable: String,
+    /// What is used; secrets are masked.
+    pub value: String,
+    pub source: String,
 }
 
 /// How log lines look.
@@ -55,6 +76,38 @@ impl FromStr for LogFormat {
             "json" => Ok(Self::Json),
             _ => Err(()),
         }
+    }
+}
+
+/// Directives of a log filter. A word that is no level would be taken for a target, and switch everything else off.
+struct LogFilter(String);
+
+impl FromStr for LogFilter {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        tracing_subscriber::EnvFilter::try_new(text).map_err(drop)?;
+        let is_directive = |text: &str| {
+            text.contains(['=', '[', ']'])
+                || text
+                    .trim()
+                    .parse::<tracing_subscriber::filter::LevelFilter>()
+                    .is_ok()
+        };
+        let fits = text.split(',').all(is_directive);
+        fits.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+/// At least one second.
+struct Seconds(Duration);
+
+impl FromStr for Seconds {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let seconds = text.parse().ok().filter(|n| (1..=31_536_000).contains(n));
+        seconds.map(Duration::from_secs).map(Self).ok_or(())
     }
 }
 
@@ -165,13 +218,12 @@ impl Config {
         overrides: Overrides,
     ) -> Result<Self, ConfigError> {
         let mut sources = Sources {
+            flags: overrides.flags(),
             variables,
             file,
             problems: vec![],
+            given: vec![],
         };
-        if let Some(listen) = overrides.listen {
-            sources.variables.insert("listen".into(), listen);
-        }
         let listen = sources.take("listen", "an address and port such as 127.0.0.1:8080");
         let data_dir = sources.take("data_dir", "a directory");
         let database_url: Option<String> = sources.take(
@@ -185,6 +237,10 @@ impl Config {
                 .problems
                 .push("DATABASE_URL expects a URL such as postgresql://user@host/database".into());
         }
+        let database_wait = sources.take(
+            "database_wait",
+            "a number of seconds; 0: the start does not wait",
+        );
         let secret_key: Option<String> =
             sources.take("secret_key", "32 bytes in base64, the same on every node");
         if let Some(key) = &secret_key
@@ -196,7 +252,7 @@ impl Config {
         }
         let operator_key_file = sources.take("operator_key_file", "the path of a file");
         let log_format = sources.take("log_format", "human or json");
-        let log = sources.take("log", "a filter such as info or info,store=debug");
+        let log = sources.take("log", "a filter such as info or info,store=debug, of the levels error, warn, info, debug, trace and off");
         let webhooks_allow_private = sources.take("webhooks_allow_private", "true or false");
         let webhooks_schedule = sources.take(
             "webhooks_schedule",
@@ -204,8 +260,8 @@ impl Config {
         );
         let webhooks_timeout = sources.take("webhooks_timeout", "1 to 30 seconds");
         let files = Files::take(&mut sources);
-        let body_limit = sources.take("body_limit", "a number of bytes");
-        let request_timeout = sources.take("request_timeout", "a number of seconds");
+        let body_limit = sources.take("body_limit", "a number of bytes, at least 1");
+        let request_timeout = sources.take("request_timeout", "a number of seconds, at least 1");
         let shutdown_timeout = sources.take("shutdown_timeout", "a number of seconds");
         let public_url = sources.take(
             "public_url",
@@ -220,7 +276,7 @@ impl Config {
             "mcp_approval_url",
             "an address with {id} in it, such as https://app.example.com/proposals/{id}",
         );
-        sources.finish()?;
+        let given = sources.finish()?;
         let mcp = api::agents::mcp::Settings {
             public_url: public_url.map(|Origin(url)| url),
             origins: origins.map_or_else(Vec::new, |Origins(origins)| origins),
@@ -232,6 +288,8 @@ impl Config {
             .or(data_dir)
             .unwrap_or_else(|| PathBuf::from("data"));
         Ok(Self {
+            given,
+            database_wait: Duration::from_secs(database_wait.unwrap_or(60)),
             mcp,
             files: files.below(&data_dir),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -243,23 +301,135 @@ impl Config {
                 .log_format
                 .or(log_format)
                 .unwrap_or(LogFormat::Human),
-            log: log.unwrap_or_else(|| "info".into()),
+            log: log.map_or_else(|| "info".into(), |LogFilter(log)| log),
             webhooks_allow_private: webhooks_allow_private.unwrap_or(false),
             webhooks_schedule: webhooks_schedule.unwrap_or_default(),
             webhooks_timeout: webhooks_timeout
                 .map_or(Duration::from_secs(15), |AttemptTimeout(limit)| limit),
-            body_limit: body_limit.unwrap_or(2 << 20),
-            request_timeout: Duration::from_secs(request_timeout.unwrap_or(30)),
+            body_limit: body_limit.map_or(2 << 20, NonZeroUsize::get),
+            request_timeout: request_timeout
+                .map_or(Duration::from_secs(30), |Seconds(limit)| limit),
             shutdown_timeout: Duration::from_secs(shutdown_timeout.unwrap_or(20)),
         })
     }
 }
 
+impl Config {
+    /// Every setting, as it is used.
+    pub fn settings(&self) -> Vec<Setting> {
+        let setting = |given: &Given| {
+            let (value, source) = match &given.found {
+                Some((text, source)) => (mask(&given.name, text), source.clone()),
+                None => (self.default_of(&given.name), "default".to_owned()),
+            };
+            Setting {
+                variable: variable(&given.name),
+                value,
+                source,
+            }
+        };
+        self.given.iter().map(setting).collect()
+    }
+
+    /// The value of a setting that no source has named.
+    fn default_of(&self, name: &str) -> String {
+        let seconds = |limit: Duration| limit.as_secs().to_string();
+        match name {
+            "listen" => self.listen.to_string(),
+            "data_dir" => self.data_dir.display().to_string(),
+            "database_url" => "a private PostgreSQL in the data directory".into(),
+            "database_wait" => seconds(self.database_wait),
+            "secret_key" => "secret.key in the data directory".into(),
+            "operator_key_file" => self.operator_key_file.display().to_string(),
+            "log_format" => "human".into(),
+            "log" => self.log.clone(),
+            "webhooks_allow_private" => self.webhooks_allow_private.to_string(),
+            "webhooks_schedule" => "standard".into(),
+            "webhooks_timeout" => seconds(self.webhooks_timeout),
+            "body_limit" => self.body_limit.to_string(),
+            "request_timeout" => seconds(self.request_timeout),
+            "shutdown_timeout" => seconds(self.shutdown_timeout),
+            "mcp_calls_per_minute" => self.mcp.calls_per_minute.to_string(),
+            "files_url" => self.files.place.url.clone(),
+            "files_quota_bytes" => self.files.quota.bytes.to_string(),
+            "files_quota_count" => self.files.quota.files.to_string(),
+            "files_url_ttl" => seconds(self.files.url_ttl),
+            "files_sweep_interval" => seconds(self.files.sweep_interval),
+            "files_sweep_grace" => seconds(self.files.sweep_grace),
+            _ => "-".into(),
+        }
+    }
+}
+
+/// A setting's text without what is secret in it.
+fn mask(name: &str, text: &str) -> String {
+    const MASKED: &str = "***";
+    match name {
+        "database_url" => mask_password(text),
+        name if ["key", "secret", "password", "token"]
+            .iter()
+            .any(|end| name.ends_with(end)) =>
+        {
+            MASKED.into()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// A database's URL without passwords: that of the user, and those of parameters.
+fn mask_password(url: &str) -> String {
+    let mut masked = url.to_owned();
+    if let Some((scheme, rest)) = url.split_once("://") {
+        // A password may hold an unescaped at sign, a host cannot.
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if let Some((user, host)) = authority.rsplit_once('@') {
+            let user = user
+                .split_once(':')
+                .map_or_else(|| user.to_owned(), |(user, _)| format!("{user}:***"));
+            masked = format!("{scheme}://{user}@{host}{path}");
+        }
+    }
+    match masked.find("password=") {
+        Some(start) => {
+            let start = start + "password=".len();
+            let end = masked[start..]
+                .find(['&', ' '])
+                .map_or(masked.len(), |end| start + end);
+            format!("{}***{}", &masked[..start], &masked[end..])
+        }
+        None => masked,
+    }
+}
+
+impl Overrides {
+    /// Flags by the names of their settings.
+    fn flags(&self) -> BTreeMap<String, String> {
+        let log_format = self.log_format.map(|format| match format {
+            LogFormat::Human => "human".to_owned(),
+            LogFormat::Json => "json".to_owned(),
+        });
+        let data_dir = self
+            .data_dir
+            .as_ref()
+            .map(|path| path.display().to_string());
+        [
+            ("listen", self.listen.clone()),
+            ("data_dir", data_dir),
+            ("log_format", log_format),
+        ]
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?)))
+        .collect()
+    }
+}
+
 /// Settings by name, and what was wrong with those taken so far.
 struct Sources {
+    flags: BTreeMap<String, String>,
     variables: BTreeMap<String, String>,
     file: BTreeMap<String, String>,
     problems: Vec<String>,
+    given: Vec<Given>,
 }
 
 impl Sources {
@@ -268,11 +438,20 @@ impl Sources {
             .file
             .remove(name)
             .map(|text| (text, format!("{name} in the configuration file")));
-        let (text, source) = self
+        let from_variable = self
             .variables
             .remove(name)
-            .map(|text| (text, variable(name)))
-            .or(from_file)?;
+            .map(|text| (text, variable(name)));
+        let from_flag = self
+            .flags
+            .remove(name)
+            .map(|text| (text, format!("--{}", name.replace('_', "-"))));
+        let found = from_flag.or(from_variable).or(from_file);
+        self.given.push(Given {
+            name: name.to_owned(),
+            found: found.clone(),
+        });
+        let (text, source) = found?;
         let value = text.trim().parse().ok();
         if value.is_none() {
             self.problems.push(format!("{source} expects {expects}"));
@@ -280,7 +459,7 @@ impl Sources {
         value
     }
 
-    fn finish(mut self) -> Result<(), ConfigError> {
+    fn finish(mut self) -> Result<Vec<Given>, ConfigError> {
         let unknown = self
             .variables
             .keys()
@@ -293,7 +472,7 @@ impl Sources {
             .map(|name| format!("{name} in the configuration file is not a setting"));
         self.problems.extend(unknown);
         if self.problems.is_empty() {
-            Ok(())
+            Ok(self.given)
         } else {
             Err(ConfigError(self.problems))
         }
@@ -387,6 +566,8 @@ mod tests {
                 ("files_max_sizes", "cellar=1"),
                 ("colour", "blue"),
                 ("secret_key", "short"),
+                ("log", "info,store=loud"),
+                ("request_timeout", "0"),
             ],
             &[("log_format", "xml"), ("colour", "red")],
         )
@@ -401,10 +582,67 @@ mod tests {
             "DAYBOOK_FILES_MAX_SIZES expects sizes by container",
             "DAYBOOK_COLOUR is not a setting",
             "DAYBOOK_SECRET_KEY expects 32 bytes",
+            "DAYBOOK_LOG expects a filter",
+            "DAYBOOK_REQUEST_TIMEOUT expects a number of seconds, at least 1",
             "log_format in the configuration file expects human or json",
             "colour in the configuration file is not a setting",
         ] {
             assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_log_filter_of_no_level_is_refused() {
+        for good in [
+            "info",
+            "WARN,store=debug",
+            "off",
+            "info,[http{route=x}]=debug",
+        ] {
+            assert!(good.parse::<LogFilter>().is_ok(), "{good}");
+        }
+        for bad in ["verbose", "info,store=loud", "info;store=debug"] {
+            assert!(bad.parse::<LogFilter>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn settings_are_shown_with_their_sources_and_without_secrets() {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let variables = [
+            (
+                "database_url",
+                "postgresql://daybook:hu@sh@host/daybook?password=hush",
+            ),
+            ("secret_key", key),
+            ("listen", "127.0.0.1:1"),
+        ];
+        let overrides = Overrides {
+            data_dir: Some("elsewhere".into()),
+            ..Overrides::default()
+        };
+        let file = map(&[("body_limit", "7")]);
+        let config = Config::from_sources(map(&variables), file, overrides).unwrap();
+        let settings = config.settings();
+        let shown = |variable: &str| {
+            let found = settings.iter().find(|one| one.variable == variable);
+            let found = found.unwrap_or_else(|| panic!("{variable} is not shown"));
+            (found.value.as_str(), found.source.as_str())
+        };
+        let url = "postgresql://daybook:***@host/daybook?password=***";
+        for (variable, expected) in [
+            ("DATABASE_URL", (url, "DATABASE_URL")),
+            ("DAYBOOK_SECRET_KEY", ("***", "DAYBOOK_SECRET_KEY")),
+            ("DAYBOOK_LISTEN", ("127.0.0.1:1", "DAYBOOK_LISTEN")),
+            ("DAYBOOK_DATA_DIR", ("elsewhere", "--data-dir")),
+            (
+                "DAYBOOK_BODY_LIMIT",
+                ("7", "body_limit in the configuration file"),
+            ),
+            ("DAYBOOK_REQUEST_TIMEOUT", ("30", "default")),
+            ("DAYBOOK_FILES_URL", ("elsewhere/files", "default")),
+        ] {
+            assert_eq!(shown(variable), expected, "{variable}");
         }
     }
 

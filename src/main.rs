@@ -7,6 +7,7 @@ mod background;
 mod cli;
 mod config;
 mod connections;
+mod damper;
 mod demo;
 mod folder;
 mod node;

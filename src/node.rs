@@ -1,8 +1,9 @@
 //! A node's connection to its data: the database, private or given, and the log in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use store::{Database, OpenError, PostgresStore, PrivatePostgres, PrivatePostgresError};
+use store::{Database, OpenError, Opening, PostgresStore, PrivatePostgres, PrivatePostgresError};
 
 use crate::config::Config;
 
@@ -30,7 +31,7 @@ pub enum NodeError {
     )]
     Nothing(String),
     /// The URL is not one.
-    #[error("DATABASE_URL: {0}")]
+    #[error("DATABASE_URL: {}", store::describe(.0))]
     Url(tokio_postgres::Error),
 }
 
@@ -47,11 +48,11 @@ impl Node {
         if config.database_url.is_none() && !PrivatePostgres::exists(&config.data_dir) {
             return Err(NodeError::Nothing(config.data_dir.display().to_string()));
         }
-        Self::open(config).await
+        Self::open(config, Duration::ZERO).await
     }
 
-    /// Connects to the given database, or starts the private one or attaches to it. The first time, it makes it.
-    pub async fn open(config: &Config) -> Result<Self, NodeError> {
+    /// Connects to the given database, waiting for it, or starts the private one or attaches to it. The first time, it makes it.
+    pub async fn open(config: &Config, wait: Duration) -> Result<Self, NodeError> {
         let (private, settings) = match &config.database_url {
             Some(url) => (None, url.parse().map_err(NodeError::Url)?),
             None => {
@@ -60,10 +61,22 @@ impl Node {
                 (Some(private), settings)
             }
         };
-        let opened = Database::open_for(settings, config.request_timeout).await;
-        let database = opened.map_err(|error| match &private {
-            Some(_) => NodeError::Open(error),
-            None => NodeError::Given(error),
+        let volume = private
+            .as_ref()
+            .map(|private| private.directory().to_owned());
+        let opening = Opening {
+            wait,
+            volume,
+            query_timeout: config.request_timeout,
+        };
+        let opened = Database::open_with(settings, opening).await;
+        let database = opened.map_err(|error| {
+            let is_connecting = matches!(error, OpenError::Connect(_) | OpenError::Waited { .. });
+            if is_connecting && private.is_none() {
+                NodeError::Given(error)
+            } else {
+                NodeError::Open(error)
+            }
         })?;
         Ok(Self {
             store: PostgresStore::open(database.clone()).await?,
@@ -75,7 +88,7 @@ impl Node {
     /// Lets go of the data; stops a private PostgreSQL that this process started.
     pub async fn close(self) -> Result<(), NodeError> {
         drop(self.store);
-        self.database.pool.close();
+        self.database.close();
         if let Some(private) = self.private {
             private.stop().await?;
         }

@@ -87,8 +87,8 @@ async fn is_set_up(database: &Database) -> Result<bool, SecretKeyError> {
     Ok(row.get(0))
 }
 
-fn fault(error: &dyn std::fmt::Display) -> SecretKeyError {
-    SecretKeyError::Database(error.to_string())
+fn fault(error: &(dyn std::error::Error + 'static)) -> SecretKeyError {
+    SecretKeyError::Database(store::describe(error))
 }
 
 async fn check(database: &Database, fingerprint: &str) -> Result<(), SecretKeyError> {

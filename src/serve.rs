@@ -28,6 +28,7 @@ use workers::{Office, Workers, file, webhook};
 use crate::background::Background;
 use crate::config::Config;
 use crate::connections::{self, Bounds};
+use crate::damper::DAMPER;
 use crate::node::{Node, NodeError};
 use crate::output::print;
 use crate::private_file::Draft;
@@ -76,7 +77,7 @@ pub enum ServeError {
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), ServeError> {
-    let stop = signals()?;
+    let mut stop = Box::pin(signals()?);
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| ServeError::Listen {
@@ -84,7 +85,10 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
             source,
         })?;
     let metrics = telemetry::metrics()?;
-    let node = Node::open(&config).await?;
+    let node = tokio::select! {
+        node = Node::open(&config, config.database_wait) => node?,
+        () = &mut stop => return Ok(()),
+    };
     let secrets = secret_key::load(&config, &node.database).await?;
     let blobs = Blobs::open(&config.files.place)?;
     let server = Server::wire(&config, &node, secrets, blobs, metrics)?;
@@ -286,10 +290,11 @@ pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
     }
 }
 
-/// Histograms collect samples until somebody folds them into buckets.
+/// Histograms collect samples until somebody folds them into buckets, and the log counts lines that it leaves out.
 async fn keep_up(metrics: PrometheusHandle, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         metrics.run_upkeep();
+        DAMPER.report();
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(Duration::from_secs(5)) => {}

@@ -5,11 +5,12 @@ use std::io::{self, IsTerminal};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{Config, LogFormat};
+use crate::damper::{DAMPER, Damping};
 
 /// Seconds, from a quick append to a slow webhook.
 const SECONDS: [f64; 14] = [
@@ -26,9 +27,12 @@ pub fn log(config: &Config) {
     let lines = fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
+    let damping = Damping(&DAMPER);
     match config.log_format {
-        LogFormat::Human => registry.with(lines).init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Human => registry.with(lines.with_filter(damping)).init(),
+        LogFormat::Json => registry
+            .with(lines.json().flatten_event(true).with_filter(damping))
+            .init(),
     }
 }
 
@@ -58,6 +62,10 @@ const MEASURES: [(&str, &str); 15] = [
     (
         "daybook_connections_refused_total",
         "Connections that were refused because there were too many.",
+    ),
+    (
+        "daybook_database_trouble",
+        "1: the log cannot be written, for a cause that readiness names.",
     ),
     ("daybook_due_work", "Items of due work by kind and state."),
     (

@@ -15,6 +15,7 @@ use projections::Viewer;
 use uuid::Uuid;
 
 use crate::App;
+use crate::middleware::Requester;
 use crate::problem::Problem;
 use crate::scopes;
 
@@ -88,6 +89,9 @@ impl FromRequestParts<App> for Caller {
                 Problem::unauthorized("send an API key as `Authorization: Bearer dbk_…`")
             })?;
         let caller = app.keyring.authenticate(token).await?;
+        if let Some(requester) = parts.extensions.get::<Requester>() {
+            requester.is(caller.actor);
+        }
         scopes::require(parts, &caller)?;
         Ok(caller)
     }

@@ -1,4 +1,6 @@
-//! Whether the server lives, whether it can work, and what it measures.
+//! Probes for whoever runs the server, and its measurements.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -47,14 +52,12 @@ struct Ready {
     consumers: Vec<Health>,
 }
 
-/// Whether the server can do its work; what it cannot is named.
+/// Answers 200 if commands and queries work, and otherwise names what keeps them from it.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", responses(
     (status = 200, body = Ready), (status = 503, body = Ready)))]
 async fn ready(State(app): State<App>) -> Response {
     let mut not_ready = Vec::new();
-    if let Err(error) = ping(&app).await {
-        not_ready.push(format!("database: {error}"));
-    }
+    not_ready.extend(database(&app).await);
     if let Err(error) = app.files.blobs.health().await {
         not_ready.push(format!("files: {error}"));
     }
@@ -67,6 +70,11 @@ async fn ready(State(app): State<App>) -> Response {
         if consumer.stopped {
             not_ready.push(format!(
                 "projection {}: stopped; the server's log says why",
+                consumer.name
+            ));
+        } else if consumer.interrupted {
+            not_ready.push(format!(
+                "projection {}: interrupted; the server's log says why",
                 consumer.name
             ));
         } else if consumer.position < 0 {
@@ -98,13 +106,23 @@ async fn ready(State(app): State<App>) -> Response {
     (code, Json(answer)).into_response()
 }
 
-async fn ping(app: &App) -> Result<(), String> {
-    let client = app.database.pool.get().await.map_err(|e| e.to_string())?;
-    client
-        .simple_query("select 1")
-        .await
-        .map(drop)
-        .map_err(|error| error.to_string())
+/// What keeps commands or queries from working, without a value of anybody's.
+async fn database(app: &App) -> Vec<String> {
+    let mut faults = Vec::new();
+    if let Some(trouble) = app.database.trouble() {
+        faults.push(format!("database: {}", trouble.cause));
+    }
+    match tokio::time::timeout(PATIENCE, app.readers.missing_tables()).await {
+        Ok(Ok(missing)) => faults.extend(
+            missing
+                .iter()
+                .map(|table| format!("read model: the table {table} is missing and is rebuilt")),
+        ),
+        Ok(Err(error)) => faults.push(format!("database: {}", store::cause(&error))),
+        Err(_) => faults.push("database: it does not answer".to_owned()),
+    }
+    faults.dedup();
+    faults
 }
 
 /// Measurements in Prometheus' text format.

@@ -28,4 +28,5 @@ pub mod knowledge;
 pub mod operations;
 
 pub use app::{App, Files, Limits};
+pub use middleware::ACCESS_LOG;
 pub use routes::router;

@@ -1,17 +1,33 @@
 //! What happens around every request: correlation, metrics, position.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::Actor;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
 use crate::problem::Problem;
+
+/// Target of the log lines that tell of requests, one each.
+pub const ACCESS_LOG: &str = "access";
+
+/// Tells the access log whose key a request came with, once that is known.
+#[derive(Debug, Clone, Default)]
+pub struct Requester(Arc<OnceLock<Actor>>);
+
+impl Requester {
+    pub fn is(&self, actor: Actor) {
+        // A request has one key.
+        let _ = self.0.set(actor);
+    }
+}
 
 /// Ties together everything that one request sets off.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +45,20 @@ fn given(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
             Problem::malformed("malformed_header", "Daybook-Correlation-Id must be a UUID")
         }),
         None => Ok(headers.get(COMMON_HEADER).and_then(parse)),
+    }
+}
+
+/// Writes the line of a request: never what its query, its body or its key says. Method, route and correlation are in its span.
+fn told(route: &str, status: StatusCode, elapsed: Duration, actor: Option<&Actor>) {
+    let actor = actor.map(|actor| format!("{}:{}", actor.kind.as_ref(), actor.id));
+    let status_code = status.as_u16();
+    let is_probe = ["/health/live", "/health/ready", "/metrics"].contains(&route);
+    if status.is_server_error() {
+        tracing::warn!(target: ACCESS_LOG, status = status_code, ?elapsed, actor, "request failed");
+    } else if is_probe {
+        tracing::debug!(target: ACCESS_LOG, status = status_code, ?elapsed, actor, "request");
+    } else {
+        tracing::info!(target: ACCESS_LOG, status = status_code, ?elapsed, actor, "request");
     }
 }
 
@@ -57,6 +87,8 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         Err(problem) => (Uuid::now_v7(), Some(problem)),
     };
     request.extensions_mut().insert(Correlation(correlation_id));
+    let requester = Requester::default();
+    request.extensions_mut().insert(requester.clone());
     let method = request.method().clone();
     let route = request
         .extensions()
@@ -80,13 +112,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         .unwrap_or_else(|_| Problem::timed_out(bound).into_response());
 
     let status = response.status();
-    span.in_scope(|| {
-        if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), elapsed = ?started.elapsed(), "request failed");
-        } else {
-            tracing::debug!(status = status.as_u16(), elapsed = ?started.elapsed(), "request");
-        }
-    });
+    span.in_scope(|| told(&route, status, started.elapsed(), requester.0.get()));
     metrics::histogram!("daybook_http_request_seconds",
         "method" => label(&method), "route" => route, "status" => status.as_u16().to_string())
     .record(started.elapsed());

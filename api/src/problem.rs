@@ -273,6 +273,10 @@ impl From<CommandError> for Problem {
             },
             CommandError::Rejected(_) => Self::malformed("not_recordable", detail),
             CommandError::Unavailable(_) => Self::unavailable(detail),
+            CommandError::Full(_) => Self {
+                retry_after_seconds: Some(30),
+                ..Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
+            },
             CommandError::Payload(PayloadError::Unstorable(violations)) => {
                 Self::invalid(violations.0.into_iter().map(FieldError::from).collect())
             }
@@ -292,6 +296,7 @@ impl From<Busy> for Problem {
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         if error.is_unavailable() {
+            tracing::warn!(%error, "a read model is not available");
             Self::unavailable(error.to_string())
         } else {
             Self::internal(&error)

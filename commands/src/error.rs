@@ -35,6 +35,9 @@ pub enum CommandError {
     /// The log cannot be reached.
     #[error("the log is not available: {0}")]
     Unavailable(String),
+    /// The log has no room for more events.
+    #[error("the log has no room: {0}")]
+    Full(String),
     /// A recorded event cannot be read.
     #[error(transparent)]
     Contract(#[from] ContractError),
@@ -63,7 +66,7 @@ impl CommandError {
             | Self::KeyReused
             | Self::InProgress
             | Self::Contention(_) => "conflict",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Full(_) => "unavailable",
             Self::Contract(_) | Self::Damaged(_) | Self::Payload(PayloadError::Encode(_)) => {
                 "error"
             }
@@ -93,6 +96,7 @@ impl From<AppendError> for CommandError {
             AppendError::Repeated(_) => Self::KeyReused,
             AppendError::Rejected(detail) => Self::Rejected(detail),
             AppendError::Unavailable(detail) => Self::Unavailable(detail),
+            AppendError::Full(detail) => Self::Full(detail),
         }
     }
 }

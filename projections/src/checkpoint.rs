@@ -78,6 +78,15 @@ pub async fn create(
     Ok(())
 }
 
+/// Has a checkpoint say that its read model is built by nobody, up to a position.
+pub async fn invalidate(
+    client: &impl GenericClient,
+    name: &str,
+    position: Position,
+) -> Result<(), tokio_postgres::Error> {
+    create(client, name, position, "").await
+}
+
 const ADVANCE: &str = "
     update log.checkpoints set position = $4, updated_at = now()
     where name = $1 and quarantine = $2 and position = $3";

@@ -18,7 +18,7 @@ pub enum PostError {
     #[error("{0}")]
     Batch(String),
     /// The database refused, or was lost.
-    #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
     /// Something outside could not be reached; the same events are tried again.
     #[error("{0}")]

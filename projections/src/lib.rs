@@ -15,6 +15,7 @@ mod rebuild;
 mod runner;
 mod runtime;
 mod table;
+mod tables;
 mod views;
 
 pub mod agents;

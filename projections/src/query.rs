@@ -1,14 +1,11 @@
 //! Queries on any read model: one row, or a page of them, as far as the viewer may see.
 
-use std::error::Error;
 use std::fmt::Write as _;
-use std::io;
 
 use deadpool_postgres::PoolError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::Database;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -32,10 +29,10 @@ pub mod visible {
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// No connection is to be had.
-    #[error("the database is not available: {0}")]
+    #[error("the database is not available: {}", store::describe(.0))]
     Pool(#[from] PoolError),
     /// The database refused.
-    #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
     /// A row is not as this build expects it; its read model is being rebuilt.
     #[error("the read model is not of this version: {0}")]
@@ -43,22 +40,13 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// Whether the database could not be reached, or went away: the same query may be answered later.
+    /// Returns true if the database cannot work for now: the same query may be answered later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Pool(_) => true,
             Self::Shape(_) => false,
-            Self::Database(error) => {
-                let goes_away = |code: &SqlState| {
-                    ["08", "57P", "57014"]
-                        .iter()
-                        .any(|class| code.code().starts_with(class))
-                };
-                error.is_closed()
-                    || error.source().is_some_and(<dyn Error>::is::<io::Error>)
-                    || error.code().is_some_and(goes_away)
-            }
+            Self::Database(error) => store::is_unavailable(error),
         }
     }
 }
@@ -235,9 +223,11 @@ pub(crate) async fn rows<T: DeserializeOwned>(
 ) -> Result<Vec<T>, QueryError> {
     let mut query = database.query();
     let found = async {
+        let noticed = |error| database.noticed(error);
         let session = query.begin().await?;
-        let statement = session.prepare_cached(sql).await?;
-        Ok::<_, QueryError>(session.query(&statement, params).await?)
+        let statement = session.prepare_cached(sql).await.map_err(noticed)?;
+        let rows = session.query(&statement, params).await;
+        Ok::<_, QueryError>(rows.map_err(noticed)?)
     };
     let found = found.await;
     query.end();

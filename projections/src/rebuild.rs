@@ -10,7 +10,7 @@ use store::{Database, EventStore, Filter, Page, Position, ReadError, Recorded, S
 use crate::apply::{Place, Stretch, apply};
 use crate::consumer::Rebuilding;
 use crate::quarantine::{self, Quarantine, Quarantined};
-use crate::{Consumer, Memory, PostError, checkpoint};
+use crate::{Consumer, Memory, PostError, checkpoint, tables};
 
 /// Differing rows that a report shows.
 const SAMPLES: i64 = 20;
@@ -31,7 +31,7 @@ pub enum RebuildError {
     #[error(transparent)]
     Post(#[from] PostError),
     /// The database refused.
-    #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 
@@ -51,7 +51,7 @@ pub struct Report {
     /// Both models were compared at this position.
     pub position: Position,
     pub events: u64,
-    /// Rows that differ; none if the live model was built by another version and so not compared.
+    /// Rows that differ; none if the live model was built by another version or lacks tables, and so not compared.
     pub differences: i64,
     pub samples: Vec<Difference>,
     pub compared: bool,
@@ -120,6 +120,7 @@ struct Rebuild<'a> {
     consumer: &'a dyn Consumer,
     way: Way<'a>,
     in_transaction: bool,
+    database: &'a Database,
     session: Session,
     schema: String,
     /// How far the live model is.
@@ -139,7 +140,7 @@ enum Way<'a> {
 impl<'a> Rebuild<'a> {
     /// A session for the only one who rebuilds this model.
     async fn open(
-        database: &Database,
+        database: &'a Database,
         consumer: &'a dyn Consumer,
         memory: &Memory,
     ) -> Result<Self, RebuildError> {
@@ -156,6 +157,7 @@ impl<'a> Rebuild<'a> {
             consumer,
             way: Way::Quick(rebuilding),
             in_transaction: false,
+            database,
             session,
             schema: format!("rebuild_{name}"),
             target: 0,
@@ -176,8 +178,9 @@ impl<'a> Rebuild<'a> {
         let (session, schema) = (&self.session, &self.schema);
         session
             .batch_execute(&format!(
-                "set synchronous_commit = off; drop schema if exists {schema} cascade; create schema {schema}; \
-                 set search_path = {schema}"
+                "set synchronous_commit = off; drop schema if exists {schema} cascade; {create}; \
+                 set search_path = {schema}",
+                create = self.database.create_schema(schema)
             ))
             .await?;
         session.batch_execute(self.consumer.ddl()).await?;
@@ -325,7 +328,10 @@ impl<'a> Rebuild<'a> {
             events: self.events,
             differences: 0,
             samples: vec![],
-            compared: live.is_some_and(|live| live.built_by == built_by),
+            compared: live.is_some_and(|live| live.built_by == built_by)
+                && tables::missing(&*self.session, &[self.consumer])
+                    .await?
+                    .is_empty(),
             swapped: swap,
             quarantined,
         };

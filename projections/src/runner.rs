@@ -13,7 +13,7 @@ use crate::apply::{Place, Stretch, apply};
 use crate::progress::Progress;
 use crate::quarantine::Quarantine;
 use crate::runtime::Reader;
-use crate::{Memory, PostError, checkpoint, rebuild};
+use crate::{Checkpoint, Memory, PostError, checkpoint, rebuild, tables};
 
 /// Events in one transaction.
 const BATCH: usize = 2_000;
@@ -41,7 +41,9 @@ impl Runner {
         let mut head = self.store.head();
         while !self.shutdown.is_cancelled() {
             let name = self.reader.consumer.name();
-            if let Err(error) = self.lead(&mut head).await {
+            let led = self.lead(&mut head).await;
+            self.reader.interrupted(led.is_err());
+            if let Err(error) = led {
                 self.reader.stop(error.is_lasting());
                 tracing::warn!(projection = name, %error, "interrupted; starting over");
             }
@@ -69,6 +71,7 @@ impl Runner {
         let mut progress = Progress::at(self.prepare(&session, known).await?);
         let mut quarantine = self.settle(&session, &progress).await?;
         self.reader.advance(progress.position());
+        self.reader.interrupted(false);
         tracing::debug!(
             projection = consumer.name(),
             position = progress.position(),
@@ -127,16 +130,46 @@ impl Runner {
         Ok(())
     }
 
+    /// The checkpoint, if what it says can be: a log that was restored alone has checkpoints without tables, and an older one has
+    /// checkpoints beyond its end.
+    async fn live(&self, session: &Session) -> Result<Option<Checkpoint>, PostError> {
+        let consumer = self.reader.consumer.as_ref();
+        let name = consumer.name();
+        let Some(checkpoint) = checkpoint::read(&**session, name).await? else {
+            return Ok(None);
+        };
+        let end = self.store.read_head().await;
+        let end = end.map_err(|error| PostError::Retry(error.to_string()))?;
+        let missing = tables::missing(&**session, &[consumer]).await?;
+        if missing.is_empty() && checkpoint.position <= end {
+            return Ok(Some(checkpoint));
+        }
+        tracing::warn!(
+            projection = name,
+            checkpoint.position,
+            end,
+            ?missing,
+            "the log was restored without what follows it"
+        );
+        let position = checkpoint.position.min(end);
+        if consumer.ddl().is_empty() {
+            checkpoint::create(&**session, name, position, &checkpoint.built_by).await?;
+        } else {
+            checkpoint::invalidate(&**session, name, position).await?;
+        }
+        Ok(checkpoint::read(&**session, name).await?)
+    }
+
     /// Makes the read model exist as this build wants it, and says where to go on.
     async fn prepare(&self, session: &Session, head: Position) -> Result<Position, PostError> {
         let consumer = &self.reader.consumer;
         let built_by = consumer.built_by();
-        match checkpoint::read(&**session, consumer.name()).await? {
+        match self.live(session).await? {
             Some(checkpoint) if checkpoint.built_by == built_by => Ok(checkpoint.position),
             Some(_) => {
                 tracing::info!(
                     projection = consumer.name(),
-                    "built by another version; rebuilding"
+                    "not built by this version; rebuilding"
                 );
                 let consumers = std::slice::from_ref(consumer);
                 let rebuilt =
@@ -147,6 +180,9 @@ impl Runner {
             None => {
                 let start = if consumer.starts_at_head() { head } else { 0 };
                 session.batch_execute("begin").await?;
+                // Tables without a checkpoint hold nobody knows what.
+                let left = tables::drop_all(consumer.as_ref());
+                session.batch_execute(&left).await?;
                 session.batch_execute(consumer.ddl()).await?;
                 checkpoint::create(&**session, consumer.name(), start, &built_by).await?;
                 session.batch_execute("commit").await?;

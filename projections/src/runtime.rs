@@ -1,7 +1,7 @@
 //! The consumers of a node, how far each has come, and waiting for them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
@@ -14,12 +14,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::quarantine::{self, Known};
 use crate::runner::Runner;
-use crate::{Consumer, Memory, checkpoint};
+use crate::{Consumer, Memory, QueryError, checkpoint, tables};
 
 /// How long a read waits for its read model.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a waiting read looks at the checkpoint itself, in case another node runs the projection.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// From how many interruptions in a row on a consumer counts as one that does not run: one may be a deadlock.
+const INTERRUPTIONS: u32 = 3;
 
 /// How often the lag is measured.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -42,6 +45,8 @@ pub(crate) struct Reader {
     /// It cannot go on at all.
     stopped: AtomicBool,
     quarantine: watch::Sender<Known>,
+    /// How often its runner was interrupted in a row.
+    interruptions: AtomicU32,
 }
 
 impl Reader {
@@ -52,6 +57,7 @@ impl Reader {
             waiting: Notify::new(),
             stopped: AtomicBool::default(),
             quarantine: watch::Sender::default(),
+            interruptions: AtomicU32::new(0),
         };
         reader.stop(false);
         reader.know(Known::default());
@@ -66,6 +72,15 @@ impl Reader {
             }
             further
         });
+    }
+
+    /// Counts an interruption of the runner; false: it runs.
+    pub fn interrupted(&self, is_interrupted: bool) {
+        if is_interrupted {
+            self.interruptions.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.interruptions.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Notes that it cannot go on at all, or that it can.
@@ -102,6 +117,9 @@ pub struct Health {
     /// It cannot go on at all; the log says why.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// It does not get to run here; the log says why.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// Streams that it goes on without, because of an event that it cannot apply.
     #[serde(skip_serializing_if = "is_zero")]
     pub quarantined: usize,
@@ -179,6 +197,7 @@ impl Readers {
                 name: reader.consumer.name(),
                 position: *reader.position.borrow(),
                 stopped: reader.stopped.load(Ordering::Relaxed),
+                interrupted: reader.interruptions.load(Ordering::Relaxed) >= INTERRUPTIONS,
                 quarantined: reader.quarantine.borrow().streams.len(),
             })
             .collect()
@@ -190,6 +209,14 @@ impl Readers {
         let mut readers = self.readers.iter();
         let reader = readers.find(|reader| reader.consumer.name() == stream.category)?;
         reader.quarantine.borrow().streams.get(stream).copied()
+    }
+
+    /// Names the tables of read models that do not exist.
+    pub async fn missing_tables(&self) -> Result<Vec<String>, QueryError> {
+        let client = self.database.pool.get().await?;
+        let consumers: Vec<_> = self.readers.iter().map(|r| r.consumer.as_ref()).collect();
+        let missing = tables::missing(&**client, &consumers).await;
+        Ok(missing.map_err(|error| self.database.noticed(error))?)
     }
 }
 

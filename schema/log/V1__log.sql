@@ -1,22 +1,5 @@
--- The log: every event, once, in order; and the answers to commands that may be repeated.
-
-create schema log;
-
--- The role that Daybook works as: it can add to the log, never change it.
-do $$
-begin
-    if not exists (select from pg_roles where rolname = 'daybook_app') then
-        create role daybook_app nologin;
-    end if;
-exception when duplicate_object or unique_violation then
-    null;
-end $$;
-do $$
-begin
-    execute format('grant daybook_app to %I', current_user);
-exception when others then
-    raise notice 'daybook_app is already granted: %', sqlerrm;
-end $$;
+-- The log: every event, once, in order; and the answers to commands that may be repeated. The schemas are there, and rights are given
+-- afterwards (store/src/postgres/rights.rs).
 
 create table log.events (
     position         bigint      primary key,
@@ -68,7 +51,3 @@ create trigger refuse_change before update or delete or truncate on log.events
     for each statement execute function log.refuse_change();
 -- Also where session_replication_role would switch triggers off.
 alter table log.events enable always trigger refuse_change;
-
-grant usage on schema log to daybook_app;
-grant select, insert on log.events, log.receipts to daybook_app;
-grant select, update on log.head to daybook_app;

@@ -1,7 +1,5 @@
 -- What follows the log: how far each reader has come, and the work that falls due.
 
-create schema read;
-
 create table log.checkpoints (
     name        text        primary key,
     position    bigint      not null,
@@ -60,11 +58,3 @@ create table log.settings (
     name  text primary key,
     value text not null
 );
-
-grant select, insert on log.settings to daybook_app;
-grant select, insert, update, delete on log.checkpoints, log.quarantine, log.skipped_events, log.due_work to daybook_app;
-grant usage, create on schema read to daybook_app;
-do $$
-begin
-    execute format('grant create on database %I to daybook_app', current_database());
-end $$;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod config;
 mod files;
 mod health;
 mod operator_key;
@@ -11,12 +12,12 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::fs::Mode;
 
 use crate::config::{Config, LogFormat, Overrides};
 use crate::demo::{Agent, Demo};
 use crate::folder::export::Export;
 use crate::folder::import::Import;
-use crate::output::print;
 use crate::{serve, telemetry};
 
 /// The event-sourced backend that AI-native products build on.
@@ -83,7 +84,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Name everything that is wrong with the configuration
+    /// Name everything that is wrong with the configuration, or show each setting and its source
     Check,
 }
 
@@ -111,6 +112,8 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     if let Command::DemoAgent(agent) = cli.command {
         return agent.run().await;
     }
+    // What is beside the data is for its account alone, whoever makes it.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     if let Command::Serve { listen } = &cli.command {
         overrides.listen.clone_from(listen);
     }
@@ -125,7 +128,7 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Projections(projections) => projections.run(&config).await,
         Command::Work(work) => work.run(&config).await,
         Command::Files(files) => files.run(&config).await,
-        Command::Config(ConfigCommand::Check) => Ok(print("the configuration is fine")?),
+        Command::Config(ConfigCommand::Check) => config::check(&config),
         Command::OperatorKey => operator_key::run(&config).await,
         Command::Health(_)
         | Command::Demo(_)

@@ -9,7 +9,7 @@ use blobs::{Place, Secret};
 use domain::operations::container::{Container, MaxSizes};
 use domain::operations::storage::Quota;
 
-use super::Sources;
+use super::{Seconds, Sources};
 
 /// Where the bytes of files are, and bounds on them.
 #[derive(Debug, Clone)]
@@ -64,18 +64,6 @@ impl FromStr for Sizes {
         };
         let sizes: Result<BTreeMap<_, _>, ()> = text.split(',').map(one).collect();
         Ok(Self(MaxSizes(sizes?)))
-    }
-}
-
-/// At least one.
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let seconds = text.parse().ok().filter(|n| (1..=31_536_000).contains(n));
-        seconds.map(Duration::from_secs).map(Self).ok_or(())
     }
 }
 

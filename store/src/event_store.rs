@@ -29,6 +29,9 @@ pub enum AppendError {
     /// find out.
     #[error("the log is not available: {0}")]
     Unavailable(String),
+    /// There is no room for more events.
+    #[error("the log has no room: {0}")]
+    Full(String),
 }
 
 /// Why a read did not happen.

@@ -2,6 +2,7 @@
 
 mod event;
 mod event_store;
+mod failure;
 mod heavy;
 mod postgres;
 mod private_postgres;
@@ -15,8 +16,9 @@ pub use event::{
     Recorded,
 };
 pub use event_store::{AppendError, Direction, EventStore, ReadError, is_last, payload};
+pub use failure::{cause, describe, is_full, is_unavailable};
 pub use heavy::{Busy, heavy};
-pub use postgres::{Database, OpenError, PostgresStore, Session};
+pub use postgres::{Database, OpenError, Opening, PostgresStore, Session, Trouble};
 pub use private_postgres::{PrivatePostgres, PrivatePostgresError};
 pub use subscription::{Wanted, pages, subscribe};
 pub use visibility::{Reader, Visibility};

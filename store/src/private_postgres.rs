@@ -39,7 +39,9 @@ const STEADY: Duration = Duration::from_millis(200);
 const START_LIMIT: Duration = Duration::from_secs(300);
 /// How long an attaching process puts up with a server that is just ending.
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
-const RETRY: Duration = Duration::from_secs(5);
+/// Between two attempts to run a server that ended: doubled from the first to the last.
+const RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// Why the private PostgreSQL cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -95,8 +97,8 @@ pub enum PrivatePostgresError {
     #[error("PostgreSQL (process {0}) is still running after it was told to stop")]
     StillRunning(u32),
     /// The server runs, but the database could not be looked up or created.
-    #[error("could not prepare the database {DATABASE}")]
-    Database(#[source] tokio_postgres::Error),
+    #[error("could not prepare the database {DATABASE}: {}", crate::describe(.0))]
+    Database(tokio_postgres::Error),
     /// The operating system refused something.
     #[error("could not {action} {}: {error}", path.display())]
     Io {
@@ -148,6 +150,12 @@ impl PrivatePostgres {
         data_dir.join("postgres").exists()
     }
 
+    /// The directory of the programs that the cluster of a data directory would be run with. Nothing is made.
+    pub fn find_programs(data_dir: &Path) -> Result<PathBuf> {
+        let cluster = Cluster::at(data_dir.join("postgres"), None);
+        Ok(Programs::find(&cluster)?.directory().to_owned())
+    }
+
     /// Starts the cluster in `<data_dir>/postgres` (initialising it the first time), or attaches to it if another process already
     /// runs it.
     pub async fn start(data_dir: &Path) -> Result<Self> {
@@ -183,6 +191,11 @@ impl PrivatePostgres {
         };
         this.ensure_database().await?;
         Ok(this)
+    }
+
+    /// The directory of the cluster.
+    pub fn directory(&self) -> &Path {
+        self.cluster.directory()
     }
 
     /// Connection settings for a database of this cluster.
@@ -275,6 +288,7 @@ struct Supervisor {
 
 impl Supervisor {
     fn run(mut self) -> Result<()> {
+        let mut retry = RETRY;
         loop {
             let pause = match self.turn() {
                 Ok(ControlFlow::Break(())) => return Ok(()),
@@ -285,8 +299,14 @@ impl Supervisor {
                     return Ok(());
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the private PostgreSQL is down; trying again");
-                    RETRY
+                    // A server that ran for a while is a new case.
+                    if self.since.elapsed() > LAST_RETRY {
+                        retry = RETRY;
+                    }
+                    tracing::error!(%error, "the private PostgreSQL is down; trying again in {} s", retry.as_secs());
+                    let pause = retry;
+                    retry = (2 * retry).min(LAST_RETRY);
+                    pause
                 }
             };
             if self.told_to_stop_within(pause) {

@@ -93,10 +93,6 @@ async fn copy_template(server: &PrivatePostgres, name: &str) -> Result<(), tokio
     tokio::spawn(connection);
     client
         .batch_execute(&format!("create database {name} template {TEMPLATE}"))
-        .await?;
-    // Rights on the database itself are not copied.
-    client
-        .batch_execute(&format!("grant create on database {name} to daybook_app"))
         .await
 }
 

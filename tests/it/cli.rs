@@ -216,10 +216,19 @@ async fn a_configuration_is_checked_and_every_fault_named_at_once() {
         let mut check = command("postgresql://daybook@localhost/daybook", variables);
         check.args(["config", "check"]).output().await.unwrap()
     };
-    assert_eq!(
-        printed(&check(&[("DAYBOOK_WEBHOOKS_TIMEOUT", "30")]).await),
-        "the configuration is fine\n"
-    );
+    let shown = printed(&check(&[("DAYBOOK_WEBHOOKS_TIMEOUT", "29")]).await);
+    assert!(shown.ends_with("the configuration is fine\n"), "{shown}");
+    let line = |variable: &str| {
+        let line = shown.lines().find(|line| line.starts_with(variable));
+        let words = line.unwrap().split_whitespace();
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let given = "DAYBOOK_WEBHOOKS_TIMEOUT";
+    assert_eq!(line(given), [given, "29", given]);
+    let default = "DAYBOOK_REQUEST_TIMEOUT";
+    assert_eq!(line(default), [default, "30", "default"]);
+    let secret = "DAYBOOK_SECRET_KEY";
+    assert_eq!(line(secret), [secret, "***", secret]);
 
     let file = store::testing::directory().join("daybook.toml");
     std::fs::write(

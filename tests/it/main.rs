@@ -17,6 +17,7 @@ mod cast;
 mod cli;
 mod conventions;
 mod crash;
+mod database;
 mod demo;
 mod due_work;
 mod enrolment;

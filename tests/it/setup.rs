@@ -12,13 +12,13 @@ use crate::mcp_wire;
 use crate::receiver::Receiver;
 
 /// How a command that ends by itself ended, and what it complained of.
-struct Ended {
+pub struct Ended {
     code: Option<i32>,
     said: String,
     complained: String,
 }
 
-async fn run(mut command: tokio::process::Command) -> Ended {
+pub async fn run(mut command: tokio::process::Command) -> Ended {
     command.kill_on_drop(true);
     let Output {
         status,
@@ -38,7 +38,7 @@ async fn run(mut command: tokio::process::Command) -> Ended {
 impl Ended {
     /// It failed, and said so in these words.
     #[track_caller]
-    fn expect_failure(&self, words: &[&str]) {
+    pub fn expect_failure(&self, words: &[&str]) {
         assert_eq!(self.code, Some(1), "{}", self.complained);
         for word in words {
             assert!(
@@ -94,8 +94,8 @@ async fn a_database_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     let port = nobody.local_addr().unwrap().port();
     drop(nobody);
     let url = format!("postgresql://daybook:hush@127.0.0.1:{port}/daybook");
-    let ended = run(serve(&url, &[])).await;
-    ended.expect_failure(&["cannot connect to PostgreSQL", "refused", "DATABASE_URL"]);
+    let ended = run(serve(&url, &[("DAYBOOK_DATABASE_WAIT", "1")])).await;
+    ended.expect_failure(&["could not be used for 1 s", "refused", "DATABASE_URL"]);
     assert!(!ended.complained.contains("hush"), "{}", ended.complained);
 
     let mut database = store::testing::database().await;
@@ -134,6 +134,23 @@ async fn the_configuration_check_names_every_fault_at_once() {
 
     let fine = run(daybook(&["config", "check"], &[])).await;
     assert_eq!((fine.code, fine.complained.as_str()), (Some(0), ""));
+
+    let blocked = store::testing::directory().join("blocked");
+    std::fs::write(&blocked, "").unwrap();
+    let blocked = blocked.to_str().unwrap();
+    let below = format!("{blocked}/files");
+    let faults = [
+        ("DAYBOOK_DATA_DIR", blocked),
+        ("DAYBOOK_FILES_URL", &below),
+        ("DAYBOOK_POSTGRES_BIN", "/nowhere"),
+    ];
+    let ended = run(daybook(&["config", "check"], &faults)).await;
+    ended.expect_failure(&[
+        "3 problem(s)",
+        &format!("DAYBOOK_DATA_DIR: cannot write to {blocked}"),
+        &format!("DAYBOOK_FILES_URL: cannot write to {below}"),
+        "DAYBOOK_POSTGRES_BIN=/nowhere does not hold runnable programs",
+    ]);
 }
 
 #[tokio::test]
@@ -284,6 +301,36 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret} is in the log");
     }
+}
+
+#[tokio::test]
+async fn the_log_tells_of_every_request_by_whom_and_not_what_it_asked() {
+    let database_url = store::testing::url(&store::testing::database().await);
+    let path = store::testing::directory().join("log");
+    let mut command = serve(&database_url, &[("DAYBOOK_LOG", "info")]);
+    command.stderr(std::fs::File::create(&path).unwrap());
+    let app = TestApp::on(Server::launch(&mut command).await, database_url).await;
+    let workspace_id = app.alice.workspace().await;
+    app.alice
+        .get(&format!("/v1/search?workspace_id={workspace_id}&q=hush"))
+        .await
+        .expect(200);
+    app.server.tell_to_stop().await;
+    assert_eq!(app.server.ended().await.code(), Some(0));
+
+    let log = std::fs::read_to_string(&path).unwrap();
+    let actor = format!("person:{}", app.alice.actor_id);
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("/v1/search"))
+        .collect();
+    let [line] = lines[..] else {
+        panic!("{lines:?}");
+    };
+    for part in ["GET", "status=200", "elapsed", "correlation_id", &actor] {
+        assert!(line.contains(part), "{part} is missing in {line}");
+    }
+    assert!(!log.contains("hush") && !log.contains("/health/"), "{log}");
 }
 
 #[tokio::test]

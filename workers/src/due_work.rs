@@ -311,27 +311,27 @@ pub async fn redrive(database: &Database, id: Option<Uuid>) -> Result<u64, Error
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No connection is to be had.
-    #[error("the database is not available: {0}")]
+    #[error("the database is not available: {}", store::describe(.0))]
     Pool(#[from] PoolError),
     /// The database refused.
-    #[error("database: {}", .0.as_db_error().map_or_else(|| .0.to_string(), ToString::to_string))]
+    #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 
 impl Error {
     /// The same may be accepted when it is tried again.
     pub fn is_transient(&self) -> bool {
-        let code = match self {
-            Self::Database(error) => error.code(),
-            Self::Pool(_) => None,
+        let Self::Database(error) = self else {
+            return false;
         };
-        code.is_some_and(|code| {
+        let is_lost = |code: &SqlState| {
             [
                 SqlState::T_R_DEADLOCK_DETECTED,
                 SqlState::T_R_SERIALIZATION_FAILURE,
             ]
             .contains(code)
-        })
+        };
+        store::is_unavailable(error) || error.code().is_some_and(is_lost)
     }
 }
 

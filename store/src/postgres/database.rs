@@ -1,23 +1,26 @@
-//! Connections to the database: the pool, single connections, migrations.
+//! Connections to the database: the pool, single connections, and throwing away those that can work no longer.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
 };
+use futures::StreamExt;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-mod migrations {
-    refinery::embed_migrations!("../schema/log");
-}
-
-/// Guards migrations against another node that starts at the same moment.
-const MIGRATION_LOCK: i64 = 0x6461_7962_6f6f_6b01;
+use super::condition::{Condition, Trouble, Volume};
+use super::open_error::OpenError;
+use super::rights::ROLE_NAME;
+use super::setup;
+use crate::failure::spoils_session;
 
 /// Connections that one node uses for reading and posting, besides its few dedicated ones.
 const POOL_SIZE: usize = 24;
@@ -28,45 +31,35 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server that does not answer counts as there.
 const UNREACHABLE: Duration = Duration::from_secs(10);
 
-/// Every session works as the role that cannot change the log, and finds read models without naming their schema. It looks for
+/// Between two times that the sessions of the pool are thrown away.
+const DISTRUST: Duration = Duration::from_secs(1);
+
+/// Every session finds read models without naming their schema. It looks for
 /// rows by index: plans that are made while a table is empty are kept, and would read all of it once it is not. Where there is
 /// no index (`log.head` has one row) such a plan looks costly enough to be compiled, which takes a thousand times as long as
 /// its row. What a node holds that is gone without a word, the database lets go after half a minute.
-const SESSION: &str = "set role daybook_app; set search_path = read; set enable_seqscan = off; set jit = off; \
+const SESSION: &str = "set search_path = read; set enable_seqscan = off; set jit = off; \
      set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000";
 
-/// Why the database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It does not answer, or refuses the connection.
-    #[error("cannot connect to PostgreSQL: {}", detail(.0))]
-    Connect(#[from] tokio_postgres::Error),
-    /// The pool cannot give a connection.
-    #[error("cannot connect to PostgreSQL: {0}")]
-    Pool(#[from] PoolError),
-    /// The schema could not be brought up to date.
-    #[error("cannot migrate the database: {0}")]
-    Migrate(#[from] refinery::Error),
-    /// The pool's settings contradict each other.
-    #[error("cannot build the connection pool: {0}")]
-    Build(#[from] deadpool_postgres::BuildError),
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// How long a server that is not there yet, or cannot be written to, is waited for.
+    pub wait: Duration,
+    /// The directory whose disk is watched: that of a private PostgreSQL.
+    pub volume: Volume,
+    /// The database gives up queries that take longer.
+    pub query_timeout: Duration,
 }
 
-/// A driver error with what PostgreSQL itself said.
-pub fn detail(error: &tokio_postgres::Error) -> String {
-    error
-        .as_db_error()
-        .map_or_else(|| with_sources(error), ToString::to_string)
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+impl Default for Opening {
+    fn default() -> Self {
+        Self {
+            wait: Duration::ZERO,
+            volume: None,
+            query_timeout: QUERY_TIMEOUT,
+        }
     }
-    text
 }
 
 /// A PostgreSQL database and a pool of connections to it.
@@ -75,6 +68,13 @@ pub struct Database {
     config: Arc<Config>,
     tls: MakeRustlsConnect,
     pub pool: Pool,
+    /// Sessions work as the role that cannot change the log.
+    has_role: bool,
+    volume: Volume,
+    condition: Condition,
+    /// Sessions of the pool that were made before are thrown away.
+    distrusted: Arc<Mutex<Option<Instant>>>,
+    closed: Arc<watch::Sender<bool>>,
 }
 
 /// A connection that remembers the statements that were prepared on it.
@@ -87,62 +87,40 @@ pub type Messages =
 impl Database {
     /// Connects, and brings the schema up to date.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        Self::open_for(config, QUERY_TIMEOUT).await
+        Self::open_with(config, Opening::default()).await
     }
 
-    /// The same; the database gives up queries that take longer.
-    pub async fn open_for(mut config: Config, timeout: Duration) -> Result<Self, OpenError> {
+    /// The same for a server that may not be there yet.
+    pub async fn open_with(mut config: Config, opening: Opening) -> Result<Self, OpenError> {
         // A server that is gone without a word is noticed before those who wait lose their patience.
         config.connect_timeout(UNREACHABLE);
         config.tcp_user_timeout(UNREACHABLE);
+        // A standby, or a server that has become one, is no server to work on.
+        if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         let tls = tls();
-        let manager = Manager::from_config(
-            config.clone(),
-            tls.clone(),
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(POOL_SIZE)
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .wait_timeout(Some(Duration::from_secs(10)))
-            .create_timeout(Some(Duration::from_secs(10)))
-            .post_create(Hook::async_fn(move |client, _| {
-                let settings =
-                    format!("{SESSION}; set statement_timeout = {}", timeout.as_millis());
-                Box::pin(async move {
-                    client
-                        .batch_execute(&settings)
-                        .await
-                        .map_err(HookError::Backend)
-                })
-            }))
-            .build()?;
-        let database = Self {
+        let has_role = setup::set_up(&config, &tls, opening.wait).await?;
+        let distrusted = Arc::default();
+        Ok(Self {
+            pool: pool(
+                &config,
+                &tls,
+                format!(
+                    "{}; set statement_timeout = {}",
+                    session(has_role),
+                    opening.query_timeout.as_millis()
+                ),
+                Arc::clone(&distrusted),
+            )?,
             config: Arc::new(config),
             tls,
-            pool,
-        };
-        database.migrate().await?;
-        Ok(database)
-    }
-
-    async fn migrate(&self) -> Result<(), OpenError> {
-        let (mut client, connection) = self.config.connect(self.tls.clone()).await?;
-        let connection = tokio::spawn(connection);
-        client
-            .execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK])
-            .await?;
-        let report = migrations::migrations::runner()
-            .run_async(&mut client)
-            .await?;
-        for migration in report.applied_migrations() {
-            tracing::info!(%migration, "database migrated");
-        }
-        drop(client);
-        connection.abort();
-        Ok(())
+            has_role,
+            volume: opening.volume,
+            condition: Condition::default(),
+            distrusted,
+            closed: Arc::new(watch::Sender::new(false)),
+        })
     }
 
     /// A query on a session of the pool, which is cancelled if nobody waits for its end.
@@ -156,20 +134,137 @@ impl Database {
 
     /// A connection outside the pool, for whoever holds a lock. Ends when its client is dropped.
     pub async fn connect(&self) -> Result<Session, tokio_postgres::Error> {
+        self.while_open().await;
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        let connection = tokio::spawn(async {
-            // Its client is told of the error too.
-            let _ = connection.await;
+        let mut closed = self.closed.subscribe();
+        let connection = tokio::spawn(async move {
+            tokio::select! {
+                // Its client is told of an error too.
+                _ = connection => {}
+                _ = closed.wait_for(|closed| *closed) => {}
+            }
         });
-        client.batch_execute(SESSION).await?;
+        client.batch_execute(&session(self.has_role)).await?;
         Ok(Session::new(client, connection))
     }
 
     /// A connection whose notifications the caller wants. Its messages must be polled for the client to work.
     pub async fn connect_listening(&self) -> Result<(Client, Messages), tokio_postgres::Error> {
+        self.while_open().await;
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
-        Ok((client, messages(connection)))
+        let mut closed = self.closed.subscribe();
+        let end = async move { drop(closed.wait_for(|closed| *closed).await) };
+        Ok((client, Box::pin(messages(connection).take_until(end))))
     }
+
+    /// The statement that makes a schema which sessions may do everything in. The account makes it, whose right it is.
+    #[must_use]
+    pub fn create_schema(&self, schema: &str) -> String {
+        if self.has_role {
+            format!(
+                "reset role; create schema {schema} authorization {ROLE_NAME}; set role {ROLE_NAME}"
+            )
+        } else {
+            format!("create schema {schema}")
+        }
+    }
+
+    /// The trouble that keeps the log from being written, if there is any.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.condition.trouble()
+    }
+
+    /// Looks at an error of a session of the pool on its way to the caller: where sessions have become useless, all are made anew.
+    pub fn noticed(&self, error: tokio_postgres::Error) -> tokio_postgres::Error {
+        if error.as_db_error().is_some() && spoils_session(&error) {
+            self.distrust();
+        }
+        error
+    }
+
+    /// Ends every session, those in use as well. Nothing connects any more.
+    pub fn close(&self) {
+        self.pool.close();
+        self.closed.send_replace(true);
+    }
+
+    pub(super) const fn condition(&self) -> &Condition {
+        &self.condition
+    }
+
+    pub(super) fn volume(&self) -> Option<&Path> {
+        self.volume.as_deref()
+    }
+
+    /// Throws away the sessions that the pool has now.
+    pub(super) fn distrust(&self) {
+        let mut distrusted = self
+            .distrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if distrusted.is_none_or(|last| last.elapsed() > DISTRUST) {
+            *distrusted = Some(Instant::now());
+            drop(distrusted);
+            self.pool.retain(|_, _| false);
+        }
+    }
+
+    /// Never returns once the database is closed: a server that stops would only complain of whoever comes.
+    async fn while_open(&self) {
+        if *self.closed.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn session(has_role: bool) -> String {
+    if has_role {
+        format!("set role {ROLE_NAME}; {SESSION}")
+    } else {
+        SESSION.to_owned()
+    }
+}
+
+fn pool(
+    config: &Config,
+    tls: &MakeRustlsConnect,
+    session: String,
+    distrusted: Arc<Mutex<Option<Instant>>>,
+) -> Result<Pool, OpenError> {
+    let manager = Manager::from_config(
+        config.clone(),
+        tls.clone(),
+        ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        },
+    );
+    let session: Arc<str> = session.into();
+    Ok(Pool::builder(manager)
+        .max_size(POOL_SIZE)
+        .runtime(deadpool_postgres::Runtime::Tokio1)
+        .wait_timeout(Some(Duration::from_secs(10)))
+        .create_timeout(Some(Duration::from_secs(10)))
+        .post_create(Hook::async_fn(move |client, _| {
+            let session = Arc::clone(&session);
+            Box::pin(async move {
+                client
+                    .batch_execute(&session)
+                    .await
+                    .map_err(HookError::Backend)
+            })
+        }))
+        .pre_recycle(Hook::sync_fn(move |_, metrics| {
+            let distrusted = *distrusted.lock().unwrap_or_else(PoisonError::into_inner);
+            if distrusted.is_some_and(|since| metrics.created <= since) {
+                Err(HookError::message(
+                    "the session is of a server that may be none any more",
+                ))
+            } else {
+                Ok(())
+            }
+        }))
+        .build()?)
 }
 
 /// A query that runs on a session of the pool.
@@ -182,6 +277,10 @@ pub struct Running {
 }
 
 impl Running {
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The session that it runs on from here.
     pub async fn begin(&mut self) -> Result<&Session, PoolError> {
         Ok(self.session.insert(self.database.pool.get().await?))

@@ -12,13 +12,16 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::database::{self, Database, OpenError, detail};
+use super::condition::Trouble;
+use super::database::{self, Database};
 use super::ground::{Ground, Judgement, Tip, Tips};
 use super::insert::{BEGIN, Batch, Statements};
 use super::listener::advance;
+use super::open_error::OpenError;
 use super::rows::{self, RECEIPT_COLUMNS};
 use super::tail::Tail;
 use super::writer::Pending;
+use crate::failure::{describe, is_full, spoils_session};
 use crate::{Append, AppendError, Appended, NewEvent, Position, Recorded};
 
 /// How long appends wait for a lost connection to come back.
@@ -40,6 +43,8 @@ pub struct Shared {
 pub struct Lane {
     shared: Arc<Shared>,
     session: Session,
+    /// The session can work no longer.
+    is_lost: bool,
 }
 
 /// A connection with the writer's statements prepared on it.
@@ -100,6 +105,13 @@ impl Shared {
         })
     }
 
+    /// The trouble for which every append is refused: a full disk, or one that lasts longer than anybody waits.
+    fn refuses(&self) -> Option<Trouble> {
+        let trouble = self.database.trouble()?;
+        let refuses = trouble.is_full || trouble.since.elapsed() > PATIENCE;
+        refuses.then_some(trouble)
+    }
+
     fn tips(&self) -> MutexGuard<'_, Tips> {
         self.tips.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,6 +144,7 @@ impl Lane {
     pub async fn open(shared: Arc<Shared>) -> Result<Self, OpenError> {
         Ok(Self {
             session: Session::open(&shared.database).await?,
+            is_lost: false,
             shared,
         })
     }
@@ -141,7 +154,10 @@ impl Lane {
         let (appends, replies): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|p| (p.append, p.reply)).unzip();
         let events: usize = appends.iter().map(|append| append.events.len()).sum();
-        let verdicts = self.commit_or_retry(&appends, started + PATIENCE).await;
+        let verdicts = match self.shared.refuses() {
+            Some(trouble) => appends.iter().map(|_| Err(refusal(&trouble))).collect(),
+            None => self.commit_or_retry(&appends, started + PATIENCE).await,
+        };
         self.shared.show(appends, &verdicts);
         for (reply, verdict) in replies.into_iter().zip(verdicts) {
             // A caller that went away does not mind.
@@ -158,22 +174,39 @@ impl Lane {
     /// Tries until the database gives an answer. A connection that broke at the commit leaves it open whether
     /// the batch is in the log; the next attempt finds out.
     async fn commit_or_retry(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
+        let mut told = false;
         loop {
-            let error = match self.attempt(appends).await {
+            let attempted = match self.regain().await {
+                Ok(()) => self.attempt(appends).await,
+                Err(error) => Err(error),
+            };
+            let error = match attempted {
                 Ok(Some(verdicts)) => return verdicts,
                 Ok(None) => return self.commit_one_by_one(appends, deadline).await,
                 Err(error) => error,
             };
-            tracing::warn!(error = detail(&error), "lost the connection that appends");
+            self.is_lost = true;
+            if !told {
+                told = true;
+                let error = describe(&error);
+                tracing::warn!(error, "lost the connection that appends; trying again");
+            }
+            self.shared.database.condition().look_now();
             if Instant::now() > deadline {
-                let unavailable = || Err(AppendError::Unavailable(detail(&error)));
+                let unavailable = || Err(AppendError::Unavailable(describe(&error)));
                 return appends.iter().map(|_| unavailable()).collect();
             }
             tokio::time::sleep(RECONNECT).await;
-            if let Ok(session) = Session::open(&self.shared.database).await {
-                self.session = session;
-            }
         }
+    }
+
+    /// A new session, if the last one can work no longer.
+    async fn regain(&mut self) -> Result<(), tokio_postgres::Error> {
+        if self.is_lost {
+            self.session = Session::open(&self.shared.database).await?;
+            self.is_lost = false;
+        }
+        Ok(())
     }
 
     /// A batch that the database refuses is taken apart, so that only the append at fault fails.
@@ -196,7 +229,9 @@ impl Lane {
             Ok(verdicts) => return self.recognise(appends, verdicts).await.map(Some),
             Err(error) => error,
         };
-        // Fails where the error was that of a lost connection.
+        if spoils_session(&error) {
+            return Err(error);
+        }
         self.session.client.batch_execute("rollback").await?;
         match appends {
             [append] => Ok(Some(vec![self.explain(append, &error).await?])),
@@ -213,8 +248,15 @@ impl Lane {
         let existing = self.existing(append.events.iter()).await?;
         Ok(match existing.place(append) {
             Some(appended) => Ok(appended),
-            None if is_fault_of_the_events(error) => Err(AppendError::Rejected(detail(error))),
-            None => Err(AppendError::Unavailable(detail(error))),
+            None if is_fault_of_the_events(error) => Err(AppendError::Rejected(describe(error))),
+            None => {
+                self.shared.database.condition().report(error);
+                Err(if is_full(error) {
+                    AppendError::Full(describe(error))
+                } else {
+                    AppendError::Unavailable(describe(error))
+                })
+            }
         })
     }
 
@@ -373,6 +415,17 @@ impl Existing {
             placed: places.iter().map(|place| (place.0, place.1)).collect(),
             recorded_at,
         })
+    }
+}
+
+/// The answer to an append while the database is in trouble.
+fn refusal(trouble: &Trouble) -> AppendError {
+    let cause = trouble.cause.clone();
+    if trouble.is_full {
+        AppendError::Full(cause)
+    } else {
+        let seconds = trouble.since.elapsed().as_secs();
+        AppendError::Unavailable(format!("{cause}, for {seconds} seconds now"))
     }
 }
 

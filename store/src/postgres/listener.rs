@@ -9,8 +9,9 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio_postgres::{AsyncMessage, Client};
 
-use super::database::{Database, Messages, detail};
+use super::database::{Database, Messages};
 use crate::Position;
+use crate::failure::describe;
 
 const CHANNEL: &str = "daybook_log";
 
@@ -29,7 +30,7 @@ pub async fn run(database: Database, head: Arc<watch::Sender<Position>>) {
         };
         if let Err(error) = outcome {
             tracing::warn!(
-                error = detail(&error),
+                error = describe(&error),
                 "lost the connection that listens to the log"
             );
         }

@@ -1,12 +1,16 @@
 //! The log on PostgreSQL.
 
+mod condition;
 mod database;
 mod ground;
 mod insert;
 mod lane;
 mod listener;
+mod open_error;
 mod read;
+mod rights;
 mod rows;
+mod setup;
 mod tail;
 mod writer;
 
@@ -20,8 +24,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-pub use database::{Database, OpenError, Session};
+pub use condition::Trouble;
+pub use database::{Database, Opening, Session};
+pub use open_error::OpenError;
 
+use crate::failure::describe;
 use crate::{
     Append, AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError,
     Receipt, Recorded,
@@ -40,6 +47,7 @@ pub struct PostgresStore {
     head: Arc<watch::Sender<Position>>,
     tail: Arc<Tail>,
     listener: AbortHandle,
+    watch: AbortHandle,
 }
 
 impl PostgresStore {
@@ -56,20 +64,23 @@ impl PostgresStore {
         ];
         tokio::spawn(Writer::new(queue, lanes).run());
         let listener = tokio::spawn(listener::run(database.clone(), Arc::clone(&head)));
+        let watch = tokio::spawn(condition::run(database.clone()));
         Ok(Arc::new(Self {
             database,
             appends,
             head,
             tail,
             listener: listener.abort_handle(),
+            watch: watch.abort_handle(),
         }))
     }
 }
 
-/// The writer ends with its queue; the listener has to be told.
+/// The writer ends with its queue; the others have to be told.
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.listener.abort();
+        self.watch.abort();
     }
 }
 
@@ -129,7 +140,7 @@ impl EventStore for PostgresStore {
 
     async fn read_head(&self) -> Result<Position, ReadError> {
         let head = read::head(&self.database).await;
-        head.map_err(|error| ReadError::Unavailable(error.to_string()))
+        head.map_err(|error| ReadError::Unavailable(describe(&error)))
     }
 
     fn head(&self) -> watch::Receiver<Position> {

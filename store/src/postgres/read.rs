@@ -9,9 +9,10 @@ use postgres_types::{BorrowToSql, ToSql};
 use tokio_postgres::RowStream;
 use uuid::Uuid;
 
-use super::database::{Database, Running, detail};
+use super::database::{Database, Running};
 use super::rows::{self, EVENT_COLUMNS, RECEIPT_COLUMNS};
 use crate::event_store::PAGE_BYTES;
+use crate::failure::describe;
 use crate::{
     Direction, Filter, OpenError, Page, Position, ReadError, Receipt, Recorded, Visibility,
 };
@@ -23,7 +24,8 @@ pub async fn head(database: &Database) -> Result<Position, OpenError> {
     let client = database.pool.get().await?;
     let row = client
         .query_one("select position from log.head", &[])
-        .await?;
+        .await
+        .map_err(|error| database.noticed(error))?;
     Ok(row.get(0))
 }
 
@@ -229,7 +231,7 @@ async fn events<P: BorrowToSql>(
 }
 
 fn unavailable(error: tokio_postgres::Error) -> ReadError {
-    ReadError::Unavailable(detail(&error))
+    ReadError::Unavailable(describe(&error))
 }
 
 async fn rows<P: BorrowToSql>(
@@ -237,10 +239,12 @@ async fn rows<P: BorrowToSql>(
     sql: &str,
     params: &[P],
 ) -> Result<RowStream, ReadError> {
+    let database = query.database().clone();
+    let unavailable = |error| unavailable(database.noticed(error));
     let session = query
         .begin()
         .await
-        .map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        .map_err(|error| ReadError::Unavailable(describe(&error)))?;
     let statement = session.prepare_cached(sql).await.map_err(unavailable)?;
     session
         .query_raw(&statement, params.iter().map(BorrowToSql::borrow_to_sql))

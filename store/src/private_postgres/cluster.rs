@@ -37,11 +37,11 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn locate(data_dir: &Path) -> Result<Self> {
-        fs::create_dir_all(data_dir).map_err(io_error("create", data_dir))?;
+        let mut account = Account::to_drop_to()?;
+        make_data_dir(data_dir, account).map_err(io_error("create", data_dir))?;
         let data_dir = data_dir
             .canonicalize()
             .map_err(io_error("find", data_dir))?;
-        let mut account = Account::to_drop_to()?;
         let place = data_dir.join("postgres");
         let directory = match (fs::read_link(&place), &account) {
             (Ok(target), _) => data_dir.join(target),
@@ -146,6 +146,7 @@ impl Cluster {
                 SUPERUSER,
                 "--encoding=UTF8",
                 "--locale=C.UTF-8",
+                "--data-checksums",
                 "--auth-local=trust",
                 "--auth-host=reject",
             ])
@@ -300,15 +301,40 @@ fn elsewhere(data_dir: &Path, link: &Path) -> Result<PathBuf> {
     Ok(directory)
 }
 
+/// Makes a data directory that nobody else may enter, but for the account that PostgreSQL runs as, which may only pass through.
+fn make_data_dir(data_dir: &Path, account: Option<Account>) -> io::Result<()> {
+    if data_dir.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = data_dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(data_dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    }
+    if let Some(account) = account {
+        fchown(File::open(data_dir)?, None, Some(account.gid))?;
+        fs::set_permissions(data_dir, Permissions::from_mode(0o710))?;
+    }
+    Ok(())
+}
+
+/// The lock is closed to other accounts: whoever can open it can hold it.
 fn open_lock(directory: &Path) -> Result<File> {
     let path = sibling(directory, ".lock");
-    OpenOptions::new()
+    let lock = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
         .open(&path)
-        .map_err(io_error("open", &path))
+        .map_err(io_error("open", &path))?;
+    lock.set_permissions(Permissions::from_mode(0o600))
+        .map_err(io_error("close", &path))?;
+    Ok(lock)
 }
 
 fn belongs_to(expected: u32, directory: &Path, found: &Metadata) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use super::cluster::{self, Cluster};
 use super::programs::Programs;
 use super::{EAGER, PrivatePostgresError, Result, io_error, memory};
 
+/// How long sessions that have just been closed may take to end: a fast shutdown would complain of each.
+const SMART: Duration = Duration::from_secs(3);
 /// How long a fast shutdown may take (it writes everything out), and then an immediate one.
 const FAST: Duration = Duration::from_secs(30);
 const IMMEDIATE: Duration = Duration::from_secs(10);
@@ -21,7 +23,7 @@ const BUFFERS: RangeInclusive<u64> = 128..=2048;
 const MALLOC: &str = "glibc.malloc.mmap_threshold=4194304:glibc.malloc.trim_threshold=16777216:glibc.malloc.top_pad=1048576";
 
 /// For two to eight cores and a database that is mostly appended to. Durability is PostgreSQL's full one.
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 21] = [
     "cluster_name=daybook",
     "listen_addresses=",
     "unix_socket_permissions=0700",
@@ -35,12 +37,12 @@ const SETTINGS: [&str; 22] = [
     "synchronous_commit=on",
     "wal_level=minimal",
     "max_wal_senders=0",
-    "min_wal_size=256MB",
-    "max_wal_size=2GB",
     "checkpoint_timeout=15min",
     "logging_collector=off",
     "log_destination=stderr",
     "log_checkpoints=off",
+    // Details of errors hold what people wrote.
+    "log_error_verbosity=terse",
     "log_line_prefix=%m [%p] ",
     "log_timezone=UTC",
     "timezone=UTC",
@@ -49,6 +51,20 @@ const SETTINGS: [&str; 22] = [
 fn buffers(memory: Option<u64>) -> u64 {
     let (least, most) = BUFFERS.into_inner();
     memory.map_or(least, |megabytes| (megabytes / 8).clamp(least, most))
+}
+
+/// The write-ahead log between two checkpoints, in megabytes: a tenth of the disk, within these bounds.
+const WAL: RangeInclusive<u64> = 64..=2048;
+
+fn wal(disk: Option<u64>) -> u64 {
+    let (least, most) = WAL.into_inner();
+    disk.map_or(most, |megabytes| (megabytes / 10).clamp(least, most))
+}
+
+/// Megabytes of the disk that a directory is on.
+fn disk(directory: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(directory).ok()?;
+    Some(disk.f_blocks.saturating_mul(disk.f_frsize) >> 20)
 }
 
 pub struct Server<'a> {
@@ -67,6 +83,7 @@ impl<'a> Server<'a> {
         settings: &[&str],
     ) -> Result<Self> {
         let buffers = buffers(memory::megabytes());
+        let wal = wal(disk(cluster.directory()));
         cluster.make_ready()?;
         let log = cluster.open_log()?;
         let log_path = cluster.log();
@@ -92,6 +109,11 @@ impl<'a> Server<'a> {
                 "-c",
                 // The kernel keeps as much again, and more.
                 &format!("effective_cache_size={}MB", 3 * buffers),
+                "-c",
+                &format!("max_wal_size={wal}MB"),
+                "-c",
+                // Two segments at the least.
+                &format!("min_wal_size={}MB", (wal / 8).max(32)),
             ])
             .args(
                 SETTINGS
@@ -129,9 +151,12 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// Fast shutdown, and an immediate one if that takes too long.
+    /// Lets sessions end by themselves, then a fast shutdown, and an immediate one if that takes too long.
     pub fn stop(&mut self) -> Result<()> {
-        self.signal(libc::SIGINT);
+        self.signal(libc::SIGTERM);
+        if !self.exits_within(SMART)? {
+            self.signal(libc::SIGINT);
+        }
         if !self.exits_within(FAST)? {
             tracing::warn!(
                 process = self.id(),
@@ -176,7 +201,19 @@ impl<'a> Server<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::buffers;
+    use super::{buffers, wal};
+
+    #[test]
+    fn the_write_ahead_log_fits_the_disk() {
+        for (disk, share) in [
+            (None, 2048),
+            (Some(200), 64),
+            (Some(10_240), 1024),
+            (Some(1 << 20), 2048),
+        ] {
+            assert_eq!(wal(disk), share, "{disk:?}");
+        }
+    }
 
     #[test]
     fn postgresql_gets_a_share_of_the_memory() {

@@ -139,7 +139,9 @@ async fn nobody_else_can_reach_it() {
     assert_eq!(ask(&postgres, "SHOW server_encoding").await, "UTF8");
     assert_eq!(ask(&postgres, "SHOW lc_collate").await, "C.UTF-8");
     assert_eq!(ask(&postgres, "SHOW fsync").await, "on");
+    assert_eq!(ask(&postgres, "SHOW data_checksums").await, "on");
     assert_eq!(mode(&data_dir.cluster()), 0o700);
+    assert_eq!(mode(&data_dir.0.join("postgres.lock")), 0o600);
     assert_eq!(mode(&data_dir.cluster().join(".s.PGSQL.5432")), 0o700);
 
     let pid = fs::read_to_string(data_dir.cluster().join("postmaster.pid")).unwrap();
@@ -158,6 +160,26 @@ async fn nobody_else_can_reach_it() {
         assert_eq!(field("Groups:"), "");
     }
     postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_made_is_closed_and_a_lock_that_was_open_is_closed() {
+    let data_dir = DataDir::new("made");
+    let made = data_dir.0.join("data");
+    let postgres = PrivatePostgres::start(&made).await.unwrap();
+    // Root's account may pass through.
+    assert_eq!(mode(&made), if is_root() { 0o710 } else { 0o700 });
+    assert!(!made.join("postgres").is_symlink());
+    postgres.stop().await.unwrap();
+    let lock = made.join("postgres.lock");
+    fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
+    PrivatePostgres::start(&made)
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+    assert_eq!(mode(&lock), 0o600);
 }
 
 /// Not a test: the process that the next one kills.

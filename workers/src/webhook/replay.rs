@@ -69,10 +69,10 @@ impl Replay {
             .pool
             .get()
             .await
-            .map_err(|e| e.to_string())?;
+            .map_err(|error| store::describe(&error))?;
         due_work::schedule(&**client, &items)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| store::describe(&error))?;
         Ok(if page.scanned_to >= progress.to {
             Outcome::Done
         } else {

@@ -1,0 +1,227 @@
+//! The condition of the database: whether the log can be written now, and the cause if it cannot.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use super::database::{Database, Session};
+use crate::failure::{self, describe};
+
+/// How often the condition is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long one look may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How long an append that was refused counts: a look does not see everything that an append meets.
+const REMEMBERED: Duration = Duration::from_secs(5);
+/// Between two checkpoints that are to free a disk.
+const CHECKPOINT: Duration = Duration::from_secs(60);
+/// What is kept free for PostgreSQL itself, which stops where it cannot write: a twentieth of the disk, within these bounds.
+const LEAST_FREE: u64 = 32 << 20;
+const MOST_FREE: u64 = 256 << 20;
+
+/// A database that takes no writes.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// The cause, without any value of a row.
+    pub cause: String,
+    pub since: Instant,
+    /// The disk is full.
+    pub is_full: bool,
+    /// A look that finds nothing ends the trouble from then on.
+    until: Instant,
+}
+
+/// Shared by all who use a database.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    trouble: Arc<watch::Sender<Option<Trouble>>>,
+    look: Arc<Notify>,
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self {
+            trouble: Arc::new(watch::Sender::new(None)),
+            look: Arc::default(),
+        }
+    }
+}
+
+impl Condition {
+    /// The trouble that the database is in, if it is in any.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Has the watch look at once.
+    pub fn look_now(&self) {
+        self.look.notify_one();
+    }
+
+    /// Notes that an append was refused for an error that is no fault of its own.
+    pub fn report(&self, error: &tokio_postgres::Error) {
+        let until = Instant::now() + REMEMBERED;
+        self.set(failure::cause(error), failure::is_full(error), until);
+    }
+
+    fn set(&self, cause: String, is_full: bool, until: Instant) {
+        self.trouble.send_modify(|trouble| {
+            let since = trouble.as_ref().map(|trouble| trouble.since);
+            if since.is_none() {
+                metrics::gauge!("daybook_database_trouble").set(1.0);
+                tracing::error!(cause, "the database takes no writes");
+            }
+            *trouble = Some(Trouble {
+                cause,
+                since: since.unwrap_or_else(Instant::now),
+                is_full,
+                until,
+            });
+        });
+    }
+
+    /// Returns true if there was trouble.
+    fn clear(&self) -> bool {
+        metrics::gauge!("daybook_database_trouble").set(0.0);
+        self.trouble
+            .send_if_modified(|trouble| trouble.take().is_some())
+    }
+}
+
+/// Looks at the database every second, without end.
+pub async fn run(database: Database) {
+    let mut session = None;
+    let mut checkpointed: Option<Instant> = None;
+    loop {
+        let condition = database.condition();
+        if let Some(cause) = database.volume().and_then(full) {
+            condition.set(cause, true, Instant::now());
+            if checkpointed.is_none_or(|last| last.elapsed() > CHECKPOINT) {
+                checkpointed = Some(Instant::now());
+                free_segments(&database).await;
+            }
+        } else {
+            match tokio::time::timeout(LIMIT, look(&database, &mut session)).await {
+                Ok(Ok(())) => recovered(&database),
+                Ok(Err(error)) => {
+                    session = None;
+                    let cause = failure::cause(&error);
+                    condition.set(cause, failure::is_full(&error), Instant::now());
+                }
+                Err(_) => {
+                    session = None;
+                    condition.set("it does not answer".into(), false, Instant::now());
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = condition.look.notified() => {}
+        }
+    }
+}
+
+fn recovered(database: &Database) {
+    let condition = database.condition();
+    let goes_on = |trouble: Trouble| trouble.until > Instant::now();
+    if condition.trouble().is_some_and(goes_on) {
+        return;
+    }
+    if condition.clear() {
+        // Sessions of the time before may be those of a server that is none any more.
+        database.distrust();
+        tracing::info!("the database takes writes again");
+    }
+}
+
+/// Asks whether a session can write; after trouble it is a new session, and it writes.
+async fn look(
+    database: &Database,
+    session: &mut Option<Session>,
+) -> Result<(), tokio_postgres::Error> {
+    const WRITE: &str = "begin; select from log.head for update skip locked; commit";
+    const ASK: &str = "do $$ begin
+        if pg_is_in_recovery() or current_setting('transaction_read_only')::boolean then
+            raise exception 'the session is read-only' using errcode = '25006';
+        end if;
+    end $$";
+    if database.condition().trouble().is_some() {
+        return database.connect().await?.batch_execute(WRITE).await;
+    }
+    let asked = match session {
+        Some(session) => session,
+        None => session.insert(database.connect().await?),
+    };
+    asked.batch_execute(ASK).await
+}
+
+/// Why nothing more is to be written to the disk of a private PostgreSQL: none if there is room.
+fn full(volume: &Path) -> Option<String> {
+    let found = rustix::fs::statvfs(volume).ok()?;
+    let total = found.f_blocks.saturating_mul(found.f_frsize);
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let kept = kept_free(total);
+    (free < kept).then(|| {
+        format!(
+            "the disk of the data directory is full: {} MiB are left, and {} MiB are kept for PostgreSQL; free some",
+            free >> 20,
+            kept >> 20
+        )
+    })
+}
+
+fn kept_free(total: u64) -> u64 {
+    (total / 20).clamp(LEAST_FREE, MOST_FREE)
+}
+
+/// A checkpoint lets PostgreSQL remove segments of its write-ahead log.
+async fn free_segments(database: &Database) {
+    let freed = async {
+        database
+            .connect()
+            .await?
+            .batch_execute("reset role; checkpoint")
+            .await
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(LIMIT, freed).await {
+        tracing::debug!(
+            error = describe(&error),
+            "cannot free segments of the write-ahead log"
+        );
+    }
+}
+
+/// The directory whose disk is watched: that of a private PostgreSQL.
+pub type Volume = Option<PathBuf>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_of_the_disk_is_kept_free() {
+        for (total, kept) in [
+            (100 << 20, 32 << 20),
+            (2 << 30, (2 << 30) / 20),
+            (1 << 40, 256 << 20),
+        ] {
+            assert_eq!(kept_free(total), kept);
+        }
+    }
+
+    #[test]
+    fn trouble_lasts_from_its_first_report_on() {
+        let condition = Condition::default();
+        condition.set("one".into(), false, Instant::now());
+        let first = condition.trouble().unwrap();
+        condition.set("another".into(), true, Instant::now());
+        let second = condition.trouble().unwrap();
+        assert_eq!(
+            (second.since, second.cause.as_str()),
+            (first.since, "another")
+        );
+        assert!(condition.clear() && condition.trouble().is_none());
+    }
+}
