@@ -53,10 +53,10 @@ fn told(route: &str, status: StatusCode, elapsed: Duration, actor: Option<&Actor
     let actor = actor.map(|actor| format!("{}:{}", actor.kind.as_ref(), actor.id));
     let status_code = status.as_u16();
     let is_probe = ["/health/live", "/health/ready", "/metrics"].contains(&route);
-    if status.is_server_error() {
-        tracing::warn!(target: ACCESS_LOG, status = status_code, ?elapsed, actor, "request failed");
-    } else if is_probe {
+    if is_probe {
         tracing::debug!(target: ACCESS_LOG, status = status_code, ?elapsed, actor, "request");
+    } else if status.is_server_error() {
+        tracing::warn!(target: ACCESS_LOG, status = status_code, ?elapsed, actor, "request failed");
     } else {
         tracing::info!(target: ACCESS_LOG, status = status_code, ?elapsed, actor, "request");
     }

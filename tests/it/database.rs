@@ -255,8 +255,9 @@ async fn a_dump_is_restored_where_the_role_is_missing() {
     let dumped = program("pg_dump")
         .args(["-Fc", "-d", &app.database_url, "-f"])
         .arg(&dump)
-        .status();
-    assert!(dumped.await.unwrap().success());
+        .status()
+        .await;
+    assert!(dumped.unwrap().success());
     let name = format!("restored_{}", Uuid::new_v4().simple());
 
     for with_create in [false, true] {
@@ -266,7 +267,7 @@ async fn a_dump_is_restored_where_the_role_is_missing() {
             ("postgres", server.rsplit('/').next().unwrap())
         } else {
             let create = format!("create database {name} owner restorer");
-            let statements = ["create role restorer login createrole", &create];
+            let statements = ["create role restorer login createrole", create.as_str()];
             execute(&cluster, "postgres", &statements).await;
             ("restorer", name.as_str())
         };
@@ -453,9 +454,9 @@ impl Disk {
             .args(["-t", "tmpfs", "-o", "size=256m,mode=0755", "tmpfs"])
             .arg(&place)
             .stderr(Stdio::null())
-            .status();
+            .status()
+            .await;
         mounted
-            .await
             .is_ok_and(|status| status.success())
             .then_some(Self(place))
     }

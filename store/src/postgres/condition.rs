@@ -103,7 +103,11 @@ pub async fn run(database: Database) {
                 free_segments(&database).await;
             }
         } else {
-            match tokio::time::timeout(LIMIT, look(&database, &mut session)).await {
+            let looked = tokio::time::timeout(LIMIT, look(&database, &mut session)).await;
+            if database.is_closed() {
+                return;
+            }
+            match looked {
                 Ok(Ok(())) => recovered(&database),
                 Ok(Err(error)) => {
                     session = None;

@@ -189,6 +189,10 @@ impl Database {
         self.closed.send_replace(true);
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     pub(super) const fn condition(&self) -> &Condition {
         &self.condition
     }
@@ -212,7 +216,7 @@ impl Database {
 
     /// Never returns once the database is closed: a server that stops would only complain of whoever comes.
     async fn while_open(&self) {
-        if *self.closed.borrow() {
+        if self.is_closed() {
             std::future::pending::<()>().await;
         }
     }
