@@ -162,7 +162,10 @@ async fn an_obsidian_vault_is_imported_linked_and_written_back_to_the_byte() {
         placed,
         set(&["Files/pot.png", "Files/plan a.png", "Files/copy.png"])
     );
-    let uploaded: BTreeSet<&Value> = artifacts.iter().map(|a| &a["file_id"]).collect();
+    let uploaded: BTreeSet<&str> = artifacts
+        .iter()
+        .map(|a| a["file_id"].as_str().unwrap())
+        .collect();
     assert_eq!(uploaded.len(), 2, "the same bytes are uploaded once");
     app.settle().await;
     assert_eq!(list(&app, "tasks", workspace_id).await.len(), 1);

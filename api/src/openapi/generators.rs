@@ -186,8 +186,8 @@ fn show_dry_run(operation: &mut Value) {
         .or_insert_with(|| json!({"description": "The events that would be appended."}));
     let schema = &mut response["content"]["application/json"]["schema"];
     *schema = match schema.take() {
-        Value::Null => dry_run,
-        resource => json!({"oneOf": [resource, dry_run]}),
+        resource if resource.is_object() => json!({"oneOf": [resource, dry_run]}),
+        _ => dry_run,
     };
 }
 
