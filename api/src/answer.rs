@@ -319,12 +319,12 @@ impl App {
     ) -> Result<(List<Row<M::Content>>, Position), Problem> {
         let position = self.ready::<M>(read).await?;
         read.caller.require(OVERSEES)?;
-        let (viewer, cursor) = (read.caller.viewer(), page.try_into()?);
+        let (viewer, cursor) = (read.caller.viewer(), page.of(read.list)?);
         let (all, wanted) = (visible::IN_PRODUCT, Where::default());
         let (database, order) = (&self.database, NEWEST_FIRST);
         let found =
             projections::list_where::<M>(database, all, viewer, wanted, order, cursor).await?;
-        Ok((found, position))
+        Ok((found.sealed(|place| read.list.cursor(place)), position))
     }
 
     /// A page of the resources that the caller may see, in any order.
@@ -336,14 +336,14 @@ impl App {
         page: Page,
     ) -> Result<(List<Row<M::Content>>, Position), Problem> {
         let position = self.ready::<M>(read).await?;
-        let (viewer, cursor) = (read.caller.viewer(), page.try_into()?);
+        let (viewer, cursor) = (read.caller.viewer(), page.of(read.list)?);
         let mut found =
             projections::list::<M>(&self.database, viewer, wanted, order, cursor).await?;
         for row in &mut found.items {
             row.facts.quarantined_at =
                 (self.readers).quarantined(&StreamId::new(M::NAME, row.facts.id));
         }
-        Ok((found, position))
+        Ok((found.sealed(|place| read.list.cursor(place)), position))
     }
 
     /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.

@@ -7,6 +7,7 @@ mod body;
 mod caller;
 mod command;
 mod conditions;
+mod cursor;
 mod follow;
 mod health;
 mod keyring;

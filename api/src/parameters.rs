@@ -77,7 +77,8 @@ fn malformed(faults: Vec<FieldError>) -> Problem {
     Problem::faulty("malformed_query", faults)
 }
 
-fn given(uri: &Uri) -> Vec<(String, String)> {
+/// The parameters of a query string, as they are.
+pub fn given(uri: &Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map_or_else(|_| vec![], |Query(pairs)| pairs)
 }
 

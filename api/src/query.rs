@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use domain::MAX_PATTERNS;
 use projections::Cursor;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use utoipa::IntoParams;
 
 use crate::App;
 use crate::caller::Caller;
+use crate::cursor::ListId;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::schema;
@@ -26,6 +28,8 @@ pub struct Read {
     pub caller: Caller,
     /// -1: as they are.
     pub min_position: Position,
+    /// The list that is asked for, where one is.
+    pub list: ListId,
 }
 
 impl FromRequestParts<App> for Read {
@@ -37,6 +41,7 @@ impl FromRequestParts<App> for Read {
         Ok(Self {
             caller,
             min_position: min_position(&parts.headers)?,
+            list: ListId::of(parts),
         })
     }
 }
@@ -104,25 +109,20 @@ pub struct Page {
 
 impl Page {
     /// Where it starts: the last thing of the page before, if there is one.
-    pub fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
-        let malformed = |_| parameters::invalid("cursor", "must be next_cursor of an earlier page");
-        let cursor = self.cursor.as_deref().map(str::parse);
-        cursor.transpose().map_err(malformed)
+    pub fn after<T: FromStr>(&self, list: ListId) -> Result<Option<T>, Problem> {
+        list.place(self.cursor.as_deref())
+    }
+
+    /// The part of a list that it is.
+    pub fn of(&self, list: ListId) -> Result<Cursor, Problem> {
+        Ok(Cursor {
+            before: self.after(list)?,
+            limit: self.limit()?,
+        })
     }
 
     pub fn limit(&self) -> Result<usize, Problem> {
         limit(self.limit, 50, MAX_LIMIT)
-    }
-}
-
-impl TryFrom<Page> for Cursor {
-    type Error = Problem;
-
-    fn try_from(page: Page) -> Result<Self, Problem> {
-        Ok(Self {
-            before: page.after()?,
-            limit: page.limit()?,
-        })
     }
 }
 
@@ -134,6 +134,21 @@ pub fn limit(asked: Option<usize>, default: usize, max: usize) -> Result<usize, 
     } else {
         Err(parameters::invalid("limit", format!("must be 1 to {max}")))
     }
+}
+
+/// The words of a list with commas between them, a bounded number of them.
+pub fn words<'a>(name: &str, list: Option<&'a str>) -> Result<Vec<&'a str>, Problem> {
+    let words: Vec<&str> = list
+        .into_iter()
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .take(MAX_PATTERNS + 1)
+        .collect();
+    if words.len() > MAX_PATTERNS {
+        let detail = format!("must be at most {MAX_PATTERNS}; ask for the rest in another request");
+        return Err(parameters::invalid(name, detail));
+    }
+    Ok(words)
 }
 
 /// One of a few words.

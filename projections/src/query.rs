@@ -89,8 +89,18 @@ pub const NEWEST_FIRST: Order = Order {
 pub struct List<T> {
     pub items: Vec<T>,
     /// Where the next page starts; none: this is the last one.
-    #[schema(value_type = Option<String>)]
-    pub next_cursor: Option<Uuid>,
+    pub next_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// The same list, its cursor as the caller makes one of the last id of the page.
+    #[must_use]
+    pub fn sealed(self, cursor: impl FnOnce(String) -> String) -> Self {
+        Self {
+            next_cursor: self.next_cursor.map(cursor),
+            ..self
+        }
+    }
 }
 
 /// Conditions on the rows `t` of a list.
@@ -210,7 +220,10 @@ pub(crate) async fn page<T: DeserializeOwned>(
     let more = items.len() > cursor.limit;
     items.truncate(cursor.limit);
     Ok(List {
-        next_cursor: items.last().filter(|_| more).map(id),
+        next_cursor: items
+            .last()
+            .filter(|_| more)
+            .map(|last| id(last).simple().to_string()),
         items,
     })
 }

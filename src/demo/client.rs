@@ -44,7 +44,7 @@ pub struct Cause {
 #[derive(Deserialize)]
 struct Page<T> {
     items: Vec<T>,
-    next_cursor: Option<Uuid>,
+    next_cursor: Option<String>,
 }
 
 impl Client {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, PATIENCE, Server, TestApp, id, pointers, types};
+use crate::harness::{Answer, Client, PATIENCE, Server, TestApp, id, items, pointers, types};
 use crate::world::World;
 
 /// A note to be written, under a key.
@@ -921,4 +921,50 @@ async fn a_head_request_is_answered_as_a_get_without_its_body() {
     let answer = app.alice.send(request).await;
     assert_eq!((answer.status, answer.header("etag")), (200, "\"1\""));
     assert_eq!(answer.body, "");
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_the_list_that_gave_it_out_and_for_no_other() {
+    let world = World::start().await;
+    let alice = &world.app.alice;
+    for _ in 0..2 {
+        alice.workspace().await;
+    }
+    let page = alice.get("/v1/workspaces?limit=1").await.expect(200);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let next = format!("/v1/workspaces?limit=2&cursor={cursor}");
+    let next = items(alice.get(&next).await.expect(200));
+    assert_eq!(
+        next,
+        items(alice.get("/v1/workspaces").await.expect(200))[1..3]
+    );
+    let mut refused = 0;
+    for operation in world.document.guarded() {
+        if !operation.is_read()
+            || !operation.query_parameters().contains("cursor")
+            || operation.path == "/v1/workspaces"
+        {
+            continue;
+        }
+        let path = world.path(&operation).await;
+        let caller = world.caller(&operation);
+        let answer = caller.get(&format!("{path}?cursor={cursor}")).await;
+        let problem = answer.expect_problem(400, "malformed_query");
+        assert_eq!(pointers(&problem), ["cursor"], "{}", operation.name());
+        refused += 1;
+    }
+    assert!(refused > 8, "{refused}");
+    // The same list with other filters is another list.
+    let tasks = alice.get("/v1/tasks?limit=1").await.expect(200);
+    let cursor = tasks["next_cursor"].as_str().unwrap();
+    alice
+        .get(&format!("/v1/tasks?limit=1&cursor={cursor}"))
+        .await
+        .expect(200);
+    for other in ["order=rank", "status=open"] {
+        let answer = alice
+            .get(&format!("/v1/tasks?{other}&cursor={cursor}"))
+            .await;
+        answer.expect_problem(400, "malformed_query");
+    }
 }

@@ -215,7 +215,8 @@ impl App {
         wanted: Where<'_>,
         page: Page,
     ) -> Result<List<Link>, Problem> {
-        let (viewer, cursor) = (read.caller.viewer(), page.try_into()?);
-        Ok(link::list(&self.database, viewer, wanted, cursor).await?)
+        let (viewer, cursor) = (read.caller.viewer(), page.of(read.list)?);
+        let found = link::list(&self.database, viewer, wanted, cursor).await?;
+        Ok(found.sealed(|place| read.list.cursor(place)))
     }
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
+use crate::cursor::ListId;
 use crate::knowledge::text::{self, Diffs};
 use crate::parameters;
 use crate::problem::Problem;
@@ -123,7 +124,7 @@ async fn history(
 ) -> Result<Response, Problem> {
     let (row, position) = app.find::<Notes>(&read, id).await?;
     let limit = page.limit()?;
-    let before = page.after::<NonZeroU64>()?;
+    let before = page.after::<NonZeroU64>(read.list)?;
     let before = before.and_then(|version| i64::try_from(version.get()).ok());
     let last = before.map_or(row.facts.version, |before| {
         row.facts.version.min(before - 1)
@@ -136,7 +137,7 @@ async fn history(
         bytes: 0,
     };
     shown.read(&app, id).await?;
-    Ok(answer::found((shown.page(), position)))
+    Ok(answer::found((shown.page(read.list), position)))
 }
 
 /// Versions of a note as they are read, the oldest first.
@@ -195,13 +196,13 @@ impl Shown {
     }
 
     /// The newest first.
-    fn page(self) -> History {
+    fn page(self, list: ListId) -> History {
         let items: Vec<Version> = self.items.into_iter().rev().collect();
         let oldest = items.last().map(|item| item.version);
         History {
             next_cursor: oldest
                 .filter(|version| *version > 1)
-                .map(|version| version.to_string()),
+                .map(|version| list.cursor(version)),
             items,
         }
     }

@@ -17,9 +17,10 @@ use uuid::Uuid;
 use crate::App;
 use crate::answer;
 use crate::caller::Caller;
+use crate::cursor::ListId;
 use crate::parameters;
 use crate::problem::Problem;
-use crate::query::{Params, Read, limit};
+use crate::query::{Params, Read, limit, words};
 
 /// Most items of a page.
 const MAX_LIMIT: usize = 100;
@@ -92,7 +93,7 @@ struct Suggestions {
 }
 
 impl Which {
-    fn wanted(self, caller: &Caller) -> Result<Wanted, Problem> {
+    fn wanted(self, caller: &Caller, list: ListId) -> Result<Wanted, Problem> {
         let wanted = Wanted::default();
         Ok(Wanted {
             kinds: kinds(self.kind.as_deref(), caller)?,
@@ -106,13 +107,7 @@ impl Which {
                 .collect(),
             since: self.since,
             until: self.until,
-            after: self
-                .cursor
-                .map(|cursor| cursor.parse())
-                .transpose()
-                .map_err(|error: search::NoPlace| {
-                    parameters::invalid("cursor", error.to_string())
-                })?,
+            after: list.place(self.cursor.as_deref())?,
             limit: limit(self.limit, wanted.limit, MAX_LIMIT)?,
         })
     }
@@ -134,8 +129,8 @@ fn kinds(asked: Option<&str>, caller: &Caller) -> Result<Vec<Kind>, Problem> {
         let allowed = |kind: &Kind| caller.require(&scope(*kind)).is_ok();
         return Ok(search::KINDS.iter().copied().filter(allowed).collect());
     };
-    let kinds = asked.split(',').map(|word| {
-        let kind = word.trim().parse();
+    let kinds = words("kind", Some(asked))?.into_iter().map(|word| {
+        let kind = word.parse();
         let kind: Kind = kind.map_err(|_| {
             parameters::invalid(
                 "kind",
@@ -149,11 +144,7 @@ fn kinds(asked: Option<&str>, caller: &Caller) -> Result<Vec<Kind>, Problem> {
 }
 
 fn statuses(asked: Option<&str>) -> Result<Vec<String>, Problem> {
-    let words = asked
-        .into_iter()
-        .flat_map(|asked| asked.split(','))
-        .map(str::trim);
-    let statuses = words.map(|word| {
+    let statuses = words("status", asked)?.into_iter().map(|word| {
         let detail = || {
             format!(
                 "must be some of {}, with commas between them",
@@ -176,8 +167,9 @@ async fn find(
     Params(which): Params<Which>,
 ) -> Result<Response, Problem> {
     let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
-    let wanted = which.wanted(&read.caller)?;
-    let found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
+    let wanted = which.wanted(&read.caller, read.list)?;
+    let mut found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
+    found.next_cursor = found.next_cursor.map(|place| read.list.cursor(place));
     Ok(answer::found((found, position)))
 }
 

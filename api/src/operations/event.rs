@@ -13,7 +13,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::identity::scope;
-use domain::{Actor, MAX_PATTERNS, StreamId, check_category, check_type_pattern};
+use domain::{Actor, StreamId, check_category, check_type_pattern};
 use futures::{Stream, StreamExt};
 use projections::TooFarBehind;
 use serde::{Deserialize, Serialize};
@@ -117,22 +117,11 @@ fn words(
     list: Option<&str>,
     check: fn(&str) -> Result<(), String>,
 ) -> Result<Vec<String>, Problem> {
-    let words: Vec<&str> = list
-        .into_iter()
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
+    let words = query::words(name, list)?.into_iter();
+    words
         .filter(|word| !word.is_empty())
-        .take(MAX_PATTERNS + 1)
-        .collect();
-    if words.len() > MAX_PATTERNS {
-        let detail =
-            format!("must be at most {MAX_PATTERNS}; ask for the rest in a request of its own");
-        return Err(parameters::invalid(name, detail));
-    }
-    for word in &words {
-        known(name, word, check)?;
-    }
-    Ok(words.into_iter().map(str::to_owned).collect())
+        .map(|word| known(name, word, check).map(|()| word.to_owned()))
+        .collect()
 }
 
 fn known(name: &str, word: &str, check: fn(&str) -> Result<(), String>) -> Result<(), Problem> {

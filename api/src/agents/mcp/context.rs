@@ -17,6 +17,7 @@ use super::endpoint::Lacking;
 use crate::App;
 use crate::caller::Caller;
 use crate::command;
+use crate::cursor::ListId;
 use crate::middleware::Correlation;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::{self, Read};
@@ -69,6 +70,15 @@ impl Context {
         Read {
             caller: self.caller.clone(),
             min_position: self.min_position,
+            list: ListId::named("mcp"),
+        }
+    }
+
+    /// A query for a page of a list.
+    pub fn read_list(&self, name: &str) -> Read {
+        Read {
+            list: ListId::named(name),
+            ..self.read()
         }
     }
 
@@ -77,6 +87,7 @@ impl Context {
         Ok(Read {
             caller: self.caller.clone(),
             min_position: self.app.store.read_head().await?,
+            list: ListId::named("mcp"),
         })
     }
 

@@ -47,7 +47,7 @@ pub async fn list(
         limit: Some(LISTED),
     };
     let wanted = Where::default().and_only(Some("t.status <> 'trashed'"));
-    let read = context.read();
+    let read = context.read_list("resources");
     let (notes, _) = context.app.list::<Notes>(&read, wanted, page).await?;
     let sees_workspaces = is_first && context.caller.require(WORKSPACES_SCOPE).is_ok();
     let workspaces = sees_workspaces.then(workspaces);
@@ -55,7 +55,7 @@ pub async fn list(
         .into_iter()
         .chain(notes.items.iter().map(describe));
     let mut result = ListResourcesResult::with_all_items(resources.collect());
-    result.next_cursor = notes.next_cursor.map(|cursor| cursor.to_string());
+    result.next_cursor = notes.next_cursor;
     Ok(result)
 }
 

@@ -6,7 +6,6 @@ use projections::knowledge::task::TaskContent;
 use rmcp::model::{self, JsonObject, ToolAnnotations};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{Answer, Asked, Tool, tool};
 use crate::knowledge::task::Which;
@@ -31,8 +30,7 @@ struct ListTasksOutput {
     #[schema(inline)]
     items: Vec<Row<TaskContent>>,
     /// Where the next page starts; null: this is the last one.
-    #[schema(value_type = Option<String>)]
-    next_cursor: Option<Uuid>,
+    next_cursor: Option<String>,
 }
 
 #[async_trait]
@@ -65,7 +63,7 @@ impl Tool for ListTasks {
             .partition(|(name, _)| name == "cursor" || name == "limit");
         let PageInput { cursor, limit } = asked.parse(page)?;
         let which: Which = asked.parse(which)?;
-        let read = asked.context.read();
+        let read = asked.context.read_list(self.name());
         let page = Page { cursor, limit };
         let (tasks, position) = asked.context.app.tasks(&read, &which, page).await?;
         let output = ListTasksOutput {

@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::Aggregate;
 use domain::knowledge::note::Note;
-use projections::knowledge::search::{self, Hit, Kind, NoPlace, Search, Wanted};
+use projections::knowledge::search::{self, Hit, Kind, Search, Wanted};
 use rmcp::model::{self, ToolAnnotations};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Answer, Asked, Tool, tool};
+use crate::cursor::{ListId, NOT_OURS};
 use crate::problem::{FieldError, Problem};
 use crate::query::limit;
 
@@ -77,19 +78,19 @@ impl From<Hit> for FoundNote {
     }
 }
 
-impl TryFrom<SearchNotesInput> for Wanted {
-    type Error = Problem;
-
-    fn try_from(input: SearchNotesInput) -> Result<Self, Problem> {
-        let malformed = |error: NoPlace| {
+impl SearchNotesInput {
+    fn wanted(self, list: ListId) -> Result<Wanted, Problem> {
+        let input = self;
+        let malformed = || {
             Problem::invalid(vec![FieldError {
                 pointer: "/cursor".into(),
-                detail: error.to_string(),
+                detail: NOT_OURS.into(),
             }])
         };
-        let cursor = input.cursor.map(|cursor| cursor.parse());
-        let all = Self::default();
-        Ok(Self {
+        let cursor = input.cursor.as_deref();
+        let after = cursor.map(|cursor| list.open(cursor).ok_or_else(malformed));
+        let all = Wanted::default();
+        Ok(Wanted {
             text: input.query,
             kinds: vec![Kind::Note],
             workspace_id: input.workspace_id,
@@ -97,7 +98,7 @@ impl TryFrom<SearchNotesInput> for Wanted {
                 .map(|tag| tag.trim().to_lowercase())
                 .collect(),
             since: input.since,
-            after: cursor.transpose().map_err(malformed)?,
+            after: after.transpose()?,
             limit: limit(input.limit, all.limit, MOST)?,
             ..all
         })
@@ -126,13 +127,13 @@ impl Tool for SearchNotes {
 
     async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem> {
         let input: SearchNotesInput = asked.parse(asked.arguments.clone())?;
-        let (app, read) = (&asked.context.app, asked.context.read());
+        let (app, read) = (&asked.context.app, asked.context.read_list(self.name()));
         let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
-        let wanted = Wanted::try_from(input)?;
+        let wanted = input.wanted(read.list)?;
         let found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
         let output = SearchNotesOutput {
             items: found.items.into_iter().map(FoundNote::from).collect(),
-            next_cursor: found.next_cursor,
+            next_cursor: found.next_cursor.map(|place| read.list.cursor(place)),
         };
         Answer::of(&output, position)
     }
