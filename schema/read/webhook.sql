@@ -7,6 +7,7 @@ create table webhooks (
     updated_at                  timestamptz not null,
     position                    bigint      not null,
 
+    owner                       jsonb       not null,
     url                         text        not null,
     events                      text[]      not null,
     description                 text        not null,
@@ -15,6 +16,7 @@ create table webhooks (
     status                      text        not null,
     disabled_reason             text,
     disabled_position           bigint,
+    replay                      jsonb,
     failing_since               timestamptz,
     generation                  integer     not null,
     previous_secret_valid_until timestamptz,

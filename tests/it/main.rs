@@ -68,6 +68,7 @@ mod setup;
 mod task;
 mod task_line;
 mod webhook;
+mod webhook_access;
 mod webhook_delivery;
 mod webhook_receiver;
 mod webhook_requests;

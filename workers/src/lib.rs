@@ -57,6 +57,7 @@ impl Workers {
         vec![
             Arc::new(Reacting::new(fanout, &self.wakers)),
             Arc::new(Reacting::new(webhook::Requests, &self.wakers)),
+            Arc::new(Reacting::new(webhook::Revocations, &self.wakers)),
             Arc::new(Reacting::new(
                 expiry::Deadlines::<expiry::Proposals>::default(),
                 &self.wakers,
@@ -81,7 +82,8 @@ impl Workers {
         let blobs = &self.files.blobs;
         let work: Vec<Arc<dyn Work>> = vec![
             Arc::new(webhook::Deliver::new(office.clone(), self.webhooks.clone())),
-            Arc::new(webhook::Replay::new(office.clone())),
+            Arc::new(webhook::Replay::new(office.clone(), readers.clone())),
+            Arc::new(webhook::Disown::new(office.clone(), readers.clone())),
             Arc::new(expiry::Expire::<expiry::Proposals>::new(office.clone())),
             Arc::new(expiry::Expire::<file::Uploads>::new(office.clone())),
             Arc::new(artifact::Remove::new(office.clone(), readers.clone())),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::TimeDelta;
-use commands::delivery::webhook::Configure;
+use commands::delivery::webhook::{Configure, Enable};
 use commands::{Handler, On, Request};
 use domain::delivery::webhook::{Changes, SECRET_OVERLAP, SECRET_ROTATED, Webhook, WebhookCommand};
 use projections::delivery::webhook::{WebhookContent, Webhooks};
@@ -157,7 +157,7 @@ const fn on(id: Uuid, command: WebhookCommand) -> On<Webhook> {
     On { id, command }
 }
 
-/// Makes an endpoint, and shows its secret once.
+/// Makes an endpoint, and shows its secret once. It gets what the caller may see with this key when it is delivered.
 #[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookWithSecret)), security(("api_key" = ["webhooks:write"])))]
 async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<Response, Problem> {
@@ -168,6 +168,7 @@ async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<
         description: new.description,
         headers: new.headers,
         rate_limit: new.rate_limit,
+        ..Changes::default()
     };
     let create = app.configure(Uuid::now_v7(), WebhookCommand::Create, changes);
     app.make_secret(&command.request, &create, StatusCode::CREATED)
@@ -191,6 +192,7 @@ async fn update(
         description: asked.description,
         headers: asked.headers,
         rate_limit: asked.rate_limit,
+        ..Changes::default()
     };
     let leads = changes.url.is_some();
     let update = app.configure(id, WebhookCommand::Update, changes);
@@ -243,7 +245,8 @@ async fn rotate_secret(
         .await
 }
 
-/// Lets deliveries go to an endpoint again, those that waited included.
+/// Lets deliveries go to an endpoint again, those that waited included. Where the key that it belonged to is revoked, only
+/// its actor does so, with another key; others take it over first by setting its `url`.
 #[utoipa::path(post, path = "/webhooks/{id}/enable", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn enable(
@@ -251,8 +254,7 @@ async fn enable(
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    let enable = on(id, WebhookCommand::Enable);
-    app.run::<Webhooks>(&command.request, &enable, StatusCode::OK)
+    app.run::<Webhooks>(&command.request, &Enable { id }, StatusCode::OK)
         .await
 }
 
@@ -286,7 +288,8 @@ async fn send_example(
         .await
 }
 
-/// Delivers history again, or for the first time to a new endpoint.
+/// Delivers history again, or for the first time to a new endpoint. One replay of an endpoint is under way at a time; its
+/// deliveries are queued a few hundred at a time.
 #[utoipa::path(post, path = "/webhooks/{id}/replay", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = ReplayFrom, responses((status = 202, body = Row<WebhookContent>)),
     security(("api_key" = ["webhooks:write"])))]

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use domain::delivery::webhook::{
-    Changes, Outcome, Webhook, WebhookCommand, WebhookRefusal, is_health_news,
+    Changes, Outcome, Owner, Webhook, WebhookCommand, WebhookRefusal, is_health_news,
 };
 use domain::delivery::webhook_delivery::{Attempt, Delivery, DeliveryCommand, DeliveryRefusal};
 use domain::{Aggregate, StreamId};
@@ -35,6 +35,7 @@ impl Handler for Configure {
 
     async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
         let mut changes = self.changes.clone();
+        changes.by = caller(book);
         changes
             .check()
             .map_err(|violations| CommandError::refused(WebhookRefusal::Invalid(violations)))?;
@@ -48,6 +49,42 @@ impl Handler for Configure {
         book.decide::<Webhook>(self.id, (self.command)(changes))
             .await?;
         Ok(())
+    }
+}
+
+/// Lets deliveries go to an endpoint again.
+pub struct Enable {
+    pub id: Uuid,
+}
+
+#[async_trait]
+impl Handler for Enable {
+    fn name(&self) -> String {
+        let by = Owner::default();
+        WebhookCommand::Enable { by }.as_ref().to_owned()
+    }
+
+    fn context(&self) -> &'static str {
+        Webhook::CONTEXT
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::of::<Webhook>(self.id)
+    }
+
+    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+        let by = caller(book);
+        book.decide::<Webhook>(self.id, WebhookCommand::Enable { by })
+            .await?;
+        Ok(())
+    }
+}
+
+/// The caller with the key that the command came with.
+fn caller(book: &Book<'_>) -> Owner {
+    Owner {
+        actor_id: book.moment().actor.id,
+        api_key_id: book.request().credential.unwrap_or_default(),
     }
 }
 

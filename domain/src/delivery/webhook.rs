@@ -27,6 +27,8 @@ pub const SECRET_OVERLAP: TimeDelta = TimeDelta::hours(24);
 pub enum DisableReason {
     /// Somebody said so.
     Requested,
+    /// The API key that it belongs to is revoked.
+    KeyRevoked,
     /// It answered 410 Gone.
     Gone,
     /// Nothing but failure for [`MAX_FAILING`].
@@ -35,10 +37,28 @@ pub enum DisableReason {
     Exhausted,
 }
 
+/// Whose an endpoint is: it gets what they may see, with this key.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+)]
+pub struct Owner {
+    pub actor_id: Uuid,
+    pub api_key_id: Uuid,
+}
+
 events! {
     /// Everything that happens to a webhook endpoint. Its secret is derived, never recorded.
     pub enum WebhookEvent {
         Created("webhook.created", 1) {
+            owner: Owner,
             url: String,
             /// Event types, `*` standing for any rest: `proposal.*`.
             events: BTreeSet<String>,
@@ -63,6 +83,8 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             rate_limit: Option<u32>,
         },
+        /// Whoever gave it an address owns it from then on.
+        TakenOver("webhook.taken_over", 1) { owner: Owner },
         SecretRotated("webhook.secret_rotated", 1) { previous_valid_until: DateTime<Utc> },
         /// The first failure after a success.
         EndpointFailing("webhook.endpoint_failing", 1) { since: DateTime<Utc> },
@@ -75,6 +97,8 @@ events! {
         ExampleRequested("webhook.example_requested", 1) { event_type: String },
         /// Everything after `from_position` up to `to_position` is to be delivered again.
         ReplayRequested("webhook.replay_requested", 1) { from_position: i64, to_position: i64 },
+        /// Everything that the replay was for is delivered, or waits to be.
+        ReplayFinished("webhook.replay_finished", 1) {},
         Deleted("webhook.deleted", 1) {},
     }
 }
@@ -101,8 +125,14 @@ pub enum WebhookCommand {
     RotateSecret {
         overlap: TimeDelta,
     },
-    Enable,
+    Enable {
+        by: Owner,
+    },
     Disable,
+    /// The key is revoked.
+    Disown {
+        api_key_id: Uuid,
+    },
     /// Of the type given, or of the first that the endpoint has subscribed to.
     SendExample {
         event_type: Option<String>,
@@ -111,6 +141,7 @@ pub enum WebhookCommand {
         from_position: i64,
         to_position: i64,
     },
+    FinishReplay,
     Delete,
     NoteOutcome(Outcome),
 }
@@ -128,6 +159,14 @@ pub enum WebhookRefusal {
     /// Nothing is sent to a disabled endpoint.
     #[error("the webhook endpoint is disabled; enable it first")]
     Disabled,
+    /// Somebody else would vouch for an address that they have not given.
+    #[error(
+        "the API key that the webhook endpoint belongs to is revoked; set its url to take it over, then enable it"
+    )]
+    OwnerGone,
+    /// One replay at a time.
+    #[error("a replay of this webhook endpoint is under way; wait until its `replay` is null")]
+    ReplayUnderWay,
     /// The command is malformed.
     #[error("{0}")]
     Invalid(#[from] Violations),
@@ -137,8 +176,8 @@ impl Refusal for WebhookRefusal {
     fn class(&self) -> Class<'_> {
         match self {
             Self::NotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
-            Self::Disabled => Class::Rule,
+            Self::Exists | Self::ReplayUnderWay => Class::Conflict,
+            Self::Disabled | Self::OwnerGone => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
@@ -154,6 +193,7 @@ pub enum Webhook {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
+    pub owner: Owner,
     pub url: String,
     pub events: BTreeSet<String>,
     pub description: String,
@@ -162,6 +202,8 @@ pub struct Endpoint {
     pub rate_limit: Option<u32>,
     pub disabled: Option<DisableReason>,
     pub failing: Option<Failing>,
+    /// History is being delivered.
+    pub is_replaying: bool,
     /// How often the secret was rotated.
     pub generation: u32,
     pub previous_secret_valid_until: Option<DateTime<Utc>>,
@@ -222,12 +264,14 @@ impl Aggregate for Webhook {
     fn evolve(self, event: &WebhookEvent) -> Self {
         match event {
             WebhookEvent::Created {
+                owner,
                 url,
                 events,
                 description,
                 headers,
                 rate_limit,
             } => Self::Active(Endpoint {
+                owner: *owner,
                 url: url.clone(),
                 events: events.clone(),
                 description: description.clone(),
@@ -235,6 +279,7 @@ impl Aggregate for Webhook {
                 rate_limit: rate_limit.filter(|limit| *limit > 0),
                 disabled: None,
                 failing: None,
+                is_replaying: false,
                 generation: 0,
                 previous_secret_valid_until: None,
             }),
@@ -278,7 +323,14 @@ impl Aggregate for Webhook {
                 endpoint.disabled = None;
                 endpoint.failing = None;
             }),
-            WebhookEvent::ExampleRequested { .. } | WebhookEvent::ReplayRequested { .. } => self,
+            WebhookEvent::TakenOver { owner } => self.change(|endpoint| endpoint.owner = *owner),
+            WebhookEvent::ReplayRequested { .. } => {
+                self.change(|endpoint| endpoint.is_replaying = true)
+            }
+            WebhookEvent::ReplayFinished {} => {
+                self.change(|endpoint| endpoint.is_replaying = false)
+            }
+            WebhookEvent::ExampleRequested { .. } => self,
             WebhookEvent::Deleted {} => Self::Deleted,
         }
     }
@@ -291,8 +343,13 @@ impl Aggregate for Webhook {
         match (self, command) {
             (Self::Absent, WebhookCommand::Create(changes)) => create(changes),
             (_, WebhookCommand::Create(_)) => Err(WebhookRefusal::Exists),
-            // An attempt that was under way when its endpoint was deleted.
-            (Self::Deleted, WebhookCommand::NoteOutcome(_)) => Ok(vec![]),
+            // What was under way when the endpoint was deleted.
+            (
+                Self::Deleted,
+                WebhookCommand::NoteOutcome(_)
+                | WebhookCommand::Disown { .. }
+                | WebhookCommand::FinishReplay,
+            ) => Ok(vec![]),
             (Self::Absent | Self::Deleted, _) => Err(WebhookRefusal::NotFound),
             (Self::Active(endpoint), command) => endpoint.decide(command, at),
         }
@@ -307,7 +364,15 @@ impl Endpoint {
     ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
         Ok(match command {
             WebhookCommand::Create(_) => return Err(WebhookRefusal::Exists),
-            WebhookCommand::Update(changes) => self.update(changes, at.now)?,
+            WebhookCommand::Update(changes) => {
+                let vouches = changes.url.is_some();
+                let by = changes.by;
+                let mut events = self.update(changes, at.now)?;
+                if vouches {
+                    events.extend(self.taken_over(by));
+                }
+                events
+            }
             WebhookCommand::RotateSecret { overlap } => {
                 let mut violations = Violations::default();
                 violations.require_overlap(overlap);
@@ -316,12 +381,31 @@ impl Endpoint {
                     previous_valid_until: at.now + overlap,
                 }]
             }
-            WebhookCommand::Enable if self.disabled.is_none() => vec![],
-            WebhookCommand::Enable => vec![WebhookEvent::EndpointEnabled {}],
+            WebhookCommand::Enable { .. } if self.disabled.is_none() => vec![],
+            WebhookCommand::Enable { by } if self.disabled == Some(DisableReason::KeyRevoked) => {
+                if by.actor_id != self.owner.actor_id {
+                    return Err(WebhookRefusal::OwnerGone);
+                }
+                let owned = self.taken_over(by);
+                owned
+                    .into_iter()
+                    .chain([WebhookEvent::EndpointEnabled {}])
+                    .collect()
+            }
+            WebhookCommand::Enable { .. } => vec![WebhookEvent::EndpointEnabled {}],
             WebhookCommand::Disable if self.disabled.is_some() => vec![],
             WebhookCommand::Disable => vec![WebhookEvent::EndpointDisabled {
                 reason: DisableReason::Requested,
             }],
+            WebhookCommand::Disown { api_key_id }
+                if self.owner.api_key_id == api_key_id
+                    && self.disabled != Some(DisableReason::KeyRevoked) =>
+            {
+                vec![WebhookEvent::EndpointDisabled {
+                    reason: DisableReason::KeyRevoked,
+                }]
+            }
+            WebhookCommand::Disown { .. } => vec![],
             WebhookCommand::SendExample { .. } | WebhookCommand::Replay { .. }
                 if self.disabled.is_some() =>
             {
@@ -330,6 +414,9 @@ impl Endpoint {
             WebhookCommand::SendExample { event_type } => vec![WebhookEvent::ExampleRequested {
                 event_type: self.example(event_type)?,
             }],
+            WebhookCommand::Replay { .. } if self.is_replaying => {
+                return Err(WebhookRefusal::ReplayUnderWay);
+            }
             WebhookCommand::Replay {
                 from_position,
                 to_position,
@@ -346,6 +433,10 @@ impl Endpoint {
                     to_position,
                 }]
             }
+            WebhookCommand::FinishReplay if self.is_replaying => {
+                vec![WebhookEvent::ReplayFinished {}]
+            }
+            WebhookCommand::FinishReplay => vec![],
             WebhookCommand::Delete => vec![WebhookEvent::Deleted {}],
             WebhookCommand::NoteOutcome(outcome) => self.note(outcome, at.now),
         })
@@ -390,6 +481,11 @@ impl Endpoint {
             });
         }
         Ok(happened)
+    }
+
+    /// What happens when somebody vouches for the address, unless it is theirs already.
+    fn taken_over(&self, by: Owner) -> Option<WebhookEvent> {
+        (by != self.owner).then_some(WebhookEvent::TakenOver { owner: by })
     }
 
     fn example(&self, asked: Option<String>) -> Result<String, Violations> {
@@ -442,6 +538,7 @@ impl Endpoint {
 fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
     changes.check_sealed()?;
     Ok(vec![WebhookEvent::Created {
+        owner: changes.by,
         url: changes.url.unwrap_or_default(),
         events: changes.events.unwrap_or_default(),
         description: changes.description.unwrap_or_default(),

@@ -3,8 +3,23 @@
 use super::*;
 use crate::testing::{PERSON, given, noon};
 
+const OWNER: Owner = Owner {
+    actor_id: PERSON.id,
+    api_key_id: Uuid::from_u128(11),
+};
+/// The same actor with another key.
+const AGAIN: Owner = Owner {
+    actor_id: PERSON.id,
+    api_key_id: Uuid::from_u128(12),
+};
+const ANOTHER: Owner = Owner {
+    actor_id: Uuid::from_u128(3),
+    api_key_id: Uuid::from_u128(13),
+};
+
 fn changes() -> Changes {
     Changes {
+        by: OWNER,
         url: Some("https://example.com/hook".into()),
         events: Some(BTreeSet::from(["proposal.*".into()])),
         ..Changes::default()
@@ -13,6 +28,7 @@ fn changes() -> Changes {
 
 fn created() -> WebhookEvent {
     WebhookEvent::Created {
+        owner: OWNER,
         url: "https://example.com/hook".into(),
         events: BTreeSet::from(["proposal.*".into()]),
         description: String::new(),
@@ -39,6 +55,10 @@ fn outcome(outcome: Outcome) -> WebhookCommand {
     WebhookCommand::NoteOutcome(outcome)
 }
 
+const fn enable(by: Owner) -> WebhookCommand {
+    WebhookCommand::Enable { by }
+}
+
 const EXHAUSTED: Outcome = Outcome::Exhausted {
     delivery_id: Uuid::nil(),
 };
@@ -63,6 +83,7 @@ fn it_is_created_enabled() {
 fn every_field_at_fault_is_named() {
     given::<Webhook>([])
         .when(WebhookCommand::Create(Changes {
+            by: OWNER,
             url: Some("ftp://example.com".into()),
             events: Some(BTreeSet::from(["Note Created".into()])),
             description: Some("x".repeat(1001)),
@@ -108,6 +129,7 @@ fn with_a_password() -> WebhookEvent {
 
 fn to(url: &str) -> Changes {
     Changes {
+        by: OWNER,
         url: Some(url.into()),
         ..Changes::default()
     }
@@ -240,10 +262,10 @@ fn it_is_disabled_and_enabled_once() {
         .when(WebhookCommand::Disable)
         .then_nothing();
     given::<Webhook>([created(), off])
-        .when(WebhookCommand::Enable)
+        .when(enable(OWNER))
         .then([WebhookEvent::EndpointEnabled {}]);
     given::<Webhook>([created()])
-        .when(WebhookCommand::Enable)
+        .when(enable(OWNER))
         .then_nothing();
 }
 
@@ -267,7 +289,7 @@ fn nothing_is_sent_to_a_disabled_one() {
 #[test]
 fn a_deleted_one_is_not_found_but_its_last_attempt_may_still_end() {
     given::<Webhook>([created(), WebhookEvent::Deleted {}])
-        .when(WebhookCommand::Enable)
+        .when(enable(OWNER))
         .then_refused(WebhookRefusal::NotFound);
     given::<Webhook>([created(), WebhookEvent::Deleted {}])
         .when(outcome(Outcome::Failed))
@@ -320,4 +342,101 @@ fn a_pattern_covers_an_event_that_there_is() {
             }))
             .then_invalid(&["/events"]);
     }
+}
+
+fn taken_over(owner: Owner) -> WebhookEvent {
+    WebhookEvent::TakenOver { owner }
+}
+
+fn disown(api_key_id: Uuid) -> WebhookCommand {
+    WebhookCommand::Disown { api_key_id }
+}
+
+#[test]
+fn whoever_gives_it_an_address_owns_it() {
+    let by_another = |url: Option<&str>| {
+        WebhookCommand::Update(Changes {
+            by: ANOTHER,
+            url: url.map(Into::into),
+            description: Some("to the chat".into()),
+            ..Changes::default()
+        })
+    };
+    let described = WebhookEvent::Updated {
+        url: None,
+        events: None,
+        description: Some("to the chat".into()),
+        headers: None,
+        rate_limit: None,
+    };
+    // Who changes something else vouches for nothing.
+    given::<Webhook>([created()])
+        .when(by_another(None))
+        .then([described.clone()]);
+    given::<Webhook>([created()])
+        .when(by_another(Some("https://example.com/hook")))
+        .then([described, taken_over(ANOTHER)]);
+}
+
+#[test]
+fn it_is_disabled_once_the_key_that_it_belongs_to_is_revoked() {
+    let revoked = disabled(DisableReason::KeyRevoked);
+    for reason in [None, Some(DisableReason::Requested)] {
+        let before = [created()].into_iter().chain(reason.map(disabled));
+        given::<Webhook>(before)
+            .when(disown(OWNER.api_key_id))
+            .then([revoked.clone()]);
+    }
+    given::<Webhook>([created(), revoked.clone()])
+        .when(disown(OWNER.api_key_id))
+        .then_nothing();
+    given::<Webhook>([created(), taken_over(ANOTHER)])
+        .when(disown(OWNER.api_key_id))
+        .then_nothing();
+    given::<Webhook>([created(), WebhookEvent::Deleted {}])
+        .when(disown(OWNER.api_key_id))
+        .then_nothing();
+}
+
+#[test]
+fn after_that_its_actor_enables_it_with_another_key_and_others_take_it_over_first() {
+    let revoked = disabled(DisableReason::KeyRevoked);
+    given::<Webhook>([created(), revoked.clone()])
+        .when(enable(AGAIN))
+        .then([taken_over(AGAIN), WebhookEvent::EndpointEnabled {}]);
+    given::<Webhook>([created(), revoked.clone()])
+        .when(enable(ANOTHER))
+        .then_refused(WebhookRefusal::OwnerGone);
+    given::<Webhook>([created(), revoked, taken_over(ANOTHER)])
+        .when(enable(ANOTHER))
+        .then([WebhookEvent::EndpointEnabled {}]);
+    // Disabled for another reason, it stays its owner's.
+    given::<Webhook>([created(), disabled(DisableReason::Gone)])
+        .when(enable(ANOTHER))
+        .then([WebhookEvent::EndpointEnabled {}]);
+}
+
+#[test]
+fn one_replay_is_under_way_at_a_time() {
+    let replay = || WebhookCommand::Replay {
+        from_position: 0,
+        to_position: 9,
+    };
+    let requested = WebhookEvent::ReplayRequested {
+        from_position: 0,
+        to_position: 9,
+    };
+    let finished = WebhookEvent::ReplayFinished {};
+    given::<Webhook>([created(), requested.clone()])
+        .when(replay())
+        .then_refused(WebhookRefusal::ReplayUnderWay);
+    given::<Webhook>([created(), requested.clone()])
+        .when(WebhookCommand::FinishReplay)
+        .then([finished.clone()]);
+    given::<Webhook>([created(), requested.clone(), finished])
+        .when(replay())
+        .then([requested]);
+    given::<Webhook>([created()])
+        .when(WebhookCommand::FinishReplay)
+        .then_nothing();
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::agents::agent::{AgentEvent, Registration};
 use crate::agents::tool_call::{Call, ToolCallEvent};
-use crate::delivery::webhook::{DisableReason, WebhookEvent};
+use crate::delivery::webhook::{DisableReason, Owner, WebhookEvent};
 use crate::delivery::webhook_delivery::DeliveryEvent;
 use crate::identity::actor::ActorEvent;
 use crate::identity::api_key::ApiKeyEvent;
@@ -422,17 +422,26 @@ pub fn tool_call() -> impl Strategy<Value = ToolCallEvent> {
     })
 }
 
+fn owner() -> impl Strategy<Value = Owner> {
+    (id(), id()).prop_map(|(actor_id, api_key_id)| Owner {
+        actor_id,
+        api_key_id,
+    })
+}
+
 pub fn webhook() -> impl Strategy<Value = WebhookEvent> {
     let limit = || maybe(any::<u32>());
     let reasons = vec![
         DisableReason::Requested,
+        DisableReason::KeyRevoked,
         DisableReason::Gone,
         DisableReason::Failing,
         DisableReason::Exhausted,
     ];
     prop_oneof![
-        (text(), texts(), text(), dictionary(), limit()).prop_map(
-            |(url, events, description, headers, rate_limit)| WebhookEvent::Created {
+        (owner(), text(), texts(), text(), dictionary(), limit()).prop_map(
+            |(owner, url, events, description, headers, rate_limit)| WebhookEvent::Created {
+                owner,
                 url,
                 events,
                 description,
@@ -456,6 +465,7 @@ pub fn webhook() -> impl Strategy<Value = WebhookEvent> {
                     rate_limit,
                 }
             }),
+        owner().prop_map(|owner| WebhookEvent::TakenOver { owner }),
         time().prop_map(|end| WebhookEvent::SecretRotated {
             previous_valid_until: end
         }),
@@ -471,6 +481,7 @@ pub fn webhook() -> impl Strategy<Value = WebhookEvent> {
                 to_position,
             }
         }),
+        Just(WebhookEvent::ReplayFinished {}),
         Just(WebhookEvent::Deleted {}),
     ]
 }

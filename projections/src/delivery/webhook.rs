@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use domain::Aggregate;
-use domain::delivery::webhook::{DisableReason, Webhook, WebhookEvent};
+use domain::delivery::webhook::{DisableReason, Owner, Webhook, WebhookEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Position, Recorded};
 use utoipa::ToSchema;
@@ -16,6 +16,8 @@ use crate::{QueryError, ReadModel, Row, visible};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Webhook)]
 pub struct WebhookContent {
+    /// It gets what this actor may see with this key.
+    pub owner: Owner,
     pub url: String,
     pub events: BTreeSet<String>,
     pub description: String,
@@ -29,6 +31,8 @@ pub struct WebhookContent {
     /// Events after it were not delivered; replay from here.
     #[schema(value_type = Option<i64>)]
     pub disabled_position: Option<Position>,
+    /// The history that is being delivered.
+    pub replay: Option<Stretch>,
     /// Since when there is nothing but failure.
     pub failing_since: Option<DateTime<Utc>>,
     /// How often the secret was rotated.
@@ -38,13 +42,20 @@ pub struct WebhookContent {
     pub created_position: Position,
 }
 
+/// Everything after one position up to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stretch {
+    pub from_position: Position,
+    pub to_position: Position,
+}
+
 pub struct Webhooks;
 
 impl ReadModel for Webhooks {
     const NAME: &'static str = Webhook::CATEGORY;
     const CONTEXT: &'static str = Webhook::CONTEXT;
     const TABLE: &'static str = "webhooks";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const DDL: &'static str = include_str!("../../../schema/read/webhook.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
     type Event = WebhookEvent;
@@ -59,6 +70,7 @@ impl ReadModel for Webhooks {
             (
                 _,
                 WebhookEvent::Created {
+                    owner,
                     url,
                     events,
                     description,
@@ -66,6 +78,7 @@ impl ReadModel for Webhooks {
                     rate_limit,
                 },
             ) => Some(WebhookContent {
+                owner,
                 url,
                 events,
                 description,
@@ -74,6 +87,7 @@ impl ReadModel for Webhooks {
                 status: "enabled".into(),
                 disabled_reason: None,
                 disabled_position: None,
+                replay: None,
                 failing_since: None,
                 generation: 0,
                 previous_secret_valid_until: None,
@@ -120,7 +134,8 @@ impl WebhookContent {
             WebhookEvent::EndpointDisabled { reason } => Self {
                 status: "disabled".into(),
                 disabled_reason: Some(reason),
-                disabled_position: Some(position),
+                // What it was disabled for first begins what it has missed.
+                disabled_position: self.disabled_position.or(Some(position)),
                 ..self
             },
             WebhookEvent::EndpointEnabled {} => Self {
@@ -130,10 +145,24 @@ impl WebhookContent {
                 failing_since: None,
                 ..self
             },
+            WebhookEvent::TakenOver { owner } => Self { owner, ..self },
+            WebhookEvent::ReplayRequested {
+                from_position,
+                to_position,
+            } => Self {
+                replay: Some(Stretch {
+                    from_position,
+                    to_position,
+                }),
+                ..self
+            },
+            WebhookEvent::ReplayFinished {} => Self {
+                replay: None,
+                ..self
+            },
             WebhookEvent::Created { .. }
             | WebhookEvent::DeliveryExhausted { .. }
             | WebhookEvent::ExampleRequested { .. }
-            | WebhookEvent::ReplayRequested { .. }
             | WebhookEvent::Deleted {} => self,
         }
     }
@@ -149,4 +178,17 @@ pub async fn enabled(
         select row_to_json(w)::text from webhooks w
         where product_id = any($1) and (status = 'enabled' or disabled_position > $2)";
     rows(database, ENABLED, &[&products, &after]).await
+}
+
+/// The endpoints of a product that belong to an API key.
+pub async fn of_key(
+    database: &Database,
+    product_id: Uuid,
+    api_key_id: Uuid,
+) -> Result<Vec<Uuid>, QueryError> {
+    const OF_KEY: &str = "
+        select to_json(id)::text from webhooks
+        where product_id = $1 and owner ->> 'api_key_id' = $2::text";
+    let api_key_id = api_key_id.to_string();
+    rows(database, OF_KEY, &[&product_id, &api_key_id]).await
 }

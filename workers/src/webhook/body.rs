@@ -5,6 +5,7 @@ use domain::delivery::webhook::EXAMPLE_REQUESTED;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::Recorded;
+use uuid::Uuid;
 
 /// Longest body in bytes, as Standard Webhooks recommends.
 const MAX: usize = 20_000;
@@ -39,6 +40,10 @@ fn example(cause: &Recorded) -> Result<String, serde_json::Error> {
     }
     let wish: Wish = serde_json::from_str(&cause.data)?;
     let mut event = cause.clone();
+    // Of nobody and nothing that there is.
+    event.stream.id = Uuid::nil();
+    event.metadata.actor.id = Uuid::nil();
+    event.metadata.reason = None;
     if let Some(sample) = Sample::of(&wish.event_type) {
         event.stream.category = sample.category.into();
         event.contract_version = sample.contract_version;

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use commands::Request;
 use commands::delivery::webhook::RecordAttempt;
 use domain::Aggregate;
-use domain::delivery::webhook::{Endpoint, Webhook};
+use domain::delivery::webhook::{EXAMPLE_REQUESTED, Endpoint, Webhook};
 use domain::delivery::webhook_delivery::{Attempt, Delivery};
 use serde_json::json;
 use store::{ReadError, Recorded};
@@ -18,7 +18,7 @@ use super::events::Events;
 use super::payload::{DELIVER, Payload};
 use super::sender::{Answer, Sender, Signed};
 use super::streak::Streaks;
-use super::{Settings, body, sign};
+use super::{Settings, body, owner, sign};
 use crate::Office;
 use crate::dispatcher::{Outcome, Work};
 use crate::due_work::Item;
@@ -62,6 +62,27 @@ impl Deliver {
         if endpoint.disabled.is_some() {
             return Ok(Outcome::Hold("the endpoint is disabled".into()));
         }
+        let scopes = owner::scopes(loader, endpoint.owner).await;
+        let Some(scopes) = scopes.map_err(|error| error.to_string())? else {
+            let key = endpoint.owner.api_key_id;
+            let (office, id, cause) = (&self.office, payload.webhook_id, payload.event_id);
+            owner::disown(office, id, item.product_id, key, cause)
+                .await
+                .map_err(|error| error.to_string())?;
+            return Ok(Outcome::Hold(owner::KEY_REVOKED.into()));
+        };
+        let found = self.event(&payload).await;
+        let Some(event) = found.map_err(|error| error.to_string())? else {
+            return Ok(Outcome::Park("its event is not in the log".into()));
+        };
+        // An example tells nothing of anything.
+        if event.event_type != EXAMPLE_REQUESTED
+            && !owner::sees(loader, item.product_id, endpoint.owner, &scopes, &event)
+                .await
+                .map_err(|error| error.to_string())?
+        {
+            return Ok(Outcome::Done);
+        }
         if let Some(at) = self.turn(&payload, endpoint) {
             return Ok(Outcome::Again {
                 at,
@@ -71,10 +92,6 @@ impl Deliver {
                 }),
             });
         }
-        let found = self.event(&payload).await;
-        let Some(event) = found.map_err(|error| error.to_string())? else {
-            return Ok(Outcome::Park("its event is not in the log".into()));
-        };
         let answer = self.send(&payload, endpoint, &event).await?;
         self.record(item, payload, &event, answer).await
     }

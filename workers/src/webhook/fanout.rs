@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use commands::CommandError;
 use domain::delivery::webhook::{Webhook, is_delivered};
 use domain::{Aggregate, covers};
 use projections::delivery::webhook::{self, WebhookContent};
@@ -12,6 +13,7 @@ use projections::{PostError, Readers, Row};
 use store::{Position, Recorded};
 use uuid::Uuid;
 
+use super::owner;
 use super::payload::delivery;
 use crate::Office;
 use crate::reaction::{Consequences, Reaction};
@@ -117,20 +119,37 @@ impl Reaction for Fanout {
             .endpoints(events)
             .await
             .map_err(|error| PostError::Retry(error.to_string()))?;
+        let mut schedule = Vec::new();
+        for event in events {
+            let of_product = endpoints.get(&event.product_id);
+            for endpoint in of_product.into_iter().flat_map(|found| found.iter()) {
+                if subscribes(endpoint, event) && self.may_get(endpoint, event).await? {
+                    schedule.push(delivery(event, endpoint.facts.id, None));
+                }
+            }
+        }
         Ok(Consequences {
-            schedule: events
-                .iter()
-                .flat_map(|event| {
-                    let of_product = endpoints.get(&event.product_id);
-                    of_product
-                        .into_iter()
-                        .flat_map(|endpoints| endpoints.iter())
-                        .filter(|endpoint| subscribes(endpoint, event))
-                        .map(|endpoint| delivery(event, endpoint.facts.id, None))
-                })
-                .collect(),
+            schedule,
             ..Consequences::default()
         })
+    }
+}
+
+impl Fanout {
+    /// Spares a delivery that would not be made. Whoever delivers asks again; where the key is revoked, it waits there.
+    async fn may_get(
+        &self,
+        endpoint: &Row<WebhookContent>,
+        event: &Recorded,
+    ) -> Result<bool, PostError> {
+        let (loader, owner) = (self.office.executor.loader(), endpoint.content.owner);
+        let retry = |error: CommandError| PostError::Retry(error.to_string());
+        match owner::scopes(loader, owner).await.map_err(retry)? {
+            Some(scopes) => owner::sees(loader, event.product_id, owner, &scopes, event)
+                .await
+                .map_err(retry),
+            None => Ok(true),
+        }
     }
 }
 

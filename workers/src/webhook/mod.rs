@@ -5,6 +5,7 @@ mod body;
 mod deliver;
 mod events;
 mod fanout;
+mod owner;
 mod payload;
 mod replay;
 mod requests;
@@ -15,6 +16,7 @@ mod streak;
 
 pub use deliver::Deliver;
 pub use fanout::Fanout;
+pub use owner::{Disown, Revocations};
 pub use replay::Replay;
 pub use requests::Requests;
 pub use schedule::{Schedule, ScheduleError};

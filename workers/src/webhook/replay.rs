@@ -1,20 +1,33 @@
 //! Delivering history: page by page, so that any length of it can be interrupted and goes on where it was.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use chrono::Utc;
-use domain::delivery::webhook::Webhook;
+use chrono::{TimeDelta, Utc};
+use commands::{On, Request};
+use domain::Aggregate;
+use domain::delivery::webhook::{Webhook, WebhookCommand};
+use domain::knowledge::workspace::Workspace;
+use projections::Readers;
+use projections::knowledge::workspace;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Filter, Position};
+use store::{Filter, Position, Reader};
 use uuid::Uuid;
 
 use super::fanout::wants;
-use super::payload::{REPLAY, delivery};
+use super::owner;
+use super::payload::{DELIVER, REPLAY, delivery};
 use crate::dispatcher::{Outcome, Work};
 use crate::due_work::{self, Item};
 use crate::{NewItem, Office};
 
 const PAGE: usize = 500;
+/// Deliveries that wait for an endpoint when no more of its history is queued.
+const MOST_QUEUED: i64 = 500;
+/// How soon it is looked whether fewer wait.
+const QUEUE_LOOK: TimeDelta = TimeDelta::milliseconds(200);
 
 /// How far a replay has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +42,12 @@ pub struct Progress {
 /// Schedules a stretch of history for an endpoint.
 pub struct Replay {
     office: Office,
+    readers: Readers,
 }
 
 impl Replay {
-    pub const fn new(office: Office) -> Self {
-        Self { office }
+    pub const fn new(office: Office, readers: Readers) -> Self {
+        Self { office, readers }
     }
 
     async fn page(&self, item: &Item, progress: Progress) -> Result<Outcome, String> {
@@ -47,13 +61,33 @@ impl Replay {
         let Some(endpoint) = webhook.state.endpoint() else {
             return Ok(Outcome::Done);
         };
-        let filter = Filter {
+        if endpoint.disabled.is_some() {
+            return Ok(Outcome::Hold("the endpoint is disabled".into()));
+        }
+        let scopes = owner::scopes(office.executor.loader(), endpoint.owner).await;
+        let Some(scopes) = scopes.map_err(|error| error.to_string())? else {
+            return Ok(Outcome::Hold(owner::KEY_REVOKED.into()));
+        };
+        if self.queued(item).await.map_err(|e| e.to_string())? >= MOST_QUEUED {
+            return Ok(Outcome::Again {
+                at: Utc::now() + QUEUE_LOOK,
+                payload: item.payload.clone(),
+            });
+        }
+        let reader = Reader {
+            actor_id: endpoint.owner.actor_id,
+            product_id: item.product_id,
+            scopes: &scopes,
+        };
+        let workspaces = self.workspaces(&reader).await?;
+        let wanted = Filter {
             products: vec![item.product_id],
+            types: endpoint.events.iter().cloned().collect(),
             ..Filter::default()
         };
         let page = office
             .store
-            .read_all(progress.after, &filter, PAGE)
+            .read_all(progress.after, &reader.narrow(wanted, workspaces), PAGE)
             .await
             .map_err(|error| error.to_string())?;
         let items: Vec<NewItem> = page
@@ -73,17 +107,59 @@ impl Replay {
         due_work::schedule(&**client, &items)
             .await
             .map_err(|error| store::describe(&error))?;
-        Ok(if page.scanned_to >= progress.to {
-            Outcome::Done
-        } else {
-            Outcome::Again {
-                at: Utc::now(),
-                payload: json!(Progress {
-                    after: page.scanned_to,
-                    ..progress
-                }),
-            }
+        if page.scanned_to >= progress.to {
+            self.finish(item, &progress).await?;
+            return Ok(Outcome::Done);
+        }
+        Ok(Outcome::Again {
+            at: Utc::now(),
+            payload: json!(Progress {
+                after: page.scanned_to,
+                ..progress
+            }),
         })
+    }
+
+    /// Deliveries that wait for the endpoint, counted as far as it matters.
+    async fn queued(&self, item: &Item) -> Result<i64, due_work::Error> {
+        const QUEUED: &str = "
+            select count(*) from (select from log.due_work where kind = $1 and lane = $2 limit $3) queued";
+        let client = self.office.database.pool.get().await?;
+        let statement = client.prepare_cached(QUEUED).await?;
+        let row = client
+            .query_one(&statement, &[&DELIVER, &item.lane, &MOST_QUEUED])
+            .await?;
+        Ok(row.get(0))
+    }
+
+    /// The workspaces of which the endpoint's owner is a member.
+    async fn workspaces(&self, reader: &Reader<'_>) -> Result<Arc<HashSet<Uuid>>, String> {
+        let head = *self.office.store.head().borrow();
+        let waited = self.readers.wait(Workspace::CATEGORY, head).await;
+        waited.map_err(|error| error.to_string())?;
+        let database = &self.office.database;
+        let found = workspace::of_member(database, reader.product_id, reader.actor_id).await;
+        found.map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// The next replay may begin.
+    async fn finish(&self, item: &Item, progress: &Progress) -> Result<(), String> {
+        let request = Request {
+            // What has ended already stays as it is.
+            idempotency: None,
+            ..Request::reaction(
+                item.product_id,
+                progress.replay,
+                progress.replay,
+                String::new(),
+            )
+        };
+        let finish = On::<Webhook> {
+            id: progress.webhook_id,
+            command: WebhookCommand::FinishReplay,
+        };
+        let finished = self.office.executor.execute(&request, &finish).await;
+        finished.map(drop).map_err(|error| error.to_string())
     }
 }
 

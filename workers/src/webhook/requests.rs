@@ -66,6 +66,8 @@ fn endpoint(event: &Recorded, consequences: &mut Consequences) -> Result<(), Con
         WebhookEvent::Deleted {} => consequences.clear.extend(lanes(webhook_id)),
         WebhookEvent::Created { .. }
         | WebhookEvent::Updated { .. }
+        | WebhookEvent::TakenOver { .. }
+        | WebhookEvent::ReplayFinished {}
         | WebhookEvent::SecretRotated { .. }
         | WebhookEvent::EndpointFailing { .. }
         | WebhookEvent::EndpointRecovered {}

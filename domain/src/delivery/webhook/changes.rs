@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::is_delivered;
-use crate::{Violations, covers, event_types, excerpt};
+use super::{Owner, is_delivered};
+use crate::{MAX_PATTERNS, Violations, check_type_pattern, covers, event_types, excerpt};
 
 /// The settings that a command gives; what it leaves out stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Changes {
+    /// Who gives them.
+    pub by: Owner,
     pub url: Option<String>,
     pub events: Option<BTreeSet<String>>,
     pub description: Option<String>,
@@ -42,16 +44,14 @@ impl Changes {
         }
         if let Some(events) = &self.events {
             violations.require(
-                (1..=100).contains(&events.len()),
+                (1..=MAX_PATTERNS).contains(&events.len()),
                 "/events",
-                "must be 1 to 100 event types or patterns such as proposal.*",
+                format!("must be 1 to {MAX_PATTERNS} event types or patterns such as proposal.*"),
             );
             for pattern in events {
-                violations.require(
-                event_types().any(|known| is_delivered(known) && covers(pattern, known)),
-                "/events",
-                format!("must be types of events that are delivered, such as note.created, or patterns of them that end in *; {} is none", excerpt(pattern)),
-            );
+                if let Err(detail) = check_delivered(pattern) {
+                    violations.require(false, "/events", detail);
+                }
             }
         }
         if let Some(description) = &self.description {
@@ -78,6 +78,18 @@ impl Changes {
         );
         violations.into_result()
     }
+}
+
+/// Refuses a pattern that covers no type of event that is delivered.
+fn check_delivered(pattern: &str) -> Result<(), String> {
+    check_type_pattern(pattern)?;
+    if event_types().any(|known| is_delivered(known) && covers(pattern, known)) {
+        return Ok(());
+    }
+    let pattern = excerpt(pattern);
+    Err(format!(
+        "must be types of events that are delivered, such as note.created; {pattern} never is"
+    ))
 }
 
 fn is_header_name(name: &str) -> bool {
