@@ -12,8 +12,7 @@ async fn key_of(app: &TestApp, actor: &Client) -> (String, Client) {
     let body = json!({"name": "hooks", "product_id": app.product_id, "scopes": ["*"],
         "actor": {"kind": "person", "id": actor.actor_id}});
     let key = app.operator.post("/v1/api-keys", body).await.expect(201);
-    let mut client = Client::new(&actor.url, &text(&key["key"]));
-    client.actor_id = actor.actor_id;
+    let client = app.operator.holding(&key);
     (format!("/v1/api-keys/{}", id(&key)), client)
 }
 
