@@ -51,7 +51,7 @@ fn node(program: &str) -> Command {
 
 /// Where a client is generated: the published document, and a person and an agent for the journey.
 struct Workshop {
-    app: TestApp,
+    _app: TestApp,
     directory: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
 }
@@ -71,7 +71,7 @@ impl Workshop {
             ("AGENT_ID", agent.actor_id.to_string()),
         ];
         Self {
-            app,
+            _app: app,
             directory,
             variables,
         }
