@@ -4,6 +4,7 @@ mod actor;
 mod aggregate;
 mod contract;
 mod contracts;
+mod folding;
 mod payload;
 #[cfg(test)]
 mod properties;
@@ -32,6 +33,7 @@ pub use contracts::{
     Contract, MAX_PATTERNS, Sample, check_category, check_type_pattern, contracts, covers,
     event_types,
 };
+pub use folding::{composed, folded, spaced};
 pub use payload::{PayloadError, encode as encode_payload, has_nul};
 pub use refusal::{Class, Refusal, Violation, Violations, excerpt};
 pub use stream::{StreamId, StreamIdError};

@@ -10,6 +10,8 @@ create table links (
     text         text,
     title_id     uuid,
     name_ids     uuid[],
+    -- Where the text has a number sign: the heading that it leads to by each of the names.
+    anchors      text[],
     target_id    uuid,
     dangling     boolean     not null,
     -- The names under which a note would take the place of its target.

@@ -14,8 +14,16 @@ create table search_documents (
     updated_at   timestamptz not null,
     position     bigint      not null,
 
+    -- As titles are compared.
+    title_words  text        not null,
     -- Words of the title (A), tags (B) and body (D), and marks that begin with a colon: see vector.rs.
-    words        tsvector    not null
+    words        tsvector    not null,
+    -- Of a long document: vectors of title and tags and of stretches of the body, which have the phrases that the whole has no
+    -- room for; and the characters of the body before each stretch.
+    parts        tsvector[],
+    part_starts  int[],
+    -- There are words that only the parts have.
+    incomplete   boolean     not null
 )
 -- Whatever is long stands apart, so that the rows of a common word are few pages; room for changes that leave the words as
 -- they are, which then touch no index.

@@ -290,6 +290,78 @@ async fn a_body_links_to_notes_by_their_titles() {
 }
 
 #[tokio::test]
+async fn a_title_is_found_however_it_is_typed() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    for (title, text) in [
+        ("Café Zürich", "CAFE\u{301} zu\u{308}rich"),
+        ("\u{1112}\u{1161}\u{11ab}국어", "한국어"),
+        ("Straße", "STRASSE"),
+        ("ΟΔΟΣ", "οδος"),
+        ("Page one", "Page one\\|shown"),
+    ] {
+        let note = alice.note(workspace_id, title, "").await;
+        let body = format!("| a | b |\n|---|---|\n| [[{text}]] | x |\n");
+        let from = alice.note(workspace_id, "from", &body).await;
+        assert_eq!(leads_to(alice, &from).await, somewhere(&note, title));
+        // The link keeps what was written.
+        let written = text.split('\\').next().unwrap();
+        assert_eq!(link(alice, &from).await["text"], written);
+    }
+    let body = "As [[1]](https://example.com) says[^1], ![[x]](pic.png)[[^1]].\n\n[^1]: a note\n";
+    let cited = alice.note(workspace_id, "cited", body).await;
+    assert_eq!(links(alice, &cited).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_link_to_a_heading_leads_to_its_note_and_keeps_the_heading() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let tea = alice.note(workspace_id, "Tea", "").await;
+    let c = alice.note(workspace_id, "C", "").await;
+    let anchor = async |note: &Value| link(alice, note).await["anchor"].clone();
+    for (body, text, expected) in [
+        ("[[Tea#Brewing]]", "Tea#Brewing", json!("Brewing")),
+        (
+            "[[tea # Hot water|how]]",
+            "tea # Hot water",
+            json!("Hot water"),
+        ),
+        ("[[Tea#^b1]]", "Tea#^b1", json!("^b1")),
+        ("[[Tea#]]", "Tea#", Value::Null),
+        ("[[Tea]]", "Tea", Value::Null),
+    ] {
+        let from = alice.note(workspace_id, "from", body).await;
+        assert_eq!(
+            leads_to(alice, &from).await,
+            somewhere(&tea, "Tea"),
+            "{body}"
+        );
+        assert_eq!(
+            (&link(alice, &from).await["text"], anchor(&from).await),
+            (&json!(text), expected)
+        );
+    }
+    let own = alice.note(workspace_id, "own", "[[#Heading]]").await;
+    assert_eq!(links(alice, &own).await, Vec::<Value>::new());
+
+    // A title with a number sign is found before what it would be a heading of, even if it comes later.
+    let from = alice.note(workspace_id, "from", "[[C# notes#Use]]").await;
+    assert_eq!(leads_to(alice, &from).await, somewhere(&c, "C"));
+    assert_eq!(anchor(&from).await, "notes#Use");
+    let sharp = alice.note(workspace_id, "C# notes", "").await;
+    assert_eq!(leads_to(alice, &from).await, somewhere(&sharp, "C# notes"));
+    assert_eq!(anchor(&from).await, "Use");
+    purge(alice, &sharp).await;
+    assert_eq!(leads_to(alice, &from).await, somewhere(&c, "C"));
+    purge(alice, &c).await;
+    assert_eq!(leads_to(alice, &from).await, NOWHERE);
+    assert_eq!(anchor(&from).await, Value::Null);
+}
+
+#[tokio::test]
 async fn a_link_keeps_to_its_note_through_a_rename_and_through_revisions_of_its_source() {
     let app = TestApp::start().await;
     let alice = &app.alice;
@@ -629,7 +701,7 @@ async fn links_that_are_built_anew_are_those_that_there_are() {
             sql.batch_execute("rollback").await.unwrap();
         }
         let mut draw = |of: usize| drawn(&mut seed) % of;
-        let mut title = || format!("{}{}", ["t", "T", " t"][draw(3)], draw(25));
+        let mut title = || format!("{}{}", ["t", "T", " t", "t1#"][draw(4)], draw(25));
         let (title, body) = (title(), format!("[[{}]] [[{}|x]]", title(), title()));
         let what = if notes.len() < 2 { 0 } else { draw(12) };
         let (one, other) = (draw(notes.len().max(1)), draw(notes.len().max(1)));

@@ -369,15 +369,21 @@ async fn notes_are_listed_by_workspace_tag_and_status_newest_first() {
         (there, "c", &["red"]),
         (here, "d", &[]),
         (here, "e", &["big"]),
+        (there, "f", &["Straße", "Cafe\u{301}"]),
+        (there, "g", &["STRASSE", "ΟΔΟΣ"]),
     ] {
         let body = tagged(workspace_id, title, tags);
         notes.push(id(&app.alice.post("/v1/notes", body).await.expect(201)));
     }
-    let [a, b, c, d, e] = notes.try_into().unwrap();
+    let [a, b, c, d, e, f, g] = notes.try_into().unwrap();
     let archive = format!("/v1/notes/{b}/archive");
     app.alice.post_empty(&archive).await.expect(200);
     for (query, expected) in [
-        (String::new(), vec![e, d, c, b, a]),
+        (String::new(), vec![g, f, e, d, c, b, a]),
+        ("tag=strasse".into(), vec![g, f]),
+        ("tag=STRA%C3%9FE".into(), vec![g, f]),
+        ("tag=CAF%C3%89".into(), vec![f]),
+        ("tag=%CE%BF%CE%B4%CE%BF%CF%83".into(), vec![g]),
         (format!("workspace_id={here}"), vec![e, d, b, a]),
         ("tag=red".into(), vec![c, b, a]),
         ("tag=%20BIG".into(), vec![e, a]),
@@ -394,11 +400,19 @@ async fn notes_are_listed_by_workspace_tag_and_status_newest_first() {
     }
     let pages = app.alice.pages("/v1/notes?limit=2").await;
     let sizes: Vec<usize> = pages.iter().map(Vec::len).collect();
-    assert_eq!(sizes, [2, 2, 1]);
+    assert_eq!(sizes, [2, 2, 2, 1]);
     let walked: Vec<Uuid> = pages.concat().iter().map(id).collect();
-    assert_eq!(walked, [e, d, c, b, a]);
+    assert_eq!(walked, [g, f, e, d, c, b, a]);
     // A page that ends with the last item says so.
-    assert_eq!(app.alice.pages("/v1/notes?limit=5").await.len(), 1);
+    assert_eq!(app.alice.pages("/v1/notes?limit=7").await.len(), 1);
+    // What differs only in case or composition is one tag, in the spelling that was there first.
+    let path = format!("/v1/notes/{f}");
+    let tags = json!({"tags": ["strasse", "CAFÉ", "cafe\u{301}"]});
+    let note = app.alice.patch(&path, tags).await.expect(200);
+    assert_eq!(
+        (&note["tags"], &note["version"]),
+        (&json!(["café", "straße"]), &json!(1))
+    );
 
     for (query, pointer) in [
         ("status=gone", "status"),

@@ -212,6 +212,210 @@ async fn phrases_exclusions_and_alternatives() {
 }
 
 #[tokio::test]
+async fn a_phrase_is_found_however_long_the_note() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let cycle: String = (0..17_000_u32)
+        .map(|n| char::from_u32(0x4e00 + n % 5_000).unwrap())
+        .collect();
+    // Pairs of which no two are the same, more than an index entry takes.
+    let distinct: String = (0..290_000_u32)
+        .map(|n| {
+            char::from_u32(
+                0x4e00
+                    + if n % 2 == 0 {
+                        n / 2 / 380
+                    } else {
+                        400 + n / 2 % 380 + n / 2 / 380
+                    },
+            )
+            .unwrap()
+        })
+        .collect();
+    for (title, body) in [
+        (
+            "common",
+            "we met the man on the hill. ".repeat(200)
+                + "Then the kettle sang. "
+                + &"nothing more. ".repeat(10),
+        ),
+        (
+            "apostrophes",
+            "I can't and I won't and it isn't so. ".repeat(100) + "But you shouldn't worry.",
+        ),
+        (
+            "japanese",
+            "これは何もない行です。".repeat(300) + "便利です。",
+        ),
+        ("late", cycle + "。全文検索。"),
+        ("distinct", distinct + "。終末尾語。lastword of all"),
+        (
+            "decoy",
+            "the man and a kettle, then nothing: 全文、検索".to_owned(),
+        ),
+    ] {
+        alice.note(workspace_id, title, &body).await;
+    }
+    for (text, expected) in [
+        ("\"the kettle\"", "common"),
+        ("the-kettle", "common"),
+        ("\"kettle the\"", ""),
+        ("\"the kettle\" or \"hill the\"", "common"),
+        ("the -\"the hill\" ", "decoy"),
+        ("shouldn't ", "apostrophes"),
+        ("便利です", "japanese"),
+        ("全文検索", "late"),
+        ("全文検", "late"),
+        ("\"検索 全文\"", ""),
+        ("終末尾語", "distinct"),
+        ("lastword ", "distinct"),
+        ("\"lastword of all\"", "distinct"),
+        ("lastword hill ", ""),
+        ("distinct -lastword", ""),
+        ("distinct lastwo", "distinct"),
+    ] {
+        let expected: Vec<&str> = [expected].into_iter().filter(|e| !e.is_empty()).collect();
+        assert_eq!(titles(alice, text, "").await, expected, "{text}");
+        let found = find(alice, text, "").await;
+        assert_eq!(found["facets"]["total"], expected.len(), "{text}");
+        for hit in items(found) {
+            let shown = shown(&hit["snippet"]);
+            assert!(shown.contains('['), "{text}: {shown}");
+        }
+    }
+    // New words of a title leave those of the body where they are.
+    let late = items(find(alice, "全文検索", "").await);
+    let change = json!({"title": "later", "tags": ["long"]});
+    alice.patch(&at(&late[0]), change).await.expect(200);
+    assert_eq!(titles(alice, "全文検索", "tag=LONG").await, ["later"]);
+    assert_eq!(titles(alice, "\"later\" 全文検索", "").await, ["later"]);
+}
+
+#[tokio::test]
+async fn the_snippet_of_a_long_note_holds_what_was_found() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let pad = "The start of the partial article is smart. ".repeat(400);
+    let line = "Nothing in this line. ".repeat(900);
+    for (text, body, expected) in [
+        (
+            "art ",
+            format!("{pad}A piece of art hangs here. {pad}"),
+            "piece of [art] hangs",
+        ),
+        (
+            "creme ",
+            format!("{line}We had Crème brûlée. {line}"),
+            "had [Crème] brûlée",
+        ),
+        (
+            "strasse ",
+            format!("{line}Die Straße. {line}"),
+            "Die [Straße].",
+        ),
+        (
+            "alpha beta ",
+            format!(
+                "alpha {}alpha beta {}",
+                "x y z ".repeat(4_000),
+                "x y z ".repeat(100)
+            ),
+            "z [alpha] [beta] x",
+        ),
+        (
+            "\"beta alpha\" ",
+            format!(
+                "alpha beta {}beta alpha {}",
+                "x y z ".repeat(4_000),
+                "x y z ".repeat(100)
+            ),
+            "z [beta] [alpha] x",
+        ),
+    ] {
+        let workspace_id = alice.workspace().await;
+        alice.note(workspace_id, "n", &body).await;
+        let found = find(alice, text, &format!("workspace_id={workspace_id}")).await;
+        let snippet = shown(&found["items"][0]["snippet"]);
+        assert!(snippet.contains(expected), "{text}: {snippet}");
+    }
+    alice
+        .note(
+            workspace_id,
+            "hyphens",
+            "an inter\u{ad}natio\u{ad}nal affair",
+        )
+        .await;
+    let found = find(alice, "international ", "").await;
+    let snippet = shown(&found["items"][0]["snippet"]);
+    assert_eq!(snippet, "an [inter\u{ad}natio\u{ad}nal] affair");
+}
+
+#[tokio::test]
+async fn every_emoji_is_a_word() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    let symbols = [
+        "⭐",
+        "⌚",
+        "🇯🇵",
+        "🇩🇪",
+        "ℹ️",
+        "🀄",
+        "🆗",
+        "▶️",
+        "↔️",
+        "1️⃣",
+        "👩‍🚀",
+        "👩",
+        "❤️",
+    ];
+    for symbol in symbols {
+        alice
+            .note(workspace_id, symbol, &format!("we have {symbol} here"))
+            .await;
+    }
+    for symbol in symbols {
+        assert_eq!(titles(alice, symbol, "").await, [symbol]);
+        let found = find(alice, symbol, "").await;
+        assert_eq!(
+            shown(&found["items"][0]["snippet"]),
+            format!("we have [{symbol}] here")
+        );
+    }
+    // Neither the style nor the tone of a skin makes another.
+    assert_eq!(titles(alice, "▶", "").await, ["▶️"]);
+    assert_eq!(titles(alice, "👩🏽", "").await, ["👩"]);
+}
+
+#[tokio::test]
+async fn options_and_punctuation_are_no_operators() {
+    let app = TestApp::start().await;
+    let alice = &app.alice;
+    let workspace_id = alice.workspace().await;
+    for (title, body) in [
+        ("Git", "git commit --amend, then git rebase -i"),
+        ("Pipe", "a 5\" pipe fitting, or so"),
+        ("Other", "git pipe"),
+    ] {
+        alice.note(workspace_id, title, body).await;
+    }
+    for (text, expected) in [
+        ("git --amend ", &["Git"][..]),
+        ("rebase -i ", &["Git"]),
+        ("5\" fitting pipe ", &["Pipe"]),
+        ("or", &["Pipe"]),
+        ("pipe or ", &["Pipe"]),
+        ("git -pipe ", &["Git"]),
+        ("amend or fitting ", &["Git", "Pipe"]),
+    ] {
+        assert_eq!(sorted(alice, text, "").await, expected, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_mistyped_is_found_nevertheless() {
     let app = TestApp::start().await;
     let alice = &app.alice;
@@ -266,7 +470,7 @@ async fn filters_narrow_down_and_facets_count_what_is_left() {
     let alice = &app.alice;
     let (home, work) = (alice.workspace().await, alice.workspace().await);
     tagged(alice, home, "Tea at home", &["drinks", "Green"]).await;
-    tagged(alice, home, "Tea for two", &["drinks"]).await;
+    tagged(alice, home, "Tea for two", &["drinks", "cafe\u{301}"]).await;
     let at_work = tagged(alice, work, "Tea at work", &["drinks", "office"]).await;
     let since = at_work["created_at"].as_str().unwrap();
     let buy = task(alice, work, "Buy tea", &["drinks", "errand"]).await;
@@ -306,6 +510,7 @@ async fn filters_narrow_down_and_facets_count_what_is_left() {
         (&format!("workspace_id={work}"), &["Buy tea", "Tea at work"]),
         ("tag=green", &["Tea at home"]),
         ("tag=GREEN", &["Tea at home"]),
+        ("tag=caf%C3%89", &["Tea for two"]),
         ("tag=errand", &["Buy tea"]),
         ("status=done", &["Brew tea"]),
         ("status=open,active&kind=task", &["Buy tea"]),
@@ -378,6 +583,13 @@ async fn nobody_learns_of_what_they_may_not_see() {
     assert_eq!(titles(&stranger, "", "").await, Vec::<String>::new());
     assert_eq!(find(alice, "zanzibr", "").await["did_you_mean"], "zanzibar");
     assert_eq!(suggestions(alice, "xy").await, ["xylophone"]);
+    alice.note(own, "The crème", "").await;
+    alice.note(own, "Crème, the", "").await;
+    alice.note(own, "Of the crème", "").await;
+    assert_eq!(
+        suggestions(alice, "CREME").await[..3],
+        ["Crème, the", "Of the crème", "The crème"]
+    );
     let all = ["Call Zanzibar", "Zanzibar"];
     assert_eq!(sorted(&app.operator, "zanzibar", "").await, all);
     // As long as they are members.

@@ -537,7 +537,7 @@ async fn tasks_are_found_by_what_they_are() {
     .await;
     make(
         "today",
-        json!({"due_on": in_days(0), "labels": ["Tea", "shop"]}),
+        json!({"due_on": in_days(0), "labels": ["Tea", "shop", "Cafe\u{301}", "CAFÉ"]}),
     )
     .await;
     make("late", json!({"due_on": in_days(-1), "labels": ["tea"]})).await;
@@ -559,6 +559,7 @@ async fn tasks_are_found_by_what_they_are() {
         ("assignee=me&status=open", "mine"),
         (&format!("assignee={}", cast.editor.actor_id), "theirs"),
         ("label=%20TEA", "late today"),
+        ("label=CAF%C3%89", "today"),
         ("label=tea&overdue=true", "late"),
         ("overdue=true", "late theirs"),
         ("overdue=false&label=shop", "today"),

@@ -133,6 +133,37 @@ async fn through_its_revisions_a_line_stays_its_task() {
 }
 
 #[tokio::test]
+async fn of_two_lines_alike_the_open_one_keeps_its_date_when_the_done_one_goes() {
+    let page = Page::write("- [x] water plants\n- [ ] water plants\n").await;
+    let open = page
+        .tasks()
+        .await
+        .into_iter()
+        .find(|task| task["status"] == "open");
+    let open = id(&open.unwrap());
+    let change = json!({"due_on": "2030-01-01", "assignee": page.alice().actor_id});
+    let path = format!("/v1/tasks/{open}");
+    page.alice().patch(&path, change).await.expect(200);
+    page.rewrite("- [ ] water plants\n").await;
+    let [task] = page.tasks().await.try_into().unwrap();
+    assert_eq!((id(&task), &task["status"]), (open, &json!("open")));
+    assert_eq!(
+        (&task["due_on"], &task["assignee"]),
+        (&json!("2030-01-01"), &json!(page.alice().actor_id))
+    );
+}
+
+#[tokio::test]
+async fn a_line_break_in_html_is_a_blank_in_a_title() {
+    let page =
+        Page::write("- [ ] call Ann<br>about the boat\n- [ ] see[^1]\n\n[^1]: a note\n").await;
+    assert_eq!(
+        page.told().await,
+        ["call Ann about the boat: open", "see: open"]
+    );
+}
+
+#[tokio::test]
 async fn only_a_change_of_the_line_itself_changes_its_task() {
     let page = Page::write("- [ ] a\n- [ ] b\n- [ ] c\n").await;
     let [a, b, c] = ["a", "b", "c"];

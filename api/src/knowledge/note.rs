@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use commands::On;
 use domain::knowledge::note::{Changes, Note, NoteCommand, SourceFile};
+use domain::knowledge::tag::spellings;
 use projections::knowledge::note::{NoteContent, Notes};
 use projections::{List, Row, Where};
 use serde::Deserialize;
@@ -218,10 +219,10 @@ async fn list(
         which.status.as_deref(),
         &["active", "archived", "trashed"],
     )?;
-    let tag = which.tag.map(|tag| tag.trim().to_lowercase());
+    let tag = which.tag.map(|tag| spellings(&tag));
     let wanted = Where::default()
         .and("t.workspace_id = ?", &which.workspace_id)
-        .and("t.tags @> array[?::text]", &tag)
+        .and("t.tags && ?::text[]", &tag)
         .and("t.status = ?", &which.status);
     Ok(answer::found(app.list::<Notes>(&read, wanted, page).await?))
 }

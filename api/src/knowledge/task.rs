@@ -8,6 +8,7 @@ use axum::response::Response;
 use chrono::{NaiveDate, Utc};
 use commands::knowledge::task::{Change, Move};
 use domain::knowledge::rank;
+use domain::knowledge::tag::spellings;
 use domain::knowledge::task::{Changes, Draft, Status, TaskCommand};
 use projections::knowledge::task::{BY_RANK, TaskContent, Tasks};
 use projections::{List, NEWEST_FIRST, Order, Row, Where};
@@ -339,17 +340,14 @@ impl App {
     ) -> Result<(List<Row<TaskContent>>, Position), Problem> {
         let assignee = which.assignee(&read.caller)?;
         let status: Option<&str> = which.status.map(Into::into);
-        let label = which
-            .label
-            .as_ref()
-            .map(|label| label.trim().to_lowercase());
+        let label = which.label.as_deref().map(spellings);
         let today = (which.overdue == Some(true)).then(|| Utc::now().date_naive());
         let wanted = Where::default()
             .and("t.workspace_id = ?", &which.workspace_id)
             .and("t.note_id = ?", &which.note_id)
             .and("t.status = ?", &status)
             .and("t.assignee = ?", &assignee)
-            .and("t.labels @> array[?::text]", &label)
+            .and("t.labels && ?::text[]", &label)
             .and("t.status = 'open' and t.due_on < ?", &today)
             .and("t.due_on < ?", &which.due_before);
         let order = which.order.map_or(NEWEST_FIRST, TaskOrder::order);

@@ -3,7 +3,9 @@
 //! Tasks change only by what differs from the last reading: what somebody did to a task since is not undone by a
 //! revision that leaves its line alone.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod matching;
+
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,6 +14,7 @@ use uuid::{Builder, Uuid};
 use super::task::Task;
 use super::task_line::TaskLine;
 use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
+use matching::matched;
 
 /// Lines that are remembered when they are gone.
 const MAX_GONE: usize = 500;
@@ -153,7 +156,12 @@ impl Checklist {
         let known = matched(&self.lines, &lines);
         let mut gone = self.gone.clone();
         let mut back = |line: &TaskLine| {
-            let last = gone.iter().rposition(|gone| gone.title == line.title)?;
+            let last = |same_mark: bool| {
+                gone.iter().rposition(|gone| {
+                    gone.title == line.title && (!same_mark || gone.done == line.done)
+                })
+            };
+            let last = last(true).or_else(|| last(false))?;
             Some(gone.remove(last).task_id)
         };
         (lines.into_iter().zip(known).enumerate())
@@ -210,43 +218,6 @@ pub fn changes(before: &[Line], now: &[Line]) -> Vec<Change> {
         })
     });
     gone.chain(others).collect()
-}
-
-/// For every line that is there now, which one it was: first by what it says, the first of several alike to the first,
-/// then by where it stands beside a line that is known.
-fn matched(before: &[Line], now: &[TaskLine]) -> Vec<Option<usize>> {
-    let mut alike: HashMap<&str, VecDeque<usize>> = HashMap::new();
-    for (index, line) in before.iter().enumerate() {
-        alike.entry(&line.title).or_default().push_back(index);
-    }
-    let mut found: Vec<Option<usize>> = now
-        .iter()
-        .map(|line| alike.get_mut(line.title.as_str())?.pop_front())
-        .collect();
-    let mut free = vec![true; before.len()];
-    for index in found.iter().flatten() {
-        free[*index] = false;
-    }
-    let mut settle = |found: &mut Vec<Option<usize>>, at: usize, candidate: Option<usize>| {
-        if found[at].is_none()
-            && let Some(candidate) = candidate.filter(|n| free.get(*n) == Some(&true))
-        {
-            free[candidate] = false;
-            found[at] = Some(candidate);
-        }
-    };
-    for at in 0..now.len() {
-        let candidate = match at.checked_sub(1) {
-            None => Some(0),
-            Some(above) => found[above].map(|n| n + 1),
-        };
-        settle(&mut found, at, candidate);
-    }
-    for at in (1..now.len()).rev() {
-        let candidate = found[at].and_then(|n| n.checked_sub(1));
-        settle(&mut found, at - 1, candidate);
-    }
-    found
 }
 
 /// The id of the task of a new line: the same however often it is decided, in the order of the lines, and of the time of

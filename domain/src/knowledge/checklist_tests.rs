@@ -127,6 +127,75 @@ fn lines_that_say_the_same_are_matched_in_their_order() {
     assert_becomes(&["a", "a", "b"], &["a", "b"], &[Some(0), Some(2)]);
 }
 
+/// What becomes of lines that all say the same: `o` for an open one, `x` for one that is done.
+#[track_caller]
+fn assert_alike(before: &str, after: &str, expected: &[Option<usize>]) {
+    let body = |marks: &str| -> String {
+        let marks = marks
+            .chars()
+            .map(|mark| if mark == 'x' { 'x' } else { ' ' });
+        marks.map(|mark| format!("- [{mark}] a\n")).collect()
+    };
+    let found = becomes(&body(before), &body(after)).into_iter();
+    let found: Vec<_> = found.map(|(_, was)| was).collect();
+    assert_eq!(found, expected, "{before} to {after}");
+}
+
+#[test]
+fn of_lines_alike_the_open_one_stays_open_when_the_done_one_goes() {
+    assert_alike("xo", "o", &[Some(1)]);
+    assert_alike("ox", "o", &[Some(0)]);
+    assert_alike("xo", "x", &[Some(0)]);
+    assert_alike("xoxo", "oo", &[Some(1), Some(3)]);
+    assert_alike("o", "xo", &[None, Some(0)]);
+    assert_alike("x", "oox", &[None, None, Some(0)]);
+}
+
+#[test]
+fn of_lines_alike_the_one_that_was_checked_is_done() {
+    assert_alike("oo", "xo", &[Some(0), Some(1)]);
+    assert_alike("oo", "ox", &[Some(0), Some(1)]);
+    assert_alike("ooo", "xox", &[Some(0), Some(1), Some(2)]);
+    assert_alike("xx", "xo", &[Some(0), Some(1)]);
+    assert_alike("oo", "x", &[Some(0)]);
+}
+
+#[test]
+fn lines_alike_that_are_sorted_by_their_marks_keep_them() {
+    assert_alike("xo", "ox", &[Some(1), Some(0)]);
+    assert_alike("xoxo", "ooxx", &[Some(1), Some(3), Some(0), Some(2)]);
+}
+
+#[test]
+fn of_lines_alike_the_one_beside_the_same_neighbours_is_meant() {
+    assert_becomes(&["a", "b", "a"], &["b", "a"], &[Some(1), Some(2)]);
+    assert_becomes(
+        &["a", "b", "a", "c"],
+        &["b", "a", "c"],
+        &[Some(1), Some(2), Some(3)],
+    );
+}
+
+#[test]
+fn a_line_in_another_spelling_stays_its_task_wherever_it_stands() {
+    let before = ["Café", "x", "y"];
+    assert_becomes(
+        &before,
+        &["new", "x", "y", "cafe\u{301}"],
+        &[None, Some(1), Some(2), Some(0)],
+    );
+    assert_becomes(&["Tea", "tea"], &["tea", "Tea"], &[Some(1), Some(0)]);
+}
+
+#[test]
+fn of_lines_alike_that_were_gone_the_one_with_the_same_mark_comes_back() {
+    let mut events = read(&[], "- [ ] a\n- [x] a\n", FIRST);
+    let before = lines(&events);
+    events.extend(read(&events, "", FIRST));
+    events.extend(read(&events, "- [ ] a\n", SECOND));
+    assert_eq!(lines(&events)[0].task_id, before[0].task_id);
+}
+
 #[test]
 fn reading_the_same_again_records_nothing() {
     let first = read(&[], "- [ ] a\n", FIRST);
@@ -195,6 +264,16 @@ proptest! {
             ids.sort_unstable();
             ids.dedup();
             prop_assert_eq!(ids.len(), now.len());
+            for title in ["a", "b", "c", "d"] {
+                let open = |lines: &[Line], done| lines.iter().filter(|l| l.title == title && l.done == done).count();
+                let stayed = now.iter().filter_map(|line| {
+                    let was = before.iter().find(|before| before.task_id == line.task_id)?;
+                    (line.title == title && was.title == title).then_some(was.done == line.done)
+                });
+                let same_mark = stayed.filter(|same| *same).count();
+                let most = [false, true].map(|done| open(&before, done).min(open(&now, done)));
+                prop_assert_eq!(same_mark, most.into_iter().sum::<usize>(), "{} {:?} {:?}", title, before, now);
+            }
             let (mut new, mut gone) = (0, 0);
             for change in changes(&before, &now) {
                 match change {

@@ -9,6 +9,7 @@ pub mod names;
 pub mod note;
 pub mod place;
 pub mod rank;
+pub mod tag;
 pub mod task;
 pub mod task_line;
 pub mod wiki;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::place;
-use super::wiki::{Reference, title_id};
+use super::wiki::{Reference, readings, title_id};
 
 /// Most names at the end of a path that together stand for the file.
 const MAX_TAIL: usize = 16;
@@ -39,29 +39,43 @@ pub fn name_ids(
     ids.into_iter().collect()
 }
 
-/// The ids of the names that a reference may mean, the first that a note has before all others: the file beside its own,
-/// the one at the same place of the folder, a title or the end of a path, an alias.
+/// A name that a reference may mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub id: Uuid,
+    /// Heading or block within the note.
+    pub anchor: Option<String>,
+}
+
+/// The names that a reference may mean, the first that a note has before all others: the file beside its own, the one at the
+/// same place of the folder, a title or the end of a path, an alias; with its number sign first, and then without a heading.
 #[must_use]
-pub fn candidates(workspace_id: Uuid, reference: &Reference, path: Option<&str>) -> Vec<Uuid> {
-    let mut ids = Vec::new();
-    let mut add = |id: Uuid| {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
+pub fn candidates(workspace_id: Uuid, reference: &Reference, path: Option<&str>) -> Vec<Candidate> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let readings = match reference {
+        Reference::Title(text) => readings(text),
+        Reference::File(path) => vec![(path.as_str(), None)],
     };
-    let text = reference.text();
-    let stem = place::stem(text);
-    if let Some(path) = path {
-        for folder in [place::folder(path), ""] {
-            if let Some(found) = place::resolve(folder, stem) {
-                add(place_id(workspace_id, &found));
+    for (text, anchor) in readings {
+        for id in name_ids_of(workspace_id, text, path) {
+            if candidates.iter().all(|known| known.id != id) {
+                let anchor = anchor.map(str::to_owned);
+                candidates.push(Candidate { id, anchor });
             }
         }
     }
+    candidates
+}
+
+fn name_ids_of(workspace_id: Uuid, text: &str, path: Option<&str>) -> Vec<Uuid> {
+    let stem = place::stem(text);
+    let folders = path.into_iter().flat_map(|path| [place::folder(path), ""]);
+    let places = folders.filter_map(|folder| place::resolve(folder, stem));
+    let mut ids: Vec<Uuid> = places.map(|found| place_id(workspace_id, &found)).collect();
     if !text.starts_with("./") && !text.starts_with("../") {
-        add(title_id(workspace_id, text));
-        add(title_id(workspace_id, stem.trim_start_matches('/')));
-        add(alias_id(workspace_id, text));
+        ids.push(title_id(workspace_id, text));
+        ids.push(title_id(workspace_id, stem.trim_start_matches('/')));
+        ids.push(alias_id(workspace_id, text));
     }
     ids
 }
@@ -80,7 +94,7 @@ mod tests {
     /// The place of the first candidate that a note has.
     fn found(reference: &Reference, from: Option<&str>, note: &[Uuid]) -> Option<usize> {
         let candidates = candidates(HOME, reference, from);
-        candidates.iter().position(|id| note.contains(id))
+        candidates.iter().position(|name| note.contains(&name.id))
     }
 
     fn wiki(text: &str) -> Reference {
@@ -137,6 +151,32 @@ mod tests {
                 found(&reference, Some(from), &shed).is_some(),
                 expected,
                 "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_sign_is_part_of_a_name_before_it_begins_a_heading() {
+        let found = candidates(HOME, &wiki("C# notes#Use"), None);
+        let places = ["C# notes#Use", "C# notes", "C"].map(|title| {
+            let place = found
+                .iter()
+                .position(|name| name.id == title_id(HOME, title));
+            (
+                place,
+                place.and_then(|place| found[place].anchor.as_deref()),
+            )
+        });
+        assert!(places.is_sorted_by(|a, b| a.0 < b.0), "{places:?}");
+        assert_eq!(
+            places.map(|(_, anchor)| anchor),
+            [None, Some("Use"), Some("notes#Use")]
+        );
+        let shed = note("The shed", &["Hut"], Some("House/Garden/Tool shed.md"));
+        for text in ["Garden/Tool shed#Rakes", "hut#^b1", "Tool shed.md#a#b"] {
+            assert!(
+                super::tests::found(&wiki(text), None, &shed).is_some(),
+                "{text}"
             );
         }
     }

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::workspace::Permission;
 use crate::{Aggregate, Audience, Moment, Standing, events};
+pub(crate) use content::check;
 pub use content::{Changes, Content};
-pub(crate) use content::{check, normalized};
 pub(crate) use links::check_relation;
 pub use links::{MAX_LINKS, TypedLink};
 pub use rebase::{Merge, Revision};

@@ -6,7 +6,7 @@ use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::note::normalized;
+use super::tag::{as_in, kept, normalized};
 use super::workspace::Permission;
 use crate::{
     Actor, ActorKind, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, events,
@@ -403,7 +403,8 @@ impl Draft {
         if let Some(due_on) = changes.due_on.filter(|date| *date != self.due_on) {
             events.push(TaskEvent::Scheduled { due_on });
         }
-        if let Some(labels) = changes.labels.as_ref().map(normalized)
+        let labels = changes.labels.map(|labels| as_in(&self.labels, &labels));
+        if let Some(labels) = labels
             && labels != self.labels
         {
             events.push(TaskEvent::Labelled {
@@ -469,7 +470,7 @@ pub(crate) fn check(
     );
     for label in labels {
         violations.require(
-            (1..=MAX_LABEL).contains(&label.trim().chars().count()),
+            (1..=MAX_LABEL).contains(&kept(label).chars().count()),
             format!("{prefix}/labels"),
             format!(
                 "must be labels of 1 to {MAX_LABEL} characters; {} is not",

@@ -40,7 +40,10 @@ fn located(markdown: &str) -> Vec<Located> {
     if !may_have_task_lines(markdown) {
         return vec![];
     }
-    let options = Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
+    let options = Options::ENABLE_TASKLISTS
+        | Options::ENABLE_STRIKETHROUGH
+        // A reference to a footnote is no part of a title.
+        | Options::ENABLE_FOOTNOTES;
     let mut lines = Lines::default();
     for (event, range) in Parser::new_ext(markdown, options).into_offset_iter() {
         lines.take(&event, range);
@@ -83,6 +86,7 @@ impl Lines {
             }
             Event::Text(text) | Event::Code(text) => self.push(text),
             Event::SoftBreak | Event::HardBreak => self.push(" "),
+            Event::InlineHtml(tag) if is_line_break(tag) => self.push(" "),
             Event::Start(tag) if !is_inline(tag) => self.end(),
             Event::End(tag) if !is_end_of_inline(*tag) => self.end(),
             Event::Start(_)
@@ -111,6 +115,13 @@ impl Lines {
             }
         }
     }
+}
+
+/// Returns true for `<br>` in any of its spellings.
+fn is_line_break(tag: &str) -> bool {
+    let name = tag.trim_start_matches('<').get(..2).unwrap_or_default();
+    let rest = tag.get(3..).unwrap_or_default();
+    name.eq_ignore_ascii_case("br") && !rest.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 /// One line of readable text, no longer than a title may be.
@@ -182,6 +193,22 @@ mod tests {
         assert_read(
             "- [ ] **buy** `sencha` at [the *shop*](https://example.com) &amp; ~~maybe~~\n  today, see [[Shops]]\n",
             &[("buy sencha at the shop & maybe today, see [[Shops]]", false)],
+        );
+    }
+
+    #[test]
+    fn a_line_break_in_html_parts_words_as_any_other() {
+        assert_read(
+            "- [ ] call Ann<br>about<BR />the<br class=\"x\"/>boat\n- [ ] o<b>n</b>e<wbr>s<!-- br -->elf\n",
+            &[("call Ann about the boat", false), ("oneself", false)],
+        );
+    }
+
+    #[test]
+    fn a_footnote_leaves_no_mark_in_a_title() {
+        assert_read(
+            "- [ ] see[^1] there\n- [ ] see[^2]\n\n[^1]: a note\n\n    - [ ] within\n",
+            &[("see there", false), ("see[^2]", false), ("within", false)],
         );
     }
 

@@ -1,7 +1,8 @@
-//! Wiki links: `[[Title]]` and `[[Title|shown text]]` in the body of a note name another note by its title. So do Markdown links to the file of
+//! Wiki links: `[[Title]]`, `[[Title#Heading]]` and `[[Title|shown text]]` in the body of a note name another note by its title. So do Markdown links to the file of
 //! a note.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
@@ -9,9 +10,14 @@ use uuid::Uuid;
 
 use super::note::MAX_TITLE;
 use super::place;
+use crate::{folded, spaced};
 
 /// Titles that one body names; those that come after them are not links.
 pub const MAX_TITLES: usize = 1_000;
+/// Most characters of a link's text, heading included.
+pub const MAX_TEXT: usize = 2 * MAX_TITLE;
+/// Number signs of a link's text at which a heading may begin.
+const MAX_HEADINGS: usize = 8;
 
 /// Endings of files that are attached to notes: a link to one of them is not a link to a note.
 const ATTACHMENTS: [&str; 40] = [
@@ -64,8 +70,11 @@ impl Reference {
         else {
             return None;
         };
-        if matches!(link_type, LinkType::WikiLink { .. }) {
-            return (!is_attachment(dest_url)).then(|| Self::Title(spaced(dest_url)));
+        if let LinkType::WikiLink { has_pothole } = link_type {
+            // Within a table, the pipe has to be escaped.
+            let text = dest_url.strip_suffix('\\').filter(|_| *has_pothole);
+            let text = text.unwrap_or(dest_url);
+            return (!is_attachment(text)).then(|| Self::Title(spaced(text)));
         }
         let path = local_path(dest_url)?;
         place::markdown_stem(&path)?;
@@ -81,13 +90,65 @@ pub fn references(body: &str) -> Vec<Reference> {
     if !body.contains("[[") && !may_name_a_file() {
         return vec![];
     }
+    let markdown = markdown_links(body);
+    let options = Options::ENABLE_WIKILINKS | Options::ENABLE_FOOTNOTES;
     let mut seen = HashSet::new();
-    Parser::new_ext(body, Options::ENABLE_WIKILINKS)
-        .filter_map(|event| Reference::of(&event))
-        .filter(|reference| (1..=MAX_TITLE).contains(&reference.text().chars().count()))
+    Parser::new_ext(body, options)
+        .into_offset_iter()
+        .filter_map(|(event, at)| Some((Reference::of(&event)?, at)))
+        .filter(|(reference, at)| match reference {
+            Reference::Title(text) => is_name(text) && !overlaps(&markdown, at),
+            Reference::File(path) => path.chars().count() <= MAX_TITLE,
+        })
+        .map(|(reference, _)| reference)
         .filter(|reference| seen.insert(reference.id(Uuid::nil())))
         .take(MAX_TITLES)
         .collect()
+}
+
+/// Returns false for what no note can be called, and for a heading of the same note.
+fn is_name(text: &str) -> bool {
+    let title = text.split('#').next().unwrap_or_default();
+    (1..=MAX_TITLE).contains(&title.chars().count()) && text.chars().count() <= MAX_TEXT
+}
+
+/// Places of the links and footnotes that CommonMark knows, which come first. A reference to a file beside the note, as
+/// editors write them below their wiki links, does not.
+fn markdown_links(body: &str) -> Vec<Range<usize>> {
+    if !body.contains("[[") || !["](", "][", "]:"].iter().any(|mark| body.contains(mark)) {
+        return vec![];
+    }
+    let mut found: Vec<Range<usize>> = vec![];
+    for (event, at) in Parser::new_ext(body, Options::ENABLE_FOOTNOTES).into_offset_iter() {
+        let is_link = if let Event::Start(
+            Tag::Link {
+                link_type,
+                dest_url,
+                ..
+            }
+            | Tag::Image {
+                link_type,
+                dest_url,
+                ..
+            },
+        ) = &event
+        {
+            *link_type != LinkType::Shortcut || has_scheme(dest_url)
+        } else {
+            matches!(event, Event::FootnoteReference(_))
+        };
+        // Only images have links within.
+        if is_link && found.last().is_none_or(|last| last.end <= at.start) {
+            found.push(at);
+        }
+    }
+    found
+}
+
+/// Returns true if one of some ranges, which are in order and apart, has a part in common with another.
+fn overlaps(ranges: &[Range<usize>], at: &Range<usize>) -> bool {
+    let next = ranges.partition_point(|range| range.end <= at.start);
+    ranges.get(next).is_some_and(|range| range.start < at.end)
 }
 
 /// The titles that a body links to, in their order, each once: as it is first written there. What stands in code links
@@ -114,14 +175,7 @@ pub fn is_attachment(link: &str) -> bool {
 /// The path that a Markdown link names, without its anchor; None for an address elsewhere.
 #[must_use]
 pub fn local_path(url: &str) -> Option<String> {
-    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
-    let has_scheme = scheme.is_some_and(|scheme| {
-        scheme.len() > 1
-            && scheme
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-    });
-    if has_scheme || url.starts_with("//") {
+    if has_scheme(url) || url.starts_with("//") {
         return None;
     }
     let path = url.split(['#', '?']).next().unwrap_or_default();
@@ -129,19 +183,36 @@ pub fn local_path(url: &str) -> Option<String> {
     (!path.is_empty()).then(|| path.into_owned())
 }
 
-/// Stands for all titles of a workspace that are taken for the same: blanks and case make no difference.
+fn has_scheme(url: &str) -> bool {
+    let scheme = url.split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.len() > 1
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    })
+}
+
+/// Id of all titles of a workspace that are taken for the same: blanks, case and composition make no difference.
 #[must_use]
 pub fn title_id(workspace_id: Uuid, title: &str) -> Uuid {
-    Uuid::new_v5(&workspace_id, folded(title).as_bytes())
+    Uuid::new_v5(&workspace_id, folded(&spaced(title)).as_bytes())
 }
 
-/// A link may run over the end of a line.
-fn spaced(title: &str) -> String {
-    title.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn folded(title: &str) -> String {
-    spaced(title).to_lowercase()
+/// The ways to read the text of a link, the likeliest first, each with its heading or block: a number sign is part of a title, where a note is
+/// called so, or else begins a heading.
+#[must_use]
+pub fn readings(text: &str) -> Vec<(&str, Option<&str>)> {
+    let headings: Vec<usize> = text
+        .match_indices('#')
+        .map(|(at, _)| at)
+        .take(MAX_HEADINGS)
+        .collect();
+    let parts = headings.into_iter().rev().filter_map(|at| {
+        let (title, anchor) = (text[..at].trim(), text[at + 1..].trim());
+        (!title.is_empty()).then_some((title, (!anchor.is_empty()).then_some(anchor)))
+    });
+    std::iter::once((text, None)).chain(parts).collect()
 }
 
 #[cfg(test)]
@@ -232,6 +303,63 @@ mod tests {
     }
 
     #[test]
+    fn the_pipe_of_a_link_is_escaped_within_a_table() {
+        for body in [
+            "| a | b |\n|---|---|\n| [[Page one\\|shown]] | x |",
+            "| a |\n|---|\n| ![[Page one\\|100]] |",
+            "| [[Page one\\|shown]] |\n|---|\n| x |",
+        ] {
+            assert_eq!(titles(body), ["Page one"], "{body}");
+        }
+        assert_eq!(titles("[[a\\b|c]]"), ["a\\b"]);
+    }
+
+    #[test]
+    fn markdown_links_images_and_footnotes_come_first() {
+        for body in [
+            "So it is [[1]](https://example.com/a).",
+            "[[a]](<https://example.com>)",
+            "![[x]](pic.png)",
+            "[see [[Tea]]](https://example.com)",
+            "[[1]][site]\n\n[site]: https://example.com",
+            "[[1]]\n\n[1]: https://example.com",
+            "so[[^1]]\n\n[^1]: a note",
+        ] {
+            assert_eq!(titles(body), [""; 0], "{body}");
+        }
+        for (body, expected) in [
+            ("[[Tea]] (green)", &["Tea"][..]),
+            (
+                "[[Tea]][^1] and [[1]](url)\n\n[^1]: [[Leaf]]",
+                &["Tea", "Leaf"],
+            ),
+            ("[[Tea]]\n\n[Tea]: tea.md \"Tea\"", &["Tea"]),
+            ("[x](a) [[Tea]] ![y](b) [[Leaf]]", &["Tea", "Leaf"]),
+        ] {
+            assert_eq!(titles(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_a_heading_is_read_as_a_title_first_and_then_without_the_heading() {
+        assert_eq!(readings("Tea"), [("Tea", None)]);
+        assert_eq!(
+            readings("C# notes # Use#^b1"),
+            [
+                ("C# notes # Use#^b1", None),
+                ("C# notes # Use", Some("^b1")),
+                ("C# notes", Some("Use#^b1")),
+                ("C", Some("notes # Use#^b1")),
+            ]
+        );
+        assert_eq!(readings("Tea#"), [("Tea#", None), ("Tea", None)]);
+        assert_eq!(
+            titles("[[Tea#Brewing]] [[tea#brewing|how]] [[#Here]] [[C#]]"),
+            ["Tea#Brewing", "C#"]
+        );
+    }
+
+    #[test]
     fn no_more_titles_are_read_than_a_body_may_name_and_none_that_nobody_can_have() {
         let body: String = (0..2 * MAX_TITLES).map(|n| format!("[[{n}]] ")).collect();
         assert_eq!(titles(&body).len(), MAX_TITLES);
@@ -240,10 +368,13 @@ mod tests {
     }
 
     #[test]
-    fn titles_that_differ_in_case_or_blanks_are_the_same_within_a_workspace() {
+    fn titles_that_differ_in_case_composition_or_blanks_are_the_same_within_a_workspace() {
         let (here, there) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let tea = title_id(here, "Grüner  Tee");
         assert_eq!(title_id(here, " GRÜNER\ttee\n"), tea);
+        assert_eq!(title_id(here, "Gru\u{308}ner Tee"), tea);
+        assert_eq!(title_id(here, "Maße"), title_id(here, "MASSE"));
+        assert_eq!(titles("[[Café]] [[cafe\u{301}]]"), ["Café"]);
         assert_ne!(title_id(here, "Grünertee"), tea);
         assert_ne!(title_id(there, "Grüner Tee"), tea);
     }
@@ -253,7 +384,7 @@ mod tests {
         let piece = prop_oneof![
             prop::sample::select(vec![
                 "[[", "]]", "|", "[", "]", "![[", "`", "```\n", "\n", "\n\n", "    ", "\\", "> ",
-                "- ", "(", ")", "<", ">", "Tea", "é", " "
+                "- ", "(", ")", "<", ">", "#", "[^1]", ": ", "Tea", "é", " "
             ])
             .prop_map(str::to_owned),
             any::<String>(),
@@ -269,7 +400,7 @@ mod tests {
             prop_assert_eq!(ids.len(), titles.len());
             for title in titles {
                 prop_assert_eq!(title.trim(), &title);
-                prop_assert!((1..=MAX_TITLE).contains(&title.chars().count()));
+                prop_assert!((1..=MAX_TEXT).contains(&title.chars().count()));
             }
         }
 

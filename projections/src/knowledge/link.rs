@@ -17,7 +17,7 @@ pub use query::{Edge, Graph, Link, Node, exists, graph, list};
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use domain::knowledge::names;
+use domain::knowledge::names::{self, Candidate};
 use domain::knowledge::wiki::Reference;
 use serde::{Deserialize, Serialize};
 use store::Position;
@@ -52,6 +52,8 @@ enum Kind {
         text: String,
         /// All names that it may mean, the first before all others.
         name_ids: Vec<Uuid>,
+        /// Where the text has a number sign: the heading or block that it leads to by each of the names.
+        anchors: Option<Vec<Option<String>>>,
     },
 }
 
@@ -95,15 +97,15 @@ impl NoteTitle {
         );
     }
 
-    /// The references of its body that are links, each with the ids of the names that it may mean.
-    fn candidates(&self, references: Vec<Reference>) -> Vec<(Reference, Vec<Uuid>)> {
+    /// The references of its body that are links, each with the names that it may mean.
+    fn candidates(&self, references: Vec<Reference>) -> Vec<(Reference, Vec<Candidate>)> {
         let path = self.path.as_deref();
         references
             .into_iter()
             .filter(|reference| path.is_some() || matches!(reference, Reference::Title(_)))
             .map(|reference| {
-                let ids = names::candidates(self.workspace_id, &reference, path);
-                (reference, ids)
+                let names = names::candidates(self.workspace_id, &reference, path);
+                (reference, names)
             })
             .collect()
     }

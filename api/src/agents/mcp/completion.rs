@@ -1,5 +1,6 @@
 //! Suggestions for the arguments of prompts and templates: the ids of what the caller may see, found by id or name.
 
+use domain::folded;
 use projections::Where;
 use projections::knowledge::note::Notes;
 use projections::knowledge::workspace::Workspaces;
@@ -26,10 +27,9 @@ pub async fn complete(
         _ => (Ok(vec![]), ""),
     };
     let things = things.map_err(|problem| context.error(problem, scope))?;
-    let begun = begun.to_lowercase();
-    let fits = |(id, name): &(String, String)| {
-        id.starts_with(&begun) || name.to_lowercase().contains(&begun)
-    };
+    let begun = folded(begun);
+    let fits =
+        |(id, name): &(String, String)| id.starts_with(&begun) || folded(name).contains(&begun);
     let mut found: Vec<String> = things.into_iter().filter(fits).map(|(id, _)| id).collect();
     let has_more = found.len() > SUGGESTED;
     found.truncate(SUGGESTED);

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{Action, Stale};
 use crate::knowledge::merge::{self, Hunk};
-use crate::knowledge::note::normalized;
 use crate::knowledge::rank;
+use crate::knowledge::tag::as_in;
 use crate::knowledge::task::{Changes, Draft, Task, TaskCommand};
 
 impl Action {
@@ -97,7 +97,8 @@ impl Action {
             );
             field("due_on", due_on, &base.due_on, &now.due_on, &mut hunks);
             let sets = |labels: &BTreeSet<String>| {
-                merge::sets(&base.labels, &now.labels, &normalized(labels))
+                let labels = as_in(&(&now.labels | &base.labels), labels);
+                merge::sets(&base.labels, &now.labels, &labels)
             };
             *labels = labels.as_ref().map(sets);
         }

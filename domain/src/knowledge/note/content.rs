@@ -8,6 +8,7 @@ use super::{
     MAX_ALIASES, MAX_BODY, MAX_TITLE, Merge, NoteEvent, NoteRefusal, Revision, SourceFile,
     TypedLink,
 };
+use crate::knowledge::tag::{as_in, kept, normalized};
 use crate::{Violations, excerpt};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +113,7 @@ impl Content {
                 file,
             });
         }
-        if let Some(tags) = tags.as_ref().map(normalized) {
+        if let Some(tags) = tags.map(|tags| as_in(&self.tags, &tags)) {
             events.extend(self.retag(&tags - &self.tags, &self.tags - &tags));
         }
         Ok(events)
@@ -128,7 +129,7 @@ impl Content {
         add: &BTreeSet<String>,
         remove: &BTreeSet<String>,
     ) -> Result<Vec<NoteEvent>, NoteRefusal> {
-        let (add, remove) = (normalized(add), normalized(remove));
+        let (add, remove) = (as_in(&self.tags, add), as_in(&self.tags, remove));
         let after = &(&self.tags - &remove) | &add;
         let mut violations = Violations::default();
         check(None, None, "", "add", Some(&after), &mut violations);
@@ -142,11 +143,6 @@ impl Content {
     fn retag(&self, added: BTreeSet<String>, removed: BTreeSet<String>) -> Option<NoteEvent> {
         (!added.is_empty() || !removed.is_empty()).then_some(NoteEvent::Tagged { added, removed })
     }
-}
-
-/// Tags are compared without case or surrounding blanks.
-pub(crate) fn normalized(tags: &BTreeSet<String>) -> BTreeSet<String> {
-    tags.iter().map(|tag| tag.trim().to_lowercase()).collect()
 }
 
 /// Aliases are compared as titles are; only the blanks around them are dropped.
@@ -210,7 +206,7 @@ pub(crate) fn check(
     let pointer = format!("{prefix}/{tags_field}");
     violations.require(tags.len() <= 64, &pointer, "must leave at most 64 tags");
     for tag in tags {
-        let length = tag.trim().chars().count();
+        let length = kept(tag).chars().count();
         violations.require(
             (1..=64).contains(&length),
             &pointer,

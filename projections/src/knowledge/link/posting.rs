@@ -21,7 +21,7 @@ use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/link.sql");
 /// Raise it when what is made of an event changes; a change of the tables is noticed without.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// What a row takes in memory, about.
 const ROW_BYTES: usize = 512;
 
@@ -279,7 +279,8 @@ fn names_in(changes: &[Change<'_>], touched: &Touched, web: &Web) -> (Vec<Uuid>,
             What::Linked(_) | What::Unlinked(_) | What::Purged => continue,
         };
         if let Some(note) = notes.get(&id) {
-            asked.extend(note.candidates(named).into_iter().flat_map(|(_, ids)| ids));
+            let names = note.candidates(named).into_iter();
+            asked.extend(names.flat_map(|(_, names)| names).map(|name| name.id));
         }
     }
     for id in &touched.purged {

@@ -39,7 +39,7 @@ fn aliases() -> impl Strategy<Value = BTreeSet<String>> {
 }
 
 fn title() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["a", "A ", "b", "c", ""]).prop_map(str::to_owned)
+    prop::sample::select(vec!["a", "A ", "b", "c", "a#b", "A#b # c", ""]).prop_map(str::to_owned)
 }
 
 fn body() -> impl Strategy<Value = String> {
@@ -51,10 +51,13 @@ fn body() -> impl Strategy<Value = String> {
             "[[c]]",
             "`[[c]]`",
             "[[x/a]]",
+            "[[a#b]]",
+            "[[a#b#c]]",
+            "[[x/a#b]]",
             "[a](a.md)",
             "[b](../x/b.md)",
         ],
-        0..6,
+        0..7,
     );
     named.prop_map(|named| named.join(" "))
 }
@@ -136,7 +139,15 @@ fn check(notes: &HashMap<Uuid, Note>, links: &[LinkRow]) -> Result<(), TestCaseE
             link.dangling,
             !link.target_id.as_ref().is_some_and(is_there)
         );
-        if let Kind::Wiki { name_ids, .. } = &link.kind {
+        if let Kind::Wiki {
+            name_ids,
+            anchors,
+            text,
+            ..
+        } = &link.kind
+        {
+            let anchors = anchors.as_ref().map(Vec::len);
+            prop_assert_eq!(anchors, text.contains('#').then_some(name_ids.len()));
             prop_assert_eq!(link.dangling, link.target_id.is_none());
             prop_assert!(name_ids.starts_with(&link.awaits));
             prop_assert!(!link.dangling || name_ids == &link.awaits);
@@ -168,7 +179,10 @@ fn check(notes: &HashMap<Uuid, Note>, links: &[LinkRow]) -> Result<(), TestCaseE
                 .map(|found| {
                     (
                         found.text().to_owned(),
-                        names::candidates(HOME, &found, path.as_deref()),
+                        names::candidates(HOME, &found, path.as_deref())
+                            .into_iter()
+                            .map(|name| name.id)
+                            .collect::<Vec<_>>(),
                     )
                 })
                 .collect()

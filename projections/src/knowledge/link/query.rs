@@ -21,8 +21,10 @@ pub struct Link {
     pub kind: String,
     /// Of a typed link.
     pub relation: Option<String>,
-    /// Of a wiki link: the title as the body has it. The note may be called otherwise since.
+    /// Of a wiki link: the title as the body has it, with the heading. The note may be called otherwise since.
     pub text: Option<String>,
+    /// Of a wiki link to a heading or a block: what its text has behind the title and the number sign. Null while it dangles.
+    pub anchor: Option<String>,
     pub source_id: Uuid,
     pub source_title: String,
     /// Of a wiki link that dangles: null.
@@ -36,6 +38,7 @@ pub struct Link {
 
 const SHOWN: &str = "json_build_object(
     'id', t.id, 'workspace_id', t.workspace_id, 'kind', t.kind, 'relation', t.relation, 'text', t.text,
+    'anchor', case when not t.dangling then t.anchors[cardinality(t.awaits) + 1] end,
     'source_id', t.source_id, 'source_title', (select n.title from note_titles n where n.id = t.source_id),
     'target_id', t.target_id, 'target_title', (select n.title from note_titles n where n.id = t.target_id),
     'dangling', t.dangling, 'created_at', t.created_at)";

@@ -200,11 +200,13 @@ impl Web {
                 before.insert(title_id, link);
             }
         }
-        for (reference, name_ids) in note.candidates(named) {
+        for (reference, names) in note.candidates(named) {
             let title_id = reference.id(note.workspace_id);
             let text = reference.text().to_owned();
+            let (name_ids, anchors) = names.into_iter().map(|name| (name.id, name.anchor)).unzip();
             let kind = Kind::Wiki {
                 title_id,
+                anchors: text.contains('#').then_some(anchors),
                 text,
                 name_ids,
             };

@@ -18,8 +18,8 @@ pub struct Asked {
 
 /// Words one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Term {
-    words: Vec<AskedWord>,
+pub struct Term {
+    pub words: Vec<AskedWord>,
     excluded: bool,
 }
 
@@ -28,6 +28,17 @@ pub struct AskedWord {
     pub text: String,
     /// And all that begin like it.
     pub prefix: bool,
+    /// Place within its phrase, as words of a text are counted.
+    pub at: usize,
+}
+
+/// The terms of all alternatives, column by column: whether a document is asked for is told from which of them it has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Number of the alternative.
+    pub alternatives: Vec<i32>,
+    pub queries: Vec<String>,
+    pub excluded: Vec<bool>,
 }
 
 /// A part of the text between blanks or quotes.
@@ -44,11 +55,16 @@ impl Asked {
         let parts = parts(text);
         let ends_in_word = text.ends_with(|c: char| !c.is_whitespace());
         let count = parts.len();
+        let mut joins = false;
         for (n, part) in parts.into_iter().enumerate() {
-            if !part.quoted && !part.excluded && part.text.eq_ignore_ascii_case("or") {
+            let is_or = !part.quoted && !part.excluded && part.text.eq_ignore_ascii_case("or");
+            // It is a word where there is nothing before it or after it that it could join.
+            if is_or && n > 0 && n + 1 < count && !joins {
+                joins = true;
                 alternatives.push(vec![]);
                 continue;
             }
+            joins = false;
             let unfinished = n + 1 == count && ends_in_word && !part.quoted && !part.excluded;
             let mut term = Term::of(&part, unfinished);
             term.words.truncate(left);
@@ -76,16 +92,32 @@ impl Asked {
         asked
     }
 
+    /// What is looked for: words, and phrases.
+    pub fn terms(&self) -> impl Iterator<Item = &Term> {
+        let terms = self.alternatives.iter().flatten();
+        terms.filter(|term| !term.excluded)
+    }
+
+    /// For documents that the index does not tell enough about.
+    pub fn by_terms(&self) -> Terms {
+        let mut terms = Terms::default();
+        for (alternative, all) in (0..).zip(&self.alternatives) {
+            for term in all {
+                terms.alternatives.push(alternative);
+                terms.queries.push(term.phrase());
+                terms.excluded.push(term.excluded);
+            }
+        }
+        terms
+    }
+
     fn last_word(&mut self) -> Option<&mut AskedWord> {
         self.alternatives.last_mut()?.last_mut()?.words.last_mut()
     }
 
     /// The words that are looked for, those excluded not among them.
     pub fn words(&self) -> impl Iterator<Item = &AskedWord> {
-        let terms = self.alternatives.iter().flatten();
-        terms
-            .filter(|term| !term.excluded)
-            .flat_map(|term| &term.words)
+        self.terms().flat_map(|term| &term.words)
     }
 
     /// What the index can tell: every word, wherever it stands. None: it cannot narrow down what is asked.
@@ -108,7 +140,7 @@ impl Asked {
         let mut terms = self.alternatives.iter().flatten();
         terms.any(|term| term.words.len() > 1).then_some(())?;
         self.query(|term| {
-            let phrase = join(&term.words, " <-> ", AskedWord::show);
+            let phrase = term.phrase();
             Some(if term.excluded {
                 format!("!({phrase})")
             } else {
@@ -119,9 +151,7 @@ impl Asked {
 
     /// What a document is ranked by.
     pub fn ranking(&self) -> Option<String> {
-        self.query(|term| {
-            (!term.excluded).then(|| format!("({})", join(&term.words, " <-> ", AskedWord::show)))
-        })
+        self.query(|term| (!term.excluded).then(|| format!("({})", term.phrase())))
     }
 
     /// All words of an alternative in a title.
@@ -152,7 +182,7 @@ fn join(words: &[AskedWord], with: &str, show: impl Fn(&AskedWord) -> String) ->
 }
 
 impl AskedWord {
-    fn show(&self) -> String {
+    pub fn show(&self) -> String {
         self.quoted(&self.text)
     }
 
@@ -179,7 +209,7 @@ impl Term {
     fn of(part: &Part<'_>, unfinished: bool) -> Self {
         let found: Vec<_> = words(part.text).collect();
         let count = found.len();
-        let prefix = unfinished || part.text.ends_with('*');
+        let prefix = unfinished || part.is_begun();
         let asked = found.into_iter().enumerate().filter_map(|(n, word)| {
             let prefix = match word.script {
                 // The pair before it says as much.
@@ -193,15 +223,48 @@ impl Term {
                 }
             };
             let text = word.text;
-            Some(AskedWord { text, prefix })
+            let at = n;
+            Some(AskedWord { text, prefix, at })
         });
         Self {
             words: asked.collect(),
             excluded: part.excluded,
         }
     }
+
+    /// The query for its words at their distances.
+    fn phrase(&self) -> String {
+        let mut phrase = String::new();
+        let mut before = None;
+        for word in &self.words {
+            match before.map(|before| word.at - before) {
+                None => {}
+                Some(1) => phrase.push_str(" <-> "),
+                // The last character before another script is in the pair before it.
+                Some(distance) => phrase.push_str(&format!(" <{distance}> ")),
+            }
+            phrase.push_str(&word.show());
+            before = Some(word.at);
+        }
+        phrase
+    }
 }
 
+impl Part<'_> {
+    /// Returns true if it ends with one asterisk behind a word: it stands for all that begin so.
+    fn is_begun(&self) -> bool {
+        let begun = self.text.strip_suffix('*');
+        begun.is_some_and(|begun| !begun.contains('*') && ends_in_word(begun))
+    }
+}
+
+fn ends_in_word(text: &str) -> bool {
+    let last = words(text).last();
+    last.is_some_and(|word| word.at.end == text.len())
+}
+
+/// Takes a text apart at its blanks and around its phrases. Quotes and a minus mean something at the beginning of a part
+/// only; elsewhere they are punctuation.
 fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = vec![];
     let mut rest = text;
@@ -210,27 +273,35 @@ fn parts(text: &str) -> Vec<Part<'_>> {
         if rest.is_empty() {
             return parts;
         }
-        let after = rest.strip_prefix('-');
-        let excluded = after.is_some_and(|after| !after.starts_with(char::is_whitespace));
-        rest = after.unwrap_or(rest);
+        let excluding = rest.strip_prefix('-').filter(|after| is_excluded(after));
+        rest = excluding.unwrap_or(rest);
         let (text, quoted, after) = match rest.strip_prefix('"') {
             Some(quoted) => {
                 let (text, after) = quoted.split_once('"').unwrap_or((quoted, ""));
                 (text, true, after)
             }
             None => {
-                let end = rest.find(|c: char| c.is_whitespace() || c == '"');
-                let (text, after) = rest.split_at(end.unwrap_or(rest.len()));
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                let (text, after) = rest.split_at(end);
                 (text, false, after)
             }
         };
         parts.push(Part {
             text,
             quoted,
-            excluded,
+            excluded: excluding.is_some(),
         });
         rest = after;
     }
+}
+
+/// Returns true if what follows a minus is a word or a phrase that is not wanted; false for an option as programs take
+/// them: `--amend`, `-i`.
+fn is_excluded(after: &str) -> bool {
+    let part = after.split(char::is_whitespace).next().unwrap_or_default();
+    let is_option = matches!(part.as_bytes(), [letter] if letter.is_ascii_alphabetic());
+    after.starts_with('"')
+        || !is_option && words(part).next().is_some_and(|word| word.at.start == 0)
 }
 
 #[cfg(test)]
@@ -263,7 +334,19 @@ mod tests {
                 None,
                 Some("(('tea')) | (!('hot' <-> 'water'))"),
             ),
-            ("or tea OR or water ", Some("('tea') | ('water')"), None),
+            (
+                "tea or water OR milk ",
+                Some("('tea') | ('water') | ('milk')"),
+                None,
+            ),
+            // Nothing to join.
+            (
+                "or tea OR or water ",
+                Some("('or' & 'tea') | ('or' & 'water')"),
+                None,
+            ),
+            ("tea or ", Some("('tea' & 'or')"), None),
+            ("or ", Some("('or')"), None),
             ("\"or\"", Some("('or')"), None),
             ("tea - hot ", Some("('tea' & 'hot')"), None),
             (
@@ -272,11 +355,45 @@ mod tests {
                 Some("(('東京' <-> '京都'))"),
             ),
             ("\"京\"", Some("('京':*)"), None),
+            (
+                "\"東京 tea\"",
+                Some("('東京' & 'tea')"),
+                Some("(('東京' <2> 'tea'))"),
+            ),
+            // Options and punctuation.
+            ("git --amend ", Some("('git' & 'amend')"), None),
+            ("rebase -i ", Some("('rebase' & 'i')"), None),
+            (
+                "tea -hot -京 -⭐ ",
+                Some("('tea' & !'hot' & !'京':* & !'⭐')"),
+                None,
+            ),
+            ("x ->y ", Some("('x' & 'y')"), None),
+            (
+                "5\" pipe fitting ",
+                Some("('5' & 'pipe' & 'fitting')"),
+                None,
+            ),
+            (
+                "say\"hot tea\" ",
+                Some("('say' & 'hot' & 'tea')"),
+                Some("(('say' <-> 'hot') & ('tea'))"),
+            ),
+            ("**bold** te* ", Some("('bold' & 'te':*)"), None),
+            ("⭐* ", Some("('⭐')"), None),
         ] {
             let asked = Asked::parse(text);
             assert_eq!(asked.anywhere().as_deref(), anywhere, "{text}");
             assert_eq!(asked.exactly().as_deref(), exactly, "{text}");
         }
+    }
+
+    #[test]
+    fn terms_say_of_which_alternative_they_are() {
+        let terms = Asked::parse("tea -\"hot water\" or milk ").by_terms();
+        assert_eq!(terms.alternatives, [0, 0, 1]);
+        assert_eq!(terms.queries, ["'tea'", "'hot' <-> 'water'", "'milk'"]);
+        assert_eq!(terms.excluded, [false, true, false]);
     }
 
     #[test]

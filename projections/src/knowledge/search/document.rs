@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::{Position, Recorded};
 use uuid::Uuid;
 
-use super::vector::{self, Text};
+use super::vector::{self, Text, Vectors};
 use crate::PostError;
 
 /// The categories that are searched.
@@ -217,8 +217,8 @@ impl Document {
     }
 
     /// The words that it is found by.
-    pub fn vector(&self) -> String {
-        vector::vector(&Text {
+    pub fn vectors(&self) -> Vectors {
+        vector::vectors(&Text {
             workspace_id: self.workspace_id,
             kind: &self.kind,
             title: &self.title,

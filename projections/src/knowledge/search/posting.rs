@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::document::{CATEGORIES, Change, Document};
+use super::vector::Vectors;
 use super::vocabulary::Changes as Vocabulary;
 use crate::memory::Part;
 use crate::table::{Changes as RowChanges, Prepared, Table};
@@ -16,7 +17,7 @@ use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
 /// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes of text in one statement.
 const BYTES: usize = 8 << 20;
 
@@ -31,9 +32,11 @@ const READ: &str = "
 /// The body stays where it is.
 const REWORD: &str = "
     update search_documents t
-    set title = r.title, tags = r.tags, status = r.status, updated_at = r.updated_at, position = r.position, words = r.words
+    set title = r.title, tags = r.tags, status = r.status, updated_at = r.updated_at, position = r.position,
+        title_words = r.title_words, words = r.words, parts = r.parts, part_starts = r.part_starts, incomplete = r.incomplete
     from json_to_recordset($1::text::json) as r (
-        id uuid, title text, tags text[], status text, updated_at timestamptz, position bigint, words tsvector)
+        id uuid, title text, tags text[], status text, updated_at timestamptz, position bigint,
+        title_words text, words tsvector, parts tsvector[], part_starts int[], incomplete boolean)
     where t.id = r.id";
 /// The index stays as it is.
 const TOUCH: &str = "
@@ -64,7 +67,8 @@ struct Known {
 struct Posted<'a> {
     #[serde(flatten)]
     document: &'a Document,
-    words: String,
+    #[serde(flatten)]
+    vectors: Vectors,
 }
 
 impl Search {
@@ -272,7 +276,7 @@ impl Tables<'_> {
 fn posted<'a>(documents: &[&'a Document]) -> Vec<Posted<'a>> {
     let posted = documents.iter().map(|document| Posted {
         document,
-        words: document.vector(),
+        vectors: document.vectors(),
     });
     posted.collect()
 }

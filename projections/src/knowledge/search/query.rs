@@ -20,8 +20,8 @@ const COUNTED: i64 = 5_000;
 const COUNTED_EXACTLY: i64 = 2_000;
 /// Matches that are ranked, the newest of them; and as many more that have the words in their titles.
 const RANKED: i64 = 1_000;
-/// Characters of a body that a snippet is made from.
-const EXCERPT: i32 = 16_000;
+/// Characters of a body that a snippet is made from: a part, and what comes behind it.
+const EXCERPT: usize = vector::PART + 500;
 /// Where less is found, corrections are looked for.
 const LITTLE: i64 = 3;
 /// Workspaces whose words are looked at, the newest of them.
@@ -173,11 +173,25 @@ struct Row {
 
 const FILTERS: &str = "
     ($1 is null and $3 is null or t.workspace_id = any((select ids from asked)::uuid[]))
-    and t.kind = any($4) and ($5::text[] is null or t.tags @> $5)
+    and t.kind = any($4)
     and (case when $6::text[] is null then t.status not in ('trashed', 'detached') else t.status = any($6) end)
     and ($7::timestamptz is null or t.updated_at >= $7) and ($20::timestamptz is null or t.updated_at < $20)
     -- A task or an artifact is out of sight for as long as its note is.
     and (t.note_id is null or (select n.status <> 'trashed' from search_documents n where n.id = t.note_id))";
+
+/// True of rows that have what is asked for, of those that the index takes for such: phrases, and words that only parts have.
+const FITS: &str = "
+    case when t.parts is null then $14::text is null or t.words @@ $14::text::tsquery
+        when $14 is null and not t.incomplete then true
+        else exists (
+            select from (
+                select bool_and(term.excluded <> exists (
+                    select from unnest(t.parts) part where part @@ term.query::tsquery)) as fits
+                from unnest($5::int[], $22::text[], $23::bool[]) as term (alternative, query, excluded)
+                group by term.alternative
+            ) alternative
+            where fits)
+    end";
 
 /// Finds what the viewer may see.
 ///
@@ -258,11 +272,14 @@ async fn find(
     wanted: &Wanted,
     asked: &Asked,
 ) -> Result<Found, QueryError> {
-    let sql = include_str!("query.sql").replace("{filters}", FILTERS);
+    let sql = include_str!("query.sql")
+        .replace("{filters}", FILTERS)
+        .replace("{fits}", FITS);
     let kinds = names(&wanted.kinds);
     let exactly = asked.exactly();
     let place = wanted.after;
-    let texts: Vec<&str> = asked.words().map(|word| word.text.as_str()).collect();
+    let words: Vec<String> = asked.words().map(AskedWord::show).collect();
+    let terms = asked.by_terms();
     let found: Vec<Found> = rows(
         database,
         &sql,
@@ -271,10 +288,10 @@ async fn find(
             &viewer.actor_id.to_string(),
             &wanted.workspace_id,
             &kinds,
-            &some(&wanted.tags),
+            &terms.alternatives,
             &some(&wanted.statuses),
             &wanted.since,
-            &asked.anywhere().unwrap_or_else(|| of_kinds(&kinds)),
+            &indexed(asked, wanted, &kinds),
             &asked.in_title(),
             &asked.whole_title(),
             &asked.ranking(),
@@ -289,10 +306,12 @@ async fn find(
             &place.map(|place| place.position),
             // One more than is shown, to know whether there is more.
             &(i64::try_from(wanted.limit).unwrap_or(i64::MAX - 1) + 1),
-            &EXCERPT,
-            &texts,
+            &i32::try_from(EXCERPT).unwrap_or(i32::MAX),
+            &words,
             &wanted.until,
             &FACETS,
+            &terms.queries,
+            &terms.excluded,
         ],
     )
     .await?;
@@ -300,6 +319,20 @@ async fn find(
         found: vec![],
         facets: None,
     }))
+}
+
+/// What the index is asked: words, and marks.
+fn indexed(asked: &Asked, wanted: &Wanted, kinds: &[&str]) -> String {
+    let words = asked.anywhere().map_or_else(
+        || of_kinds(kinds),
+        // They may be among the words that the index does not have.
+        |words| format!("{words} | '{}'", vector::INCOMPLETE),
+    );
+    let tags = wanted
+        .tags
+        .iter()
+        .map(|tag| format!(" & '{}'", vector::in_tag(tag)));
+    format!("({words}){}", tags.collect::<String>())
 }
 
 fn some(values: &[String]) -> Option<&[String]> {
@@ -324,7 +357,6 @@ impl Found {
         did_you_mean: Option<String>,
         corrected: bool,
     ) -> Results {
-        let words: Vec<&AskedWord> = asked.words().collect();
         let more = self.found.len() > wanted.limit;
         let last = self.found.iter().take(wanted.limit).next_back();
         let next = last.filter(|_| more).map(|row| Place {
@@ -335,7 +367,7 @@ impl Found {
         let items = self.found.into_iter().take(wanted.limit);
         Results {
             next_cursor: next.map(|place| place.to_string()),
-            items: items.map(|row| row.shown(&words)).collect(),
+            items: items.map(|row| row.shown(asked)).collect(),
             facets: self.facets,
             did_you_mean,
             corrected,
@@ -343,11 +375,18 @@ impl Found {
     }
 }
 
+/// An excerpt without the word that it is cut off in.
+fn whole_words(excerpt: &str) -> &str {
+    let is_cut = excerpt.chars().nth(EXCERPT - 1).is_some();
+    let end = excerpt.rfind(char::is_whitespace).filter(|_| is_cut);
+    &excerpt[..end.unwrap_or(excerpt.len())]
+}
+
 impl Row {
-    fn shown(self, asked: &[&AskedWord]) -> Hit {
+    fn shown(self, asked: &Asked) -> Hit {
         Hit {
             highlighted_title: highlighted(&self.title, asked),
-            snippet: snippet(&self.excerpt, asked),
+            snippet: snippet(whole_words(&self.excerpt), asked),
             kind: self.kind,
             id: self.id,
             workspace_id: self.workspace_id,

@@ -24,11 +24,11 @@ recent as materialized (
     ) matching
     where nth <= $12
 ),
--- Less what has the words of a phrase, but not the phrase.
+-- Less what the index cannot tell from it: what has the words of a phrase, but not the phrase.
 matched as materialized (
     select r.place, r.position, t.kind, t.workspace_id, t.tags
     from recent r join search_documents t on t.ctid = r.place
-    where $14::text is null or t.words @@ $14::text::tsquery
+    where {fits}
 ),
 -- Of those with all words in the title, and those whose title is what is asked, as many more.
 titled as materialized (
@@ -64,7 +64,7 @@ ranked as materialized (
     join search_documents t on t.ctid = c.place
     -- However often a word is met, that makes no tier.
     cross join lateral (select ts_rank_cd('{0.1, 0.2, 0.4, 1.0}', t.words, $11::text::tsquery)::float8 as rank offset 0) r
-    where $14 is null or t.words @@ $14::text::tsquery
+    where {fits}
 ),
 page as materialized (
     select * from ranked
@@ -81,11 +81,16 @@ select json_build_object(
         ) order by p.score desc, p.position desc)
         from page p
         join search_documents t on t.ctid = p.place
-        -- Of a long body: what is around the first of the words.
+        -- Of a long body: the first of the parts that have what is asked for, or the most of the words.
         cross join lateral (
-            select case when length(t.body) <= $18 then t.body else substr(t.body, greatest(1, coalesce((
-                select min(nullif(strpos(lower(t.body), word), 0)) from unnest($19::text[]) word
-            ), 1) - $18 / 2), $18) end as text
+            select case when t.parts is null then t.body else (
+                select substr(t.body, part.start + 1, $18)
+                from unnest(t.parts, t.part_starts) with ordinality as part (words, start, place)
+                where part.start is not null
+                order by coalesce(part.words @@ $11::text::tsquery, false) desc,
+                    (select count(*) from unnest($19::text[]) word where part.words @@ word::tsquery) desc, part.place
+                limit 1
+            ) end as text
         ) e
     ), '[]'),
     -- With the first page.

@@ -7,8 +7,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::asked::AskedWord;
-use super::words::words;
+use super::asked::{Asked, Term};
+use super::words::{Word, words};
 
 /// Characters of a snippet, about.
 const LENGTH: usize = 240;
@@ -29,22 +29,48 @@ struct Match {
     asked: usize,
 }
 
-fn matches(text: &str, asked: &[&AskedWord]) -> Vec<Match> {
-    let found = words(text).filter_map(|word| {
-        let asked = asked.iter().position(|asked| asked.is(&word.text))?;
-        let at = word.at;
+fn matches(text: &str, asked: &Asked) -> Vec<Match> {
+    let found: Vec<Word> = words(text).collect();
+    let mut matched = vec![None; found.len()];
+    let mut number = 0;
+    for term in asked.terms() {
+        for at in 0..found.len() {
+            if !stands_at(term, &found[at..]) {
+                continue;
+            }
+            let first = term.words.first().map_or(0, |word| word.at);
+            for (n, word) in term.words.iter().enumerate() {
+                let place = &mut matched[at + word.at - first];
+                *place = place.or(Some(number + n));
+            }
+        }
+        number += term.words.len();
+    }
+    let matched = found.into_iter().zip(matched);
+    let matched = matched.filter_map(|(word, asked)| {
+        let (at, asked) = (word.at, asked?);
         Some(Match { at, asked })
     });
-    found.collect()
+    matched.collect()
+}
+
+/// Returns true if the words of a text begin with those of a term, at their distances.
+fn stands_at(term: &Term, found: &[Word]) -> bool {
+    let first = term.words.first().map_or(0, |word| word.at);
+    let mut asked = term.words.iter();
+    asked.all(|asked| {
+        let word = found.get(asked.at - first);
+        word.is_some_and(|word| asked.is(&word.text))
+    })
 }
 
 /// A whole text.
-pub fn highlighted(text: &str, asked: &[&AskedWord]) -> Vec<Fragment> {
+pub fn highlighted(text: &str, asked: &Asked) -> Vec<Fragment> {
     fragments(text, 0..text.len(), &matches(text, asked))
 }
 
 /// What is around the most different of the asked words; the beginning, where there are none.
-pub fn snippet(text: &str, asked: &[&AskedWord]) -> Vec<Fragment> {
+pub fn snippet(text: &str, asked: &Asked) -> Vec<Fragment> {
     let matches = matches(text, asked);
     let first = best(&matches).map_or(0, |best| best.at.start);
     let start = begin(text, first);
@@ -117,7 +143,6 @@ fn fragments(text: &str, part: Range<usize>, matches: &[Match]) -> Vec<Fragment>
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::asked::Asked;
     use super::*;
 
     /// What was asked for in brackets.
@@ -131,7 +156,6 @@ mod tests {
 
     fn cut(text: &str, asked: &str) -> String {
         let asked = Asked::parse(asked);
-        let asked: Vec<&AskedWord> = asked.words().collect();
         shown(&snippet(text, &asked))
     }
 
@@ -141,6 +165,27 @@ mod tests {
         assert_eq!(cut("Teapot", "tea"), "[Teapot]");
         assert_eq!(cut("東京都へ", "京都"), "東[京都]へ");
         assert_eq!(cut("", "tea"), "");
+        assert_eq!(cut("A ⭐ and 👍🏽.", "⭐ 👍 "), "A [⭐] and [👍🏽].");
+        assert_eq!(
+            cut("inter\u{ad}national", "international "),
+            "[inter\u{ad}national]"
+        );
+    }
+
+    #[test]
+    fn of_a_phrase_only_the_whole_is_marked() {
+        let text = "The tea, the kettle, the hot kettle.";
+        assert_eq!(
+            cut(text, "\"hot kettle\""),
+            "The tea, the kettle, the [hot] [kettle]."
+        );
+        assert_eq!(cut("can't, I can", "can't "), "[can]'[t], I can");
+        assert_eq!(
+            cut("京東 東京 x, 東京", "\"東京 x\""),
+            "京東 [東京] [x], 東京"
+        );
+        let text = format!("kettle the {}the kettle", "x y z ".repeat(200));
+        assert!(cut(&text, "\"the kettle\"").ends_with("[the] [kettle]"));
     }
 
     #[test]
@@ -158,7 +203,6 @@ mod tests {
         #[test]
         fn the_pieces_are_a_part_of_the_text(text in "([a-c]{1,3}|\\PC| |東京){0,400}", asked in "[a-c]{1,2}( [a-c]{1,2})?") {
             let asked = Asked::parse(&asked);
-            let asked: Vec<&AskedWord> = asked.words().collect();
             let whole: String = highlighted(&text, &asked).into_iter().map(|piece| piece.text).collect();
             prop_assert_eq!(&whole, &text);
             let part: String = snippet(&text, &asked).into_iter().map(|piece| piece.text).collect();

@@ -28,15 +28,14 @@ pub async fn suggest(
     wanted: &Wanted,
 ) -> Result<Vec<Suggestion>, QueryError> {
     let asked = Asked::begun(&wanted.text);
-    let begun = wanted.text.replace('\0', "");
-    let begun = begun.trim();
-    if !begun.is_empty() && asked.words().next().is_none() {
+    let begun: Vec<&str> = asked.words().map(|word| word.text.as_str()).collect();
+    if begun.is_empty() && !wanted.text.trim().is_empty() {
         return Ok(vec![]);
     }
     let workspaces = workspaces(database, viewer, wanted.workspace_id).await?;
     let kinds = names(&wanted.kinds);
     let titled = asked.in_title();
-    let last = asked.words().last().map(|word| word.text.as_str());
+    let last = begun.last().copied();
     let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
     rows(
         database,
@@ -45,7 +44,7 @@ pub async fn suggest(
             &workspaces,
             &kinds,
             &titled.unwrap_or_else(|| of_kinds(&kinds)),
-            &begun,
+            &begun.join(" "),
             &last,
             &limit,
         ],

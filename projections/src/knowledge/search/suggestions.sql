@@ -4,7 +4,7 @@ with scope as materialized (
     from workspaces w where w.id = any($1)
 ),
 titles as (
-    select t.title as text, t.kind, t.id, starts_with(lower(t.title), lower($4::text)) as first, t.position as place
+    select t.title as text, t.kind, t.id, starts_with(t.title_words, $4::text) as first, t.position as place
     from search_documents t
     where t.words @@ (select within && $3::text::tsquery from scope) and t.workspace_id = any($1) and t.kind = any($2)
         and t.status not in ('trashed', 'detached') and t.title <> ''

@@ -1,25 +1,35 @@
-//! The `tsvector` of a document, within PostgreSQL's bounds whatever the text.
+//! The `tsvector`s of a document, within PostgreSQL's bounds whatever the text.
 //!
-//! Beside its words it has marks, which begin with a colon as no word does, and have no position: the workspace (`:w`), the
-//! kind (`:k`), each word of the title (`:t`) and the title as a whole (`:=`). So the index alone tells what is in a
-//! workspace, and what is found in a title.
+//! Beside its words the first has marks, which begin with a colon as no word does, and have no position: the workspace (`:w`),
+//! the kind (`:k`), each tag (`:g`), each word of the title (`:t`) and the title as a whole (`:=`). So the index alone tells what is
+//! in a workspace, what has a tag, and what is found in a title.
+//!
+//! A `tsvector` keeps 255 positions of a word and tells 16,383 positions apart. A longer document has parts as well: vectors of
+//! stretches of its text that keep all positions, each of which goes a little way into the next, so that one of them has
+//! any phrase. Where even the words are too many, `:x` says that the index does not have them all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 
+use domain::knowledge::tag;
+use serde::Serialize;
 use uuid::Uuid;
 
+use super::asked::MOST_WORDS;
 use super::words::words;
 
 /// The last position that PostgreSQL tells from others.
 const POSITIONS: usize = 16_383;
 /// Positions of one word that PostgreSQL keeps.
 const POSITIONS_OF_ONE: usize = 255;
-/// Bytes that a vector may take: PostgreSQL's own bound is 1 MiB.
-const BYTES: usize = 768 << 10;
-/// What a word takes beside its own bytes, and what each position does.
-const WORD_BYTES: usize = 8;
-const POSITION_BYTES: usize = 2;
+/// Bytes of the words of a vector: PostgreSQL's bound is 1 MiB, of which the positions take 82 kB at most.
+const BYTES: usize = 950_000;
+/// Characters of a part, about: a snippet is made from one.
+pub const PART: usize = 16_000;
+/// Words that two parts have in common: no phrase is longer, with what it leaves out between its words.
+const OVERLAP: usize = 2 * MOST_WORDS;
+/// The mark of a document of which the index does not have all words.
+pub const INCOMPLETE: &str = ":x";
 
 /// What a document is found by.
 pub struct Text<'a> {
@@ -30,19 +40,44 @@ pub struct Text<'a> {
     pub body: &'a str,
 }
 
+/// Columns of a document that its words make.
+#[derive(Debug, Serialize)]
+pub struct Vectors {
+    /// Words of the title, as they are compared.
+    title_words: String,
+    words: String,
+    /// Vectors of a long document's parts.
+    parts: Option<Vec<String>>,
+    /// Characters of the body before each part; None for the title and the tags.
+    part_starts: Option<Vec<Option<usize>>>,
+    /// The index does not have all words.
+    incomplete: bool,
+}
+
 #[derive(Default)]
 struct Vector {
     places: HashMap<String, Vec<(u16, char)>>,
     bytes: usize,
     position: usize,
+    /// Some word, or a position of one, had no room.
+    overflows: bool,
+    incomplete: bool,
 }
 
-/// As PostgreSQL reads it.
-pub fn vector(text: &Text<'_>) -> String {
+/// A word of a body, and the characters before it.
+struct Placed {
+    word: String,
+    start: usize,
+}
+
+pub fn vectors(text: &Text<'_>) -> Vectors {
     let mut vector = Vector::default();
     vector.mark(workspace(text.workspace_id));
     vector.mark(kind(text.kind));
     vector.mark(whole_title(text.title));
+    for tag in &text.tags {
+        vector.mark(in_tag(tag));
+    }
     for word in words(text.title) {
         vector.mark(in_title(&word.text));
     }
@@ -51,7 +86,62 @@ pub fn vector(text: &Text<'_>) -> String {
         vector.add(tag, 'B');
     }
     vector.add(text.body, 'D');
-    vector.show()
+    let incomplete = vector.incomplete;
+    if incomplete {
+        vector.mark(INCOMPLETE.to_owned());
+    }
+    let is_long = vector.overflows || text.body.chars().nth(PART).is_some();
+    let (parts, starts) = is_long.then(|| parts(text)).unzip();
+    Vectors {
+        title_words: title_words(text.title),
+        words: vector.show(),
+        parts,
+        part_starts: starts,
+        incomplete,
+    }
+}
+
+/// The vectors of a long text's parts, and where in the body they start: the title and the tags, then stretches of the body.
+fn parts(text: &Text<'_>) -> (Vec<String>, Vec<Option<usize>>) {
+    let mut part = Vector::default();
+    part.add(text.title, 'D');
+    for tag in &text.tags {
+        part.add(tag, 'D');
+    }
+    let mut parts = vec![std::mem::take(&mut part).show()];
+    let (mut starts, mut start) = (vec![None], 0);
+    let mut last: VecDeque<Placed> = VecDeque::with_capacity(OVERLAP);
+    let (mut counted, mut characters) = (0, 0);
+    for word in words(text.body) {
+        characters += text.body[counted..word.at.start].chars().count();
+        counted = word.at.start;
+        let is_full = characters - start > PART && part.position > OVERLAP;
+        if is_full || !part.has_room_for(&word.text) {
+            parts.push(std::mem::take(&mut part).show());
+            starts.push(Some(start));
+            start = last.front().map_or(characters, |placed| placed.start);
+            for placed in &last {
+                part.put(placed.word.clone(), 'D');
+            }
+        }
+        if last.len() == OVERLAP {
+            last.pop_front();
+        }
+        last.push_back(Placed {
+            word: word.text.clone(),
+            start: characters,
+        });
+        part.put(word.text, 'D');
+    }
+    parts.push(part.show());
+    starts.push(Some(start));
+    (parts, starts)
+}
+
+/// The words of a title, for comparing how titles begin.
+pub fn title_words(title: &str) -> String {
+    let words: Vec<String> = words(title).map(|word| word.text).collect();
+    words.join(" ")
 }
 
 /// The mark of what is in a workspace.
@@ -64,6 +154,12 @@ pub fn kind(kind: &str) -> String {
     format!(":k{kind}")
 }
 
+/// The mark of what has a tag, however that is spelled.
+pub fn in_tag(tag: &str) -> String {
+    let digest = Uuid::new_v5(&Uuid::nil(), tag::key(tag).as_bytes());
+    format!(":g{}", digest.simple())
+}
+
 /// The mark of a word in a title.
 pub fn in_title(word: &str) -> String {
     format!(":t{word}")
@@ -71,37 +167,49 @@ pub fn in_title(word: &str) -> String {
 
 /// The mark of all titles that have the same words.
 pub fn whole_title(title: &str) -> String {
-    let words: Vec<String> = words(title).map(|word| word.text).collect();
-    let digest = Uuid::new_v5(&Uuid::nil(), words.join(" ").as_bytes());
+    let digest = Uuid::new_v5(&Uuid::nil(), title_words(title).as_bytes());
     format!(":={}", digest.simple())
 }
 
 impl Vector {
     fn mark(&mut self, mark: String) {
-        self.bytes += mark.len() + WORD_BYTES;
+        self.bytes += mark.len();
         self.places.entry(mark).or_default();
     }
 
     /// Adds the words of a text; a phrase does not go on from the one before.
     fn add(&mut self, text: &str, weight: char) {
         for word in words(text) {
-            self.position += 1;
-            let new = !self.places.contains_key(&word.text);
-            let bytes = if new { word.text.len() + WORD_BYTES } else { 0 } + POSITION_BYTES;
-            if self.bytes + bytes > BYTES {
-                continue;
-            }
-            self.bytes += bytes;
-            let places = self.places.entry(word.text).or_default();
-            // Words without a position are found, but not as part of a phrase.
-            if let Ok(position) = u16::try_from(self.position)
-                && self.position <= POSITIONS
-                && places.len() < POSITIONS_OF_ONE
-            {
-                places.push((position, weight));
-            }
+            self.put(word.text, weight);
         }
         self.position += 1;
+    }
+
+    fn has_room_for(&self, word: &str) -> bool {
+        let places = self.places.get(word);
+        self.position < POSITIONS
+            && places.is_none_or(|places| places.len() < POSITIONS_OF_ONE)
+            && (places.is_some() || self.bytes + word.len() <= BYTES)
+    }
+
+    fn put(&mut self, word: String, weight: char) {
+        let has_room = self.has_room_for(&word);
+        self.position += 1;
+        self.overflows |= !has_room;
+        if !self.places.contains_key(&word) {
+            if self.bytes + word.len() > BYTES {
+                self.incomplete = true;
+                return;
+            }
+            self.bytes += word.len();
+        }
+        let places = self.places.entry(word).or_default();
+        // Words without a position are found, but not as part of a phrase.
+        if let Ok(position) = u16::try_from(self.position)
+            && has_room
+        {
+            places.push((position, weight));
+        }
     }
 
     fn show(self) -> String {
@@ -123,14 +231,18 @@ impl Vector {
 mod tests {
     use super::*;
 
-    fn of(title: &str, tags: Vec<&str>, body: &str) -> Vec<String> {
-        let shown = vector(&Text {
+    fn text<'a>(title: &'a str, tags: Vec<&'a str>, body: &'a str) -> Text<'a> {
+        Text {
             workspace_id: Uuid::nil(),
             kind: "note",
             title,
             tags,
             body,
-        });
+        }
+    }
+
+    fn of(title: &str, tags: Vec<&str>, body: &str) -> Vec<String> {
+        let shown = vectors(&text(title, tags, body)).words;
         let mut words: Vec<String> = shown.split_whitespace().map(str::to_owned).collect();
         words.sort();
         words
@@ -143,6 +255,7 @@ mod tests {
             words,
             [
                 format!("'{}'", whole_title("green TEA")),
+                format!("'{}'", in_tag("HOT")),
                 "':knote'".into(),
                 "':tgreen'".into(),
                 "':ttea'".into(),
@@ -155,13 +268,88 @@ mod tests {
     }
 
     #[test]
+    fn a_document_has_parts_only_if_it_is_long() {
+        let short = vectors(&text("Tea", vec![], &"hot tea. ".repeat(250)));
+        assert!(short.parts.is_none() && short.part_starts.is_none() && !short.incomplete);
+        for body in [
+            "tea ".repeat(300),
+            "a".repeat(PART + 1),
+            "ab ".repeat(17_000),
+        ] {
+            assert!(vectors(&text("", vec![], &body)).parts.is_some());
+        }
+    }
+
+    /// The words of a vector in their order.
+    fn in_order(vector: &str) -> Vec<String> {
+        let mut placed = vec![];
+        for entry in vector.split_whitespace() {
+            let (word, places) = entry.rsplit_once("':").unwrap();
+            for place in places.split(',') {
+                let position: usize = place.trim_end_matches('D').parse().unwrap();
+                placed.push((position, word.trim_start_matches('\'').to_owned()));
+            }
+        }
+        placed.sort();
+        assert!(placed.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0));
+        placed.into_iter().map(|(_, word)| word).collect()
+    }
+
+    #[test]
+    fn the_parts_of_a_document_have_every_phrase_within_the_bounds_of_postgresql() {
+        let many: Vec<String> = (0..40_000).map(|n| format!("w{n}")).collect();
+        let long = "x".repeat(70) + " ";
+        for body in [
+            "the tea ".repeat(2_000),
+            many.join(" "),
+            "東京都の".repeat(9_000),
+            long.repeat(2_000),
+            format!("{}{}", "- ".repeat(40_000), many[..500].join(" ")),
+        ] {
+            let all: Vec<String> = words(&body).map(|word| word.text).collect();
+            let vectors = vectors(&text("", vec![], &body));
+            let (parts, starts) = (vectors.parts.unwrap(), vectors.part_starts.unwrap());
+            assert_eq!(parts.len(), starts.len());
+            let mut done = 0;
+            for (part, start) in parts.iter().zip(starts).skip(1) {
+                let start = start.unwrap();
+                let (skipped, _) = body.char_indices().nth(start).unwrap_or((body.len(), ' '));
+                let before = if done == 0 {
+                    0
+                } else {
+                    words(&body[..skipped]).count()
+                };
+                // A run of characters that is cut has one more at its end.
+                assert!(before <= done + 1 && (done == 0 || done - before <= OVERLAP));
+                let part = in_order(part.trim_start_matches(' '));
+                assert!(part.len() < POSITIONS);
+                let from = if done == 0 { 0 } else { done - OVERLAP };
+                assert_eq!(part, all[from..from + part.len()]);
+                assert!(
+                    part.iter()
+                        .all(|word| part.iter().filter(|w| *w == word).count() <= POSITIONS_OF_ONE)
+                        || part.len() > 2_000
+                );
+                done = from + part.len();
+            }
+            assert_eq!(done, all.len());
+        }
+    }
+
+    #[test]
     fn whatever_the_text_the_vector_keeps_within_its_bounds() {
         let words: Vec<String> = (0..200_000).map(|n| format!("w{n}")).collect();
-        let bytes: usize = of("", vec![], &words.join(" "))
-            .iter()
-            .map(|word| word.split(':').next().unwrap_or_default().len() + POSITION_BYTES)
+        let body = words.join(" ");
+        let vectors = vectors(&text("", vec![], &body));
+        assert!(vectors.incomplete && vectors.words.contains("':x'"));
+        let words = vectors.words.split_whitespace();
+        let bytes: usize = words
+            .map(|word| {
+                word.rsplit_once("':")
+                    .map_or(word.len(), |(word, _)| word.len())
+            })
             .sum();
-        assert!((BYTES / 2..1 << 20).contains(&bytes), "{bytes}");
+        assert!((BYTES - 100..BYTES + 200_000).contains(&bytes), "{bytes}");
         let often = of("", vec![], &"tea ".repeat(1 << 18));
         let tea = often.last().map(|tea| tea.split(',').count());
         assert_eq!(tea, Some(POSITIONS_OF_ONE));

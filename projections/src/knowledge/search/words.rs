@@ -1,15 +1,23 @@
 //! Words of a text: the same for what is found and for what is asked, in whatever language.
 //!
-//! A word is a run of letters and digits, without case and diacritics. Scripts that put no blanks between words become
-//! pairs of characters. PostgreSQL's own parser is not used: what it takes for a letter depends on the database's locale.
+//! A word is a run of letters and digits, without case, diacritics and what is invisible. Scripts that put no blanks between
+//! words become pairs of characters, and every emoji is a word. PostgreSQL's own parser is not used: what it takes for a letter
+//! depends on the database's locale.
+
+mod characters;
 
 use std::ops::Range;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use characters::{
+    is_diacritic, is_in_unspaced_script, is_invisible, is_mark, simple_fold, symbol_end,
+};
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 /// Characters of a word; what follows them makes no difference.
 pub const LONGEST: usize = 64;
+
+const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
+const NFKD: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfkd();
 
 /// A word, and where in its text it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +48,6 @@ enum Class {
     Letter,
     Unspaced,
     Symbol,
-    Other,
 }
 
 /// The words of a text, in their order.
@@ -49,66 +56,62 @@ pub fn words(text: &str) -> impl Iterator<Item = Word> {
         Class::Letter => one(text, at, Script::Spaced).into_iter().collect(),
         Class::Unspaced => pairs(text, &at),
         Class::Symbol => one(text, at, Script::Symbol).into_iter().collect(),
-        Class::Other => vec![],
     })
 }
 
 /// Runs of characters of the same class.
 fn runs(text: &str) -> impl Iterator<Item = (Class, Range<usize>)> {
-    let mut chars = text.char_indices().peekable();
+    let mut at = 0;
     std::iter::from_fn(move || {
-        let (start, first) = chars.next()?;
-        let class = class(first);
-        let mut end = start + first.len_utf8();
-        while let Some((_, next)) = chars.next_if(|(_, next)| continues(class, *next)) {
-            end += next.len_utf8();
+        while let Some(first) = text[at..].chars().next() {
+            let start = at;
+            if let Some(length) = symbol_end(&text[start..]) {
+                at = start + length;
+                return Some((Class::Symbol, start..at));
+            }
+            at = start + first.len_utf8();
+            let Some(class) = class(first) else { continue };
+            while let Some(next) = text[at..].chars().next()
+                && continues(class, next, &text[at..])
+            {
+                at += next.len_utf8();
+            }
+            return Some((class, start..at));
         }
-        Some((class, start..end))
+        None
     })
 }
 
-fn continues(run: Class, next: char) -> bool {
-    match run {
-        Class::Letter => class(next) == Class::Letter || is_combining_mark(next),
-        Class::Unspaced => class(next) == Class::Unspaced || is_combining_mark(next),
-        Class::Symbol => false,
-        Class::Other => class(next) == Class::Other,
+/// Returns true if a run goes on with a character, which is the first of the rest.
+fn continues(run: Class, next: char, rest: &str) -> bool {
+    if next.is_ascii() {
+        return run == Class::Letter
+            && next.is_ascii_alphanumeric()
+            && (next.is_ascii_alphabetic() || symbol_end(rest).is_none());
     }
+    if is_mark(next) || is_invisible(next) {
+        // Between words that have no blanks between them it shows where a line may end, and no more than that.
+        return next != characters::ZERO_WIDTH_SPACE || run == Class::Unspaced;
+    }
+    symbol_end(rest).is_none() && class(next) == Some(run)
 }
 
-const fn in_unspaced_script(c: char) -> bool {
-    matches!(c,
-        // Thai, Lao, Myanmar, Khmer.
-        '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
-        // Kana, Bopomofo, ideographs; half as wide; the planes beyond.
-        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{312f}' | '\u{31a0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}'
-        | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
-}
-
-fn class(c: char) -> Class {
+fn class(c: char) -> Option<Class> {
     if c.is_ascii() {
-        return if c.is_ascii_alphanumeric() {
-            Class::Letter
-        } else {
-            Class::Other
-        };
+        return c.is_ascii_alphanumeric().then_some(Class::Letter);
     }
-    if c.is_alphanumeric() && !is_combining_mark(c) {
-        if in_unspaced_script(c) {
-            Class::Unspaced
-        } else {
-            Class::Letter
-        }
-    } else if matches!(c, '\u{2600}'..='\u{27bf}' | '\u{1f300}'..='\u{1faff}') {
-        Class::Symbol
-    } else {
-        Class::Other
+    if !c.is_alphanumeric() || is_mark(c) || is_invisible(c) {
+        return None;
     }
+    Some(match is_in_unspaced_script(c) {
+        true => Class::Unspaced,
+        false => Class::Letter,
+    })
 }
 
 fn one(text: &str, at: Range<usize>, script: Script) -> Option<Word> {
     let folded = match script {
-        Script::Symbol => text[at.clone()].to_owned(),
+        Script::Symbol => characters::fold_symbol(&text[at.clone()]),
         Script::Spaced | Script::Pair | Script::Last | Script::Lone => fold(&text[at.clone()]),
     };
     (!folded.is_empty()).then_some(Word {
@@ -118,9 +121,9 @@ fn one(text: &str, at: Range<usize>, script: Script) -> Option<Word> {
     })
 }
 
-/// Whether a character is a part of the one before it; half as wide, voice marks are, too.
+/// Returns true for a part of the character before it; half as wide, voice marks are, too.
 fn joins(c: char) -> bool {
-    is_combining_mark(c) || matches!(c, '\u{ff9e}' | '\u{ff9f}')
+    is_mark(c) || is_invisible(c) || matches!(c, '\u{ff9e}' | '\u{ff9f}')
 }
 
 /// Each character with the one that follows it, and the last one alone.
@@ -140,7 +143,7 @@ fn pairs(text: &str, run: &Range<usize>) -> Vec<Word> {
     found.collect()
 }
 
-/// Without case, diacritics and what else makes no difference. Only letters, digits and the marks on them are left.
+/// Without case, diacritics and what else makes no difference. Only letters, digits and the marks that tell words apart are left.
 fn fold(word: &str) -> String {
     if word.is_ascii() {
         return word
@@ -149,13 +152,14 @@ fn fold(word: &str) -> String {
             .map(|c| c.to_ascii_lowercase())
             .collect();
     }
-    let lower = word.nfkd().flat_map(char::to_lowercase);
-    let bare = lower.filter(|c| !matches!(c, '\u{300}'..='\u{36f}'));
-    let kept = bare.filter(|c| c.is_alphanumeric() || is_combining_mark(*c));
+    let bare = NFKD
+        .normalize_iter(word.chars())
+        .filter(|c| !is_diacritic(*c) && !is_invisible(*c))
+        .map(simple_fold);
+    let kept = bare.filter(|c| c.is_alphanumeric() || is_mark(*c));
     let mut folded = String::new();
-    for c in kept
-        .skip_while(|c| is_combining_mark(*c))
-        .nfc()
+    for c in NFC
+        .normalize_iter(kept.skip_while(|c| is_mark(*c)))
         .take(LONGEST)
     {
         match c {
@@ -167,7 +171,6 @@ fn fold(word: &str) -> String {
             'đ' | 'ð' => folded.push('d'),
             'ł' => folded.push('l'),
             'ı' => folded.push('i'),
-            'ς' => folded.push('σ'),
             other => folded.push(other),
         }
     }
@@ -201,12 +204,71 @@ mod tests {
             ("京", &["京"]),
             ("ｶﾞ x", &["カ\u{3099}", "x"]),
             ("tea🎉🎉", &["tea", "🎉", "🎉"]),
+            (
+                "⭐⌚🀄🆗 a▶️b ↔ ℹ️",
+                &["⭐", "⌚", "🀄", "🆗", "a", "▶", "b", "↔", "ℹ"],
+            ),
+            ("🇯🇵🇩🇪 🇯", &["🇯🇵", "🇩🇪", "🇯"]),
+            ("1️⃣ 12️⃣#⃣", &["1\u{20e3}", "1", "2\u{20e3}", "#\u{20e3}"]),
+            ("👩🏽‍🚀 👩‍🚀❤️‍🔥👨‍👩‍👧", &["👩‍🚀", "👩‍🚀", "❤‍🔥", "👨‍👩‍👧"]),
+            ("👍🏿 👍 🏿", &["👍", "👍", "🏿"]),
+            (
+                "🏴\u{e0067}\u{e0062}\u{e007f}x",
+                &["🏴\u{e0067}\u{e0062}\u{e007f}", "x"],
+            ),
+            ("Acme™ rocks © ©️", &["acme", "rocks", "©\u{fe0f}"]),
             // Marks with nothing to stand on.
             ("\u{1e026}\u{a4d} \u{e38}\u{a4d} \u{fc5e}", &[]),
         ] {
-            let expected: Vec<String> = expected.iter().map(|word| word.nfc().collect()).collect();
+            let expected: Vec<String> = expected
+                .iter()
+                .map(|word| NFC.normalize(word).into_owned())
+                .collect();
             assert_eq!(texts(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn diacritics_of_all_scripts_make_no_difference_and_other_marks_do() {
+        for (one, other) in [
+            ("שָׁלוֹם", "שלום"),
+            ("مُحَمَّد", "محمد"),
+            ("محـــمد", "محمد"),
+            ("क़लम", "कलम"),
+            ("ไม่", "ไม"),
+            ("ЁЛКА", "елка"),
+            ("Ǻngström", "angstrom"),
+            ("ά͂", "α"),
+            ("ΌΔΟΣ", "οδος"),
+            ("A⃝b", "ab"),
+        ] {
+            assert_eq!(texts(one), texts(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("कुल", "कल"),
+            ("हिन्दी", "हनद"),
+            ("ดี", "ดุ"),
+            ("がき", "かき"),
+            ("বই", "বি"),
+        ] {
+            assert_ne!(texts(one), texts(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_is_invisible_within_a_word_does_not_end_it() {
+        for c in [
+            '\u{ad}', '\u{2060}', '\u{feff}', '\u{200d}', '\u{200c}', '\u{200e}', '\u{34f}',
+            '\u{180e}', '\u{fe0f}', '\u{61c}', '\u{3164}',
+        ] {
+            let found: Vec<Word> = words(&format!("an inter{c}natio{c}nal affair")).collect();
+            assert_eq!(found[1].text, "international", "{c:?}");
+            assert!(found.len() == 3 && found[1].at.len() == 13 + 2 * c.len_utf8());
+        }
+        assert_eq!(texts("می\u{200c}خواهم"), texts("میخواهم"));
+        assert_eq!(texts("ภาษา\u{200b}ไทย"), texts("ภาษาไทย"));
+        assert_eq!(texts("tea\u{200b}pot"), ["tea", "pot"]);
+        assert_eq!(texts("\u{200d}\u{ad} \u{3164}"), [""; 0]);
     }
 
     #[test]
@@ -215,6 +277,39 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn words_are_the_same_however_characters_are_composed(text in "\\PC{0,40}") {
+            let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(&text).into_owned();
+            prop_assert_eq!(texts(&NFC.normalize(&text)), texts(&decomposed));
+        }
+
+        #[test]
+        fn whatever_is_invisible_makes_no_difference_within_words(
+            text in "([a-zß0-9]{1,9}|[а-яё]{1,9}|[一-龥あ-ん]{1,9}|[א-ת]{2,9}|[ก-ฮ]{2,9})( [a-z]{1,9}){0,3}",
+            at in any::<prop::sample::Index>(),
+            hidden in prop::sample::select(vec!['\u{ad}', '\u{34f}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}', '\u{feff}', '\u{e0100}', '\u{301}', '\u{20dd}']),
+        ) {
+            let mut chars: Vec<char> = text.chars().collect();
+            let at = at.index(chars.len()) + 1;
+            if chars[at - 1] != ' ' {
+                chars.insert(at, hidden);
+            }
+            prop_assert_eq!(texts(&chars.into_iter().collect::<String>()), texts(&text));
+        }
+
+        #[test]
+        fn every_symbol_is_a_word_of_its_own(symbols in prop::collection::vec(prop::sample::select(vec![
+            "⭐", "⌚", "⏰", "🇯🇵", "ℹ️", "🀄", "🆗", "⭕", "▶️", "↔️", "1️⃣", "🫠", "🏳️‍🌈", "👨‍👩‍👧‍👦", "☑️", "〽️", "㊗️", "🅰️", "™️",
+        ]), 1..6), between in "[a-z ]?") {
+            let text = symbols.join(&between);
+            let found: Vec<Word> = words(&text).filter(|word| word.script == Script::Symbol).collect();
+            prop_assert_eq!(found.len(), symbols.len());
+            for (word, symbol) in found.iter().zip(&symbols) {
+                prop_assert_eq!(&text[word.at.clone()], *symbol);
+                prop_assert_eq!(&texts(symbol), std::slice::from_ref(&word.text));
+            }
+        }
+
         #[test]
         fn words_stand_where_they_say_and_fold_to_themselves(text in "\\PC{0,60}") {
             for word in words(&text) {

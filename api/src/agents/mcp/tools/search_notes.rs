@@ -94,9 +94,7 @@ impl SearchNotesInput {
             text: input.query,
             kinds: vec![Kind::Note],
             workspace_id: input.workspace_id,
-            tags: (input.tag.iter())
-                .map(|tag| tag.trim().to_lowercase())
-                .collect(),
+            tags: input.tag.into_iter().collect(),
             since: input.since,
             after: after.transpose()?,
             limit: limit(input.limit, all.limit, MOST)?,

@@ -1,0 +1,155 @@
+//! Properties of characters, as Unicode has them.
+
+use icu_casemap::{CaseMapper, CaseMapperBorrowed};
+use icu_properties::props::{
+    CanonicalCombiningClass, DefaultIgnorableCodePoint, ExtendedPictographic, GeneralCategory,
+};
+use icu_properties::{
+    CodePointMapData, CodePointMapDataBorrowed, CodePointSetData, CodePointSetDataBorrowed,
+};
+
+use super::LONGEST;
+
+/// Ends a word, unlike all else that is invisible.
+pub const ZERO_WIDTH_SPACE: char = '\u{200b}';
+const ZERO_WIDTH_JOINER: char = '\u{200d}';
+const KEYCAP: char = '\u{20e3}';
+/// Makes an emoji of a character that is text otherwise.
+const EMOJI_STYLE: char = '\u{fe0f}';
+/// Makes a word longer on the line, and means nothing.
+const TATWEEL: char = '\u{640}';
+
+const CASES: CaseMapperBorrowed<'static> = CaseMapper::new();
+const CATEGORY: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMapData::new();
+const COMBINING: CodePointMapDataBorrowed<'static, CanonicalCombiningClass> =
+    CodePointMapData::new();
+const IGNORABLE: CodePointSetDataBorrowed<'static> =
+    CodePointSetData::new::<DefaultIgnorableCodePoint>();
+const PICTOGRAPHIC: CodePointSetDataBorrowed<'static> =
+    CodePointSetData::new::<ExtendedPictographic>();
+
+/// Returns true for characters of scripts that put no blanks between words.
+pub const fn is_in_unspaced_script(c: char) -> bool {
+    matches!(c,
+        // Thai, Lao, Myanmar, Khmer.
+        '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
+        // Kana, Bopomofo, ideographs; half as wide; the planes beyond.
+        | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{312f}' | '\u{31a0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}'
+        | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
+}
+
+/// Returns true for what combines with the character before it.
+pub fn is_mark(c: char) -> bool {
+    !c.is_ascii()
+        && matches!(
+            CATEGORY.get(c),
+            GeneralCategory::NonspacingMark
+                | GeneralCategory::SpacingMark
+                | GeneralCategory::EnclosingMark
+        )
+}
+
+/// Returns true for what leaves no trace in a text that is shown.
+pub fn is_invisible(c: char) -> bool {
+    !c.is_ascii()
+        && (IGNORABLE.contains(c) || c == TATWEEL || CATEGORY.get(c) == GeneralCategory::Format)
+}
+
+/// Returns true for marks that make no other word: accents, points, tones, enclosures. Vowel signs, viramas and voice marks do.
+pub fn is_diacritic(c: char) -> bool {
+    if c.is_ascii() {
+        return false;
+    }
+    let category = CATEGORY.get(c);
+    category == GeneralCategory::EnclosingMark
+        || category == GeneralCategory::NonspacingMark
+            && !matches!(
+                COMBINING.get(c),
+                // Signs of their own.
+                CanonicalCombiningClass::NotReordered
+                    | CanonicalCombiningClass::KanaVoicing
+                    | CanonicalCombiningClass::Virama
+                    // Vowels and length marks of Telugu, Thai, Lao and Tibetan.
+                    | CanonicalCombiningClass::CCC84
+                    | CanonicalCombiningClass::CCC91
+                    | CanonicalCombiningClass::CCC103
+                    | CanonicalCombiningClass::CCC118
+                    | CanonicalCombiningClass::CCC129
+                    | CanonicalCombiningClass::CCC130
+                    | CanonicalCombiningClass::CCC132
+            )
+}
+
+pub fn simple_fold(c: char) -> char {
+    if c.is_ascii() {
+        c.to_ascii_lowercase()
+    } else {
+        CASES.simple_fold(c)
+    }
+}
+
+/// Returns the length of the emoji that a text begins with: a sequence with joiners, a flag or a keycap is one.
+pub fn symbol_end(text: &str) -> Option<usize> {
+    let mut chars = text.chars();
+    let first = chars.next()?;
+    let mut rest = chars.as_str();
+    if first.is_ascii() {
+        if !matches!(first, '0'..='9' | '#' | '*') {
+            return None;
+        }
+        rest = rest.strip_prefix(EMOJI_STYLE).unwrap_or(rest);
+        return Some(text.len() - rest.strip_prefix(KEYCAP)?.len());
+    }
+    if is_regional_indicator(first) {
+        rest = rest.strip_prefix(is_regional_indicator).unwrap_or(rest);
+        return Some(text.len() - rest.len());
+    }
+    if !is_symbol(first, rest) {
+        return None;
+    }
+    rest = rest.trim_start_matches(modifies_symbol);
+    while let Some(joined) = rest.strip_prefix(ZERO_WIDTH_JOINER)
+        && let Some(after) = joined.strip_prefix(|c| PICTOGRAPHIC.contains(c))
+    {
+        rest = after.trim_start_matches(modifies_symbol);
+    }
+    Some(text.len() - rest.len())
+}
+
+/// Returns the symbol without its style and the tones of its skin.
+pub fn fold_symbol(symbol: &str) -> String {
+    let mut chars = symbol.chars();
+    let first = chars.next();
+    let style = first.filter(|first| is_text(*first));
+    let rest = chars.filter(|c| !matches!(c, '\u{fe00}'..='\u{fe0f}') && !is_skin_tone(*c));
+    let shown = first.into_iter().chain(style.map(|_| EMOJI_STYLE));
+    shown.chain(rest).take(LONGEST).collect()
+}
+
+const fn is_regional_indicator(c: char) -> bool {
+    matches!(c, '\u{1f1e6}'..='\u{1f1ff}')
+}
+
+const fn is_skin_tone(c: char) -> bool {
+    matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
+}
+
+/// Returns true for what belongs to the words around it, unless it is made an emoji.
+const fn is_text(c: char) -> bool {
+    matches!(c, '©' | '®' | '™' | '‼' | '⁉')
+}
+
+fn is_symbol(c: char, rest: &str) -> bool {
+    if is_text(c) {
+        return rest.starts_with(EMOJI_STYLE);
+    }
+    let in_blocks = matches!(c, '\u{2600}'..='\u{27bf}' | '\u{1f300}'..='\u{1faff}');
+    PICTOGRAPHIC.contains(c) || in_blocks && !c.is_alphanumeric()
+}
+
+/// Returns true for styles, skin tones, the letters of a subdivision's flag and marks.
+fn modifies_symbol(c: char) -> bool {
+    matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e007f}')
+        || is_skin_tone(c)
+        || is_mark(c)
+}
