@@ -313,23 +313,20 @@ mod tests {
             let mut done = 0;
             for (part, start) in parts.iter().zip(starts).skip(1) {
                 let start = start.unwrap();
-                let (skipped, _) = body.char_indices().nth(start).unwrap_or((body.len(), ' '));
-                let before = if done == 0 {
-                    0
-                } else {
-                    words(&body[..skipped]).count()
-                };
-                // A run of characters that is cut has one more at its end.
-                assert!(before <= done + 1 && (done == 0 || done - before <= OVERLAP));
+                if done > 0 {
+                    let (skipped, _) = body.char_indices().nth(start).unwrap();
+                    let before = words(&body[..skipped]).count();
+                    // A run of characters that is cut has one more at its end.
+                    assert!((done - OVERLAP..=done).contains(&before));
+                }
                 let part = in_order(part.trim_start_matches(' '));
                 assert!(part.len() < POSITIONS);
                 let from = if done == 0 { 0 } else { done - OVERLAP };
                 assert_eq!(part, all[from..from + part.len()]);
-                assert!(
-                    part.iter()
-                        .all(|word| part.iter().filter(|w| *w == word).count() <= POSITIONS_OF_ONE)
-                        || part.len() > 2_000
-                );
+                let mut times: HashMap<&str, usize> = HashMap::new();
+                part.iter()
+                    .for_each(|word| *times.entry(word).or_default() += 1);
+                assert!(times.values().all(|times| *times <= POSITIONS_OF_ONE));
                 done = from + part.len();
             }
             assert_eq!(done, all.len());
@@ -344,12 +341,10 @@ mod tests {
         assert!(vectors.incomplete && vectors.words.contains("':x'"));
         let words = vectors.words.split_whitespace();
         let bytes: usize = words
-            .map(|word| {
-                word.rsplit_once("':")
-                    .map_or(word.len(), |(word, _)| word.len())
-            })
+            .map(|word| word.split("':").next().unwrap_or_default())
+            .map(|word| word.trim_matches('\'').len())
             .sum();
-        assert!((BYTES - 100..BYTES + 200_000).contains(&bytes), "{bytes}");
+        assert!((BYTES - 100..BYTES + 100).contains(&bytes), "{bytes}");
         let often = of("", vec![], &"tea ".repeat(1 << 18));
         let tea = often.last().map(|tea| tea.split(',').count());
         assert_eq!(tea, Some(POSITIONS_OF_ONE));
