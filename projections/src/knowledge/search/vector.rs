@@ -8,7 +8,7 @@
 //! stretches of its text that keep all positions, each of which goes a little way into the next, so that one of them has
 //! any phrase. Where even the words are too many, `:x` says that the index does not have them all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use domain::knowledge::tag;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::asked::MOST_WORDS;
-use super::words::words;
+use super::words::{Word, words};
 
 /// The last position that PostgreSQL tells from others.
 const POSITIONS: usize = 16_383;
@@ -64,12 +64,6 @@ struct Vector {
     incomplete: bool,
 }
 
-/// A word of a body, and the characters before it.
-struct Placed {
-    word: String,
-    start: usize,
-}
-
 pub fn vectors(text: &Text<'_>) -> Vectors {
     let mut vector = Vector::default();
     vector.mark(workspace(text.workspace_id));
@@ -85,13 +79,16 @@ pub fn vectors(text: &Text<'_>) -> Vectors {
     for tag in &text.tags {
         vector.add(tag, 'B');
     }
-    vector.add(text.body, 'D');
+    let body: Vec<Word> = words(text.body).collect();
+    for word in &body {
+        vector.put(&word.text, 'D');
+    }
     let incomplete = vector.incomplete;
     if incomplete {
         vector.mark(INCOMPLETE.to_owned());
     }
     let is_long = vector.overflows || text.body.chars().nth(PART).is_some();
-    let (parts, starts) = is_long.then(|| parts(text)).unzip();
+    let (parts, starts) = is_long.then(|| parts(text, &body)).unzip();
     Vectors {
         title_words: title_words(text.title),
         words: vector.show(),
@@ -102,7 +99,7 @@ pub fn vectors(text: &Text<'_>) -> Vectors {
 }
 
 /// The vectors of a long text's parts, and where in the body they start: the title and the tags, then stretches of the body.
-fn parts(text: &Text<'_>) -> (Vec<String>, Vec<Option<usize>>) {
+fn parts(text: &Text<'_>, body: &[Word]) -> (Vec<String>, Vec<Option<usize>>) {
     let mut part = Vector::default();
     part.add(text.title, 'D');
     for tag in &text.tags {
@@ -110,28 +107,23 @@ fn parts(text: &Text<'_>) -> (Vec<String>, Vec<Option<usize>>) {
     }
     let mut parts = vec![std::mem::take(&mut part).show()];
     let (mut starts, mut start) = (vec![None], 0);
-    let mut last: VecDeque<Placed> = VecDeque::with_capacity(OVERLAP);
     let (mut counted, mut characters) = (0, 0);
-    for word in words(text.body) {
+    let mut character_starts = Vec::with_capacity(body.len());
+    for (n, word) in body.iter().enumerate() {
         characters += text.body[counted..word.at.start].chars().count();
         counted = word.at.start;
+        character_starts.push(characters);
         let is_full = characters - start > PART && part.position > OVERLAP;
         if is_full || !part.has_room_for(&word.text) {
             parts.push(std::mem::take(&mut part).show());
             starts.push(Some(start));
-            start = last.front().map_or(characters, |placed| placed.start);
-            for placed in &last {
-                part.put(placed.word.clone(), 'D');
+            let first = n.saturating_sub(OVERLAP);
+            start = character_starts[first];
+            for word in &body[first..n] {
+                part.put(&word.text, 'D');
             }
         }
-        if last.len() == OVERLAP {
-            last.pop_front();
-        }
-        last.push_back(Placed {
-            word: word.text.clone(),
-            start: characters,
-        });
-        part.put(word.text, 'D');
+        part.put(&word.text, 'D');
     }
     parts.push(part.show());
     starts.push(Some(start));
@@ -180,7 +172,7 @@ impl Vector {
     /// Adds the words of a text; a phrase does not go on from the one before.
     fn add(&mut self, text: &str, weight: char) {
         for word in words(text) {
-            self.put(word.text, weight);
+            self.put(&word.text, weight);
         }
         self.position += 1;
     }
@@ -192,18 +184,21 @@ impl Vector {
             && (places.is_some() || self.bytes + word.len() <= BYTES)
     }
 
-    fn put(&mut self, word: String, weight: char) {
-        let has_room = self.has_room_for(&word);
+    fn put(&mut self, word: &str, weight: char) {
+        let has_room = self.has_room_for(word);
         self.position += 1;
         self.overflows |= !has_room;
-        if !self.places.contains_key(&word) {
+        if !self.places.contains_key(word) {
             if self.bytes + word.len() > BYTES {
                 self.incomplete = true;
                 return;
             }
             self.bytes += word.len();
+            self.places.insert(word.to_owned(), vec![]);
         }
-        let places = self.places.entry(word).or_default();
+        let Some(places) = self.places.get_mut(word) else {
+            return;
+        };
         // Words without a position are found, but not as part of a phrase.
         if let Ok(position) = u16::try_from(self.position)
             && has_room

@@ -152,6 +152,9 @@ fn fold(word: &str) -> String {
             .map(|c| c.to_ascii_lowercase())
             .collect();
     }
+    if word.chars().all(folds_to_itself) {
+        return word.to_owned();
+    }
     let bare = NFKD
         .normalize_iter(word.chars())
         .filter(|c| !is_diacritic(*c) && !is_invisible(*c))
@@ -281,6 +284,11 @@ mod tests {
         fn words_are_the_same_however_characters_are_composed(text in "\\PC{0,40}") {
             let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(&text).into_owned();
             prop_assert_eq!(texts(&NFC.normalize(&text)), texts(&decomposed));
+        }
+
+        #[test]
+        fn common_letters_need_no_look_up(c in any::<char>()) {
+            prop_assert!(!characters::folds_to_itself(c) || texts(&c.to_string()) == [c.to_string()]);
         }
 
         #[test]

@@ -38,9 +38,20 @@ pub const fn is_in_unspaced_script(c: char) -> bool {
         | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
 }
 
+/// Returns true for ideographs and kana, which normalization and case folding leave as they are.
+pub const fn folds_to_itself(c: char) -> bool {
+    matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}')
+}
+
+/// Returns true for common letters, so that their properties need not be looked up.
+const fn is_common_letter(c: char) -> bool {
+    folds_to_itself(c)
+        || matches!(c, '\0'..='\x7f' | '\u{c0}'..='\u{2af}' | '\u{391}'..='\u{481}' | '\u{ac00}'..='\u{d7a3}')
+}
+
 /// Returns true for what combines with the character before it.
 pub fn is_mark(c: char) -> bool {
-    !c.is_ascii()
+    !is_common_letter(c)
         && matches!(
             CATEGORY.get(c),
             GeneralCategory::NonspacingMark
@@ -51,13 +62,13 @@ pub fn is_mark(c: char) -> bool {
 
 /// Returns true for what leaves no trace in a text that is shown.
 pub fn is_invisible(c: char) -> bool {
-    !c.is_ascii()
+    !is_common_letter(c)
         && (IGNORABLE.contains(c) || c == TATWEEL || CATEGORY.get(c) == GeneralCategory::Format)
 }
 
 /// Returns true for marks that make no other word: accents, points, tones, enclosures. Vowel signs, viramas and voice marks do.
 pub fn is_diacritic(c: char) -> bool {
-    if c.is_ascii() {
+    if is_common_letter(c) {
         return false;
     }
     let category = CATEGORY.get(c);
@@ -99,6 +110,9 @@ pub fn symbol_end(text: &str) -> Option<usize> {
         }
         rest = rest.strip_prefix(EMOJI_STYLE).unwrap_or(rest);
         return Some(text.len() - rest.strip_prefix(KEYCAP)?.len());
+    }
+    if is_common_letter(first) {
+        return None;
     }
     if is_regional_indicator(first) {
         rest = rest.strip_prefix(is_regional_indicator).unwrap_or(rest);
