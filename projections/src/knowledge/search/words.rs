@@ -287,11 +287,6 @@ mod tests {
         }
 
         #[test]
-        fn common_letters_need_no_look_up(c in any::<char>()) {
-            prop_assert!(!characters::folds_to_itself(c) || texts(&c.to_string()) == [c.to_string()]);
-        }
-
-        #[test]
         fn whatever_is_invisible_makes_no_difference_within_words(
             text in "([a-zß0-9]{1,9}|[а-яё]{1,9}|[一-龥あ-ん]{1,9}|[א-ת]{2,9}|[ก-ฮ]{2,9})( [a-z]{1,9}){0,3}",
             at in any::<prop::sample::Index>(),

@@ -167,3 +167,34 @@ fn modifies_symbol(c: char) -> bool {
         || is_skin_tone(c)
         || is_mark(c)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NFC, NFKD};
+    use super::*;
+
+    #[test]
+    fn common_letters_are_as_their_properties_say() {
+        for c in '\0'..=char::MAX {
+            if is_common_letter(c) {
+                let is_mark = matches!(
+                    CATEGORY.get(c),
+                    GeneralCategory::NonspacingMark
+                        | GeneralCategory::SpacingMark
+                        | GeneralCategory::EnclosingMark
+                        | GeneralCategory::Format
+                );
+                assert!(!is_mark && !IGNORABLE.contains(c), "{c:?}");
+                assert!(c.is_ascii() || !PICTOGRAPHIC.contains(c), "{c:?}");
+            }
+            if folds_to_itself(c) {
+                let folded: String = NFKD
+                    .normalize_iter([c].into_iter())
+                    .map(simple_fold)
+                    .collect();
+                assert_eq!(NFC.normalize(&folded), c.to_string());
+                assert!(is_in_unspaced_script(c) && c.is_alphanumeric(), "{c:?}");
+            }
+        }
+    }
+}
