@@ -9,7 +9,8 @@ mod characters;
 use std::ops::Range;
 
 use characters::{
-    is_diacritic, is_in_unspaced_script, is_invisible, is_mark, simple_fold, symbol_end,
+    folds_to_itself, is_diacritic, is_in_unspaced_script, is_invisible, is_mark, simple_fold,
+    symbol_end,
 };
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
