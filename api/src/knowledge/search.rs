@@ -100,11 +100,7 @@ impl Which {
             statuses: statuses(self.status.as_deref())?,
             text: self.q.unwrap_or_default(),
             workspace_id: self.workspace_id,
-            tags: self
-                .tag
-                .iter()
-                .map(|tag| tag.trim().to_lowercase())
-                .collect(),
+            tags: self.tag.into_iter().collect(),
             since: self.since,
             until: self.until,
             after: list.place(self.cursor.as_deref())?,
