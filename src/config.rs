@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use api::{Origin, OriginPattern};
 use workers::webhook::Schedule;
 
 pub use files::Files;
@@ -38,6 +39,10 @@ pub struct Config {
     pub body_limit: usize,
     pub request_timeout: Duration,
     pub shutdown_timeout: Duration,
+    /// None: where the server listens.
+    pub public_url: Option<Origin>,
+    /// Pages that may call the API.
+    pub cors_origins: Vec<OriginPattern>,
     pub mcp: api::agents::mcp::Settings,
     /// Every setting that was looked for, and what was found.
     given: Vec<Given>,
@@ -123,34 +128,27 @@ impl FromStr for AttemptTimeout {
     }
 }
 
-/// Scheme, host and port, as the origin of a page is written.
-struct Origin(String);
+/// Where clients find the server, with or without a slash at its end.
+struct PublicUrl(Origin);
 
-impl FromStr for Origin {
+impl FromStr for PublicUrl {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let text = text.trim().trim_end_matches('/');
-        let (scheme, authority) = text.split_once("://").ok_or(())?;
-        let is_host = |c: char| c.is_ascii_alphanumeric() || "-.:[]*".contains(c);
-        let fits = matches!(scheme, "http" | "https")
-            && !authority.is_empty()
-            && authority.chars().all(is_host);
-        fits.then(|| Self(text.to_owned())).ok_or(())
+        let origin = text.strip_suffix('/').unwrap_or(text).parse();
+        origin.map(Self).map_err(|_| ())
     }
 }
 
 /// Several, separated by commas.
-struct Origins(Vec<String>);
+struct Origins(Vec<OriginPattern>);
 
 impl FromStr for Origins {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let origins = text
-            .split(',')
-            .map(|text| text.parse().map(|Origin(origin)| origin));
-        origins.collect::<Result<_, _>>().map(Self)
+        let origins = text.split(',').map(|text| text.trim().parse());
+        origins.collect::<Result<_, _>>().map(Self).map_err(|_| ())
     }
 }
 
@@ -265,7 +263,11 @@ impl Config {
         let shutdown_timeout = sources.take("shutdown_timeout", "a number of seconds");
         let public_url = sources.take(
             "public_url",
-            "an address such as https://daybook.example.com",
+            "an address without a path, such as https://daybook.example.com",
+        );
+        let cors_origins = sources.take(
+            "cors_origins",
+            "origins of web pages such as https://app.example.com or http://localhost:*, separated by commas, or *",
         );
         let origins = sources.take(
             "mcp_origins",
@@ -278,7 +280,6 @@ impl Config {
         );
         let given = sources.finish()?;
         let mcp = api::agents::mcp::Settings {
-            public_url: public_url.map(|Origin(url)| url),
             origins: origins.map_or_else(Vec::new, |Origins(origins)| origins),
             calls_per_minute: calls_per_minute.unwrap_or(CALLS_PER_MINUTE),
             approval_url: approval_url.map(|ApprovalUrl(url)| url),
@@ -290,6 +291,8 @@ impl Config {
         Ok(Self {
             given,
             database_wait: Duration::from_secs(database_wait.unwrap_or(60)),
+            public_url: public_url.map(|PublicUrl(url)| url),
+            cors_origins: cors_origins.map_or_else(Vec::new, |Origins(origins)| origins),
             mcp,
             files: files.below(&data_dir),
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -650,16 +653,22 @@ mod tests {
     fn addresses_for_agents_are_told_from_what_is_none() {
         let given = [
             ("public_url", "https://daybook.example.com/"),
+            ("cors_origins", "*"),
             ("mcp_origins", "https://a.example.com, http://localhost:*"),
             ("mcp_calls_per_minute", "7"),
             ("mcp_approval_url", "https://a.example.com/{id}"),
         ];
-        let mcp = load(&given, &[]).unwrap().mcp;
-        assert_eq!(mcp.public_url.unwrap(), "https://daybook.example.com");
-        assert_eq!(mcp.origins, ["https://a.example.com", "http://localhost:*"]);
+        let config = load(&given, &[]).unwrap();
+        let public_url = config.public_url.unwrap();
+        assert_eq!(public_url.to_string(), "https://daybook.example.com");
+        assert_eq!(config.cors_origins, [OriginPattern::Any]);
+        let mcp = config.mcp;
+        let origins = ["https://a.example.com", "http://localhost:*"];
+        assert_eq!(mcp.origins, origins.map(|origin| origin.parse().unwrap()));
         assert_eq!(mcp.calls_per_minute.get(), 7);
         let faults = [
-            ("public_url", "daybook.example.com"),
+            ("public_url", "https://daybook.example.com/api"),
+            ("cors_origins", "https://*.example.com"),
             ("mcp_origins", "https://a.example.com,"),
             ("mcp_calls_per_minute", "0"),
             ("mcp_approval_url", "https://a.example.com/"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{App, Files, Limits};
+use api::{App, Files, Limits, Site};
 use blobs::{Blobs, OpenError};
 use chrono::TimeDelta;
 use commands::identity::api_key::Issue;
@@ -91,7 +91,12 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     };
     let secrets = secret_key::load(&config, &node.database).await?;
     let blobs = Blobs::open(&config.files.place)?;
-    let server = Server::wire(&config, &node, secrets, blobs, metrics)?;
+    let site = Site {
+        public_url: config.public_url.clone(),
+        listen: listener.local_addr()?,
+        cors_origins: config.cors_origins.clone(),
+    };
+    let server = Server::wire(&config, &node, secrets, blobs, metrics, site)?;
     server
         .hand_over_operator_key(&config.operator_key_file)
         .await?;
@@ -127,6 +132,7 @@ impl Server {
         secrets: Secrets,
         blobs: Blobs,
         metrics: PrometheusHandle,
+        site: Site,
     ) -> Result<Self, std::io::Error> {
         let background = Background::start()?;
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
@@ -180,6 +186,7 @@ impl Server {
                 secrets,
                 metrics,
                 limits,
+                site,
                 config.mcp.clone(),
                 files,
                 shutdown.clone(),

@@ -6,13 +6,7 @@ use axum::http::header::ACCEPT;
 /// The form that `Accept` (RFC 9110, section 12.5.1) prefers: of those that it weighs alike, one that it names goes
 /// before one that it only covers, then the first; without any that fits, the first.
 pub fn preferred<'a>(headers: &HeaderMap, forms: &[&'a str]) -> &'a str {
-    let ranges: Vec<(&str, f32)> = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(range)
-        .collect();
+    let ranges = ranges(headers);
     let mut best = (forms.first().copied().unwrap_or_default(), (0.0, 0));
     for form in forms {
         let rank = rank(form, &ranges);
@@ -21,6 +15,22 @@ pub fn preferred<'a>(headers: &HeaderMap, forms: &[&'a str]) -> &'a str {
         }
     }
     best.0
+}
+
+/// The ranges of `Accept`.
+fn ranges(headers: &HeaderMap) -> Vec<(&str, f32)> {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(range)
+        .collect()
+}
+
+/// Returns true if `Accept` covers the form, or is absent.
+pub fn takes(headers: &HeaderMap, form: &str) -> bool {
+    !headers.contains_key(ACCEPT) || rank(form, &ranges(headers)).0 > 0.0
 }
 
 /// A media range and its weight.
@@ -83,5 +93,25 @@ mod tests {
             assert_eq!(chosen(accept), Some(form), "{accept}");
         }
         assert_eq!(preferred(&HeaderMap::new(), &FORMS), FORMS[0]);
+    }
+
+    #[test]
+    fn a_form_is_taken_by_name_by_range_or_where_nothing_is_said() {
+        let takes = |accept: &str| {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            takes(&headers, "application/json")
+        };
+        for fine in [
+            "*/*",
+            "application/*",
+            "APPLICATION/json",
+            "text/html, */*;q=0.1",
+        ] {
+            assert!(takes(fine), "{fine}");
+        }
+        for other in ["text/html", "text/*", "application/json;q=0, */*", ""] {
+            assert!(!takes(other), "{other}");
+        }
+        assert!(super::takes(&HeaderMap::new(), "application/json"));
     }
 }

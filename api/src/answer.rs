@@ -1,10 +1,12 @@
 //! What commands and queries answer.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use commands::{Done, Handler, Planned, Request};
+use commands::{Done, Handler, Planned, Request, sha256_hex};
 use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId};
 use projections::{List, NEWEST_FIRST, Order, ReadModel, Row, Where, visible};
@@ -97,15 +99,26 @@ pub fn at(mut response: Response, position: Position) -> Response {
     response
 }
 
-fn tag(response: &mut Response, version: i64) {
+fn tag(response: &mut Response, version: impl Display) {
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }
 }
 
+/// Forbids to keep an answer, as it shows a secret, and to compress it.
+pub fn secret(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 fn json(resource: &impl Serialize) -> Result<Bytes, Problem> {
     let text = serde_json::to_vec(resource).map_err(|error| Problem::internal(&error))?;
     Ok(text.into())
+}
+
+fn json_response(json: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
 /// Whatever was read, with how far the read model was.
@@ -134,11 +147,11 @@ impl App {
         handler: &dyn Handler,
         status: StatusCode,
     ) -> Result<Response, Problem> {
-        self.run_as::<M, _>(request, handler, status, |row| row)
-            .await
+        let done = self.executor.execute(request, handler).await?;
+        self.answer::<M, _>(done, status, |row| row).await
     }
 
-    /// The same, with a secret that the first answer shows.
+    /// The same, with a secret that the first answer shows. Nobody keeps the answer.
     pub(crate) async fn run_revealing<M: ReadModel, V: Serialize>(
         &self,
         request: &Request,
@@ -150,6 +163,7 @@ impl App {
         let once = Once::of(&done);
         self.answer::<M, V>(done, status, |row| view(row, once))
             .await
+            .map(secret)
     }
 
     /// The same, with the resource shown in another shape.
@@ -217,9 +231,7 @@ impl App {
                 answer
             }
         };
-        let mut response = answer.json.into_response();
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        let mut response = json_response(answer.json);
         tag(&mut response, answer.version);
         Ok(at(response, position))
     }
@@ -377,5 +389,18 @@ impl App {
         let mut response = Json(resource).into_response();
         tag(&mut response, version);
         at(response, position)
+    }
+
+    /// A resource that is shown with parts of others. Its tag is its version, and a digest that changes with those.
+    pub(crate) fn show_with_others(
+        resource: &impl Serialize,
+        version: i64,
+        position: Position,
+    ) -> Result<Response, Problem> {
+        let json = json(resource)?;
+        let digest = sha256_hex(&json);
+        let mut response = json_response(json);
+        tag(&mut response, format!("{version}-{}", &digest[..16]));
+        Ok(at(response, position))
     }
 }

@@ -18,6 +18,7 @@ use crate::agents::mcp;
 use crate::keyring::Keyring;
 use crate::operations::uploads::Uploads;
 use crate::query_cache::QueryCache;
+use crate::site::Site;
 use crate::visibility::Memberships;
 
 /// Bounds on what a client can ask of the server.
@@ -64,6 +65,7 @@ pub struct Parts {
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,
     pub limits: Limits,
+    pub site: Site,
     pub mcp: mcp::Settings,
     pub files: Files,
     /// Ends streams when the server stops.
@@ -86,6 +88,7 @@ impl App {
         secrets: Secrets,
         metrics: PrometheusHandle,
         limits: Limits,
+        site: Site,
         mcp: mcp::Settings,
         files: Files,
         shutdown: CancellationToken,
@@ -104,6 +107,7 @@ impl App {
             secrets,
             metrics,
             limits,
+            site,
             mcp,
             files,
             shutdown,

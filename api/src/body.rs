@@ -59,7 +59,8 @@ async fn room() -> Result<SemaphorePermit<'static>, Problem> {
 fn unreadable(status: StatusCode, limit: usize) -> Problem {
     let detail = match status {
         StatusCode::PAYLOAD_TOO_LARGE => format!("the body must be at most {limit} bytes"),
-        _ => "the body did not arrive whole".into(),
+        _ => "the body did not arrive whole, or is not in the coding that Content-Encoding names"
+            .into(),
     };
     Problem::new(status, "body_unreadable", detail)
 }

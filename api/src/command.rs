@@ -138,10 +138,12 @@ fn if_match(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
     }
     let version = |tag: &str| {
         let tag = tag.trim();
-        tag.strip_prefix("W/")
-            .unwrap_or(tag)
-            .trim_matches('"')
-            .parse()
+        let tag = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
+        // Behind the version may stand a digest of what is shown beside it.
+        let version = tag
+            .rsplit_once('-')
+            .filter(|(version, _)| !version.is_empty());
+        version.map_or(tag, |(version, _)| version).parse()
     };
     text.split(',')
         .map(version)
@@ -236,6 +238,8 @@ mod tests {
         assert_eq!(version("W/\"3\""), Some(vec![3]));
         assert_eq!(version("3"), Some(vec![3]));
         assert_eq!(version("\"3\", W/\"5\",7"), Some(vec![3, 5, 7]));
+        assert_eq!(version("\"3-0a1b\""), Some(vec![3]));
+        assert_eq!(version("\"-1\""), Some(vec![-1]));
         assert_eq!(version("*"), Some(vec![]));
         assert_eq!(version("\"abc\""), None);
         assert_eq!(version("\"3\","), None);

@@ -1,16 +1,53 @@
 //! Whether a client has what it asks for.
 
-use axum::http::{HeaderMap, header};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
 
 /// Whether `If-None-Match` (RFC 9110, section 13.1.2) names the tag.
 pub fn has(headers: &HeaderMap, tag: &str) -> bool {
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
+    is_named(headers.get_all(header::IF_NONE_MATCH), tag)
+}
+
+/// Returns true if one of the lists names the tag, compared weakly.
+fn is_named<'a>(lists: impl IntoIterator<Item = &'a HeaderValue>, tag: &str) -> bool {
+    let tag = tag.trim_start_matches("W/");
+    lists
+        .into_iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|known| known.trim().trim_start_matches("W/"))
         .any(|known| known == tag || known == "*")
+}
+
+/// Answers 304 to queries whose answer the client has, and says of every answer with a tag how it may be kept.
+pub async fn not_modified(request: Request, next: Next) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let known = request.headers().get_all(header::IF_NONE_MATCH);
+    let known: Vec<HeaderValue> = known.iter().cloned().collect();
+    let mut response = next.run(request).await;
+    let is_ok = response.status() == StatusCode::OK;
+    let headers = response.headers_mut();
+    let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else {
+        return response;
+    };
+    let is_known = is_ok && is_named(&known, tag);
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        let private = HeaderValue::from_static("private, no-cache");
+        headers.insert(header::CACHE_CONTROL, private);
+        headers.append(header::VARY, HeaderValue::from_name(header::AUTHORIZATION));
+    }
+    if is_known {
+        headers.remove(header::CONTENT_TYPE);
+        headers.remove(header::CONTENT_LENGTH);
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+    }
+    response
 }
 
 #[cfg(test)]

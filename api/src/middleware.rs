@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::answer;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 
 /// Target of the log lines that tell of requests, one each.
 pub const ACCESS_LOG: &str = "access";
@@ -79,7 +80,8 @@ fn label(method: &Method) -> &'static str {
     known.copied().unwrap_or("other")
 }
 
-/// Gives every request a correlation id, a span, a bound in time, a measurement, and every answer its position.
+/// Gives every request a correlation id, a span, a bound in time, a measurement, and every answer its position. Problems name
+/// the correlation id.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (correlation_id, refused) = match given(request.headers()) {
@@ -116,9 +118,12 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     metrics::histogram!("daybook_http_request_seconds",
         "method" => label(&method), "route" => route, "status" => status.as_u16().to_string())
     .record(started.elapsed());
+    response = problem::correlate(response, correlation_id);
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&correlation_id.to_string()) {
-        response.headers_mut().insert(HEADER, value);
+        headers.insert(HEADER, value);
     }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if response.headers().contains_key("daybook-position") {
         response
     } else {

@@ -3,8 +3,10 @@
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+use axum::Json;
+use axum::extract::State;
 use axum::http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::schema::{
@@ -14,6 +16,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, PartialSchema};
 
+use crate::App;
 use crate::answer::{DryRun, PlannedEvent};
 use crate::problem::{FieldError, ProblemDetails};
 use crate::routes;
@@ -117,6 +120,33 @@ pub fn operations_of(document: &Value) -> impl Iterator<Item = (OperationKey, &V
         let operations = item.as_object().into_iter().flatten();
         operations.map(move |(method, operation)| ((method.clone(), path.clone()), operation))
     })
+}
+
+/// Path of the document.
+pub const PATH: &str = "/openapi.json";
+
+/// Publishes the document, with the server's public address if it has one.
+pub async fn publish(State(app): State<App>) -> Json<Value> {
+    let mut document = published().clone();
+    if let Some(url) = &app.site.public_url {
+        document["servers"] = json!([{"url": url.to_string()}]);
+    }
+    Json(document)
+}
+
+/// Returns true if the path is one of an operation.
+pub fn describes(path: &str) -> bool {
+    let paths = published()["paths"].as_object().into_iter().flatten();
+    paths.into_iter().any(|(template, _)| is_of(path, template))
+}
+
+/// Returns true if the path has the segments of the template.
+fn is_of(path: &str, template: &str) -> bool {
+    let fits = |(segment, wanted): (&str, &str)| {
+        segment == wanted || (wanted.starts_with('{') && !segment.is_empty())
+    };
+    let (path, template) = (path.split('/'), template.split('/'));
+    path.clone().count() == template.clone().count() && path.zip(template).all(fits)
 }
 
 /// The operations of a path, and whether they are commands.
@@ -280,4 +310,32 @@ fn problem(description: &str) -> Response {
             ContentBuilder::new().schema(Some(schema)).build(),
         )
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_found_by_the_template_that_it_fits() {
+        for described in [
+            "/v1/notes",
+            "/v1/notes/7",
+            "/v1/notes/7/links",
+            "/health/live",
+            "/",
+        ] {
+            assert!(describes(described), "{described}");
+        }
+        for other in [
+            "",
+            "/v1",
+            "/v1/note",
+            "/v1/notes/",
+            "/v1/notes//links",
+            "/v1/notes/7/links/1/2",
+        ] {
+            assert!(!describes(other), "{other}");
+        }
+    }
 }

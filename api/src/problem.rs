@@ -13,6 +13,7 @@ use projections::{QueryError, TooFarBehind, ViewError};
 use serde::Serialize;
 use store::{Busy, Position, ReadError};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// Faults that one answer names.
 pub const MOST_ERRORS: usize = 100;
@@ -35,7 +36,7 @@ pub struct Problem {
 }
 
 /// An error, as every operation of the API answers it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ProblemDetails {
     /// `urn:daybook:problem:` and the code.
     r#type: String,
@@ -45,6 +46,9 @@ pub struct ProblemDetails {
     code: String,
     /// What is wrong here, and what to do about it.
     pub detail: String,
+    /// Id under which the server's log tells of the request; also in `Daybook-Correlation-Id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<Uuid>,
     /// Every field at fault, where the request is malformed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -344,17 +348,42 @@ impl From<Problem> for ProblemDetails {
             status: problem.status.as_u16(),
             code: problem.code,
             detail: problem.detail,
+            correlation_id: None,
             errors: problem.errors,
             conflicts: problem.conflicts,
         }
     }
 }
 
+impl ProblemDetails {
+    /// Names the request that they are about.
+    pub fn correlated(self, correlation_id: Uuid) -> Self {
+        Self {
+            correlation_id: Some(correlation_id),
+            ..self
+        }
+    }
+}
+
+/// Names the request in the body of an answer that is a problem.
+pub fn correlate(response: Response, correlation_id: Uuid) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Some(details) = parts.extensions.remove::<ProblemDetails>() else {
+        return Response::from_parts(parts, body);
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    // The content type is that of the head; this one's is overwritten by it.
+    (parts, Json(details.correlated(correlation_id))).into_response()
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, closes) = (self.status, self.closes);
         let retry_after_seconds = self.retry_after_seconds;
-        let mut response = (status, Json(ProblemDetails::from(self))).into_response();
+        let details = ProblemDetails::from(self);
+        let mut response = (status, Json(details.clone())).into_response();
+        // What is around the request completes them.
+        response.extensions_mut().insert(details);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Query, RawPathParams};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use domain::MAX_PATTERNS;
@@ -12,12 +13,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use store::Position;
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 use crate::App;
 use crate::caller::Caller;
 use crate::cursor::ListId;
 use crate::parameters;
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 use crate::schema;
 
 /// Longest page of a list.
@@ -64,18 +66,38 @@ pub fn min_position(headers: &HeaderMap) -> Result<Position, Problem> {
         })
 }
 
-/// Ids in the path; what does not parse is a problem.
+/// Ids in the path; every one that does not parse is named.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        axum::extract::Path::from_request_parts(parts, app)
-            .await
-            .map(|axum::extract::Path(value)| Self(value))
-            .map_err(|_| Problem::malformed("malformed_path", "the ids in a path must be UUIDs"))
+        match axum::extract::Path::from_request_parts(parts, app).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(malformed_path(&rejection, parts, app).await),
+        }
     }
+}
+
+/// Names the parameters of the path that are at fault.
+async fn malformed_path(rejection: &PathRejection, parts: &mut Parts, app: &App) -> Problem {
+    let fault = |name: &str, detail: &str| FieldError {
+        pointer: name.to_owned(),
+        detail: detail.to_owned(),
+    };
+    let mut faults = vec![];
+    if let PathRejection::FailedToDeserializePathParams(error) = rejection
+        && let ErrorKind::InvalidUtf8InPathParam { key } = error.kind()
+    {
+        faults.push(fault(key, "must be UTF-8, percent-encoded"));
+    } else if let Ok(parameters) = RawPathParams::from_request_parts(parts, app).await {
+        let malformed = parameters
+            .iter()
+            .filter(|(_, text)| Uuid::try_parse(text).is_err());
+        faults.extend(malformed.map(|(name, _)| fault(name, "must be a UUID")));
+    }
+    Problem::faulty("malformed_path", faults)
 }
 
 /// Parameters in the query string; what does not parse is a problem.

@@ -2,10 +2,14 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::CONTENT_SECURITY_POLICY;
-use axum::http::{HeaderValue, StatusCode, Uri};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY,
+};
+use axum::http::{HeaderValue, Method, Request, StatusCode, Uri};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +17,10 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::openapi::Base;
 use crate::problem::Problem;
-use crate::{App, agents, delivery, health, identity, knowledge, middleware, openapi, operations};
+use crate::{
+    App, agents, coding, conditions, delivery, health, identity, index, knowledge, middleware,
+    openapi, operations, site,
+};
 
 pub(crate) fn described() -> OpenApiRouter<App> {
     let v1 = OpenApiRouter::new()
@@ -46,32 +53,58 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(agents::mcp::routes())
         .merge(operations::file_content::routes())
         .merge(health::routes())
+        .merge(index::routes())
 }
 
 /// The whole server.
 pub fn router(app: App) -> Router {
-    let pages = SwaggerUi::new("/docs")
-        .external_url_unchecked("/openapi.json", openapi::published().clone())
-        .config(Config::default().use_base_layout().validator_url("none"));
-    let pages = Router::from(pages).layer(map_response(page));
-    Router::from(described())
+    let config = Config::new([openapi::PATH]);
+    let config = config.use_base_layout().validator_url("none");
+    let pages = Router::from(SwaggerUi::new("/docs").config(config)).layer(map_response(page));
+    let router = Router::from(described())
+        .route(openapi::PATH, get(openapi::publish))
         .merge(pages)
         .merge(agents::mcp::router(&app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(app.limits.body))
+        .layer(from_fn(coding::decode))
+        .layer(from_fn(conditions::not_modified))
         .layer(from_fn_with_state(app.clone(), middleware::around))
-        .with_state(app)
+        .layer(coding::compress())
+        .layer(map_response(coding::weaken_tag))
+        .with_state(app.clone());
+    with_cors(&app, router)
+}
+
+/// Answers pages of other origins as well. `OPTIONS` is theirs only where a browser asks before it sends something.
+fn with_cors(app: &App, router: Router) -> Router {
+    let shared = site::cors(app).layer(router.clone());
+    Router::new().fallback_service(service_fn(move |request: Request<_>| {
+        let asks = request
+            .headers()
+            .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let (shared, router) = (shared.clone(), router.clone());
+        async move {
+            if request.method() == Method::OPTIONS && !asks {
+                router.oneshot(request).await
+            } else {
+                shared.oneshot(request).await
+            }
+        }
+    }))
 }
 
 /// Whatever the scripts of a page would like to load from elsewhere: the browser does not let them.
 async fn page(uri: Uri, response: Response) -> Response {
     let mut response = match response.status() {
-        StatusCode::NOT_FOUND => not_found(uri).await.into_response(),
+        StatusCode::NOT_FOUND => not_found(uri).await,
         _ => response,
     };
-    response.headers_mut().insert(
+    let headers = response.headers_mut();
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
             "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
@@ -81,15 +114,22 @@ async fn page(uri: Uri, response: Response) -> Response {
     response
 }
 
-async fn not_found(uri: Uri) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "no_such_path",
-        format!(
-            "there is nothing at {}; /docs lists what there is",
-            uri.path()
-        ),
-    )
+/// Sends whoever wrote a slash too many to the path without it.
+async fn not_found(uri: Uri) -> Response {
+    let path = uri.path();
+    let detail = format!("there is nothing at {path}");
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.len() == path.len() || !openapi::describes(trimmed) {
+        let detail = format!("{detail}; /docs lists what there is");
+        return Problem::new(StatusCode::NOT_FOUND, "no_such_path", detail).into_response();
+    }
+    let location = match uri.query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    let detail = format!("{detail}; leave out the slash at its end");
+    let moved = Problem::new(StatusCode::PERMANENT_REDIRECT, "trailing_slash", detail);
+    ([(LOCATION, location)], moved).into_response()
 }
 
 async fn method_not_allowed(uri: Uri) -> Problem {

@@ -52,7 +52,7 @@ pub struct Fixture {
 
 impl Fixture {
     pub async fn start() -> Self {
-        let service = api::agents::mcp::transport::service(|| Handler, &[], 1 << 20);
+        let service = api::agents::mcp::transport::service(|| Handler, 1 << 20);
         let router = Router::new().route_service("/mcp", service);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -17,21 +17,22 @@ pub mod transport;
 
 use std::num::NonZeroU32;
 
-use axum::http::HeaderMap;
-use axum::http::header::HOST;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::App;
+use crate::origin::{Origin, OriginPattern};
+use crate::site::Site;
 
 pub use endpoint::router;
+
+/// Path of the endpoint.
+pub const PATH: &str = "/mcp";
 
 /// How agents reach it, and how much they may ask.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where clients find this server, without a slash at its end; none: wherever they say that they called.
-    pub public_url: Option<String>,
     /// Origins of web pages that may call, beside those of this machine and of the public address.
-    pub origins: Vec<String>,
+    pub origins: Vec<OriginPattern>,
     /// Of one actor, on one node.
     pub calls_per_minute: NonZeroU32,
     /// Where people decide on a proposal, `{id}` being its id; none: the server's own page of the API.
@@ -39,12 +40,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The server's address, without a slash at its end.
-    fn base_url(&self, headers: &HeaderMap) -> String {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        self.public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", host.unwrap_or("localhost")))
+    /// Returns true if pages of the origin may call.
+    pub fn allows(&self, site: &Site, origin: &Origin) -> bool {
+        origin.is_loopback()
+            || site.public_url.as_ref() == Some(origin)
+            || self.origins.iter().any(|pattern| pattern.allows(origin))
     }
 }
 

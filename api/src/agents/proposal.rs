@@ -283,7 +283,7 @@ async fn get(
     let (row, position) = app.find::<Proposals>(&read, id).await?;
     let version = row.facts.version;
     let proposal = app.with_preview(&read.caller, row).await?;
-    Ok(App::show(proposal, version, position))
+    App::show_with_others(&proposal, version, position)
 }
 
 /// Proposals in the caller's workspaces, newest first.

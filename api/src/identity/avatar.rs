@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::MANAGES;
 use crate::App;
+use crate::answer;
 use crate::caller::Caller;
 use crate::command::{Command, Nothing};
 use crate::operations::file::download_url;
@@ -132,5 +133,5 @@ async fn get(
         file_id: avatar.content.file_id,
         sizes: sizes?,
     };
-    Ok(App::show(shown, version, position))
+    App::show_with_others(&shown, version, position).map(answer::secret)
 }

@@ -116,6 +116,7 @@ async fn request(State(app): State<App>, command: Command<NewFile>) -> Result<Re
         RequestedFile { file, upload }
     })
     .await
+    .map(answer::secret)
 }
 
 /// Derived again however often the request is repeated.
@@ -188,7 +189,7 @@ async fn address(
 ) -> Result<Response, Problem> {
     let (file, position) = app.find::<Files>(&read, id).await?;
     let url = download_url(&app, &file, pixels)?;
-    Ok(answer::found((url, position)))
+    Ok(answer::secret(answer::found((url, position))))
 }
 
 /// Where a file can be downloaded for a while.

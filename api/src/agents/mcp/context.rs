@@ -8,7 +8,7 @@ use domain::Aggregate;
 use domain::agents::tool_call::{Call, MAX_RUN_ID, ToolCall, ToolCallCommand};
 use rmcp::ErrorData;
 use rmcp::RoleServer;
-use rmcp::model::{ClientCapabilities, RequestMetaObject};
+use rmcp::model::{CallToolResult, ClientCapabilities, ContentBlock, RequestMetaObject};
 use rmcp::service::RequestContext;
 use store::Position;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ impl Context {
         let context = Self {
             app: app.clone(),
             caller: caller.clone(),
-            base_url: app.mcp.base_url(&parts.headers),
+            base_url: app.site.base_url(&parts.headers),
             protocol_version: version.map_or_else(String::new, |version| version.to_string()),
             run_id: run_id(parts, &request.meta)?,
             opens_urls: opens_urls(request.meta.client_capabilities()),
@@ -130,11 +130,18 @@ impl Context {
         }
     }
 
+    /// What went wrong, for the model to read: it may know better with that.
+    pub fn failed(&self, problem: Problem) -> CallToolResult {
+        let details = ProblemDetails::from(problem).correlated(self.correlation_id);
+        let text = serde_json::to_string(&details).unwrap_or_default();
+        CallToolResult::error(vec![ContentBlock::text(text)])
+    }
+
     /// What went wrong, as an error of the protocol.
     pub fn error(&self, problem: Problem, scope: &str) -> ErrorData {
         self.notice(&problem, scope);
         let is_ours = problem.status().is_server_error();
-        let details = ProblemDetails::from(problem);
+        let details = ProblemDetails::from(problem).correlated(self.correlation_id);
         let data = serde_json::to_value(&details).ok();
         if is_ours {
             ErrorData::internal_error(details.detail, data)

@@ -5,17 +5,20 @@ use std::sync::{Arc, OnceLock};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{ACCEPT, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use rmcp::ErrorData;
+use rmcp::model::RequestId;
 use store::heavy;
 
 use super::quota::Quotas;
 use super::server::Server;
 use super::transport::{self, Service};
-use super::{message, metadata};
+use super::{PATH, message, metadata};
 use crate::App;
+use crate::accept;
 use crate::caller::Caller;
 use crate::problem::Problem;
 
@@ -31,24 +34,13 @@ impl Lacking {
 }
 
 pub fn router(app: &App) -> Router<App> {
-    let settings = &app.mcp;
-    let origins: Vec<String> = settings
-        .origins
-        .iter()
-        .chain(&settings.public_url)
-        .cloned()
-        .collect();
     let server = app.clone();
-    let service = transport::service(
-        move || Server::new(server.clone()),
-        &origins,
-        app.limits.body,
-    );
-    let quotas = Arc::new(Quotas::new(settings.calls_per_minute));
+    let service = transport::service(move || Server::new(server.clone()), app.limits.body);
+    let quotas = Arc::new(Quotas::new(app.mcp.calls_per_minute));
     let answer = move |State(app): State<App>, request: Request| async move {
         answer(&app, &service, &quotas, request).await
     };
-    Router::new().route("/mcp", any(answer))
+    Router::new().route(PATH, any(answer))
 }
 
 async fn answer(
@@ -58,7 +50,12 @@ async fn answer(
     request: Request,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let base = app.mcp.base_url(&parts.headers);
+    let base = app.site.base_url(&parts.headers);
+    if !takes_origin(app, &mut parts.headers) {
+        let detail = "pages of this origin may not call; DAYBOOK_MCP_ORIGINS lists those that may";
+        let error = ErrorData::invalid_request(detail, None);
+        return message::refuse(StatusCode::FORBIDDEN, None, error);
+    }
     let caller = match Caller::from_request_parts(&mut parts, app).await {
         Ok(caller) => caller,
         Err(problem) => return challenge(problem.into_response(), &base, None),
@@ -70,12 +67,14 @@ async fn answer(
     let lacking = Lacking::default();
     parts.extensions.insert(caller);
     parts.extensions.insert(lacking.clone());
-    let body = match message(app, &parts.method, body).await {
-        Ok(body) => body,
+    let (body, id) = match message(app, &parts.method, body).await {
+        Ok(message) => message,
         Err(refused) => return allowance.tell(refused),
     };
+    accept_ranges(&mut parts.headers);
+    let is_json = message::is_json(&parts.headers);
     let response = service.handle(Request::from_parts(parts, body)).await;
-    let mut response = message::in_its_words(response.map(Body::new)).await;
+    let mut response = message::in_its_words(response.map(Body::new), id, is_json).await;
     if let Some(scope) = lacking.0.get() {
         *response.status_mut() = StatusCode::FORBIDDEN;
         response = challenge(response, &base, Some(scope));
@@ -83,20 +82,44 @@ async fn answer(
     allowance.tell(response)
 }
 
-/// The body, if it is a message.
-async fn message(app: &App, method: &Method, body: Body) -> Result<Body, Response> {
+/// Returns true if the caller is no page, or one of an origin that may call. Takes the origin out: the transport knows fewer.
+fn takes_origin(app: &App, headers: &mut HeaderMap) -> bool {
+    let Some(origin) = headers.remove(ORIGIN) else {
+        return true;
+    };
+    let origin = origin.to_str().ok().and_then(|text| text.parse().ok());
+    origin.is_some_and(|origin| app.mcp.allows(&app.site, &origin))
+}
+
+/// Writes out both media types where `Accept` covers them by a range, or is absent: the transport looks for their names.
+fn accept_ranges(headers: &mut HeaderMap) {
+    const BOTH: [&str; 2] = ["application/json", "text/event-stream"];
+    if BOTH.iter().all(|form| accept::takes(headers, form)) {
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
+    }
+}
+
+/// The body, if it is a message, and its id.
+async fn message(
+    app: &App,
+    method: &Method,
+    body: Body,
+) -> Result<(Body, Option<RequestId>), Response> {
     if method != Method::POST {
-        return Ok(body);
+        return Ok((body, None));
     }
     let limit = app.limits.body;
     let bytes = to_bytes(body, limit).await.map_err(|_| {
-        let detail = format!("the body must arrive whole, and be at most {limit} bytes");
+        let detail = format!("the body must arrive whole, in the coding that Content-Encoding names, and be at most {limit} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_unreadable", detail).into_response()
     })?;
     let checked = heavy(bytes.len(), || message::check(&bytes)).await;
     let checked = checked.map_err(|busy| Problem::from(busy).into_response())?;
-    checked.map_err(message::refuse)?;
-    Ok(Body::from(bytes))
+    let id = checked.map_err(|(id, error)| message::refuse(StatusCode::BAD_REQUEST, id, error))?;
+    Ok((Body::from(bytes), id))
 }
 
 /// Tells where to learn what a key needs (RFC 9728, section 5.1; RFC 6750, section 3.1).

@@ -40,7 +40,7 @@ struct ProtectedResource {
 }
 
 fn describe(app: &App, headers: &HeaderMap) -> Json<ProtectedResource> {
-    let base = app.mcp.base_url(headers);
+    let base = app.site.base_url(headers);
     Json(ProtectedResource {
         resource: format!("{base}/mcp"),
         resource_name: "Daybook",

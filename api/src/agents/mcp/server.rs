@@ -106,6 +106,17 @@ impl Server {
     }
 }
 
+/// Refuses a cursor for a list that has one page: none was ever given out.
+fn only_page(params: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match params.and_then(|params| params.cursor) {
+        None => Ok(()),
+        Some(_) => Err(ErrorData::invalid_params(
+            "the cursor is none that this list has given; list it from the beginning",
+            None,
+        )),
+    }
+}
+
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
@@ -132,9 +143,10 @@ impl ServerHandler for Server {
 
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        params: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        only_page(params)?;
         Ok(ListToolsResult::with_all_items(tools::all().to_vec())
             .with_ttl_ms(CATALOGUE_TTL_MS)
             .with_cache_scope(CacheScope::Public))
@@ -157,7 +169,7 @@ impl ServerHandler for Server {
             }
             Err(problem) => {
                 context.notice(&problem, tool.scope());
-                Ok(tools::failed(problem).into())
+                Ok(context.failed(problem).into())
             }
         }
     }
@@ -175,9 +187,10 @@ impl ServerHandler for Server {
 
     async fn list_resource_templates(
         &self,
-        _: Option<PaginatedRequestParams>,
+        params: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        only_page(params)?;
         let templates = ListResourceTemplatesResult::with_all_items(resources::templates());
         Ok(templates
             .with_ttl_ms(CATALOGUE_TTL_MS)
@@ -195,9 +208,10 @@ impl ServerHandler for Server {
 
     async fn list_prompts(
         &self,
-        _: Option<PaginatedRequestParams>,
+        params: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
+        only_page(params)?;
         Ok(ListPromptsResult::with_all_items(prompts::all())
             .with_ttl_ms(CATALOGUE_TTL_MS)
             .with_cache_scope(CacheScope::Public))

@@ -16,8 +16,8 @@ use domain::agents::tool_call::Call;
 use projections::agents::proposal::{ProposalContent, Proposals};
 use projections::{ReadModel, Row};
 use rmcp::model::{
-    self, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, InputResponses,
-    JsonObject, MetaObject, ToolAnnotations,
+    self, CallToolRequestParams, CallToolResponse, CallToolResult, InputResponses, JsonObject,
+    MetaObject, ToolAnnotations,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,7 +31,7 @@ pub use proposal_state::ProposalState;
 
 use super::context::Context;
 use super::schema;
-use crate::problem::{FieldError, Problem, ProblemDetails};
+use crate::problem::{FieldError, Problem};
 use crate::schema as faults;
 
 const TOOLS: [&dyn Tool; 6] = [
@@ -237,10 +237,4 @@ fn merged<A: ToSchema, B: ToSchema>() -> JsonObject {
     }
     schema.insert("additionalProperties".into(), false.into());
     schema
-}
-
-/// What went wrong, for the model to read: it may know better with that.
-pub fn failed(problem: Problem) -> CallToolResult {
-    let text = serde_json::to_string(&ProblemDetails::from(problem)).unwrap_or_default();
-    CallToolResult::error(vec![ContentBlock::text(text)])
 }
