@@ -33,6 +33,7 @@ mod harness;
 mod health;
 mod import;
 mod kind;
+mod http;
 mod link;
 mod load;
 mod mcp;

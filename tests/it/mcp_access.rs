@@ -344,6 +344,15 @@ async fn what_is_no_request_of_the_protocol_is_refused() {
         (unacceptable.status, &unacceptable.body["error"]["code"]),
         (406, &json!(-32600))
     );
+    for accept in [
+        "*/*",
+        "application/*, text/*",
+        "application/json, */*;q=0.1",
+    ] {
+        let ping = agent.request(Method::POST, "/mcp").header("Accept", accept);
+        let ping = ping.json(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}));
+        assert_eq!(send(ping).await.status, 200, "{accept}");
+    }
     let nameless = send(request(agent, WITH_HANDSHAKE, "tools/call", json!({}))).await;
     assert_eq!(nameless.body["error"]["code"], -32602);
 
@@ -407,7 +416,14 @@ async fn pages_of_other_origins_are_kept_out() {
             .await
             .status
     };
-    for origin in ["https://evil.example.com", "http://app.example.com", "null"] {
+    for origin in [
+        "https://evil.example.com",
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "http://localhost:3000.evil.com",
+        "http://evil.com@localhost:3000",
+        "null",
+    ] {
         assert_eq!(from(origin).await, 403, "{origin}");
     }
     for origin in [
@@ -424,4 +440,72 @@ async fn pages_of_other_origins_are_kept_out() {
         .await
         .expect(200);
     assert_eq!(told["resource"], "https://daybook.example.com/mcp");
+}
+
+#[tokio::test]
+async fn the_error_of_a_malformed_request_has_its_id() {
+    let app = TestApp::start().await;
+    let agent = register(&app).await;
+    let ask = async |message: Value| {
+        let request = post(&agent).header("MCP-Protocol-Version", WITH_HANDSHAKE);
+        agent.send(request.json(&message)).await
+    };
+    for params in [json!([]), json!("x"), json!(3)] {
+        for id in [json!(7), json!("q")] {
+            let message =
+                json!({"jsonrpc": "2.0", "id": id, "method": "tools/list", "params": params});
+            let answer = ask(message).await;
+            assert_eq!((answer.status, &answer.body["id"]), (400, &id), "{params}");
+            assert_eq!(answer.body["error"]["code"], -32602, "{params}");
+        }
+    }
+    // What only the transport finds out: no client notifies of a request.
+    let answer = ask(json!({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {"protocolVersion": 3}})).await;
+    assert_eq!(
+        (answer.status, &answer.body["id"]),
+        (400, &json!(7)),
+        "{:#}",
+        answer.body
+    );
+    for id in [json!(null), json!(1.5), json!(u64::MAX), json!({})] {
+        let answer = ask(json!({"jsonrpc": "2.0", "id": id, "method": "ping"})).await;
+        assert_eq!(
+            (answer.status, &answer.body["error"]["code"]),
+            (400, &json!(-32600)),
+            "{id}"
+        );
+        assert_eq!(answer.body["id"], Value::Null);
+    }
+    let other = post(&agent)
+        .header("Content-Type", "text/plain")
+        .body("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}");
+    let other = agent.send(other).await;
+    assert_eq!((other.status, &other.body["id"]), (415, &json!(7)));
+}
+
+#[tokio::test]
+async fn a_cursor_that_no_list_gave_is_refused() {
+    let app = TestApp::start().await;
+    let agent = register(&app).await;
+    for list in [
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+    ] {
+        let answer = ask(&agent, list, json!({"cursor": "junk"})).await;
+        assert_eq!(
+            answer.body["error"]["code"], -32602,
+            "{list}: {:#}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_fails_names_the_request_in_the_servers_log() {
+    let cast = Cast::assemble().await;
+    let failed = call(&cast.agent, "read_note", json!({"note_id": Uuid::now_v7()})).await;
+    let correlation_id = failed.header("daybook-correlation-id");
+    assert_eq!(problem(&failed)["correlation_id"], correlation_id);
 }
