@@ -92,8 +92,9 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         tracing_subscriber::EnvFilter::try_new(text).map_err(drop)?;
+        // The parser takes any text before `=` for the name of a module.
         let is_directive = |text: &str| {
-            text.contains(['=', '[', ']'])
+            text.contains(['=', '[', ']']) && !text.contains(';')
                 || text
                     .trim()
                     .parse::<tracing_subscriber::filter::LevelFilter>()

@@ -22,7 +22,9 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
         let url = Url::parse(text).map_err(|_| NotAnOrigin)?;
         let is_web = matches!(url.scheme(), "http" | "https");
-        if is_web && url.origin().ascii_serialization() == text {
+        // A star is a legal character of a host; no browser sends one, and a setting with one means something else.
+        let is_one = !text.contains('*');
+        if is_web && is_one && url.origin().ascii_serialization() == text {
             Ok(Self(url))
         } else {
             Err(NotAnOrigin)
