@@ -114,7 +114,7 @@ async fn a_repeated_form_attaches_nothing_again() {
     let other = cast.send(alice, Some("tea"), &[other]).await;
     other.expect_problem(422, "idempotency_key_reused");
     let usage = alice.get("/v1/files/usage").await.expect(200);
-    assert_eq!(usage["files"], 1, "{usage:#}");
+    assert_eq!(usage["used_files"], 1, "{usage:#}");
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn a_form_that_is_not_as_described_is_refused_by_field() {
     let json = alice.post(&cast.path(), json!({"file": "tea"})).await;
     json.expect_problem(415, "not_a_form");
     let usage = alice.get("/v1/files/usage").await.expect(200);
-    assert_eq!(usage["files"], 0, "{usage:#}");
+    assert_eq!(usage["used_files"], 0, "{usage:#}");
 }
 
 #[tokio::test]

@@ -524,6 +524,7 @@ impl World {
             "size" => json!(MARK.len()),
             "media_type" => json!(BYTES),
             "file_id" => json!(self.file_id),
+            "sha256" => json!("0".repeat(64)),
             "actions_hash" => self.actions_hash.clone(),
             // Whoever issues a key rotates it, unless it is a person's.
             "kind" => json!("service"),
