@@ -424,14 +424,15 @@ async fn every_parameter_at_fault_is_named_at_once_with_what_it_must_be() {
             )
         })
         .collect();
-    let names = "there are actor, after, category, correlation_id, follow, limit, product, since, stream, type, until";
+    let names = "there are actor, after, category, correlation_id, follow, limit, product, since, stream, type, until, workspace_id";
     let mut expected = vec![
         "actor: must be a UUID".to_owned(),
         "after: it is less than the minimum of 0".to_owned(),
         "follow: must be true or false".to_owned(),
         "limit: is given more than once".to_owned(),
         "limit: must be a whole number".to_owned(),
-        "since: must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z".to_owned(),
+        "since: must be a time as in RFC 3339, such as 2030-01-31T12:00:00Z, without a leap second"
+            .to_owned(),
         format!("types: is not a parameter: {names}"),
         format!("{}…: is not a parameter: {names}", &long[..60]),
     ];
