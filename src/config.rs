@@ -353,6 +353,8 @@ impl Config {
             "body_limit" => self.body_limit.to_string(),
             "request_timeout" => seconds(self.request_timeout),
             "shutdown_timeout" => seconds(self.shutdown_timeout),
+            "public_url" => "where the server listens".into(),
+            "cors_origins" => "none".into(),
             "mcp_calls_per_minute" => self.mcp.calls_per_minute.to_string(),
             "files_url" => self.files.place.url.clone(),
             "files_quota_bytes" => self.files.quota.bytes.to_string(),

@@ -34,6 +34,13 @@ async fn raw(request: RequestBuilder) -> (u16, HeaderMap, Vec<u8>) {
     (status, headers, response.bytes().await.unwrap().to_vec())
 }
 
+/// The names in `Vary`.
+fn varies(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all("vary").iter();
+    let values = values.map(|value| value.to_str().unwrap().to_lowercase());
+    values.collect()
+}
+
 fn at(note: &Value) -> String {
     format!("/v1/notes/{}", id(note))
 }
@@ -55,8 +62,14 @@ async fn every_answer_with_a_tag_is_sent_once() {
         };
         tagged += 1;
         let tag = tag.to_str().unwrap();
-        assert_eq!(first.header("vary").to_lowercase(), "authorization, origin");
-        assert!(first.headers.contains_key("cache-control"), "{name}");
+        match first.header("cache-control") {
+            "no-store" => {}
+            kept => {
+                assert_eq!(kept, "private, no-cache", "{name}");
+                let varies = varies(&first.headers);
+                assert!(varies.contains(&"authorization".to_owned()), "{name}");
+            }
+        }
         let ask = async |known: &str| {
             let request = caller
                 .request(Method::GET, &path)
@@ -88,16 +101,14 @@ async fn a_head_request_is_answered_304_as_well_and_a_command_never_is() {
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
     let position = app.alice.head().await;
-    let send = async |method: Method| {
-        let request = app
-            .alice
-            .request(method, &at(&note))
-            .header("If-None-Match", "*")
-            .header("Daybook-Min-Position", position);
-        app.alice.send(request.json(&json!({}))).await.status
+    let ask = |method: Method| {
+        let request = app.alice.request(method, &at(&note));
+        let request = request.header("If-None-Match", "*");
+        request.header("Daybook-Min-Position", position)
     };
-    assert_eq!(send(Method::HEAD).await, 304);
-    assert_eq!(send(Method::PATCH).await, 200);
+    assert_eq!(app.alice.send(ask(Method::HEAD)).await.status, 304);
+    let revise = ask(Method::PATCH).json(&json!({"title": "Green tea"}));
+    app.alice.send(revise).await.expect(200);
 }
 
 #[tokio::test]
@@ -249,31 +260,13 @@ async fn an_answer_with_a_secret_is_neither_compressed_nor_kept() {
     }
     assert!(secrets >= 7, "{secrets}");
     // One that is large enough to be compressed.
-    let scopes = [
-        "notes",
-        "tasks",
-        "links",
-        "files",
-        "artifacts",
-        "agents",
-        "proposals",
-        "events",
-        "webhooks",
-    ];
-    let scopes: Vec<String> = scopes
-        .iter()
-        .flat_map(|context| [format!("{context}:read"), format!("{context}:write")])
-        .collect();
-    let body = json!({"name": "k".repeat(100), "actor": {"kind": "person"}, "scopes": scopes});
-    let issue = world
-        .app
-        .alice
-        .request(Method::POST, "/v1/api-keys")
-        .json(&body);
-    let (status, headers, bytes) = raw(issue.header("Accept-Encoding", "gzip")).await;
+    let url = format!("http://127.0.0.1:9/{}", "x".repeat(1_500));
+    let create = world.app.alice.request(Method::POST, "/v1/webhooks");
+    let create = create.json(&json!({"url": url, "events": ["note.purged"]}));
+    let (status, headers, bytes) = raw(create.header("Accept-Encoding", "gzip")).await;
     assert_eq!(status, 201);
     assert!(!headers.contains_key("content-encoding"));
-    assert!(String::from_utf8(bytes).unwrap().contains("dbk_"));
+    assert!(String::from_utf8(bytes).unwrap().contains("whsec_"));
 }
 
 #[tokio::test]
@@ -439,10 +432,7 @@ async fn pages_of_the_listed_origins_may_call() {
                 !answer.headers.contains_key("access-control-allow-origin"),
                 "{origin}"
             );
-            assert_eq!(
-                answer.header("vary").to_lowercase().contains("origin"),
-                true
-            );
+            assert!(varies(&answer.headers).contains(&"origin".to_owned()));
         }
     }
 }
@@ -548,7 +538,7 @@ async fn the_front_door_says_what_is_behind_it() {
     let app = TestApp::start().await;
     let nobody = Client::new(&app.server.url, "");
     let index = nobody.send(nobody.request(Method::GET, "/")).await;
-    assert_eq!(index.header("vary").to_lowercase(), "accept, origin");
+    assert!(varies(&index.headers).contains(&"accept".to_owned()));
     let index = index.expect(200);
     assert_eq!(index["name"], "Daybook");
     for door in ["documentation", "openapi", "health"] {
@@ -590,11 +580,8 @@ async fn the_name_that_a_request_calls_the_server_by_is_not_repeated() {
             .send(ask(Method::GET, "/openapi.json"))
             .await
             .expect(200);
-        let told = [
-            challenge,
-            metadata.expect(200).to_string(),
-            document["servers"].to_string(),
-        ];
+        let told = [challenge, metadata.expect(200).to_string()];
+        assert!(!document["servers"].to_string().contains(host));
         for text in told {
             assert!(text.contains(&app.server.url), "{text}");
             assert!(!text.contains(host), "{text}");
