@@ -52,6 +52,7 @@ pub struct Facts {
     /// Position of an event that could not be applied: the resource is shown as it was before. The operator can have it
     /// applied again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     pub quarantined_at: Option<Position>,
 }
 

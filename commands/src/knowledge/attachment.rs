@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::artifact::{Draft, attach};
 use crate::operations::file::{Ask, Keeper, Store, StoreError};
-use crate::{Book, CommandError, Done, Handler};
+use crate::{Book, CommandError, Done, Handler, Request};
 
 /// A file to be attached to a note; its bytes are there already.
 #[derive(Clone)]
@@ -86,14 +86,18 @@ impl Handler for Placed<'_> {
 impl Keeper<'_> {
     /// Refuses what would be refused whatever the bytes are, before they are received.
     pub async fn check(&self, attachment: &Attachment) -> Result<(), CommandError> {
-        let mut book = self.executor.scratch(self.request);
+        let look = Request {
+            dry_run: true,
+            ..self.request.clone()
+        };
         let key = BlobKey {
             product_id: self.request.product_id,
             container: attachment.file.upload.container,
             sha256: "0".repeat(64),
             generation: 0,
         };
-        Placed { attachment, key }.handle(&mut book).await
+        let placed = Placed { attachment, key };
+        self.executor.execute(&look, &placed).await.map(drop)
     }
 
     /// Keeps the bytes and records file and artifact together.
