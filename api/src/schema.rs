@@ -145,8 +145,8 @@ fn choose(at: &str, variants: &[Vec<ValidationError<'_>>], faults: &mut Vec<Fiel
     let (mut tags, mut kinds) = (vec![], vec![]);
     for error in variants.iter().flatten() {
         match error.kind() {
-            Kind::Enum { options } if error.instance_path().as_str() == tag => {
-                tags.extend(words(options));
+            Kind::Constant { expected_value } if error.instance_path().as_str() == tag => {
+                tags.push(name(expected_value).to_owned());
             }
             Kind::Type { kind } if error.instance_path().as_str() == at => {
                 kinds.extend(types(kind))

@@ -17,6 +17,8 @@ use crate::{ARRIVING, BlobError, Blobs};
 const PART: usize = 5 << 20;
 /// Bytes a second that come at least, once an upload has had its time to begin: fewer hold its place for too long.
 const SLOWEST: u64 = 8 << 10;
+/// How often nothing may come for as long as it may, before the speed counts.
+const PAUSES: u32 = 4;
 /// Parts of one upload that are on their way to the store.
 const PARTS: usize = 2;
 
@@ -200,7 +202,7 @@ fn incoming<S>(bytes: S, limit: u64, idle: Duration) -> Incoming<S> {
         size: 0,
         limit,
         idle,
-        deadline: Instant::now() + idle + Duration::from_secs(limit / SLOWEST),
+        deadline: Instant::now() + idle * PAUSES + Duration::from_secs(limit / SLOWEST),
         hash: Sha256::new(),
     }
 }

@@ -48,6 +48,7 @@ pub struct Facts {
     pub created_by: Uuid,
     pub updated_at: DateTime<Utc>,
     /// Of the last event.
+    #[schema(value_type = i64)]
     pub position: Position,
     /// Position of an event that could not be applied: the resource is shown as it was before. The operator can have it
     /// applied again.

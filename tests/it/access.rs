@@ -6,7 +6,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, OPERATOR, TestApp, forged_key, id};
+use crate::harness::{Answer, Client, OPERATOR, TestApp, forged_key, id, without_correlation};
 use crate::world::{MARK, Operation, World};
 
 #[tokio::test]
@@ -48,8 +48,8 @@ async fn every_operation_needs_its_scope_and_no_other() {
         let pair = (own.clone(), &caller.key);
         if let Entry::Vacant(entry) = keys.entry(pair.clone()) {
             let others: Vec<&str> = scopes.iter().copied().filter(|s| *s != scope).collect();
-            let lacking = another_key(caller, &others).await;
-            let fitting = another_key(caller, &own).await;
+            let lacking = another_key(&world, caller, &others).await;
+            let fitting = another_key(&world, caller, &own).await;
             entry.insert((lacking, fitting));
         }
         let (lacking, fitting) = &keys[&pair];
@@ -77,17 +77,21 @@ async fn every_operation_needs_its_scope_and_no_other() {
 }
 
 /// Another key of the same actor, with fewer scopes; for the operator one of another operator.
-async fn another_key(of: &Client, scopes: &[&str]) -> Client {
-    let body = if of.actor_id.is_nil() {
-        let actor = json!({"kind": "person"});
-        json!({"name": "key", "product_id": OPERATOR, "actor": actor, "scopes": scopes})
+async fn another_key(world: &World, of: &Client, scopes: &[&str]) -> Client {
+    let app = &world.app;
+    let mut body = json!({"name": "key", "actor": {"kind": "person"}, "scopes": scopes});
+    let mut issuer = of;
+    if of.actor_id.is_nil() {
+        body["product_id"] = json!(OPERATOR);
+    } else if of.actor_id == world.agent.actor_id {
+        // An agent issues no keys.
+        issuer = &app.operator;
+        body["product_id"] = json!(app.product_id);
+        body["actor"] = json!({"kind": "agent", "id": of.actor_id});
     } else {
-        let keys = of.pages("/v1/api-keys").await.concat();
-        let own = keys.iter().map(|key| &key["actor"]);
-        let actor = own.into_iter().find(|a| a["id"] == json!(of.actor_id));
-        json!({"name": "key", "actor": actor.unwrap(), "scopes": scopes})
-    };
-    let key = of.post("/v1/api-keys", body).await.expect(201);
+        body["actor"]["id"] = json!(of.actor_id);
+    }
+    let key = issuer.post("/v1/api-keys", body).await.expect(201);
     Client::new(&of.url, key["key"].as_str().unwrap())
 }
 
@@ -95,15 +99,6 @@ async fn another_key(of: &Client, scopes: &[&str]) -> Client {
 async fn stranger(app: &TestApp) -> Client {
     let product_id = app.operator.product("Elsewhere").await;
     app.operator.actor(product_id, "person", &["*"]).await
-}
-
-/// A problem as it is for every request: without the id of this one.
-fn without_correlation(problem: &Value) -> Value {
-    let mut problem = problem.clone();
-    if let Some(fields) = problem.as_object_mut() {
-        fields.remove("correlation_id");
-    }
-    problem
 }
 
 #[tokio::test]

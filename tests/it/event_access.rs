@@ -58,7 +58,26 @@ impl Everything {
                 }
             }
         }
+        // The server has heard of all of them.
+        let alice = &everything.app.alice;
+        let heard = alice.request(Method::GET, "/v1/events?limit=1");
+        let last = everything.last().await;
+        alice
+            .send(heard.header("Daybook-Min-Position", last))
+            .await
+            .expect(200);
         everything
+    }
+
+    async fn last(&self) -> i64 {
+        let head = "select position from log.head";
+        self.app
+            .sql()
+            .await
+            .query_one(head, &[])
+            .await
+            .unwrap()
+            .get(0)
     }
 
     async fn insert(

@@ -539,3 +539,12 @@ pub async fn eventually<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
         .await
         .expect("what is waited for happens in time")
 }
+
+/// A problem as it is for every request: without the id of this one.
+pub fn without_correlation(problem: &Value) -> Value {
+    let mut problem = problem.clone();
+    if let Some(fields) = problem.as_object_mut() {
+        fields.remove("correlation_id");
+    }
+    problem
+}

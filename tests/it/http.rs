@@ -119,7 +119,8 @@ async fn what_is_shown_with_parts_of_others_has_a_tag_that_changes_with_them() {
     app.alice.admit(workspace_id, &world.agent, "agent").await;
     let note = app.alice.note(workspace_id, "Tea", "Steep it.").await;
     let action = json!({"type": "note.revise", "note_id": id(&note), "base_version": 1, "title": "Green tea"});
-    let proposal = json!({"workspace_id": workspace_id, "rationale": "", "actions": [action]});
+    let proposal =
+        json!({"workspace_id": workspace_id, "rationale": "Say which tea.", "actions": [action]});
     let proposal = world
         .agent
         .post("/v1/proposals", proposal)

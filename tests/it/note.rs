@@ -77,19 +77,25 @@ async fn a_note_tells_all_that_its_clients_are_written_against() {
 async fn any_text_is_kept_as_it_was_sent() {
     let app = TestApp::start().await;
     let workspace_id = app.alice.workspace().await;
-    for text in [
-        "",
-        "  blanks around\t",
-        "line\r\nline\n\n",
-        "e\u{301} é 👩‍👩‍👧 \u{202e}right to left\u{2066} \u{feff}\u{fffd}\u{10ffff}",
-        "\\u0000 and \\\\ and \" and \u{1}\u{1f}\u{7f}",
-        "'; drop table notes; -- $1 %s {{x}} <script>",
+    for (title, body) in [
+        ("", ""),
+        ("  blanks around ", "  blanks around\t"),
+        ("line", "line\r\nline\n\n"),
+        (
+            "e\u{301} é 👩‍👩‍👧",
+            "\u{202e}right to left\u{2066} \u{feff}\u{fffd}\u{10ffff}",
+        ),
+        ("\\u0000 and \\\\ and \"", "\\u0000 and \u{1}\u{1f}\u{7f}"),
+        (
+            "'; drop table notes; -- $1 %s {{x}} <script>",
+            "'; drop table notes; -- $1 %s {{x}} <script>",
+        ),
     ] {
-        let note = app.alice.note(workspace_id, text, text).await;
+        let note = app.alice.note(workspace_id, title, body).await;
         let read = app.alice.get(&at(&note)).await.expect(200);
         assert_eq!(
             (&read["title"], &read["body"]),
-            (&json!(text), &json!(text))
+            (&json!(title), &json!(body))
         );
         assert_eq!(read, note);
     }

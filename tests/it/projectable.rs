@@ -26,7 +26,7 @@ async fn numbers_and_times_that_the_database_cannot_keep_are_refused() {
     let largest = format!("/v1/artifacts/{}", id(&largest.expect(201)));
     alice.get(&largest).await.expect(200);
     for size in [u64::MAX, i64::MAX.unsigned_abs()] {
-        let file = json!({"container": "artifacts", "name": "a", "media_type": "text/plain", "size": size});
+        let file = json!({"container": "attachments", "name": "a", "media_type": "text/plain", "size": size});
         let refused = alice.post("/v1/files", file).await;
         let refused = refused.expect_problem(400, "validation_failed");
         assert_eq!(pointers(&refused), ["/size"]);
@@ -137,7 +137,7 @@ async fn a_line_that_people_decide_by_is_one_line_that_can_be_seen() {
             ("/v1/calendar-feeds", json!({"name": text}), "/name"),
             (
                 "/v1/files",
-                json!({"container": "artifacts", "name": text, "media_type": "text/plain", "size": 1}),
+                json!({"container": "attachments", "name": text, "media_type": "text/plain", "size": 1}),
                 "/name",
             ),
         ] {

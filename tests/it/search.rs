@@ -722,8 +722,6 @@ async fn whatever_is_asked_is_answered() {
         "!!! ??? ...",
         "& | ! ( ) <-> :* '",
         "'; drop table notes; --",
-        "\0",
-        "te\0a",
         "\\",
         "''''",
         "\"\"",
@@ -760,13 +758,16 @@ async fn whatever_is_asked_is_answered() {
         .await
         .expect_problem(400, "malformed_query");
     assert_eq!(pointers(&problem), ["q"]);
+    let unreadable = alice.get("/v1/search?q=te%00a").await;
+    let problem = unreadable.expect_problem(400, "malformed_query");
+    assert_eq!(pointers(&problem), ["q"]);
     let multibyte = format!("cursor={}", "%C3%A9".repeat(11));
     for (query, pointer) in [
         ("kind=product", "kind"),
+        ("tag=te%00a", "tag"),
         ("kind=", "kind"),
         ("kind=note,", "kind"),
         ("status=lost", "status"),
-        ("tag=a%00", "tag"),
         ("since=yesterday", "since"),
         ("workspace_id=here", "workspace_id"),
         ("cursor=3ff0000000000000000000000000000x", "cursor"),
@@ -859,7 +860,7 @@ async fn no_text_is_one_that_cannot_be_asked() {
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     alice.note(workspace_id, "Tea or a \"kettle\"", "hot").await;
-    let pieces = "(tea|te\\*|\"| |-|or|&|\\||!|:\\*|\\(|\\)|<->|'|\\\\|東|東京|🎉|é|ß|\\PC|[\\x00-\\x1f]){0,30}";
+    let pieces = "(tea|te\\*|\"| |-|or|&|\\||!|:\\*|\\(|\\)|<->|'|\\\\|東|東京|🎉|é|ß|\\PC|[\\x01-\\x1f]){0,30}";
     let texts = proptest::string::string_regex(pieces).unwrap();
     let mut runner = TestRunner::default();
     for _ in 0..200 {

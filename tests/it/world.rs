@@ -289,7 +289,7 @@ impl World {
     async fn thing(&self, collection: &str) -> String {
         match collection {
             "products" => self.app.product_id.to_string(),
-            "members" => self.agent.actor_id.to_string(),
+            "members" => self.newcomer.actor_id.to_string(),
             "deliveries" => self.delivery_id.to_string(),
             "events" => self.event_id.clone(),
             "links" => self.note_id.to_string(),

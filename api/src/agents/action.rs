@@ -6,10 +6,24 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use domain::agents::action::Action;
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::body::present;
+
+/// How the API describes a type of action, such as `note.tag`.
+pub struct ActionType;
+
+impl PartialSchema for ActionType {
+    fn schema() -> RefOr<Schema> {
+        let words = ObjectBuilder::new().schema_type(Type::String);
+        words.enum_values(Some(Action::TYPES)).into()
+    }
+}
+
+impl ToSchema for ActionType {}
 
 /// One change that a proposal would make.
 #[derive(Deserialize, ToSchema)]

@@ -21,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::action::ActionType;
 use crate::App;
 use crate::command::Command;
 use crate::problem::Problem;
@@ -85,7 +86,7 @@ struct NewAutomatic {
     /// Actor ids of the proposers; all, if not given.
     proposers: Option<BTreeSet<Uuid>>,
     /// Types of actions, such as `note.tag`: no other is covered, however small it is.
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, value_type = BTreeSet<ActionType>)]
     actions: BTreeSet<String>,
     /// Most actions of one proposal.
     #[schema(minimum = 1)]
@@ -105,6 +106,7 @@ struct NewForbidden {
     /// Actor ids of the proposers; all, if not given.
     proposers: Option<BTreeSet<Uuid>>,
     /// Types of actions, such as `note.archive`; all, if not given.
+    #[schema(value_type = Option<BTreeSet<ActionType>>)]
     actions: Option<BTreeSet<String>>,
     /// Only proposals of more actions than this.
     #[schema(minimum = 1)]

@@ -92,6 +92,7 @@ struct Version {
     version: i64,
     r#type: String,
     event_id: Uuid,
+    #[schema(value_type = i64)]
     position: Position,
     recorded_at: DateTime<Utc>,
     /// Who did it.

@@ -147,6 +147,7 @@ impl Wanted for Asked {
 /// An event as the log has it: how [`Recorded`] looks on the wire.
 #[derive(ToSchema)]
 pub struct Event {
+    #[schema(value_type = i64)]
     pub position: Position,
     pub event_id: Uuid,
     /// `note.revised`.

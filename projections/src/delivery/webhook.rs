@@ -32,20 +32,23 @@ pub struct WebhookContent {
     #[schema(value_type = Option<i64>)]
     pub disabled_position: Option<Position>,
     /// The history that is being delivered.
-    pub replay: Option<Stretch>,
+    pub replay: Option<ReplayRange>,
     /// Since when there is nothing but failure.
     pub failing_since: Option<DateTime<Utc>>,
     /// How often the secret was rotated.
     pub generation: u32,
     pub previous_secret_valid_until: Option<DateTime<Utc>>,
     /// Events up to here are history to it; replay delivers them.
+    #[schema(value_type = i64)]
     pub created_position: Position,
 }
 
 /// Everything after one position up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Stretch {
+pub struct ReplayRange {
+    #[schema(value_type = i64)]
     pub from_position: Position,
+    #[schema(value_type = i64)]
     pub to_position: Position,
 }
 
@@ -150,7 +153,7 @@ impl WebhookContent {
                 from_position,
                 to_position,
             } => Self {
-                replay: Some(Stretch {
+                replay: Some(ReplayRange {
                     from_position,
                     to_position,
                 }),

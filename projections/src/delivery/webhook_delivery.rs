@@ -73,8 +73,7 @@ impl ReadModel for Deliveries {
                 attempts: attempt,
                 last_status: status,
                 last_error: error,
-                // PostgreSQL's text has no NUL.
-                last_response: response.replace('\0', "\u{fffd}"),
+                last_response: response,
                 duration_ms,
                 last_attempt_at: envelope.recorded_at,
                 next_attempt_at,

@@ -26,7 +26,6 @@ from daybook_client.models import (
     NewFile,
     NewNote,
     NewNoteReviseAction,
-    NewNoteReviseActionType,
     NewProposal,
     WorkspaceName,
     Note,
@@ -106,7 +105,7 @@ member = workspaces_set_member.sync(
 )
 assert isinstance(member, Workspace)
 action = NewNoteReviseAction(
-    note_id=note.id, base_version=2, title="Green tea", type_=NewNoteReviseActionType.NOTE_REVISE
+    note_id=note.id, base_version=2, title="Green tea", type_="note.revise"
 )
 proposal = proposals_submit.sync(
     client=agent, body=NewProposal(workspace_id=workspace.id, actions=[action], rationale="Say which tea.")

@@ -165,7 +165,8 @@ async fn read(mut response: Response) -> Answer {
         status: Some(status.as_u16()),
         // The status has arrived: what was cut off behind it does not undo the receiver's word.
         error: error.filter(|_| !status.is_success()),
-        response: String::from_utf8_lossy(&kept).into_owned(),
+        // PostgreSQL's text has no NUL.
+        response: String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}"),
         duration: Duration::ZERO,
         retry_after,
     }
