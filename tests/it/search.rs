@@ -257,6 +257,7 @@ async fn a_phrase_is_found_however_long_the_note() {
     ] {
         alice.note(workspace_id, title, &body).await;
     }
+    app.settle().await;
     for (text, expected) in [
         ("\"the kettle\"", "common"),
         ("the-kettle", "common"),
