@@ -9,6 +9,7 @@ mod coding;
 mod command;
 mod conditions;
 mod cursor;
+mod docs;
 mod follow;
 mod health;
 mod index;
@@ -24,6 +25,7 @@ mod routes;
 mod schema;
 mod scopes;
 mod site;
+mod unread;
 mod visibility;
 
 pub mod agents;

@@ -2,24 +2,21 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY,
-};
-use axum::http::{HeaderValue, Method, Request, StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
+use axum::http::{Method, Request, StatusCode, Uri};
+use axum::middleware::{from_fn, from_fn_with_state, map_request_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::openapi::Base;
 use crate::problem::Problem;
 use crate::{
-    App, agents, coding, conditions, delivery, health, identity, index, knowledge, middleware,
-    openapi, operations, site,
+    App, agents, coding, conditions, delivery, docs, health, identity, index, knowledge,
+    middleware, openapi, operations, site, unread,
 };
 
 pub(crate) fn described() -> OpenApiRouter<App> {
@@ -58,12 +55,9 @@ pub(crate) fn described() -> OpenApiRouter<App> {
 
 /// The whole server.
 pub fn router(app: App) -> Router {
-    let config = Config::new([openapi::PATH]);
-    let config = config.use_base_layout().validator_url("none");
-    let pages = Router::from(SwaggerUi::new("/docs").config(config)).layer(map_response(page));
     let router = Router::from(described())
         .route(openapi::PATH, get(openapi::publish))
-        .merge(pages)
+        .merge(docs::router())
         .merge(agents::mcp::router(&app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -74,6 +68,7 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), middleware::around))
         .layer(coding::compress())
         .layer(map_response(coding::weaken_tag))
+        .layer(map_request_with_state(app.clone(), unread::read_away))
         .with_state(app.clone());
     with_cors(&app, router)
 }
@@ -96,30 +91,12 @@ fn with_cors(app: &App, router: Router) -> Router {
     }))
 }
 
-/// Whatever the scripts of a page would like to load from elsewhere: the browser does not let them.
-async fn page(uri: Uri, response: Response) -> Response {
-    let mut response = match response.status() {
-        StatusCode::NOT_FOUND => not_found(uri).await,
-        _ => response,
-    };
-    let headers = response.headers_mut();
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-    );
-    response
-}
-
 /// Sends whoever wrote a slash too many to the path without it.
-async fn not_found(uri: Uri) -> Response {
+pub(crate) async fn not_found(uri: Uri) -> Response {
     let path = uri.path();
     let detail = format!("there is nothing at {path}");
     let trimmed = path.trim_end_matches('/');
-    if trimmed.len() == path.len() || !openapi::describes(trimmed) {
+    if trimmed.len() == path.len() || !(openapi::describes(trimmed) || docs::has(trimmed)) {
         let detail = format!("{detail}; /docs lists what there is");
         return Problem::new(StatusCode::NOT_FOUND, "no_such_path", detail).into_response();
     }

@@ -35,6 +35,8 @@ pub trait EventContract:
 {
     /// Type names with their current versions.
     const TYPES: &'static [(&'static str, u16)];
+    /// A sentence for each type, in the same order: what has happened.
+    const MEANINGS: &'static [&'static str];
     fn event_type(&self) -> &'static str;
     fn version(&self) -> u16;
     /// Reads a payload of any version ever shipped.
@@ -77,7 +79,7 @@ macro_rules! events {
         $(#[$meta:meta])*
         $vis:vis enum $name:ident {
             $(
-                $(#[$variant_meta:meta])*
+                $(#[doc = $meaning:literal])*
                 $variant:ident($type:literal, $version:literal $(, $lift:path)?) {
                     $( $(#[$field_meta:meta])* $field:ident: $field_type:ty ),* $(,)?
                 }
@@ -89,13 +91,14 @@ macro_rules! events {
         #[serde(untagged)]
         $vis enum $name {
             $(
-                $(#[$variant_meta])*
+                $(#[doc = $meaning])*
                 $variant { $( $(#[$field_meta])* $field: $field_type ),* }
             ),*
         }
 
         impl $crate::EventContract for $name {
             const TYPES: &'static [(&'static str, u16)] = &[$(($type, $version)),*];
+            const MEANINGS: &'static [&'static str] = &[$(concat!($($meaning),*)),*];
 
             fn event_type(&self) -> &'static str {
                 match self {

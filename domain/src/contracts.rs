@@ -17,6 +17,8 @@ pub struct Contract {
     pub audience: Audience,
     /// Type names with their current versions.
     pub types: &'static [(&'static str, u16)],
+    /// What each type says, in the same order.
+    pub meanings: &'static [&'static str],
     /// Reads a payload of any version, folds it into a fresh state, and writes it again as the current version would.
     pub lift: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
     /// Returns the workspace in which a stream is whose first event this is.
@@ -31,6 +33,7 @@ impl Contract {
             context: A::CONTEXT,
             audience: A::AUDIENCE,
             types: A::Event::TYPES,
+            meanings: A::Event::MEANINGS,
             lift: lift::<A>,
             #[cfg(test)]
             workspace: workspace::<A>,
@@ -204,6 +207,15 @@ mod tests {
         assert_eq!(check_category("webhook_delivery"), Ok(()));
         let error = check_category("notes").unwrap_err();
         assert!(error.contains("did you mean note,"), "{error}");
+    }
+
+    #[test]
+    fn every_event_says_what_has_happened() {
+        for contract in contracts() {
+            for ((event_type, _), meaning) in contract.types.iter().zip(contract.meanings) {
+                assert!(meaning.trim().ends_with('.'), "{event_type}: {meaning:?}");
+            }
+        }
     }
 
     /// Fails where a context declares members as its audience and does not say which workspace it is in.

@@ -1,4 +1,4 @@
-//! Every refusal is produced by a test: by name in a test of the domain, or by code in one that goes through HTTP.
+//! Every refusal is produced by a test: by name in a test of the domain, or by code in one that goes through HTTP; and `docs/errors.md` describes it.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -55,8 +55,10 @@ fn tests() -> String {
 }
 
 #[test]
-fn every_refusal_is_produced_by_a_test() {
+fn every_refusal_is_produced_by_a_test_and_described() {
     let tests = tests();
+    let codes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors.md");
+    let codes = fs::read_to_string(codes).unwrap();
     for (refusal, prefix, names) in [
         ("AgentRefusal", "agent_", AgentRefusal::VARIANTS),
         ("PolicyRefusal", "policy_", PolicyRefusal::VARIANTS),
@@ -90,6 +92,9 @@ fn every_refusal_is_produced_by_a_test() {
                 || tests.contains(&format!("{refusal}::{variant}"))
                 || tests.contains(&format!("\"{prefix}{name}\""));
             assert!(is_produced, "no test produces {refusal}::{variant}");
+            let is_described =
+                variant == "Invalid" || codes.contains(&format!("| `{prefix}{name}` |"));
+            assert!(is_described, "docs/errors.md does not have {prefix}{name}");
         }
     }
 }

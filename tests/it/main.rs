@@ -19,6 +19,7 @@ mod conventions;
 mod crash;
 mod database;
 mod demo;
+mod docs;
 mod due_work;
 mod enrolment;
 mod event;

@@ -1,0 +1,68 @@
+//! Bodies that nobody reads to their end, as the answer was clear before: read away for a while. A connection that is closed while its
+//! client still writes takes the answer with it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
+use http_body::{Frame, SizeHint};
+
+use crate::App;
+
+/// How long a client may go on sending what nobody reads.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// Sees to it that the body of a request is read away, as far as a body may go that is read.
+pub async fn read_away(State(app): State<App>, request: Request) -> Request {
+    let limit = app.limits.body;
+    request.map(|body| match body.is_end_stream() {
+        true => body,
+        false => Body::new(Unread { body, limit }),
+    })
+}
+
+struct Unread {
+    body: Body,
+    limit: usize,
+}
+
+impl HttpBody for Unread {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() {
+            return;
+        }
+        let (body, limit) = (std::mem::take(&mut self.body), self.limit);
+        tokio::spawn(tokio::time::timeout(WITHIN, drain(body, limit)));
+    }
+}
+
+async fn drain(mut body: Body, limit: usize) {
+    let mut seen = 0;
+    while seen <= limit
+        && let Some(Ok(frame)) = std::future::poll_fn(|c| Pin::new(&mut body).poll_frame(c)).await
+    {
+        seen += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
