@@ -178,7 +178,11 @@ impl Operation {
 
     /// The request as one types it.
     fn request(&self) -> Markup {
-        let mut lines = vec![format!("curl -X {} \"$BASE{}\"", self.method, self.path)];
+        let mut lines = vec![format!(
+            "curl -X {} \"$BASE{}\"",
+            self.method,
+            in_shell(&self.path)
+        )];
         if self.spec["security"][0]["api_key"].is_array() {
             lines.push("-H \"Authorization: Bearer $KEY\"".into());
         }
@@ -239,6 +243,20 @@ impl Operation {
             }
         }
     }
+}
+
+/// A path with variables of the shell: `/v1/notes/$ID`.
+fn in_shell(path: &str) -> String {
+    let segments = path.split('/').map(|segment| {
+        let parameter = segment
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        parameter.map_or_else(
+            || segment.to_owned(),
+            |name| format!("${}", name.to_uppercase()),
+        )
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// Whether it is what a dry run answers: one guide tells of that.
