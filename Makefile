@@ -6,13 +6,13 @@ BUILD = cargo build --profile serve --bin daybook
 BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
-.PHONY: run test demo bench bench-record bench-check bench-peers fmt compiler postgres pgbouncer file-stores clients wrk
+.PHONY: run test demo bench bench-record bench-check bench-peers fmt compiler postgres pgbouncer file-stores clients tour wrk
 
 run: compiler $(if $(DATABASE_URL),,postgres)
 	$(BUILD)
 	exec $(DAYBOOK) serve
 
-test: compiler postgres pgbouncer file-stores clients
+test: compiler postgres pgbouncer file-stores clients tour
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
@@ -62,3 +62,6 @@ wrk:
 clients:
 	@scripts/ensure-clients.sh mcp
 	@scripts/ensure-clients.sh openapi
+
+tour:
+	@scripts/ensure-tour.sh

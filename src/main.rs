@@ -5,6 +5,7 @@
 
 mod background;
 mod cli;
+mod client;
 mod config;
 mod connections;
 mod damper;
@@ -13,6 +14,7 @@ mod folder;
 mod node;
 mod output;
 mod private_file;
+mod progress;
 mod secret_key;
 mod serve;
 mod telemetry;

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use super::cast::Cast;
 use super::error::DemoError;
-use super::progress::{Phase, count};
+use crate::progress::{Phase, count};
 
 /// What makes the proposals; a language model would give its own name.
 pub const MODEL: &str = "daybook-demo/term-frequency";

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::agent;
-use super::client::Client;
 use super::error::DemoError;
-use super::progress::say;
+use crate::client::Client;
+use crate::progress::say;
 
 /// Those who act, each with a client of their own.
 pub struct Cast {
@@ -25,7 +25,7 @@ pub struct Cast {
 }
 
 /// What a key of a person opens. The role in the workspace must allow it as well.
-const AUTHOR: [&str; 12] = [
+const AUTHOR: [&str; 13] = [
     "workspaces:read",
     "workspaces:write",
     "notes:read",
@@ -34,6 +34,7 @@ const AUTHOR: [&str; 12] = [
     "webhooks:write",
     "tasks:read",
     "files:write",
+    "artifacts:read",
     "artifacts:write",
     "agents:write",
     "events:read",

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use domain::folded;
+use domain::knowledge::note::{MAX_BODY, MAX_TITLE};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::files::MAX_BODY;
 use super::keywords::{Corpus, Keyword};
 use super::markdown::{Outline, SEE_ALSO, shorten};
 use super::mentions;
 
-const MAX_TITLE: usize = 500;
 const MAX_TAGS: usize = 64;
 const MAX_KEYWORDS: usize = 3;
 
@@ -21,7 +21,6 @@ mod sure {
     pub const HEADING: f64 = 0.9;
     pub const LINK: f64 = 0.8;
     pub const KEYWORD: f64 = 0.7;
-    pub const SENTENCE: f64 = 0.6;
 }
 
 /// A note, as the API answers it.
@@ -34,18 +33,12 @@ pub struct Note {
     pub version: i64,
 }
 
-/// Where a title comes from.
-#[derive(Debug, PartialEq, Eq)]
-enum Title {
-    Heading(String),
-    Sentence(String),
-}
-
 /// A change for the better.
 pub struct Idea<'a> {
     pub note: &'a Note,
     notes: usize,
-    title: Option<Title>,
+    /// Its heading, where that says more than its title does.
+    title: Option<String>,
     languages: Vec<String>,
     keywords: Vec<Keyword>,
     links: Vec<&'a str>,
@@ -93,7 +86,7 @@ impl<'a> Idea<'a> {
         Self {
             note,
             notes: corpus.notes,
-            title: note.title.is_empty().then(|| title(outline)).flatten(),
+            title: title(note, outline),
             languages,
             keywords,
             links: if body.is_some() { links } else { vec![] },
@@ -111,7 +104,7 @@ impl<'a> Idea<'a> {
                 "base_version": self.note.version,
             });
             if let Some(title) = &self.title {
-                revise["title"] = json!(title.text());
+                revise["title"] = json!(title);
             }
             if let Some(body) = &self.body {
                 revise["body"] = json!(body);
@@ -128,12 +121,8 @@ impl<'a> Idea<'a> {
 
     /// What a person needs to know to agree or not.
     pub fn rationale(&self) -> String {
-        let title = self.title.as_ref().map(|title| match title {
-            Title::Heading(text) => format!("It has no title; its first heading is “{text}”."),
-            Title::Sentence(text) => {
-                format!("It has neither title nor heading; it begins with “{text}”.")
-            }
-        });
+        let title = (self.title.as_ref())
+            .map(|title| format!("Its title is “{}”, its heading “{title}”.", self.note.title));
         let languages = self
             .languages
             .iter()
@@ -158,37 +147,22 @@ impl<'a> Idea<'a> {
     }
 
     pub fn confidence(&self) -> f64 {
-        let title = self.title.as_ref().map(|title| match title {
-            Title::Heading(_) => sure::HEADING,
-            Title::Sentence(_) => sure::SENTENCE,
-        });
-        let others = [
+        let parts = [
+            (self.title.is_some(), sure::HEADING),
             (!self.languages.is_empty(), sure::LANGUAGE),
             (!self.keywords.is_empty(), sure::KEYWORD),
             (!self.links.is_empty(), sure::LINK),
         ];
-        others
+        parts
             .into_iter()
             .filter_map(|(is_there, sure)| is_there.then_some(sure))
-            .chain(title)
             .fold(1.0, f64::min)
     }
 }
 
-impl Title {
-    fn text(&self) -> &str {
-        match self {
-            Self::Heading(text) | Self::Sentence(text) => text,
-        }
-    }
-}
-
-/// The first heading, or else the first sentence; a note without text stays without a title.
-fn title(outline: &Outline) -> Option<Title> {
-    let heading = outline.headings.first();
-    heading
-        .map(|text| Title::Heading(shorten(text, MAX_TITLE)))
-        .or_else(|| outline.first_sentence().map(Title::Sentence))
+fn title(note: &Note, outline: &Outline) -> Option<String> {
+    let heading = shorten(outline.title.as_ref()?, MAX_TITLE);
+    (folded(&heading) != folded(&note.title)).then_some(heading)
 }
 
 /// The text with links at its end; none where there are none to add, or no room for them.
@@ -231,8 +205,8 @@ mod tests {
         let notes = [
             note(
                 1,
-                "",
-                "Brew the tea in a tea pot.\n\n## Brewing\n\n```sh\nboil\n```\n",
+                "brewing-1",
+                "# Brewing\n\nBrew the tea in a tea pot.\n\n```sh\nboil\n```\n",
             ),
             note(2, "Tea pot", "Any one will do."),
         ];
@@ -251,22 +225,10 @@ mod tests {
         );
         assert_eq!(
             ideas[0].rationale(),
-            "It has no title; its first heading is “Brewing”. It has code in sh. \
+            "Its title is “brewing-1”, its heading “Brewing”. It has code in sh. \
              It says “tea” 2 times; 1 of 2 notes say it. It mentions the note “Tea pot”."
         );
         assert!((ideas[0].confidence() - sure::KEYWORD).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_first_sentence_serves_where_there_is_no_heading_and_nothing_where_there_is_no_text() {
-        let notes = [
-            note(1, "", "Buy milk. And bread."),
-            note(2, "", " \n```\n```\n"),
-        ];
-        let ideas = ideas(&notes);
-        assert_eq!(ideas.len(), 1);
-        assert_eq!(ideas[0].actions()[0]["title"], "Buy milk");
-        assert!(ideas[0].rationale().contains("neither title nor heading"));
     }
 
     #[test]
@@ -274,7 +236,7 @@ mod tests {
         let mut done = note(
             1,
             "Brewing",
-            "Tea, tea in a Tea pot.\n\n## See also\n\n- [[Tea pot]]\n",
+            "# BREWING\n\nTea, tea in a Tea pot.\n\n## See also\n\n- [[Tea pot]]\n",
         );
         done.tags = BTreeSet::from(["tea".into()]);
         let notes = [done, note(2, "Tea pot", "Any one will do.")];

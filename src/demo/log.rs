@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::client::{Cause, Client};
 use super::error::DemoError;
+use crate::client::{Cause, Client};
 
 /// An event, as every reader of the log gets it.
 #[derive(Debug, Clone, Deserialize)]
@@ -80,7 +80,10 @@ impl Log {
     pub async fn read_on(&mut self) -> Result<(), DemoError> {
         let client = self.client.clone();
         let path = format!("/v1/events?after={}", self.position);
-        client.lines(&path, |event: Event| self.take(&event)).await
+        client
+            .lines(&path, |event: Event| self.take(&event))
+            .await?;
+        Ok(())
     }
 
     fn take(&mut self, event: &Event) {

@@ -1,23 +1,19 @@
-//! What Markdown says: front matter, headings, plain text, the languages of its code, and where it links to.
+//! What Markdown says: headings, plain text, the languages of its code, and the notes that it links to.
 
 use std::collections::BTreeSet;
 
 use domain::text::one_line;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
 
-use super::front_matter::{self, FrontMatter};
+use crate::folder::front_matter::{self, FrontMatter};
 
 /// Heading of the links that the agent adds; what stands below it was not written by a person.
 pub const SEE_ALSO: &str = "See also";
 
-/// Longest title that is made of a sentence.
-const MAX_SENTENCE: usize = 80;
-
 /// A text, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    pub front_matter: FrontMatter,
-    /// A heading of the first level that stands before all else.
+    /// A heading of the first level that stands before all else, unless front matter has another title.
     pub title: Option<String>,
     pub headings: Vec<String>,
     /// Paragraphs, items and cells without their markup, code and pictures.
@@ -26,15 +22,13 @@ pub struct Outline {
     pub languages: BTreeSet<String>,
     /// What `[[…]]` points to, in lower case.
     pub links: BTreeSet<String>,
-    /// Where its other links and pictures lead, without what follows a `#` or `?`.
-    pub targets: BTreeSet<String>,
     /// The links of an earlier visit are the last thing in it.
     pub ends_with_see_also: bool,
 }
 
 impl Outline {
     pub fn of(text: &str) -> Self {
-        let (front_matter, text) = front_matter::split(text);
+        let (yaml, text) = front_matter::split(text).unwrap_or(("", text));
         let options =
             Options::ENABLE_TABLES | Options::ENABLE_WIKILINKS | Options::ENABLE_STRIKETHROUGH;
         let mut reader = Reader::default();
@@ -42,33 +36,13 @@ impl Outline {
             reader.read(event);
         }
         reader.end_block();
+        let is_titled = FrontMatter::parse(yaml).is_ok_and(|front| front.title().is_some());
+        reader.outline.title.take_if(|_| is_titled);
         Self {
-            front_matter,
             ends_with_see_also: reader.in_see_also,
             ..reader.outline
         }
     }
-
-    /// The start of the text, as far as it can serve for a title.
-    pub fn first_sentence(&self) -> Option<String> {
-        let block = self.prose.iter().find(|block| has_word(block))?;
-        let end = block
-            .match_indices(['.', '!', '?', '。'])
-            .map(|(at, mark)| (at, at + mark.len()))
-            // A full stop within a name or a number ends nothing.
-            .find(|(_, after)| {
-                block[*after..]
-                    .chars()
-                    .next()
-                    .is_none_or(char::is_whitespace)
-            })
-            .map_or(block.len(), |(at, _)| at);
-        Some(shorten(block[..end].trim(), MAX_SENTENCE))
-    }
-}
-
-fn has_word(text: &str) -> bool {
-    text.chars().any(char::is_alphabetic)
 }
 
 /// One line of at most so many characters, cut between words where there are any.
@@ -139,19 +113,13 @@ impl Reader {
                     self.outline.languages.extend(language(&info));
                 }
             }
-            Tag::Image { dest_url, .. } => {
-                self.pictures += 1;
-                self.outline.targets.insert(target(&dest_url));
-            }
+            Tag::Image { .. } => self.pictures += 1,
             Tag::Link {
                 link_type: LinkType::WikiLink { .. },
                 dest_url,
                 ..
             } => {
                 self.outline.links.insert(dest_url.to_lowercase());
-            }
-            Tag::Link { dest_url, .. } => {
-                self.outline.targets.insert(target(&dest_url));
             }
             // What a tight list item says before the list within it.
             Tag::List(_) => self.end_block(),
@@ -178,11 +146,6 @@ impl Reader {
             self.outline.prose.push(block.to_owned());
         }
     }
-}
-
-fn target(url: &str) -> String {
-    let end = url.find(['#', '?']).unwrap_or(url.len());
-    url[..end].replace("%20", " ")
 }
 
 /// `rust` of `rust,no_run`; what only says that there is text is no language.
@@ -215,6 +178,7 @@ mod tests {
             Some("Tea".into()),
             "after front matter"
         );
+        assert_eq!(title("---\ntitle: x\n---\n# Tea\n"), None);
     }
 
     #[test]
@@ -272,24 +236,5 @@ mod tests {
         );
         assert!(outline.ends_with_see_also);
         assert!(!Outline::of("## See also\n\n- [[Water]]\n\n## Notes\n").ends_with_see_also);
-    }
-
-    #[test]
-    fn the_first_sentence_ends_where_a_sentence_ends() {
-        let first = |text: &str| Outline::of(text).first_sentence();
-        assert_eq!(
-            first("Version 1.2 of node.js is out. Get it!"),
-            Some("Version 1.2 of node.js is out".into())
-        );
-        assert_eq!(
-            first("***\n\n42\n\nSteep it\nwell!"),
-            Some("Steep it well".into())
-        );
-        assert_eq!(first("```\ncode\n```\n"), None);
-        let long = "word ".repeat(40);
-        let sentence = first(&long).unwrap();
-        assert_eq!(sentence, format!("{}…", "word ".repeat(16).trim_end()));
-        let endless = first(&"x".repeat(200)).unwrap();
-        assert_eq!(endless.chars().count(), MAX_SENTENCE);
     }
 }

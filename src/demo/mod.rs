@@ -1,21 +1,15 @@
-//! `daybook demo DIR`: the whole journey on real files, through the public interfaces alone. Read it to learn the API: files
-//! become notes ([`import`]) and artifacts ([`attach`]), their `- [ ]` lines tasks ([`tasks`]), an agent proposes changes through MCP ([`agent`]), a person decides ([`reviewer`]), signed webhooks
+//! `daybook demo DIR`: the whole journey on real files, through the public interfaces alone. Read it to learn the API: a folder
+//! becomes notes and artifacts ([`folder`](crate::folder)), their `- [ ]` lines tasks ([`tasks`]), an agent proposes changes through MCP ([`agent`]), a person decides ([`reviewer`]), signed webhooks
 //! arrive ([`receiver`]), and the log tells it all again ([`story`]).
 
 mod agent;
-mod attach;
 mod cast;
-mod client;
 mod error;
-mod files;
-mod front_matter;
 mod idea;
-mod import;
 mod keywords;
 mod log;
 mod markdown;
 mod mentions;
-mod progress;
 mod receiver;
 mod report;
 mod reviewer;
@@ -23,7 +17,7 @@ mod story;
 mod tasks;
 mod webhook;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
@@ -31,15 +25,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use agent::client::Agent;
-pub use attach::Upload;
 use cast::Cast;
-pub use client::Client;
 pub use error::DemoError;
-use files::Found;
 use log::Log;
-pub use progress::{Phase, count, print, warn};
 use report::Report;
 use webhook::Endpoint;
+
+use crate::client::Client;
+use crate::folder::{Folder, Found, find};
+use crate::progress::{count, print, warn};
 
 #[derive(Args)]
 pub struct Demo {
@@ -59,11 +53,14 @@ pub struct Demo {
 impl Demo {
     pub async fn run(self) -> Result<(), DemoError> {
         let found = find(&self.dir)?;
+        if found.notes.is_empty() {
+            return Err(DemoError::NoFiles(self.dir));
+        }
         let operator = Client::new(&self.server, &self.key);
         operator.get::<Value>("/health/ready").await?;
         print(&format!(
             "{} below {}, to {}\n",
-            count(found.files.len(), "Markdown file"),
+            count(found.notes.len(), "Markdown file"),
             self.dir.display(),
             operator.server()
         ));
@@ -82,16 +79,21 @@ impl Demo {
         cast: &Cast,
         endpoint: &Endpoint,
         log: &mut Log,
-        mut found: Found,
+        found: Found,
     ) -> Result<(), DemoError> {
         let started = Instant::now();
-        let imported = import::run(cast, &self.dir, &mut found).await?;
-        if imported.pages.is_empty() {
+        let folder = Folder {
+            client: &cast.author,
+            workspace_id: cast.workspace_id,
+            root: &self.dir,
+            dry_run: false,
+            overwrite: false,
+        };
+        let imported = folder.import(&found).await?;
+        if imported.notes.is_empty() {
             return Err(DemoError::NothingImported(self.dir.clone()));
         }
-        let attached = attach::run(cast, &self.dir, found.others, &imported.pages).await?;
-        let lines = imported.pages.iter().map(|page| page.task_lines).sum();
-        let tasks = tasks::run(cast, lines).await?;
+        let tasks = tasks::run(cast, imported.task_lines()).await?;
         let proposals = agent::run(cast).await?;
         let decisions = reviewer::run(cast).await?;
         endpoint.settle(log).await?;
@@ -104,7 +106,6 @@ impl Demo {
         Report {
             cast,
             imported,
-            attached,
             tasks,
             proposals,
             decisions,
@@ -123,15 +124,4 @@ impl Demo {
         let name = format!("Demo: {}", last.to_string_lossy());
         name.chars().take(200).collect()
     }
-}
-
-fn find(dir: &Path) -> Result<Found, DemoError> {
-    let found = files::find(dir).map_err(|source| DemoError::Directory {
-        path: dir.to_owned(),
-        source,
-    })?;
-    if found.files.is_empty() {
-        return Err(DemoError::NoFiles(dir.to_owned()));
-    }
-    Ok(found)
 }

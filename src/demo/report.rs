@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use indicatif::HumanCount;
 
-use super::attach::Attached;
 use super::cast::Cast;
-use super::import::Imported;
 use super::log::Log;
-use super::progress::{count, print};
 use super::reviewer::Decisions;
 use super::webhook::Endpoint;
+use crate::folder::Imported;
+use crate::progress::{count, print};
 
 /// Everything that the report tells of.
 pub struct Report<'a> {
     pub cast: &'a Cast,
     pub imported: Imported,
-    pub attached: Attached,
     pub tasks: usize,
     pub proposals: usize,
     pub decisions: Decisions,
@@ -47,12 +45,8 @@ impl Report<'_> {
 
         print("\nIn numbers:\n");
         row("files", imported.files, &left_out(imported.left_out));
-        row("notes", imported.pages.len(), "");
-        row(
-            "artifacts",
-            self.attached.artifacts,
-            &left_out(self.attached.left_out),
-        );
+        row("notes", imported.notes.len(), "");
+        row("artifacts", imported.artifacts(), "");
         row("tasks", self.tasks, "");
         row("proposals made", self.proposals, "");
         row("  approved", decisions.approved, "");

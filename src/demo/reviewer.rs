@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::cast::Cast;
-use super::client::{Cause, Client};
 use super::error::DemoError;
 use super::log::Event;
-use super::progress::{Phase, count, say};
+use crate::client::{Cause, Client, ClientError};
+use crate::progress::{Phase, count, say};
 
 /// Requests on their way at once.
 const AT_ONCE: usize = 16;
@@ -229,14 +229,14 @@ async fn try_what_is_forbidden(cast: &Cast, proposal: &Proposal) -> Result<usize
 }
 
 /// Shows the server's reason.
-fn refused(what: &'static str, result: Result<Value, DemoError>) -> Result<(), DemoError> {
+fn refused(what: &'static str, result: Result<Value, ClientError>) -> Result<(), DemoError> {
     match result {
         Ok(_) => Err(DemoError::Allowed(what)),
-        Err(DemoError::Refused { problem, .. }) if matches!(problem.status, 403 | 409 | 422) => {
+        Err(ClientError::Refused { problem, .. }) if matches!(problem.status, 403 | 409 | 422) => {
             say("refused", &format!("{what}: {problem}"));
             Ok(())
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

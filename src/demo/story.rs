@@ -8,7 +8,7 @@ use super::cast::Cast;
 use super::error::DemoError;
 use super::log::Event;
 use super::markdown::shorten;
-use super::progress::print;
+use crate::progress::print;
 
 /// `GET /v1/events/{id}/causation`.
 #[derive(Deserialize)]

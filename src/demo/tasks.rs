@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cast::Cast;
 use super::error::DemoError;
-use super::progress::{Phase, count};
+use crate::progress::{Phase, count};
 
 /// How long they are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

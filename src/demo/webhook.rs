@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::cast::Cast;
 use super::error::DemoError;
 use super::log::Log;
-use super::progress::{Phase, say, warn};
 use super::receiver::Receiver;
+use crate::progress::{Phase, say, warn};
 
 const EVENTS: [&str; 2] = ["proposal.*", "note.*"];
 /// By which an endpoint of an interrupted run is known.

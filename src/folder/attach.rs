@@ -1,30 +1,26 @@
 //! Files beside the notes become artifacts of the notes that show them or link to them; what no note names belongs to a note beside it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
 
+use axum::body::Bytes;
 use domain::knowledge::place;
+use domain::{composed, folded};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::error::FolderError;
 use super::find::{self, LeftOut};
+use super::import::Folder;
 use super::page::{Page, Target};
 use super::record::{self, Artifact};
-use crate::demo::{Client, DemoError, Phase, Upload, count, print};
+use crate::client::{Answer, ClientError, Upload};
+use crate::progress::{Phase, count, print};
 
 /// Files on their way at once, each of them in memory.
 const AT_ONCE: usize = 4;
-
-/// Attaches the files of a folder to its notes.
-pub struct Files<'a> {
-    pub client: &'a Client,
-    pub workspace_id: Uuid,
-    pub root: &'a Path,
-    pub dry_run: bool,
-}
 
 #[derive(Default)]
 pub struct Attached {
@@ -45,13 +41,14 @@ struct Requested {
 /// A file and the notes that have it.
 type Home<'a> = (&'a str, BTreeSet<Uuid>);
 
-impl Files<'_> {
-    pub async fn attach(
+impl Folder<'_> {
+    /// Attaches files to the notes that they belong to.
+    pub(super) async fn attach(
         &self,
         files: &[String],
         pages: &[Page],
         notes: &HashMap<String, Uuid>,
-    ) -> Result<Attached, DemoError> {
+    ) -> Result<Attached, FolderError> {
         let mut attached = Attached::default();
         let known = record::artifacts(self.client, self.workspace_id).await?;
         let homes = homes(files, pages, notes, &mut attached);
@@ -59,7 +56,7 @@ impl Files<'_> {
         // What several files have in common is uploaded once.
         let mut contents: BTreeMap<String, Vec<Home<'_>>> = BTreeMap::new();
         for (path, notes) in homes {
-            match self.read(path) {
+            match self.read_attachment(path) {
                 Ok(bytes) => {
                     let sha256 = hex::encode(Sha256::digest(&bytes));
                     contents.entry(sha256).or_default().push((path, notes));
@@ -80,7 +77,7 @@ impl Files<'_> {
                     attached.new += new;
                     attached.unchanged += unchanged;
                 }
-                Err(DemoError::Refused { problem, .. })
+                Err(FolderError::Client(ClientError::Refused { problem, .. }))
                     if matches!(problem.status, 400 | 403 | 409 | 413 | 415 | 422) =>
                 {
                     for (path, _) in homes {
@@ -97,7 +94,7 @@ impl Files<'_> {
         Ok(attached)
     }
 
-    fn read(&self, path: &str) -> Result<Vec<u8>, LeftOut> {
+    fn read_attachment(&self, path: &str) -> Result<Vec<u8>, LeftOut> {
         find::read(
             &self.root.join(path),
             find::MAX_ATTACHMENT,
@@ -111,21 +108,22 @@ impl Files<'_> {
         sha256: &str,
         homes: &[Home<'_>],
         known: &[Artifact],
-    ) -> Result<(usize, usize), DemoError> {
+    ) -> Result<(usize, usize), FolderError> {
         let is_same = |artifact: &&Artifact| artifact.sha256.as_deref() == Some(sha256);
         let mut file_id = known
             .iter()
             .filter(is_same)
             .find_map(|artifact| artifact.file_id);
-        let there: HashSet<(Uuid, &str)> = known
+        let there: HashSet<(Uuid, String)> = known
             .iter()
             .filter(is_same)
-            .filter_map(|artifact| Some((artifact.note_id, artifact.path.as_deref()?)))
+            .filter_map(|artifact| Some((artifact.note_id, composed(artifact.path.as_ref()?))))
             .collect();
         let (mut new, mut unchanged) = (0, 0);
         for (path, notes) in homes {
+            let place = composed(path);
             for note_id in notes {
-                if there.contains(&(*note_id, *path)) {
+                if there.contains(&(*note_id, place.clone())) {
                     unchanged += 1;
                     continue;
                 }
@@ -140,7 +138,8 @@ impl Files<'_> {
                 };
                 file_id = Some(id);
                 let is_older = |artifact: &&Artifact| {
-                    artifact.note_id == *note_id && artifact.path.as_deref() == Some(*path)
+                    artifact.note_id == *note_id
+                        && artifact.path.as_deref().map(composed).as_ref() == Some(&place)
                 };
                 let older: Vec<&Artifact> = known.iter().filter(is_older).collect();
                 // What comes back after something else was in its place is attached anew.
@@ -162,12 +161,12 @@ impl Files<'_> {
         Ok((new, unchanged))
     }
 
-    async fn upload(&self, path: &str, sha256: &str) -> Result<Uuid, DemoError> {
-        let unreadable = |reason: LeftOut| DemoError::Directory {
-            path: self.root.join(path),
-            source: std::io::Error::other(reason),
+    async fn upload(&self, path: &str, sha256: &str) -> Result<Uuid, FolderError> {
+        let unreadable = |reason| FolderError::File {
+            path: path.to_owned(),
+            reason,
         };
-        let bytes = self.read(path).map_err(unreadable)?;
+        let bytes = self.read_attachment(path).map_err(unreadable)?;
         let media_type = mime_guess::from_path(path).first_or_octet_stream();
         let request = json!({
             "container": "attachments",
@@ -177,10 +176,23 @@ impl Files<'_> {
             "sha256": sha256,
             "workspace_id": self.workspace_id,
         });
-        let request = self.client.post("/v1/files", request).on(path);
-        let Requested { id, upload } = request.send().await?;
-        self.client.upload(&upload, bytes).await?;
-        Ok(id)
+        let bytes = Bytes::from(bytes);
+        let mut occasion = path.to_owned();
+        loop {
+            let request = self.client.post("/v1/files", request.clone());
+            let Answer { body, replayed } = request.on(&occasion).answer().await?;
+            let Requested { id, upload } = body;
+            match self.client.upload(&upload, bytes.clone()).await {
+                // The address that an earlier import was given is no longer good.
+                Err(ClientError::Refused { .. }) if replayed => {
+                    occasion = format!("{path} instead of {id}");
+                }
+                result => {
+                    result?;
+                    return Ok(id);
+                }
+            }
+        }
     }
 }
 
@@ -195,30 +207,29 @@ fn homes<'a>(
     notes: &HashMap<String, Uuid>,
     attached: &mut Attached,
 ) -> Vec<Home<'a>> {
-    let by_path: HashMap<String, &'a str> = files
-        .iter()
-        .map(|file| (file.to_lowercase(), file.as_str()))
-        .collect();
-    let mut by_name: HashMap<String, Vec<&'a str>> = HashMap::new();
+    let mut by_path: HashMap<String, &'a str> = HashMap::new();
+    let mut by_name: HashMap<String, Vec<(String, &'a str)>> = HashMap::new();
     for file in files {
-        by_name
-            .entry(name(file).to_lowercase())
-            .or_default()
-            .push(file);
+        let path = folded(file);
+        let ending = format!("/{path}");
+        let same_name = by_name.entry(folded(name(file))).or_default();
+        same_name.push((ending, file.as_str()));
+        by_path.insert(path, file);
     }
     let find = |folder: &str, target: &Target| -> Option<&'a str> {
         let (Target::Named(path) | Target::At(path)) = target;
         let at = |folder: &str| {
-            by_path
-                .get(&place::resolve(folder, path)?.to_lowercase())
-                .copied()
+            let place = place::resolve(folder, path)?;
+            // Two files may differ in nothing but case.
+            let exact = files.binary_search(&place).ok();
+            let exact = exact.map(|at| files[at].as_str());
+            exact.or_else(|| by_path.get(&folded(&place)).copied())
         };
-        let ending = format!("/{}", path.to_lowercase());
         let named = || {
-            let named = by_name.get(&name(path).to_lowercase())?.iter();
-            let mut named =
-                named.filter(|file| format!("/{}", file.to_lowercase()).ends_with(&ending));
-            named.next().copied()
+            let ending = format!("/{}", folded(path));
+            let named = by_name.get(&folded(name(path)))?.iter();
+            let mut named = named.filter(|(file, _)| file.ends_with(&ending));
+            named.next().map(|(_, file)| *file)
         };
         at(folder).or_else(|| at("")).or_else(named)
     };
@@ -263,4 +274,45 @@ fn homes<'a>(
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::style::Style;
+    use super::*;
+
+    #[test]
+    fn a_file_is_found_however_its_name_is_composed_and_the_exact_one_first() {
+        let files = ["Cafe\u{301}.png", "POT.png", "pot.png", "x/Stra\u{df}e.pdf"];
+        let files = files.map(str::to_owned);
+        let text = "![[caf\u{e9}.png]] ![](pot.png) ![[POT.png]] [[STRASSE.pdf]] ![[none.png]]";
+        let page = Page::new("Tea.md", text.as_bytes(), &Style::Plain).unwrap();
+        let notes = HashMap::from([("Tea.md".to_owned(), Uuid::from_u128(1))]);
+        let mut attached = Attached::default();
+        let homes = homes(&files, &[page], &notes, &mut attached);
+        assert_eq!(homes.len(), files.len());
+        let missing = ("Tea.md".to_owned(), "none.png".to_owned());
+        assert_eq!(attached.missing, BTreeSet::from([missing]));
+    }
+
+    #[test]
+    fn a_file_that_no_note_names_belongs_to_a_note_beside_or_above_it() {
+        let files = ["a/b/x.png", "a/y.png", "c/z.png"].map(str::to_owned);
+        let page =
+            |path: &str, text: &str| Page::new(path, text.as_bytes(), &Style::Plain).unwrap();
+        let pages = [
+            page("a/1.md", "![](../c/z.png)"),
+            page("c/2.md", "![](z.png)"),
+        ];
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let notes = HashMap::from([("a/1.md".to_owned(), one), ("c/2.md".to_owned(), two)]);
+        let mut attached = Attached::default();
+        let homes = homes(&files, &pages, &notes, &mut attached);
+        let expected = [
+            ("a/b/x.png", BTreeSet::from([one])),
+            ("a/y.png", BTreeSet::from([one])),
+            ("c/z.png", BTreeSet::from([one, two])),
+        ];
+        assert_eq!(homes, expected);
+    }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use domain::folded;
 use domain::knowledge::place;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
@@ -17,7 +18,8 @@ use super::front_matter;
 use super::page::{self, Fields};
 use super::record::{self, Artifact, Note};
 use super::style::Style;
-use crate::demo::{Client, DemoError, Phase, count, print, warn};
+use crate::client::{Client, ClientError};
+use crate::progress::{Phase, count, print, warn};
 
 #[derive(Subcommand)]
 pub enum Export {
@@ -65,6 +67,7 @@ impl Export {
 impl Workspace {
     async fn run(self) -> Result<(), Box<dyn Error>> {
         let client = Client::new(&self.server, &self.key);
+        client.catch_up().await?;
         let mut notes = record::notes(&client, self.id).await?;
         notes.retain(|note| note.status != "trashed");
         // The oldest keeps its path where two have the same.
@@ -192,7 +195,7 @@ fn files(artifacts: &[Artifact], taken: &mut HashSet<String>) -> Vec<(String, Uu
     files
 }
 
-/// A path that nobody has yet: some systems do not tell cases apart.
+/// A path that nobody has yet: some systems tell neither cases apart nor how characters are composed.
 fn free(path: String, taken: &mut HashSet<String>) -> String {
     let (stem, ending) = match path.rsplit_once('.') {
         Some((stem, ending)) if !ending.contains('/') => (stem, format!(".{ending}")),
@@ -200,7 +203,7 @@ fn free(path: String, taken: &mut HashSet<String>) -> String {
     };
     let mut candidate = path.clone();
     let mut number = 2;
-    while !taken.insert(candidate.to_lowercase()) {
+    while !taken.insert(folded(&candidate)) {
         candidate = format!("{stem} {number}{ending}");
         number += 1;
     }
@@ -270,7 +273,7 @@ fn says(fields: &Fields, note: &Note) -> bool {
     fields.title == note.title && fields.tags == note.tags && fields.aliases == note.aliases
 }
 
-async fn download(client: &Client, file_id: Uuid) -> Result<Vec<u8>, DemoError> {
+async fn download(client: &Client, file_id: Uuid) -> Result<Vec<u8>, ClientError> {
     let Download { url } = client.get(&format!("/v1/files/{file_id}/download")).await?;
     client.bytes(&url).await
 }
@@ -298,8 +301,8 @@ mod tests {
     fn every_note_gets_a_path_of_its_own() {
         let mut taken = HashSet::new();
         let paths =
-            ["Tea.md", "tea.md", "a.b/c", "A.b/C"].map(|path| free(path.into(), &mut taken));
-        assert_eq!(paths, ["Tea.md", "tea 2.md", "a.b/c", "A.b/C 2"]);
+            ["Té.md", "te\u{301}.md", "a.b/c", "A.b/C"].map(|path| free(path.into(), &mut taken));
+        assert_eq!(paths, ["Té.md", "te\u{301} 2.md", "a.b/c", "A.b/C 2"]);
         assert_eq!(file_name("What is a/b: \"x\"?"), "What is a-b- -x--");
         assert_eq!(file_name(".."), "Untitled");
     }

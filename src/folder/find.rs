@@ -4,11 +4,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use domain::knowledge::note::MAX_BODY;
 use domain::knowledge::place;
 use indicatif::BinaryBytes;
 
+use super::error::FolderError;
+
 /// Longest body of a note in bytes.
-pub const MAX_NOTE: u64 = 1 << 20;
+pub const MAX_NOTE: u64 = MAX_BODY as u64;
 /// Largest attachment in bytes.
 pub const MAX_ATTACHMENT: u64 = 100 << 20;
 
@@ -53,7 +56,14 @@ pub struct Found {
 }
 
 /// All files below a folder, in the order of their paths, the Markdown files apart.
-pub fn find(root: &Path) -> io::Result<Found> {
+pub fn find(root: &Path) -> Result<Found, FolderError> {
+    look_below(root).map_err(|source| FolderError::Directory {
+        path: root.to_owned(),
+        source,
+    })
+}
+
+fn look_below(root: &Path) -> io::Result<Found> {
     let root = root.canonicalize()?;
     let mut found = Found::default();
     let mut directories = Vec::new();

@@ -1,11 +1,15 @@
 //! A Markdown file as a note: its title, tags, aliases and dates, and the files that it shows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
-use domain::knowledge::note::MAX_TITLE;
-use domain::knowledge::place;
+use domain::knowledge::note::{MAX_ALIASES, MAX_TITLE};
 use domain::knowledge::wiki::{is_attachment, local_path};
+use domain::knowledge::{place, tag};
+use domain::spaced;
+use domain::text::one_line;
+use icu_properties::props::GeneralCategory;
+use icu_properties::{CodePointMapData, CodePointMapDataBorrowed};
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +20,8 @@ use super::style::{self, Style};
 /// Limits of a note's tags.
 const MAX_TAGS: usize = 64;
 const MAX_TAG: usize = 64;
+
+const CATEGORY: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMapData::new();
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -120,52 +126,44 @@ fn read(path: &str, text: &str, style: &Style) -> Result<(Fields, Vec<Target>), 
         named.map(|(_, value)| *value).collect::<Vec<_>>()
     };
     let (named, other_names) = style.title(place::stem(path), scan.heading.as_deref());
-    let title = front.title().map(one_line);
-    let title = title.or_else(|| property(&["title"]).first().map(|title| one_line(title)));
-    let aliases = front.aliases().map(one_line);
+    let title = front.title().map(name);
+    let title = title.or_else(|| property(&["title"]).first().map(|title| name(title)));
+    let aliases = front.aliases().map(name);
     let aliases = aliases.chain(
         property(&["alias", "aliases"])
             .into_iter()
             .flat_map(style::values)
-            .map(one_line),
+            .map(name),
     );
-    let tags = front.tags().map(str::to_lowercase);
-    let tags = tags
-        .chain(
-            property(&["tags"])
-                .into_iter()
-                .flat_map(style::values)
-                .map(str::to_lowercase),
-        )
-        .chain(scan.tags)
-        .filter(|tag| (1..=MAX_TAG).contains(&tag.chars().count()));
-    let mut fields = Fields {
-        title: title.unwrap_or_else(|| one_line(&named)),
-        tags: BTreeSet::new(),
+    let tags = front.tags();
+    let tags = tags.chain(property(&["tags"]).into_iter().flat_map(style::values));
+    let tags = tags.chain(scan.tags.iter().map(String::as_str));
+    let mut keys = HashSet::new();
+    let fields = Fields {
+        title: title.unwrap_or_else(|| name(&named)),
+        tags: tags
+            .map(|tag| tag::kept(&one_line(tag)))
+            .filter(|tag| (1..=MAX_TAG).contains(&tag.chars().count()))
+            .filter(|tag| keys.insert(tag::key(tag)))
+            .take(MAX_TAGS)
+            .collect(),
         aliases: other_names
             .into_iter()
             .chain(aliases)
             .filter(|alias| !alias.is_empty())
-            .take(MAX_TAGS)
+            .take(MAX_ALIASES)
             .collect(),
         created_at: front.created(),
         modified_at: front.modified(),
     };
-    for tag in tags {
-        if fields.tags.len() < MAX_TAGS {
-            fields.tags.insert(tag);
-        }
-    }
     Ok((fields, scan.targets))
 }
 
 /// A name as notes have it: on one line, and no longer than theirs.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(" ").chars().take(MAX_TITLE).collect()
+fn name(text: &str) -> String {
+    let cut: String = one_line(&spaced(text)).chars().take(MAX_TITLE).collect();
+    // What joined the last character to the next is left over.
+    spaced(&one_line(&cut))
 }
 
 /// Goes through a text once.
@@ -233,19 +231,35 @@ impl Scan {
 
     fn end_block(&mut self) {
         let block = std::mem::take(&mut self.block);
-        self.tags.extend(block.split_whitespace().filter_map(tag));
+        self.tags
+            .extend(block.split_whitespace().filter_map(inline_tag));
     }
 }
 
-/// The tag that a word is: `#` and letters, digits, `_`, `-` and `/`, of which one at least is no digit.
-fn tag(word: &str) -> Option<String> {
+/// The tag that a word is: `#` and letters with their marks, digits, symbols, `_`, `-` and `/`, of which one at least is no digit.
+fn inline_tag(word: &str) -> Option<String> {
     let name = word.strip_prefix('#')?;
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/');
-    let end = name.find(|c| !is_part(c)).unwrap_or(name.len());
+    let end = name.find(|c| !is_part_of_tag(c)).unwrap_or(name.len());
     let name = name[..end].trim_matches('/');
     // `#1` is a number, and `#a#b` no tag.
     let is_tag = name.chars().any(|c| !c.is_numeric()) && !word[1 + end..].starts_with('#');
-    is_tag.then(|| name.to_lowercase())
+    is_tag.then(|| name.to_owned())
+}
+
+fn is_part_of_tag(c: char) -> bool {
+    let is_mark_or_symbol = || {
+        matches!(
+            CATEGORY.get(c),
+            GeneralCategory::NonspacingMark
+                | GeneralCategory::SpacingMark
+                | GeneralCategory::EnclosingMark
+                | GeneralCategory::OtherSymbol
+                | GeneralCategory::ModifierSymbol
+        )
+    };
+    c.is_alphanumeric()
+        || matches!(c, '_' | '-' | '/' | '\u{200c}' | '\u{200d}')
+        || !c.is_ascii() && is_mark_or_symbol()
 }
 
 fn target(link_type: LinkType, url: &str) -> Option<Target> {
@@ -292,6 +306,29 @@ mod tests {
             found,
             set(&["map", "top/level", "inline-tag", "a/b", "ü", "item"])
         );
+    }
+
+    #[test]
+    fn tags_are_kept_as_notes_keep_them_however_they_are_composed() {
+        let text = "---\ntags: [STRASSE, \"a\\u200Bb\", 'x y']\n---\n#Cafe\u{301}s #CAF\u{c9}S #stra\u{df}e #\u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947}! #\u{1f331}-bed.\n";
+        let found = page("x.md", text).fields.tags;
+        let expected = [
+            "strasse",
+            "ab",
+            "x",
+            "y",
+            "caf\u{e9}s",
+            "\u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947}",
+            "\u{1f331}-bed",
+        ];
+        assert_eq!(found, set(&expected));
+    }
+
+    #[test]
+    fn names_are_one_line_without_invisible_characters() {
+        assert_eq!(name(" Green\ttea\u{2028}\u{202e}x\u{7}y "), "Green tea x y");
+        let flags = "\u{1f469}\u{200d}".repeat(MAX_TITLE);
+        assert_eq!(name(&flags).chars().count(), MAX_TITLE - 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use domain::knowledge::note::SourceFile;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::demo::{Client, DemoError};
+use crate::client::{Client, ClientError};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Note {
@@ -30,13 +30,13 @@ pub struct Artifact {
     pub file_id: Option<Uuid>,
 }
 
-pub async fn notes(client: &Client, workspace_id: Uuid) -> Result<Vec<Note>, DemoError> {
+pub async fn notes(client: &Client, workspace_id: Uuid) -> Result<Vec<Note>, ClientError> {
     client
         .list(&format!("/v1/notes?workspace_id={workspace_id}&limit=200"))
         .await
 }
 
-pub async fn artifacts(client: &Client, workspace_id: Uuid) -> Result<Vec<Artifact>, DemoError> {
+pub async fn artifacts(client: &Client, workspace_id: Uuid) -> Result<Vec<Artifact>, ClientError> {
     client
         .list(&format!(
             "/v1/artifacts?workspace_id={workspace_id}&limit=200"

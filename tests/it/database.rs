@@ -409,7 +409,7 @@ async fn a_start_waits_for_its_database_and_says_so() {
 }
 
 /// `daybook serve` with a private PostgreSQL.
-fn private(data_dir: &Path, variables: &[(&str, &str)]) -> Command {
+pub fn private(data_dir: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = command("", variables);
     command
         .env_remove("DATABASE_URL")

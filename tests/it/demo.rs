@@ -12,9 +12,9 @@ use tokio::process::Command;
 use crate::harness::{DAYBOOK, PATIENCE, TestApp, eventually};
 
 /// Files that become notes.
-const NOTES: usize = 11;
+const NOTES: usize = 10;
 
-/// A dozen Markdown files, of which one is too large, and what else lies around.
+/// A dozen Markdown files, of which one is too large and one not UTF-8, and what else lies around.
 fn files() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
@@ -146,7 +146,7 @@ async fn assert_beside_the_notes(app: &TestApp, text: &str, notes: &[Value]) {
     };
     let artifacts = list("artifacts").await;
     let pot = artifacts.iter().find(|a| a["name"] == "pot.jpg").unwrap();
-    let tea = notes.iter().find(|note| note["title"] == "Green tea");
+    let tea = notes.iter().find(|note| note["file"]["path"] == "tea.md");
     assert_eq!(pot["note_id"], tea.unwrap()["id"]);
     assert_eq!(
         (&pot["media_type"], &pot["size"]),
@@ -171,13 +171,13 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
 
     let (notes, proposals) = state(&app, &text).await;
     assert_eq!(notes.len(), NOTES);
-    assert_eq!(number(&text, "files"), NOTES + 1);
+    assert_eq!(number(&text, "files"), NOTES + 5);
     assert_eq!(number(&text, "notes"), NOTES);
     assert_eq!((number(&text, "artifacts"), number(&text, "tasks")), (2, 2));
     for warning in [
         "huge.md is left out: it has 2.00 MiB",
         "deep/circle is left out: it is a symbolic link",
-        "deep/latin1.md: it is not UTF-8 from byte 5 on",
+        "deep/latin1.md is left out: it is not UTF-8 from byte 5 on",
     ] {
         assert!(warnings.contains(warning), "{warnings}");
     }
@@ -185,15 +185,11 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
         .iter()
         .map(|note| note["title"].as_str().unwrap())
         .collect();
-    let given = [
-        "Green tea",
-        "Cast iron kettle",
-        "Spring water",
-        "Timer",
-        "Upper case",
-        "Twin",
-    ];
-    assert!(titles.is_superset(&given.into()), "{titles:?}");
+    assert!(titles.contains("Spring water"), "{titles:?}");
+    // Each was proposed, and at most one of them rejected.
+    let headings = ["Green tea", "Cast iron kettle", "Timer", "Upper case"];
+    let given = headings.iter().filter(|heading| titles.contains(*heading));
+    assert!(given.count() >= headings.len() - 1, "{titles:?}");
 
     let status = |wanted: &str| proposals.iter().filter(|p| p["status"] == wanted).count();
     assert!(proposals.len() >= 5, "{proposals:#?}");

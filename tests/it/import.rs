@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::harness::{DAYBOOK, PATIENCE, TestApp, id};
+use crate::harness::{DAYBOOK, PATIENCE, TestApp, eventually, id};
 
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -51,14 +51,18 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-async fn daybook(app: &TestApp, args: &[&str]) -> (Output, String, String) {
+fn command(app: &TestApp, args: &[&str]) -> Command {
     let mut command = Command::new(DAYBOOK);
     command
         .args(args)
         .args(["--server", &app.server.url, "--key", &app.alice.key])
         .env("NO_PROXY", "127.0.0.1")
         .kill_on_drop(true);
-    let output = tokio::time::timeout(2 * PATIENCE, command.output()).await;
+    command
+}
+
+async fn daybook(app: &TestApp, args: &[&str]) -> (Output, String, String) {
+    let output = tokio::time::timeout(2 * PATIENCE, command(app, args).output()).await;
     let output = output.expect("it ends in time").unwrap();
     let told = String::from_utf8(output.stdout.clone()).unwrap();
     let warned = String::from_utf8(output.stderr.clone()).unwrap();
@@ -363,4 +367,74 @@ async fn what_daybook_changes_is_written_into_the_files() {
     let (output, ..) = import(&app, back.path(), other, &[]).await;
     assert!(output.status.success());
     assert_eq!(notes(&app, other).await["Compost"]["tags"], json!(["warm"]));
+}
+
+/// Notes that link to each other in a ring, each with a file of its own.
+fn ring(notes: usize) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..notes {
+        let next = (number + 1) % notes;
+        let text = format!("---\ntags: [ring]\n---\nTo [[Note {next}]].\n\n![[{number}.png]]\n");
+        let place = format!("Part {}/Note {number}.md", number % 7);
+        write(root.path(), &place, text.as_bytes());
+        let picture = format!("\u{89}PNG {number}");
+        write(
+            root.path(),
+            &format!("Files/{number}.png"),
+            picture.as_bytes(),
+        );
+    }
+    root
+}
+
+/// Imports a folder, and kills the process (`kill -9`) once something of a kind is there.
+async fn import_until_there_are(kind: &str, app: &TestApp, root: &Path, workspace_id: Uuid) {
+    let workspace = workspace_id.to_string();
+    let args = ["import", root.to_str().unwrap(), "--workspace", &workspace];
+    let mut process = command(app, &args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let path = format!("/v1/{kind}?workspace_id={workspace_id}&limit=1");
+    eventually(async || {
+        let page = app.alice.get(&path).await.expect(200);
+        page["items"].get(0).is_some().then_some(())
+    })
+    .await;
+    process.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_is_finished_by_the_next_and_doubles_nothing() {
+    const NOTES: usize = 200;
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let root = ring(NOTES);
+    for kind in ["notes", "artifacts"] {
+        import_until_there_are(kind, &app, root.path(), workspace_id).await;
+        let there = list(&app, kind, workspace_id).await.len();
+        assert!((1..NOTES).contains(&there), "{there} {kind}");
+    }
+    let (output, told, warned) = import(&app, root.path(), workspace_id, &[]).await;
+    assert!(output.status.success(), "{told}\n{warned}");
+    assert!(
+        told.contains("0 notes created, 0 revised, 200 unchanged"),
+        "{told}"
+    );
+
+    for kind in ["notes", "artifacts"] {
+        let all = list(&app, kind, workspace_id).await;
+        let place = |of: &Value| match kind {
+            "notes" => of["file"]["path"].to_string(),
+            _ => format!("{} {}", of["note_id"], of["path"]),
+        };
+        let places: BTreeSet<String> = all.iter().map(place).collect();
+        assert_eq!((all.len(), places.len()), (NOTES, NOTES), "{kind}");
+    }
+    assert_eq!(dangling(&app, workspace_id).await, set(&[]));
+    let back = tempfile::tempdir().unwrap();
+    let (output, _, warned) = export(&app, workspace_id, back.path()).await;
+    assert!(output.status.success(), "{warned}");
+    assert_eq!(files(back.path()), files(root.path()));
 }

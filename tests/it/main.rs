@@ -62,6 +62,7 @@ mod proposal_possible;
 mod proposal_task;
 mod proposal_undo;
 mod quarantine;
+mod readme;
 mod rebase;
 mod receipt;
 mod receiver;

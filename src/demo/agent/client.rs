@@ -16,7 +16,7 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransportConfig, StreamableHttpError,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{MODEL, Progress, note};
@@ -149,15 +149,18 @@ impl Agent {
 
 /// What became of an idea; none: it was refused for something else than that it is not new.
 fn spoken(answer: &CallToolResult) -> Option<Progress> {
-    let said = answer.structured_content.as_ref();
     let position = (answer.meta.as_ref()).and_then(|meta| meta.0.get("daybook/position")?.as_i64());
-    let is_known = || said.is_some_and(|said| said["code"] == "idempotency_key_reused");
     if answer.is_error == Some(true) {
-        return is_known().then_some(Progress::Spoken {
+        // A problem is told in text alone.
+        let text = answer.content.first()?.as_text()?;
+        let problem: Value = serde_json::from_str(&text.text).ok()?;
+        let is_known = problem["code"] == "idempotency_key_reused";
+        return is_known.then_some(Progress::Spoken {
             is_new: false,
             position: position.unwrap_or_default(),
         });
     }
+    let said = answer.structured_content.as_ref();
     Some(Progress::Spoken {
         is_new: said.is_some_and(|said| said["status"] == "pending"),
         position: position?,
@@ -194,4 +197,25 @@ fn pause(error: &ServiceError, wait: Duration) -> Option<Duration> {
 
 fn tell(progress: &Progress) -> Result<(), Box<dyn Error>> {
     Ok(output::print(&json!(progress).to_string())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::ContentBlock;
+
+    use super::*;
+
+    #[test]
+    fn an_idea_that_the_server_knows_in_other_words_is_not_new() {
+        let refused = |code| {
+            let problem = json!({"status": 422, "code": code}).to_string();
+            spoken(&CallToolResult::error(vec![ContentBlock::text(problem)]))
+        };
+        let known = Progress::Spoken {
+            is_new: false,
+            position: 0,
+        };
+        assert_eq!(refused("idempotency_key_reused"), Some(known));
+        assert_eq!(refused("validation_failed"), None);
+    }
 }

@@ -7,7 +7,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 const BAR: &str = "  {prefix:<9} {bar:32} {human_pos}/{human_len} {elapsed}";
 
-/// A part of the demonstration that takes time.
+/// A part of a command that takes time.
 pub struct Phase {
     name: &'static str,
     bar: ProgressBar,
@@ -60,7 +60,7 @@ pub fn say(name: &str, text: &str) {
     print(&format!("  {name:<9} {text}"));
 }
 
-/// Whoever stops reading (`daybook demo … | head`) does not stop the demonstration.
+/// Whoever stops reading (`daybook demo … | head`) does not stop the command.
 pub fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }

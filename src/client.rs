@@ -1,12 +1,16 @@
 //! Daybook's HTTP API, as any client would speak it: a bearer key, an `Idempotency-Key` on every command, positions
 //! to read one's own writes, problem details as errors.
 
+mod error;
+
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use reqwest::header::{ACCEPT, IF_MATCH, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
@@ -15,8 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::attach::Upload;
-use super::error::{DemoError, Problem};
+pub use error::{ClientError, Problem};
 
 /// How often a request is sent at most.
 const ATTEMPTS: u32 = 6;
@@ -38,6 +41,20 @@ pub struct Client {
 pub struct Cause {
     pub event_id: Uuid,
     pub correlation_id: Uuid,
+}
+
+/// An answer to a command.
+pub struct Answer<T> {
+    pub body: T,
+    /// The command had been carried out before.
+    pub replayed: bool,
+}
+
+/// Where the bytes of a file are to go; the address needs no key.
+#[derive(Deserialize)]
+pub struct Upload {
+    pub url: String,
+    pub headers: BTreeMap<String, String>,
 }
 
 /// A page of a list.
@@ -73,6 +90,11 @@ impl Client {
         &self.key
     }
 
+    /// Lets all that follows see what is in the log by now.
+    pub async fn catch_up(&self) -> Result<(), ClientError> {
+        self.get::<Value>("/health/live").await.map(drop)
+    }
+
     /// Another client of the same people was told of a position.
     pub fn saw(&self, position: i64) {
         self.seen.fetch_max(position, Ordering::Relaxed);
@@ -83,13 +105,13 @@ impl Client {
         self.seen.load(Ordering::Relaxed)
     }
 
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, DemoError> {
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let request = self.request(Method::GET, path).timeout(TIMEOUT);
         decode(path, self.answer(path, request).await?).await
     }
 
     /// All pages of a list; the path has a query already.
-    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, DemoError> {
+    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ClientError> {
         let mut page: Page<T> = self.get(path).await?;
         let mut items = page.items;
         while let Some(cursor) = page.next_cursor {
@@ -105,9 +127,9 @@ impl Client {
         &self,
         path: &str,
         mut each: impl FnMut(T),
-    ) -> Result<(), DemoError> {
+    ) -> Result<(), ClientError> {
         let path = &format!("{path}&follow=false");
-        let unexpected = |reason: String| DemoError::Unexpected {
+        let unexpected = |reason: String| ClientError::Unexpected {
             request: format!("GET {path}"),
             reason,
         };
@@ -140,14 +162,14 @@ impl Client {
     }
 
     /// Reads the bytes of a file where the server has said.
-    pub async fn bytes(&self, url: &str) -> Result<Vec<u8>, DemoError> {
+    pub async fn bytes(&self, url: &str) -> Result<Vec<u8>, ClientError> {
         let request = self.http.get(format!("{}{url}", self.server));
         let bytes = self
             .answer(url, request.timeout(TIMEOUT))
             .await?
             .bytes()
             .await;
-        let bytes = bytes.map_err(|error| DemoError::Unexpected {
+        let bytes = bytes.map_err(|error| ClientError::Unexpected {
             request: format!("GET {url}"),
             reason: explain(&error),
         })?;
@@ -155,7 +177,7 @@ impl Client {
     }
 
     /// Sends the bytes of a file where the server has said.
-    pub async fn upload(&self, to: &Upload, bytes: Vec<u8>) -> Result<(), DemoError> {
+    pub async fn upload(&self, to: &Upload, bytes: Bytes) -> Result<(), ClientError> {
         let address = format!("{}{}", self.server, to.url);
         let mut request = self.http.put(address).timeout(TIMEOUT).body(bytes);
         for (name, value) in &to.headers {
@@ -200,7 +222,7 @@ impl Client {
     }
 
     /// Sends until there is an answer that is worth something. With its key, sending a command again changes nothing.
-    async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Response, DemoError> {
+    async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Response, ClientError> {
         let mut wait = Duration::from_millis(100);
         for _ in 1..ATTEMPTS {
             // A body of bytes can be sent twice.
@@ -219,21 +241,21 @@ impl Client {
     }
 
     /// How long to wait before trying again; none: that would not help.
-    fn passing(&self, error: &DemoError, wait: Duration) -> Option<Duration> {
-        if let DemoError::Refused { problem, .. } = error {
+    fn passing(&self, error: &ClientError, wait: Duration) -> Option<Duration> {
+        if let ClientError::Refused { problem, .. } = error {
             return problem.retry_after.map(|pause| pause.min(TIMEOUT));
         }
         // One that has never answered is not there.
-        let lost = matches!(error, DemoError::Unreachable { .. }) && self.position() > 0;
+        let lost = matches!(error, ClientError::Unreachable { .. }) && self.position() > 0;
         lost.then_some(wait)
     }
 
     /// Sends, and tells a problem from an answer.
-    async fn attempt(&self, path: &str, request: RequestBuilder) -> Result<Response, DemoError> {
+    async fn attempt(&self, path: &str, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request
             .send()
             .await
-            .map_err(|error| DemoError::Unreachable {
+            .map_err(|error| ClientError::Unreachable {
                 server: self.server.to_string(),
                 reason: explain(&error),
             })?;
@@ -255,7 +277,7 @@ impl Client {
             ),
             retry_after: None,
         });
-        Err(DemoError::Refused {
+        Err(ClientError::Refused {
             request: path.to_owned(),
             problem: Problem {
                 retry_after,
@@ -296,7 +318,12 @@ impl Command<'_> {
     }
 
     /// However often it is sent, by this run or by a later one, it takes effect once.
-    pub async fn send<T: DeserializeOwned>(self) -> Result<T, DemoError> {
+    pub async fn send<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        Ok(self.answer().await?.body)
+    }
+
+    /// As [`send`](Self::send), and tells whether the command took effect earlier.
+    pub async fn answer<T: DeserializeOwned>(self) -> Result<Answer<T>, ClientError> {
         let mut request = self
             .client
             .request(self.method.clone(), &self.path)
@@ -312,7 +339,10 @@ impl Command<'_> {
                 .header("Daybook-Correlation-Id", cause.correlation_id.to_string());
         }
         let response = self.client.answer(&self.path, request).await?;
-        decode(&self.path, response).await
+        Ok(Answer {
+            replayed: response.headers().contains_key("idempotency-replayed"),
+            body: decode(&self.path, response).await?,
+        })
     }
 
     /// Derived from all that the command says.
@@ -341,11 +371,11 @@ fn explain(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-async fn decode<T: DeserializeOwned>(path: &str, response: Response) -> Result<T, DemoError> {
+async fn decode<T: DeserializeOwned>(path: &str, response: Response) -> Result<T, ClientError> {
     response
         .json()
         .await
-        .map_err(|error| DemoError::Unexpected {
+        .map_err(|error| ClientError::Unexpected {
             request: path.to_owned(),
             reason: explain(&error),
         })

@@ -1,0 +1,18 @@
+//! Errors that end an import or an export.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::find::LeftOut;
+use crate::client::ClientError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    #[error("cannot read {}: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    /// The file could be read a moment ago.
+    #[error("cannot read {path} again: {reason}")]
+    File { path: String, reason: LeftOut },
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
