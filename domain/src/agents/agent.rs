@@ -36,10 +36,12 @@ pub struct Registration {
 events! {
     /// Everything that happens to an agent.
     pub enum AgentEvent {
+        /// An agent was registered, with a key that can only propose and a person who answers for it.
         Registered("agent.registered", 1) {
             #[serde(flatten)]
             registration: Registration,
         },
+        /// Its name, model or daily budget was changed; fields that are absent stay as they were.
         Revised("agent.revised", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             name: Option<String>,
@@ -51,6 +53,7 @@ events! {
         },
         /// Its keys stopped working, and what it has proposed is held.
         Suspended("agent.suspended", 1) { reason: String },
+        /// Its keys work again.
         Resumed("agent.resumed", 1) {},
         /// It submitted a proposal; counted against the budget of the day.
         Proposed("agent.proposed", 1) { proposal_id: Uuid, day: NaiveDate },

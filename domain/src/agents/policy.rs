@@ -100,7 +100,7 @@ impl Default for Rules {
 events! {
     /// Everything that happens to a policy.
     pub enum PolicyEvent {
-        /// It replaces the one before.
+        /// The workspace got these rules, in place of those before.
         Set("policy.set", 1) {
             #[serde(flatten)]
             rules: Rules,

@@ -20,6 +20,7 @@ pub use submission::{Approval, Submission};
 events! {
     /// Everything that happens to a proposal.
     pub enum ProposalEvent {
+        /// Somebody proposed actions, for people to decide.
         Submitted("proposal.submitted", 1) {
             #[serde(flatten)]
             draft: Draft,
@@ -55,8 +56,11 @@ events! {
         },
         /// It was approved, but what it was about had moved on; nothing was changed.
         Failed("proposal.failed", 1) { conflicts: Vec<Conflict> },
+        /// A person turned it down.
         Rejected("proposal.rejected", 1) { reason: String },
+        /// Its proposer took it back.
         Withdrawn("proposal.withdrawn", 1) {},
+        /// Nobody decided in time.
         Expired("proposal.expired", 1) {},
         /// Its proposer has submitted a newer one in its place, in the same append.
         Superseded("proposal.superseded", 1) { by: Uuid },

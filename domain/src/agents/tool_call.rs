@@ -35,6 +35,7 @@ pub struct Call {
 events! {
     /// Everything that happens to a tool call.
     pub enum ToolCallEvent {
+        /// A tool was called through the Model Context Protocol.
         Recorded("tool_call.recorded", 1) {
             #[serde(flatten)]
             call: Call,

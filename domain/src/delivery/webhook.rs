@@ -57,6 +57,7 @@ pub struct Owner {
 events! {
     /// Everything that happens to a webhook endpoint. Its secret is derived, never recorded.
     pub enum WebhookEvent {
+        /// An endpoint was registered, to which events are delivered.
         Created("webhook.created", 1) {
             owner: Owner,
             url: String,
@@ -70,7 +71,7 @@ events! {
             #[serde(default)]
             rate_limit: Option<u32>,
         },
-        /// Fields that are absent stay as they were; a rate limit of 0 lifts it.
+        /// Its settings were changed: fields that are absent stay as they were, and a rate limit of 0 lifts it.
         Updated("webhook.updated", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             url: Option<String>,
@@ -83,22 +84,27 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             rate_limit: Option<u32>,
         },
-        /// Whoever gave it an address owns it from then on.
+        /// Somebody vouched for its address with another key, and owns it from then on.
         TakenOver("webhook.taken_over", 1) { owner: Owner },
+        /// It got a new secret; until then, the previous one signs, too.
         SecretRotated("webhook.secret_rotated", 1) { previous_valid_until: DateTime<Utc> },
-        /// The first failure after a success.
+        /// A delivery failed, the first after a success.
         EndpointFailing("webhook.endpoint_failing", 1) { since: DateTime<Utc> },
-        /// The first success after a failure.
+        /// A delivery succeeded, the first after a failure.
         EndpointRecovered("webhook.endpoint_recovered", 1) {},
+        /// Nothing is delivered to it until it is enabled again.
         EndpointDisabled("webhook.endpoint_disabled", 1) { reason: DisableReason },
+        /// Events are delivered to it again.
         EndpointEnabled("webhook.endpoint_enabled", 1) {},
         /// A delivery failed for the last time.
         DeliveryExhausted("webhook.delivery_exhausted", 1) { delivery_id: Uuid },
+        /// Somebody asked for an example of a type of event to be delivered.
         ExampleRequested("webhook.example_requested", 1) { event_type: String },
-        /// Everything after `from_position` up to `to_position` is to be delivered again.
+        /// Somebody asked for everything after `from_position` up to `to_position` to be delivered again.
         ReplayRequested("webhook.replay_requested", 1) { from_position: i64, to_position: i64 },
-        /// Everything that the replay was for is delivered, or waits to be.
+        /// Everything that the replay was for was delivered, or waits to be.
         ReplayFinished("webhook.replay_finished", 1) {},
+        /// It was removed for good; nothing is delivered any more.
         Deleted("webhook.deleted", 1) {},
     }
 }

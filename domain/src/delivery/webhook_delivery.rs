@@ -8,6 +8,7 @@ use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 events! {
     /// Everything that happens to a delivery.
     pub enum DeliveryEvent {
+        /// An event was sent to the endpoint, with this outcome.
         Attempted("webhook.delivery_attempted", 1) {
             webhook_id: Uuid,
             /// The event that is delivered.
@@ -30,7 +31,7 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             next_attempt_at: Option<DateTime<Utc>>,
         },
-        /// Somebody wants the same event sent once more, now: a retry that waits comes at once instead.
+        /// Somebody wanted the same event sent once more, now: a retry that waits comes at once instead.
         ResendRequested("webhook.delivery_resend_requested", 1) { webhook_id: Uuid, event_id: Uuid },
     }
 }

@@ -12,6 +12,7 @@ events! {
             #[serde(default)]
             name: String,
         },
+        /// People call them by another name.
         Renamed("actor.renamed", 1) { name: String },
     }
 }

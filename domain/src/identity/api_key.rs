@@ -12,6 +12,7 @@ use crate::{Actor, ActorKind, Aggregate, Audience, Class, Moment, Refusal, Viola
 events! {
     /// Everything that happens to an API key.
     pub enum ApiKeyEvent {
+        /// A key was issued to an actor.
         Issued("api_key.issued", 1) {
             name: String,
             actor: Actor,
@@ -28,7 +29,7 @@ events! {
             #[serde(default)]
             vouched: bool,
         },
-        /// Replaced by a new key; the old one works a little longer.
+        /// It was replaced by a new key; the old one works a little longer.
         Rotated("api_key.rotated", 1) {
             sha256: String,
             previous_valid_until: DateTime<Utc>,
@@ -36,8 +37,9 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             controlled_by: Option<Uuid>,
         },
-        /// Replaced at once by a key that nobody but its holder has seen.
+        /// It was replaced at once by a key that nobody but its holder has seen.
         Enrolled("api_key.enrolled", 1) { sha256: String },
+        /// It stopped working for good.
         Revoked("api_key.revoked", 1) {},
     }
 }

@@ -7,7 +7,9 @@ use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 events! {
     /// Everything that happens to an actor's avatar.
     pub enum AvatarEvent {
+        /// A picture that was uploaded became the actor's avatar.
         Set("avatar.set", 1) { file_id: Uuid },
+        /// The actor has no avatar any more.
         Cleared("avatar.cleared", 1) {},
     }
 }

@@ -10,6 +10,7 @@ pub const OPERATOR: Uuid = Uuid::nil();
 events! {
     /// Everything that happens to a product.
     pub enum ProductEvent {
+        /// The operator opened a product.
         Created("product.created", 1) { name: String },
     }
 }

@@ -38,15 +38,18 @@ pub struct Attachment {
 events! {
     /// Everything that happens to an artifact.
     pub enum ArtifactEvent {
+        /// A file, or what is at an address, was attached to a note.
         Attached("artifact.attached", 1) {
             #[serde(flatten)]
             attachment: Attachment,
         },
+        /// It got another name.
         Renamed("artifact.renamed", 1) { name: String },
-        /// Out of sight, until it is restored.
+        /// It was put out of sight, until it is restored.
         Detached("artifact.detached", 1) {},
+        /// It was attached again, as it had been.
         Restored("artifact.restored", 1) {},
-        /// Gone for good, with its note.
+        /// It is gone for good, with its note.
         Removed("artifact.removed", 1) {},
     }
 }

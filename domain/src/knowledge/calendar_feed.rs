@@ -8,6 +8,7 @@ use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, events};
 events! {
     /// Everything that happens to a calendar feed.
     pub enum CalendarFeedEvent {
+        /// An actor's tasks were published at a secret address, for calendars to subscribe to.
         Opened("calendar_feed.opened", 1) {
             name: String,
             /// Id of the actor whose tasks it shows.
@@ -15,6 +16,7 @@ events! {
             /// SHA-256 of the token in its address, in hex.
             sha256: String,
         },
+        /// Its address answers no more.
         Revoked("calendar_feed.revoked", 1) {},
     }
 }

@@ -30,6 +30,7 @@ pub const MAX_ALIASES: usize = 64;
 events! {
     /// Everything that happens to a note.
     pub enum NoteEvent {
+        /// A note was written.
         Created("note.created", 1) {
             workspace_id: Uuid,
             title: String,
@@ -40,7 +41,8 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             file: Option<SourceFile>,
         },
-        /// Fields that are absent stay as they were. With another path of its file the body is always present: its links start there.
+        /// Its title, text, aliases or file were changed: fields that are absent stay as they were. With another path of its file
+        /// the body is always present: its links start there.
         Revised("note.revised", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             title: Option<String>,
@@ -54,16 +56,19 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             file: Option<SourceFile>,
         },
+        /// Tags were added to it, or removed.
         Tagged("note.tagged", 1) { added: BTreeSet<String>, removed: BTreeSet<String> },
-        /// Another note of its workspace stands in a relation to it.
+        /// Another note of its workspace was put in a relation to it.
         Linked("note.linked", 1) { target_id: Uuid, relation: String },
+        /// Another note stands no more in this relation to it.
         Unlinked("note.unlinked", 1) { target_id: Uuid, relation: String },
-        /// Put aside: readable, no longer listed among the active ones.
+        /// It was put aside: readable, no longer listed among the active ones.
         Archived("note.archived", 1) {},
-        /// On its way out; can still be restored.
+        /// It was put into the trash, and can still be restored.
         Trashed("note.trashed", 1) {},
+        /// It is active again, out of the archive or the trash.
         Restored("note.restored", 1) {},
-        /// Gone from every read model.
+        /// It is gone from every read model.
         Purged("note.purged", 1) {},
     }
 }

@@ -53,36 +53,43 @@ pub struct Changes {
 events! {
     /// Everything that happens to a task.
     pub enum TaskEvent {
-        /// Made by somebody who may, or found in a line of a note: open at once.
+        /// It was made by somebody who may, or found in a line of a note: open at once.
         Created("task.created", 1) {
             #[serde(flatten)]
             draft: Draft,
         },
-        /// Proposed, for a person to decide.
+        /// It was proposed, for a person to decide.
         Suggested("task.suggested", 1) {
             #[serde(flatten)]
             draft: Draft,
         },
+        /// A person took the suggestion: it is open.
         Accepted("task.accepted", 1) {},
+        /// A person declined the suggestion.
         Dismissed("task.dismissed", 1) {},
+        /// It got another title.
         Retitled("task.retitled", 1) { title: String },
-        /// Without an assignee: to nobody.
+        /// It was given to somebody; without an assignee: to nobody.
         Assigned("task.assigned", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             assignee: Option<Uuid>,
         },
-        /// Without a date: whenever.
+        /// It is due on another day; without a date: whenever.
         Scheduled("task.scheduled", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             due_on: Option<NaiveDate>,
         },
+        /// Labels were added to it, or removed.
         Labelled("task.labelled", 1) { added: BTreeSet<String>, removed: BTreeSet<String> },
+        /// It was done.
         Completed("task.completed", 1) {},
+        /// It is not done after all, and open again.
         Reopened("task.reopened", 1) {},
+        /// It got another place among the tasks of its workspace.
         Moved("task.moved", 1) { rank: String },
-        /// Gone from every read model.
+        /// It is gone from every read model.
         Removed("task.removed", 1) {},
-        /// Back as it was when it was removed.
+        /// It is back as it was when it was removed.
         Restored("task.restored", 1) {
             #[serde(flatten)]
             draft: Draft,

@@ -58,13 +58,15 @@ impl Role {
 events! {
     /// Everything that happens to a workspace.
     pub enum WorkspaceEvent {
-        /// Opened; its creator is its first owner.
+        /// It was opened; its creator is its first owner.
         Created("workspace.created", 1) { name: String, owner: Uuid },
+        /// It got another name.
         Renamed("workspace.renamed", 1) { name: String },
-        /// Closed for good: readable, no longer writable.
+        /// It was closed for good: readable, no longer writable.
         Archived("workspace.archived", 1) {},
         /// A member joined, or got another role.
         MemberSet("workspace.member_set", 1) { actor_id: Uuid, role: Role },
+        /// A member left, or was removed.
         MemberRemoved("workspace.member_removed", 1) { actor_id: Uuid },
     }
 }

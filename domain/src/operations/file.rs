@@ -61,12 +61,12 @@ pub struct Rendition {
 events! {
     /// Everything that happens to a file.
     pub enum FileEvent {
-        /// Room is kept for it until it comes or its time is over.
+        /// An upload was announced: room is kept for it until it comes or its time is over.
         Requested("file.requested", 1) {
             #[serde(flatten)]
             upload: Upload,
         },
-        /// It has arrived whole.
+        /// It arrived whole.
         Stored("file.stored", 1) {
             container: Container,
             name: String,
@@ -75,15 +75,17 @@ events! {
             #[serde(flatten)]
             content: Content,
         },
-        /// It is a picture, and there in these sizes.
+        /// It is a picture, and was made in these sizes.
         Resized("file.resized", 1) { renditions: Vec<Rendition> },
-        /// It should be a picture, and is none that can be shown.
+        /// It should be a picture, and turned out to be none that can be shown.
         ResizeFailed("file.resize_failed", 1) { reason: String },
-        /// Something needs it: it stays.
+        /// Something came to need it: it stays.
         Referenced("file.referenced", 1) { by: StreamId },
+        /// Something needs it no more.
         Unreferenced("file.unreferenced", 1) { by: StreamId },
         /// It did not come in time.
         Expired("file.expired", 1) {},
+        /// It is gone, and its bytes are unless another file has them.
         Deleted("file.deleted", 1) {},
     }
 }

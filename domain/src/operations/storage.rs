@@ -9,6 +9,7 @@ use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
 events! {
     /// Everything that happens to the storage of a product.
     pub enum StorageEvent {
+        /// Room was taken for a file.
         Reserved("storage.reserved", 1) { file_id: Uuid, bytes: u64 },
         /// Given back: the file is gone, or never came.
         Released("storage.released", 1) { file_id: Uuid, bytes: u64 },
