@@ -11,7 +11,7 @@ create table agents (
     model           text,
     owner_id        uuid        not null,
     api_key_id      uuid        not null,
-    daily_proposals integer,
+    daily_proposals bigint,
     proposed_on     date,
     proposals       bigint      not null,
     status          text        not null,

@@ -15,8 +15,10 @@ create table api_keys (
     vouched              boolean     not null,
     enrolled             boolean     not null,
     generation           integer     not null,
-    sha256               text        not null unique,
-    previous_sha256      text        unique,
+    sha256               text        not null,
+    previous_sha256      text,
     previous_valid_until timestamptz
 );
 create index on api_keys (product_id, id);
+create index on api_keys (sha256);
+create index on api_keys (previous_sha256);

@@ -11,6 +11,7 @@ create table calendar_feeds (
     owner      uuid        not null,
     credential uuid,
     status     text        not null,
-    sha256     text        not null unique
+    sha256     text        not null
 );
 create index on calendar_feeds (owner, id);
+create index on calendar_feeds (sha256);

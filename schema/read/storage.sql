@@ -7,6 +7,7 @@ create table storages (
     updated_at timestamptz not null,
     position   bigint      not null,
 
-    bytes      bigint      not null,
+    -- Whatever sum of sizes there is.
+    bytes      numeric(20) not null,
     files      bigint      not null
 );

@@ -12,7 +12,7 @@ create table webhooks (
     events                      text[]      not null,
     description                 text        not null,
     headers                     jsonb       not null,
-    rate_limit                  integer,
+    rate_limit                  bigint,
     status                      text        not null,
     disabled_reason             text,
     disabled_position           bigint,

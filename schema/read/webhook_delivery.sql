@@ -11,7 +11,7 @@ create table webhook_deliveries (
     event_id        uuid        not null,
     event_type      text        not null,
     status          text        not null,
-    attempts        integer     not null,
+    attempts        bigint      not null,
     last_status     integer,
     last_error      text,
     last_response   text        not null,

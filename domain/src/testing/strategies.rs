@@ -1,56 +1,159 @@
 //! Events of every aggregate as property tests need them: any there could be, of few different values, so that events
-//! meet in what they are about.
+//! meet in what they are about, and of the least and the largest that there are.
 
 mod proposals;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use hex::encode as hex;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of as maybe;
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use strum::VariantArray;
 use uuid::Uuid;
 
-use crate::agents::agent::{AgentEvent, Registration};
-use crate::agents::tool_call::{Call, ToolCallEvent};
-use crate::delivery::webhook::{DisableReason, Owner, WebhookEvent};
-use crate::delivery::webhook_delivery::DeliveryEvent;
-use crate::identity::actor::ActorEvent;
-use crate::identity::api_key::ApiKeyEvent;
-use crate::identity::avatar::AvatarEvent;
-use crate::identity::product::ProductEvent;
-use crate::knowledge::artifact::{ArtifactEvent, Attachment};
-use crate::knowledge::calendar_feed::CalendarFeedEvent;
-use crate::knowledge::checklist::{ChecklistEvent, Line};
-use crate::knowledge::note::{Merge, NoteEvent, SourceFile};
-use crate::knowledge::task::{self, TaskEvent};
-use crate::knowledge::workspace::{Role, WorkspaceEvent};
-use crate::operations::blob::BlobEvent;
+use crate::agents::agent::{Agent, AgentEvent, Registration};
+use crate::agents::policy::Policy;
+use crate::agents::proposal::Proposal;
+use crate::agents::tool_call::{Call, ToolCall, ToolCallEvent};
+use crate::delivery::webhook::{DisableReason, Owner, Webhook, WebhookEvent};
+use crate::delivery::webhook_delivery::{Delivery, DeliveryEvent};
+use crate::identity::actor::{ActorEvent, KnownActor};
+use crate::identity::api_key::{ApiKey, ApiKeyEvent};
+use crate::identity::avatar::{Avatar, AvatarEvent};
+use crate::identity::product::{Product, ProductEvent};
+use crate::knowledge::artifact::{Artifact, ArtifactEvent, Attachment};
+use crate::knowledge::calendar_feed::{CalendarFeed, CalendarFeedEvent};
+use crate::knowledge::checklist::{Checklist, ChecklistEvent, Line};
+use crate::knowledge::note::{Merge, Note, NoteEvent, SourceFile};
+use crate::knowledge::task::{self, Task, TaskEvent};
+use crate::knowledge::workspace::{Role, Workspace, WorkspaceEvent};
+use crate::operations::blob::{Blob, BlobEvent};
 use crate::operations::container::Container;
-use crate::operations::file::{Content, FileEvent, Rendition, Upload};
-use crate::operations::storage::StorageEvent;
-use crate::{Actor, ActorKind, StreamId};
+use crate::operations::file::{Content, File, FileEvent, Rendition, Upload};
+use crate::operations::storage::{Storage, StorageEvent};
+use crate::{Actor, ActorKind, Aggregate, StreamId};
 pub use proposals::{policy, proposal};
+
+/// Somebody who needs the events of every aggregate.
+pub trait Recipient {
+    /// Takes those of one aggregate.
+    fn take<A: Aggregate>(&mut self, event: BoxedStrategy<A::Event>);
+}
+
+/// Gives away the events of every aggregate, in the order of [`contracts`](crate::contracts).
+pub fn give_all(to: &mut impl Recipient) {
+    to.take::<Product>(product().boxed());
+    to.take::<KnownActor>(known_actor().boxed());
+    to.take::<ApiKey>(api_key().boxed());
+    to.take::<Avatar>(avatar().boxed());
+    to.take::<Workspace>(workspace().boxed());
+    to.take::<Note>(note().boxed());
+    to.take::<Task>(task().boxed());
+    to.take::<Checklist>(checklist().boxed());
+    to.take::<CalendarFeed>(calendar_feed().boxed());
+    to.take::<Artifact>(artifact().boxed());
+    to.take::<Agent>(agent().boxed());
+    to.take::<Proposal>(proposal().boxed());
+    to.take::<ToolCall>(tool_call().boxed());
+    to.take::<Policy>(policy().boxed());
+    to.take::<Webhook>(webhook().boxed());
+    to.take::<Delivery>(webhook_delivery().boxed());
+    to.take::<File>(file().boxed());
+    to.take::<Blob>(blob().boxed());
+    to.take::<Storage>(storage().boxed());
+}
 
 fn id() -> impl Strategy<Value = Uuid> {
     (0..4u128).prop_map(Uuid::from_u128)
 }
 
+/// What commands bound to so many characters, or less, because indexes have it.
+fn word() -> impl Strategy<Value = String> {
+    let characters = |count| vec(any::<char>(), count).prop_map(String::from_iter);
+    prop_oneof![
+        4 => "[a-c]{0,2}",
+        3 => characters(0..20),
+        1 => characters(64..65),
+    ]
+}
+
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-c]{0,2}", any::<String>()]
+    prop_oneof![
+        40 => word(),
+        1 => any::<u64>().prop_map(long),
+    ]
+}
+
+/// Kilobytes that cannot be made smaller.
+fn long(seed: u64) -> String {
+    let part = |n: u64| hex(Sha256::digest([seed, n].map(u64::to_le_bytes).concat()));
+    (0..100).map(part).collect()
+}
+
+/// What people write into notes.
+fn body() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "[[a]]",
+        "[[b#c|a]]",
+        "[[c/a#^b]]",
+        "![[a.png|100]]",
+        "[a](../b.md#c)",
+        "[[1]](https://example.com)",
+        "\n- [ ] a @2030-01-31 #b\n",
+        "\r\n  - [x] c<br>b\r\n",
+        "\n# a\n",
+        "\n```\n[[b]]\n",
+        "| a \\| b |",
+        "---\na: b\n---\n",
+        "#a/b",
+        "'a':1A & !b <-> (c)",
+        ":x",
+        "👩\u{200d}💻",
+        "葛\u{e0100}",
+        "ﷺ",
+        "İıß",
+        "\u{202e}\u{2028}\u{85}",
+    ]);
+    prop_oneof![
+        text(),
+        vec(pieces, 0..30).prop_map(|pieces| pieces.join(" "))
+    ]
 }
 
 fn texts() -> impl Strategy<Value = BTreeSet<String>> {
-    btree_set(text(), 0..4)
+    btree_set(word(), 0..4)
 }
 
 fn dictionary() -> impl Strategy<Value = BTreeMap<String, String>> {
     btree_map(text(), text(), 0..3)
 }
 
+fn count() -> impl Strategy<Value = u32> {
+    prop_oneof![2 => any::<u32>(), 1 => Just(0), 1 => Just(u32::MAX)]
+}
+
+fn whole() -> impl Strategy<Value = i64> {
+    prop_oneof![2 => any::<i64>(), 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
+}
+
+/// A size, mostly one that a payload may have.
+fn size() -> impl Strategy<Value = u64> {
+    let largest = i64::MAX.unsigned_abs();
+    prop_oneof![3 => 0..=largest, 2 => Just(0), 2 => Just(largest), 1 => any::<u64>()]
+}
+
+/// To the microsecond, as clocks tell it, and of the years 1 to 9999, as requests do.
 fn time() -> impl Strategy<Value = DateTime<Utc>> {
-    any::<i32>().prop_map(|seconds| DateTime::from_timestamp(i64::from(seconds), 1_000).unwrap())
+    let first = DateTime::parse_from_rfc3339("0001-01-01T00:00:00Z").unwrap();
+    let last = DateTime::parse_from_rfc3339("9999-12-31T23:59:59.999999Z").unwrap();
+    prop_oneof![
+        8 => any::<i32>().prop_map(|seconds| DateTime::from_timestamp(i64::from(seconds), 1_000).unwrap()),
+        1 => Just(first.to_utc()),
+        1 => Just(last.to_utc()),
+    ]
 }
 
 fn kind() -> impl Strategy<Value = ActorKind> {
@@ -79,7 +182,7 @@ pub fn product() -> impl Strategy<Value = ProductEvent> {
 pub fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
     prop_oneof![
         (
-            (text(), actor(), texts(), text()),
+            (text(), actor(), texts(), word()),
             (maybe(id()), maybe(id()), any::<bool>())
         )
             .prop_map(
@@ -95,14 +198,14 @@ pub fn api_key() -> impl Strategy<Value = ApiKeyEvent> {
                     }
                 }
             ),
-        (text(), time(), maybe(id())).prop_map(|(sha256, previous_valid_until, controlled_by)| {
+        (word(), time(), maybe(id())).prop_map(|(sha256, previous_valid_until, controlled_by)| {
             ApiKeyEvent::Rotated {
                 sha256,
                 previous_valid_until,
                 controlled_by,
             }
         }),
-        text().prop_map(|sha256| ApiKeyEvent::Enrolled { sha256 }),
+        word().prop_map(|sha256| ApiKeyEvent::Enrolled { sha256 }),
         Just(ApiKeyEvent::Revoked {}),
     ]
 }
@@ -129,7 +232,7 @@ pub fn workspace() -> impl Strategy<Value = WorkspaceEvent> {
 }
 
 fn merge() -> impl Strategy<Value = Merge> {
-    (any::<i64>(), any::<i64>()).prop_map(|(base_version, onto_version)| Merge {
+    (whole(), whole()).prop_map(|(base_version, onto_version)| Merge {
         base_version,
         onto_version,
     })
@@ -149,7 +252,7 @@ fn source_file() -> impl Strategy<Value = SourceFile> {
 
 pub fn note() -> impl Strategy<Value = NoteEvent> {
     prop_oneof![
-        (id(), text(), text(), texts(), texts(), maybe(source_file())).prop_map(
+        (id(), text(), body(), texts(), texts(), maybe(source_file())).prop_map(
             |(workspace_id, title, body, tags, aliases, file)| NoteEvent::Created {
                 workspace_id,
                 title,
@@ -161,7 +264,7 @@ pub fn note() -> impl Strategy<Value = NoteEvent> {
         ),
         (
             maybe(text()),
-            maybe(text()),
+            maybe(body()),
             maybe(merge()),
             maybe(texts()),
             maybe(source_file())
@@ -190,7 +293,7 @@ pub fn note() -> impl Strategy<Value = NoteEvent> {
 }
 
 fn registration() -> impl Strategy<Value = Registration> {
-    (text(), maybe(text()), id(), id(), maybe(any::<u32>())).prop_map(
+    (text(), maybe(text()), id(), id(), maybe(count())).prop_map(
         |(name, model, owner_id, api_key_id, daily_proposals)| Registration {
             name,
             model,
@@ -202,11 +305,15 @@ fn registration() -> impl Strategy<Value = Registration> {
 }
 
 fn date() -> impl Strategy<Value = NaiveDate> {
-    (0..20_000).prop_map(|days| NaiveDate::from_epoch_days(days).unwrap())
+    prop_oneof![
+        8 => (0..20_000).prop_map(|days| NaiveDate::from_epoch_days(days).unwrap()),
+        1 => Just(NaiveDate::default()),
+        1 => Just(NaiveDate::from_ymd_opt(9999, 12, 31).unwrap()),
+    ]
 }
 
 fn task_draft() -> impl Strategy<Value = task::Draft> {
-    let place = (id(), maybe(id()), text());
+    let place = (id(), maybe(id()), word());
     (place, text(), maybe(id()), maybe(date()), texts()).prop_map(
         |((workspace_id, note_id, rank), title, assignee, due_on, labels)| task::Draft {
             workspace_id,
@@ -223,7 +330,7 @@ fn task_draft() -> impl Strategy<Value = task::Draft> {
 pub fn agent() -> impl Strategy<Value = AgentEvent> {
     prop_oneof![
         registration().prop_map(|registration| AgentEvent::Registered { registration }),
-        (maybe(text()), maybe(text()), maybe(any::<u32>())).prop_map(
+        (maybe(text()), maybe(text()), maybe(count())).prop_map(
             |(name, model, daily_proposals)| AgentEvent::Revised {
                 name,
                 model,
@@ -251,7 +358,7 @@ pub fn task() -> impl Strategy<Value = TaskEvent> {
         (texts(), texts()).prop_map(|(added, removed)| TaskEvent::Labelled { added, removed }),
         Just(TaskEvent::Completed {}),
         Just(TaskEvent::Reopened {}),
-        text().prop_map(|rank| TaskEvent::Moved { rank }),
+        word().prop_map(|rank| TaskEvent::Moved { rank }),
         Just(TaskEvent::Removed {}),
         task_draft().prop_map(|draft| TaskEvent::Restored {
             draft,
@@ -274,7 +381,7 @@ pub fn checklist() -> impl Strategy<Value = ChecklistEvent> {
 
 pub fn calendar_feed() -> impl Strategy<Value = CalendarFeedEvent> {
     prop_oneof![
-        (text(), id(), text()).prop_map(|(name, owner, sha256)| CalendarFeedEvent::Opened {
+        (text(), id(), word()).prop_map(|(name, owner, sha256)| CalendarFeedEvent::Opened {
             name,
             owner,
             sha256,
@@ -295,7 +402,7 @@ pub fn artifact() -> impl Strategy<Value = ArtifactEvent> {
 
 fn attachment() -> impl Strategy<Value = Attachment> {
     let of = (id(), id(), text(), text());
-    let known = (maybe(any::<u64>()), maybe(text()));
+    let known = (maybe(size()), maybe(text()));
     let place = (maybe(text()), maybe(id()), maybe(text()));
     (of, known, place).prop_map(|(of, known, (path, file_id, url))| Attachment {
         workspace_id: of.0,
@@ -318,7 +425,7 @@ pub fn file() -> impl Strategy<Value = FileEvent> {
     let by = || id().prop_map(|id| StreamId::new("artifact", id));
     prop_oneof![
         upload().prop_map(|upload| FileEvent::Requested { upload }),
-        (container(), text(), text(), any::<u64>(), content()).prop_map(
+        (container(), text(), text(), size(), content()).prop_map(
             |(container, name, media_type, size, content)| FileEvent::Stored {
                 container,
                 name,
@@ -337,7 +444,7 @@ pub fn file() -> impl Strategy<Value = FileEvent> {
 }
 
 fn upload() -> impl Strategy<Value = Upload> {
-    let what = (container(), text(), text(), any::<u64>());
+    let what = (container(), text(), text(), size());
     (what, maybe(text()), maybe(id()), actor(), time()).prop_map(
         |((container, name, media_type, size), sha256, workspace_id, owner, expires_at)| Upload {
             container,
@@ -357,15 +464,13 @@ fn content() -> impl Strategy<Value = Content> {
 }
 
 fn rendition() -> impl Strategy<Value = Rendition> {
-    (any::<u32>(), text(), any::<u64>(), content()).prop_map(
-        |(pixels, media_type, size, content)| Rendition {
-            pixels,
-            media_type,
-            size,
-            sha256: content.sha256,
-            generation: content.generation,
-        },
-    )
+    (count(), text(), size(), content()).prop_map(|(pixels, media_type, size, content)| Rendition {
+        pixels,
+        media_type,
+        size,
+        sha256: content.sha256,
+        generation: content.generation,
+    })
 }
 
 pub fn blob() -> impl Strategy<Value = BlobEvent> {
@@ -399,14 +504,14 @@ pub fn blob() -> impl Strategy<Value = BlobEvent> {
 
 pub fn storage() -> impl Strategy<Value = StorageEvent> {
     prop_oneof![
-        (id(), any::<u64>()).prop_map(|(file_id, bytes)| StorageEvent::Reserved { file_id, bytes }),
-        (id(), any::<u64>()).prop_map(|(file_id, bytes)| StorageEvent::Released { file_id, bytes }),
+        (id(), size()).prop_map(|(file_id, bytes)| StorageEvent::Reserved { file_id, bytes }),
+        (id(), size()).prop_map(|(file_id, bytes)| StorageEvent::Released { file_id, bytes }),
     ]
 }
 
 pub fn tool_call() -> impl Strategy<Value = ToolCallEvent> {
-    let said = (text(), text(), text(), text(), maybe(text()));
-    let about = (maybe(id()), maybe(id()), maybe(id()), maybe(any::<u64>()));
+    let said = (text(), text(), text(), text(), maybe(word()));
+    let about = (maybe(id()), maybe(id()), maybe(id()), maybe(size()));
     (said, about).prop_map(|(said, about)| ToolCallEvent::Recorded {
         call: Call {
             tool: said.0,
@@ -430,7 +535,7 @@ fn owner() -> impl Strategy<Value = Owner> {
 }
 
 pub fn webhook() -> impl Strategy<Value = WebhookEvent> {
-    let limit = || maybe(any::<u32>());
+    let limit = || maybe(count());
     let reasons = vec![
         DisableReason::Requested,
         DisableReason::KeyRevoked,
@@ -475,7 +580,7 @@ pub fn webhook() -> impl Strategy<Value = WebhookEvent> {
         Just(WebhookEvent::EndpointEnabled {}),
         id().prop_map(|delivery_id| WebhookEvent::DeliveryExhausted { delivery_id }),
         text().prop_map(|event_type| WebhookEvent::ExampleRequested { event_type }),
-        (any::<i64>(), any::<i64>()).prop_map(|(from_position, to_position)| {
+        (whole(), whole()).prop_map(|(from_position, to_position)| {
             WebhookEvent::ReplayRequested {
                 from_position,
                 to_position,
@@ -487,9 +592,9 @@ pub fn webhook() -> impl Strategy<Value = WebhookEvent> {
 }
 
 pub fn webhook_delivery() -> impl Strategy<Value = DeliveryEvent> {
-    let what = (id(), id(), text(), any::<u32>());
+    let what = (id(), id(), text(), count());
     let outcome = (any::<bool>(), maybe(any::<u16>()), maybe(text()));
-    let answer = (any::<u64>(), text(), maybe(time()));
+    let answer = (size(), text(), maybe(time()));
     prop_oneof![
         (what, outcome, answer).prop_map(|(what, outcome, answer)| DeliveryEvent::Attempted {
             webhook_id: what.0,

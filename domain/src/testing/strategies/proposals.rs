@@ -4,7 +4,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::option::of as maybe;
 use proptest::prelude::*;
 
-use super::{actor, date, id, merge, role, text, texts, time};
+use super::{actor, count, date, id, merge, role, size, text, texts, time, whole};
 use crate::agents::action::Action;
 use crate::agents::policy::{Approvers, Automatic, Expiry, Forbidden, Merging, PolicyEvent, Rules};
 use crate::agents::proposal::{
@@ -12,16 +12,20 @@ use crate::agents::proposal::{
 };
 use crate::knowledge::merge::{Hunk, Stretch};
 
+fn large() -> impl Strategy<Value = usize> {
+    size().prop_map(|size| usize::try_from(size).unwrap())
+}
+
 fn hunk() -> impl Strategy<Value = Hunk> {
     let stretch = || {
-        (any::<usize>(), any::<usize>(), text(), any::<bool>()).prop_map(
-            |(line, lines, text, truncated)| Stretch {
+        (large(), large(), text(), any::<bool>()).prop_map(|(line, lines, text, truncated)| {
+            Stretch {
                 line,
                 lines,
                 text,
                 truncated,
-            },
-        )
+            }
+        })
     };
     (text(), stretch(), stretch(), stretch()).prop_map(|(field, base, current, proposed)| Hunk {
         field,
@@ -38,7 +42,7 @@ fn action() -> impl Strategy<Value = Action> {
             body,
             tags
         }),
-        (id(), any::<i64>(), maybe(text()), maybe(text())).prop_map(
+        (id(), whole(), maybe(text()), maybe(text())).prop_map(
             |(note_id, base_version, title, body)| Action::ReviseNote {
                 note_id,
                 base_version,
@@ -51,7 +55,7 @@ fn action() -> impl Strategy<Value = Action> {
             add,
             remove
         }),
-        (id(), maybe(any::<i64>())).prop_map(|(note_id, base_version)| Action::ArchiveNote {
+        (id(), maybe(whole())).prop_map(|(note_id, base_version)| Action::ArchiveNote {
             note_id,
             base_version
         }),
@@ -93,7 +97,7 @@ fn task_action() -> impl Strategy<Value = Action> {
         maybe(maybe(date())),
         maybe(texts()),
     );
-    let version = || maybe(any::<i64>());
+    let version = || maybe(whole());
     prop_oneof![
         (maybe(id()), text(), maybe(id()), maybe(date()), texts()).prop_map(
             |(note_id, title, assignee, due_on, labels)| Action::CreateTask {
@@ -135,7 +139,7 @@ fn task_action() -> impl Strategy<Value = Action> {
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
-    let confidence = maybe((0..=8u8).prop_map(|eighths| f64::from(eighths) / 8.0));
+    let confidence = maybe(prop_oneof![0.0..=1.0, Just(f64::MIN_POSITIVE)]);
     let actions = vec(action(), 0..4);
     (
         (id(), actions, text(), confidence),
@@ -164,8 +168,8 @@ fn conflict() -> impl Strategy<Value = Conflict> {
     (
         0..9usize,
         maybe(id()),
-        maybe(any::<i64>()),
-        any::<i64>(),
+        maybe(whole()),
+        whole(),
         text(),
         vec(hunk(), 0..2),
         maybe(id()),
@@ -198,28 +202,26 @@ fn conflict() -> impl Strategy<Value = Conflict> {
 }
 
 fn applied_task() -> impl Strategy<Value = AppliedTask> {
-    (id(), any::<i64>(), any::<i64>(), maybe(merge())).prop_map(
-        |(task_id, version, base_version, merged)| AppliedTask {
+    (id(), whole(), whole(), maybe(merge())).prop_map(|(task_id, version, base_version, merged)| {
+        AppliedTask {
             task_id,
             version,
             base_version,
             merged,
-        },
-    )
-}
-
-fn applied_artifact() -> impl Strategy<Value = AppliedArtifact> {
-    (id(), any::<i64>(), any::<i64>()).prop_map(|(artifact_id, version, base_version)| {
-        AppliedArtifact {
-            artifact_id,
-            version,
-            base_version,
         }
     })
 }
 
+fn applied_artifact() -> impl Strategy<Value = AppliedArtifact> {
+    (id(), whole(), whole()).prop_map(|(artifact_id, version, base_version)| AppliedArtifact {
+        artifact_id,
+        version,
+        base_version,
+    })
+}
+
 fn automatic() -> impl Strategy<Value = Automatic> {
-    let most = || maybe(any::<usize>());
+    let most = || maybe(large());
     (
         text(),
         maybe(btree_set(id(), 0..3)),
@@ -252,15 +254,13 @@ pub fn policy() -> impl Strategy<Value = PolicyEvent> {
     let approvers = (btree_set(role(), 0..3), btree_set(id(), 0..3))
         .prop_map(|(roles, actors)| Approvers { roles, actors });
     let expiry =
-        (maybe(any::<i64>()), maybe(any::<i64>())).prop_map(|(default_seconds, max_seconds)| {
-            Expiry {
-                default_seconds,
-                max_seconds,
-            }
+        (maybe(whole()), maybe(whole())).prop_map(|(default_seconds, max_seconds)| Expiry {
+            default_seconds,
+            max_seconds,
         });
     let merge = prop::sample::select(vec![Merging::Allowed, Merging::Refused]);
     let rules = (vec(automatic(), 0..3), vec(forbidden(), 0..3));
-    let rules = (any::<u32>(), maybe(approvers), maybe(expiry), rules, merge);
+    let rules = (count(), maybe(approvers), maybe(expiry), rules, merge);
     (rules, actor()).prop_map(|(rules, set_by)| PolicyEvent::Set {
         rules: Rules {
             quorum: rules.0,
@@ -275,7 +275,7 @@ pub fn policy() -> impl Strategy<Value = PolicyEvent> {
 }
 
 pub fn proposal() -> impl Strategy<Value = ProposalEvent> {
-    let applied = (id(), any::<i64>(), maybe(any::<i64>()), maybe(merge())).prop_map(
+    let applied = (id(), whole(), maybe(whole()), maybe(merge())).prop_map(
         |(note_id, version, base_version, merged)| Applied {
             note_id,
             version,

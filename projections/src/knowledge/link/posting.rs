@@ -217,7 +217,7 @@ impl Touched {
         for change in changes {
             let id = change.note_id();
             match &change.what {
-                What::Created { .. } => {
+                What::Created { .. } if change.event.version == 1 => {
                     new.insert(id);
                     continue;
                 }
@@ -225,7 +225,7 @@ impl Touched {
                     targets.insert(link.target_id);
                 }
                 What::Purged => purged.push(id),
-                What::Revised { .. } | What::Unlinked(_) => {}
+                What::Created { .. } | What::Revised { .. } | What::Unlinked(_) => {}
             }
             begun.insert(id);
         }

@@ -211,6 +211,11 @@ impl Document {
         }
     }
 
+    /// Where and when it began, which only another beginning changes.
+    pub const fn beginning(&self) -> (Uuid, Option<Uuid>, DateTime<Utc>) {
+        (self.workspace_id, self.note_id, self.created_at)
+    }
+
     /// Whether its words count among those that there are.
     pub fn counts(&self) -> bool {
         !matches!(self.status.as_str(), "trashed" | "detached")

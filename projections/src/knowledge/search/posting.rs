@@ -17,7 +17,7 @@ use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
 /// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Bytes of text in one statement.
 const BYTES: usize = 8 << 20;
 
@@ -193,7 +193,7 @@ impl Tables<'_> {
         let mut new = HashSet::new();
         for (event, change) in changes {
             let id = event.stream.id;
-            if matches!(change, Change::Begun(_)) {
+            if event.version == 1 {
                 new.insert(id);
             } else if !new.contains(&id) {
                 *begun.entry(id).or_default() |= whole || change.is_of_words();
@@ -235,7 +235,11 @@ impl Tables<'_> {
             match (&known.before, &known.now) {
                 (before, None) => gone.add(*id, None, before.is_some()),
                 (None, Some(now)) => new.push(now),
-                (Some(before), Some(now)) if before.body != now.body => whole.push(now),
+                (Some(before), Some(now))
+                    if before.body != now.body || before.beginning() != now.beginning() =>
+                {
+                    whole.push(now);
+                }
                 (Some(before), Some(now))
                     if (&before.title, &before.tags) != (&now.title, &now.tags) =>
                 {
