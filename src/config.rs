@@ -1,19 +1,23 @@
 //! Settings: from flags, `DAYBOOK_*` variables and `daybook.toml`, in this order. All faults are named at once.
 
+mod effective;
 mod files;
+mod sources;
+mod values;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use api::{Origin, OriginPattern};
 use workers::webhook::Schedule;
 
 pub use files::Files;
+use sources::{Given, Sources, read_file};
+pub use values::LogFormat;
+use values::{ApprovalUrl, AttemptTimeout, LogFilter, Origins, PublicUrl, Seconds};
 
 /// What a node needs to know.
 #[derive(Debug, Clone)]
@@ -48,125 +52,6 @@ pub struct Config {
     given: Vec<Given>,
 }
 
-/// A setting that was looked for.
-#[derive(Debug, Clone)]
-struct Given {
-    name: String,
-    /// The text and its source, if a source had one.
-    found: Option<(String, String)>,
-}
-
-/// A setting as `config check` shows it.
-#[derive(Debug)]
-pub struct Setting {
-    pub variable: String,
-    /// What is used; secrets are masked.
-    pub value: String,
-    pub source: String,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    Human,
-    Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "human" => Ok(Self::Human),
-            "json" => Ok(Self::Json),
-            _ => Err(()),
-        }
-    }
-}
-
-/// Directives of a log filter. A word that is no level would be taken for a target, and switch everything else off.
-struct LogFilter(String);
-
-impl FromStr for LogFilter {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        tracing_subscriber::EnvFilter::try_new(text).map_err(drop)?;
-        // The parser takes any text before `=` for the name of a module.
-        let is_directive = |text: &str| {
-            text.contains(['=', '[', ']']) && !text.contains(';')
-                || text
-                    .trim()
-                    .parse::<tracing_subscriber::filter::LevelFilter>()
-                    .is_ok()
-        };
-        let fits = text.split(',').all(is_directive);
-        fits.then(|| Self(text.to_owned())).ok_or(())
-    }
-}
-
-/// At least one second.
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let seconds = text.parse().ok().filter(|n| (1..=31_536_000).contains(n));
-        seconds.map(Duration::from_secs).map(Self).ok_or(())
-    }
-}
-
-/// How long an attempt may take: well within the minute after which its worker counts as dead.
-struct AttemptTimeout(Duration);
-
-impl FromStr for AttemptTimeout {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let seconds = text.parse().ok().filter(|n| (1..=30).contains(n));
-        seconds.map(Duration::from_secs).map(Self).ok_or(())
-    }
-}
-
-/// Where clients find the server, with or without a slash at its end.
-struct PublicUrl(Origin);
-
-impl FromStr for PublicUrl {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let origin = text.strip_suffix('/').unwrap_or(text).parse();
-        origin.map(Self).map_err(|_| ())
-    }
-}
-
-/// Several, separated by commas.
-struct Origins(Vec<OriginPattern>);
-
-impl FromStr for Origins {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let origins = text.split(',').map(|text| text.trim().parse());
-        origins.collect::<Result<_, _>>().map(Self).map_err(|_| ())
-    }
-}
-
-/// The address of a page about a proposal.
-struct ApprovalUrl(String);
-
-impl FromStr for ApprovalUrl {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let is_url = text.starts_with("https://") || text.starts_with("http://");
-        (is_url && text.contains("{id}"))
-            .then(|| Self(text.to_owned()))
-            .ok_or(())
-    }
-}
-
 /// Everything that is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration has {} problem(s):\n{}", .0.len(), .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
@@ -183,9 +68,6 @@ pub struct Overrides {
 
 /// Requests that an agent may send by MCP.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(300).unwrap();
-
-/// Variables that other parts of the program read.
-const OTHER_VARIABLES: [&str; 4] = ["postgres_bin", "server", "key", "config"];
 
 impl Config {
     /// Reads all sources.
@@ -318,95 +200,6 @@ impl Config {
     }
 }
 
-impl Config {
-    /// Every setting, as it is used.
-    pub fn settings(&self) -> Vec<Setting> {
-        let setting = |given: &Given| {
-            let (value, source) = match &given.found {
-                Some((text, source)) => (mask(&given.name, text), source.clone()),
-                None => (self.default_of(&given.name), "default".to_owned()),
-            };
-            Setting {
-                variable: variable(&given.name),
-                value,
-                source,
-            }
-        };
-        self.given.iter().map(setting).collect()
-    }
-
-    /// The value of a setting that no source has named.
-    fn default_of(&self, name: &str) -> String {
-        let seconds = |limit: Duration| limit.as_secs().to_string();
-        match name {
-            "listen" => self.listen.to_string(),
-            "data_dir" => self.data_dir.display().to_string(),
-            "database_url" => "a private PostgreSQL in the data directory".into(),
-            "database_wait" => seconds(self.database_wait),
-            "secret_key" => "secret.key in the data directory".into(),
-            "operator_key_file" => self.operator_key_file.display().to_string(),
-            "log_format" => "human".into(),
-            "log" => self.log.clone(),
-            "webhooks_allow_private" => self.webhooks_allow_private.to_string(),
-            "webhooks_schedule" => "standard".into(),
-            "webhooks_timeout" => seconds(self.webhooks_timeout),
-            "body_limit" => self.body_limit.to_string(),
-            "request_timeout" => seconds(self.request_timeout),
-            "shutdown_timeout" => seconds(self.shutdown_timeout),
-            "public_url" => "where the server listens".into(),
-            "cors_origins" => "none".into(),
-            "mcp_calls_per_minute" => self.mcp.calls_per_minute.to_string(),
-            "files_url" => self.files.place.url.clone(),
-            "files_quota_bytes" => self.files.quota.bytes.to_string(),
-            "files_quota_count" => self.files.quota.files.to_string(),
-            "files_url_ttl" => seconds(self.files.url_ttl),
-            "files_sweep_interval" => seconds(self.files.sweep_interval),
-            "files_sweep_grace" => seconds(self.files.sweep_grace),
-            _ => "-".into(),
-        }
-    }
-}
-
-/// A setting's text without what is secret in it.
-fn mask(name: &str, text: &str) -> String {
-    const MASKED: &str = "***";
-    match name {
-        "database_url" => mask_password(text),
-        name if ["key", "secret", "password", "token"]
-            .iter()
-            .any(|end| name.ends_with(end)) =>
-        {
-            MASKED.into()
-        }
-        _ => text.to_owned(),
-    }
-}
-
-/// A database's URL without passwords: that of the user, and those of parameters.
-fn mask_password(url: &str) -> String {
-    let mut masked = url.to_owned();
-    if let Some((scheme, rest)) = url.split_once("://") {
-        // A password may hold an unescaped at sign, a host cannot.
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if let Some((user, host)) = authority.rsplit_once('@') {
-            let user = user
-                .split_once(':')
-                .map_or_else(|| user.to_owned(), |(user, _)| format!("{user}:***"));
-            masked = format!("{scheme}://{user}@{host}{path}");
-        }
-    }
-    match masked.find("password=") {
-        Some(start) => {
-            let start = start + "password=".len();
-            let end = masked[start..]
-                .find(['&', ' '])
-                .map_or(masked.len(), |end| start + end);
-            format!("{}***{}", &masked[..start], &masked[end..])
-        }
-        None => masked,
-    }
-}
-
 impl Overrides {
     /// Flags by the names of their settings.
     fn flags(&self) -> BTreeMap<String, String> {
@@ -429,105 +222,11 @@ impl Overrides {
     }
 }
 
-/// Settings by name, and what was wrong with those taken so far.
-struct Sources {
-    flags: BTreeMap<String, String>,
-    variables: BTreeMap<String, String>,
-    file: BTreeMap<String, String>,
-    problems: Vec<String>,
-    given: Vec<Given>,
-}
-
-impl Sources {
-    fn take<T: FromStr>(&mut self, name: &str, expects: &str) -> Option<T> {
-        let from_file = self
-            .file
-            .remove(name)
-            .map(|text| (text, format!("{name} in the configuration file")));
-        let from_variable = self
-            .variables
-            .remove(name)
-            .map(|text| (text, variable(name)));
-        let from_flag = self
-            .flags
-            .remove(name)
-            .map(|text| (text, format!("--{}", name.replace('_', "-"))));
-        let found = from_flag.or(from_variable).or(from_file);
-        self.given.push(Given {
-            name: name.to_owned(),
-            found: found.clone(),
-        });
-        let (text, source) = found?;
-        let value = text.trim().parse().ok();
-        if value.is_none() {
-            self.problems.push(format!("{source} expects {expects}"));
-        }
-        value
-    }
-
-    fn finish(mut self) -> Result<Vec<Given>, ConfigError> {
-        let unknown = self
-            .variables
-            .keys()
-            .filter(|name| !OTHER_VARIABLES.contains(&name.as_str()))
-            .map(|name| format!("{} is not a setting", variable(name)));
-        self.problems.extend(unknown);
-        let unknown = self
-            .file
-            .keys()
-            .map(|name| format!("{name} in the configuration file is not a setting"));
-        self.problems.extend(unknown);
-        if self.problems.is_empty() {
-            Ok(self.given)
-        } else {
-            Err(ConfigError(self.problems))
-        }
-    }
-}
-
-fn variable(name: &str) -> String {
-    match name {
-        "database_url" => "DATABASE_URL".into(),
-        other => format!("DAYBOOK_{}", other.to_uppercase()),
-    }
-}
-
-/// A TOML file as flat names: `allow_private` in `[webhooks]` is `webhooks_allow_private`.
-fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
-    let fault = |error: &dyn Display| ConfigError(vec![format!("{}: {error}", path.display())]);
-    let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| fault(&error))?;
-    let mut flat = BTreeMap::new();
-    flatten("", &table, &mut flat);
-    Ok(flat)
-}
-
-fn flatten(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, String>) {
-    for (name, value) in table {
-        let name = format!("{prefix}{name}");
-        match value {
-            toml::Value::Table(inner) => flatten(&format!("{name}_"), inner, flat),
-            toml::Value::String(text) => {
-                flat.insert(name, text.clone());
-            }
-            plain @ (toml::Value::Integer(_)
-            | toml::Value::Float(_)
-            | toml::Value::Boolean(_)
-            | toml::Value::Datetime(_)
-            | toml::Value::Array(_)) => {
-                flat.insert(name, plain.to_string());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs
             .iter()
             .map(|(k, v)| (k.to_string(), v.to_string()))
@@ -598,61 +297,6 @@ mod tests {
     }
 
     #[test]
-    fn a_log_filter_of_no_level_is_refused() {
-        for good in [
-            "info",
-            "WARN,store=debug",
-            "off",
-            "info,[http{route=x}]=debug",
-        ] {
-            assert!(good.parse::<LogFilter>().is_ok(), "{good}");
-        }
-        for bad in ["verbose", "info,store=loud", "info;store=debug"] {
-            assert!(bad.parse::<LogFilter>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn settings_are_shown_with_their_sources_and_without_secrets() {
-        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let variables = [
-            (
-                "database_url",
-                "postgresql://daybook:hu@sh@host/daybook?password=hush",
-            ),
-            ("secret_key", key),
-            ("listen", "127.0.0.1:1"),
-        ];
-        let overrides = Overrides {
-            data_dir: Some("elsewhere".into()),
-            ..Overrides::default()
-        };
-        let file = map(&[("body_limit", "7")]);
-        let config = Config::from_sources(map(&variables), file, overrides).unwrap();
-        let settings = config.settings();
-        let shown = |variable: &str| {
-            let found = settings.iter().find(|one| one.variable == variable);
-            let found = found.unwrap_or_else(|| panic!("{variable} is not shown"));
-            (found.value.as_str(), found.source.as_str())
-        };
-        let url = "postgresql://daybook:***@host/daybook?password=***";
-        for (variable, expected) in [
-            ("DATABASE_URL", (url, "DATABASE_URL")),
-            ("DAYBOOK_SECRET_KEY", ("***", "DAYBOOK_SECRET_KEY")),
-            ("DAYBOOK_LISTEN", ("127.0.0.1:1", "DAYBOOK_LISTEN")),
-            ("DAYBOOK_DATA_DIR", ("elsewhere", "--data-dir")),
-            (
-                "DAYBOOK_BODY_LIMIT",
-                ("7", "body_limit in the configuration file"),
-            ),
-            ("DAYBOOK_REQUEST_TIMEOUT", ("30", "default")),
-            ("DAYBOOK_FILES_URL", ("elsewhere/files", "default")),
-        ] {
-            assert_eq!(shown(variable), expected, "{variable}");
-        }
-    }
-
-    #[test]
     fn addresses_for_agents_are_told_from_what_is_none() {
         let given = [
             ("public_url", "https://daybook.example.com/"),
@@ -678,18 +322,5 @@ mod tests {
         ];
         let ConfigError(problems) = load(&faults, &[]).unwrap_err();
         assert_eq!(problems.len(), faults.len(), "{problems:?}");
-    }
-
-    #[test]
-    fn a_file_may_have_tables() {
-        let mut flat = BTreeMap::new();
-        let table = "listen = 'a'\n[webhooks]\nallow_private = true\n"
-            .parse()
-            .unwrap();
-        flatten("", &table, &mut flat);
-        assert_eq!(
-            flat,
-            map(&[("listen", "a"), ("webhooks_allow_private", "true")])
-        );
     }
 }

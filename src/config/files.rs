@@ -9,7 +9,8 @@ use blobs::{Place, Secret};
 use domain::operations::container::{Container, MaxSizes};
 use domain::operations::storage::Quota;
 
-use super::{Seconds, Sources};
+use super::sources::Sources;
+use super::values::Seconds;
 
 /// Where the bytes of files are, and bounds on them.
 #[derive(Debug, Clone)]

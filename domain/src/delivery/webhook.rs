@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use url::Url;
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, covers, event_types, events};
+use crate::{Aggregate, Audience, Moment, events};
 
 mod changes;
+mod decision;
+mod health;
+mod refusal;
 
 pub use changes::Changes;
+pub use health::{Failing, MAX_EXHAUSTED, MAX_FAILING, Outcome};
+pub use refusal::WebhookRefusal;
 
-/// An endpoint that has only failed for this long is disabled.
-pub const MAX_FAILING: TimeDelta = TimeDelta::days(5);
-/// An endpoint that lost this many deliveries in a row is disabled.
-pub const MAX_EXHAUSTED: u32 = 10;
+use decision::create;
+
 /// How long the previous secret goes on signing after a rotation, if not said otherwise.
 pub const SECRET_OVERLAP: TimeDelta = TimeDelta::hours(24);
 
@@ -109,20 +111,6 @@ events! {
     }
 }
 
-/// How an attempt ended, as far as the endpoint's health is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Succeeded,
-    /// To be retried.
-    Failed,
-    /// Not to be retried.
-    Exhausted {
-        delivery_id: Uuid,
-    },
-    /// 410.
-    Gone,
-}
-
 #[derive(Debug, Clone, strum::AsRefStr)]
 #[strum(prefix = "webhook.", serialize_all = "snake_case")]
 pub enum WebhookCommand {
@@ -152,43 +140,6 @@ pub enum WebhookCommand {
     NoteOutcome(Outcome),
 }
 
-/// Why a command on a webhook endpoint is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "webhook_", serialize_all = "snake_case")]
-pub enum WebhookRefusal {
-    /// It was never created, or it is deleted.
-    #[error("there is no such webhook endpoint")]
-    NotFound,
-    /// The id is taken.
-    #[error("a webhook endpoint with this id exists already")]
-    Exists,
-    /// Nothing is sent to a disabled endpoint.
-    #[error("the webhook endpoint is disabled; enable it first")]
-    Disabled,
-    /// Somebody else would vouch for an address that they have not given.
-    #[error(
-        "the API key that the webhook endpoint belongs to is revoked; set its url to take it over, then enable it"
-    )]
-    OwnerGone,
-    /// One replay at a time.
-    #[error("a replay of this webhook endpoint is under way; wait until its `replay` is null")]
-    ReplayUnderWay,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
-}
-
-impl Refusal for WebhookRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists | Self::ReplayUnderWay => Class::Conflict,
-            Self::Disabled | Self::OwnerGone => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
-}
-
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Webhook {
     #[default]
@@ -213,13 +164,6 @@ pub struct Endpoint {
     /// How often the secret was rotated.
     pub generation: u32,
     pub previous_secret_valid_until: Option<DateTime<Utc>>,
-}
-
-/// A streak of nothing but failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failing {
-    pub since: DateTime<Utc>,
-    pub exhausted: u32,
 }
 
 impl Webhook {
@@ -360,203 +304,6 @@ impl Aggregate for Webhook {
             (Self::Active(endpoint), command) => endpoint.decide(command, at),
         }
     }
-}
-
-impl Endpoint {
-    fn decide(
-        &self,
-        command: WebhookCommand,
-        at: &Moment,
-    ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
-        Ok(match command {
-            WebhookCommand::Create(_) => return Err(WebhookRefusal::Exists),
-            WebhookCommand::Update(changes) => {
-                let vouches = changes.url.is_some();
-                let by = changes.by;
-                let mut events = self.update(changes, at.now)?;
-                if vouches {
-                    events.extend(self.taken_over(by));
-                }
-                events
-            }
-            WebhookCommand::RotateSecret { overlap } => {
-                let mut violations = Violations::default();
-                violations.require_overlap(overlap);
-                violations.into_result()?;
-                vec![WebhookEvent::SecretRotated {
-                    previous_valid_until: at.now + overlap,
-                }]
-            }
-            WebhookCommand::Enable { .. } if self.disabled.is_none() => vec![],
-            WebhookCommand::Enable { by } if self.disabled == Some(DisableReason::KeyRevoked) => {
-                if by.actor_id != self.owner.actor_id {
-                    return Err(WebhookRefusal::OwnerGone);
-                }
-                let owned = self.taken_over(by);
-                owned
-                    .into_iter()
-                    .chain([WebhookEvent::EndpointEnabled {}])
-                    .collect()
-            }
-            WebhookCommand::Enable { .. } => vec![WebhookEvent::EndpointEnabled {}],
-            WebhookCommand::Disable if self.disabled.is_some() => vec![],
-            WebhookCommand::Disable => vec![WebhookEvent::EndpointDisabled {
-                reason: DisableReason::Requested,
-            }],
-            WebhookCommand::Disown { api_key_id }
-                if self.owner.api_key_id == api_key_id
-                    && self.disabled != Some(DisableReason::KeyRevoked) =>
-            {
-                vec![WebhookEvent::EndpointDisabled {
-                    reason: DisableReason::KeyRevoked,
-                }]
-            }
-            WebhookCommand::Disown { .. } => vec![],
-            WebhookCommand::SendExample { .. } | WebhookCommand::Replay { .. }
-                if self.disabled.is_some() =>
-            {
-                return Err(WebhookRefusal::Disabled);
-            }
-            WebhookCommand::SendExample { event_type } => vec![WebhookEvent::ExampleRequested {
-                event_type: self.example(event_type)?,
-            }],
-            WebhookCommand::Replay { .. } if self.is_replaying => {
-                return Err(WebhookRefusal::ReplayUnderWay);
-            }
-            WebhookCommand::Replay {
-                from_position,
-                to_position,
-            } => {
-                let mut violations = Violations::default();
-                violations.require(
-                    (0..=to_position).contains(&from_position),
-                    "/from_position",
-                    format!("must be 0 to {to_position}, the end of the log"),
-                );
-                violations.into_result()?;
-                vec![WebhookEvent::ReplayRequested {
-                    from_position,
-                    to_position,
-                }]
-            }
-            WebhookCommand::FinishReplay if self.is_replaying => {
-                vec![WebhookEvent::ReplayFinished {}]
-            }
-            WebhookCommand::FinishReplay => vec![],
-            WebhookCommand::Delete => vec![WebhookEvent::Deleted {}],
-            WebhookCommand::NoteOutcome(outcome) => self.note(outcome, at.now),
-        })
-    }
-
-    fn update(
-        &self,
-        mut changes: Changes,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<WebhookEvent>, Violations> {
-        changes.check_sealed()?;
-        let url = changes.url.filter(|url| *url != self.url);
-        let moves = url.as_ref().is_some_and(|url| !same_origin(url, &self.url));
-        if moves {
-            changes.headers.get_or_insert_default();
-        }
-        let events = changes.events.filter(|events| *events != self.events);
-        let description = changes.description.filter(|text| *text != self.description);
-        let headers = changes.headers.filter(|headers| *headers != self.headers);
-        let rate_limit = changes
-            .rate_limit
-            .filter(|limit| *limit != self.rate_limit.unwrap_or_default());
-        let same = url.is_none()
-            && events.is_none()
-            && description.is_none()
-            && headers.is_none()
-            && rate_limit.is_none();
-        let mut happened = Vec::new();
-        if !same {
-            happened.push(WebhookEvent::Updated {
-                url,
-                events,
-                description,
-                headers,
-                rate_limit,
-            });
-        }
-        if moves {
-            // The receiver there is another one: it never gets a signature that the old one would take for ours.
-            happened.push(WebhookEvent::SecretRotated {
-                previous_valid_until: now,
-            });
-        }
-        Ok(happened)
-    }
-
-    /// What happens when somebody vouches for the address, unless it is theirs already.
-    fn taken_over(&self, by: Owner) -> Option<WebhookEvent> {
-        (by != self.owner).then_some(WebhookEvent::TakenOver { owner: by })
-    }
-
-    fn example(&self, asked: Option<String>) -> Result<String, Violations> {
-        let mut types = event_types();
-        let found = match &asked {
-            Some(asked) => types.find(|known| known == asked),
-            None => types.find(|known| self.events.iter().any(|pattern| covers(pattern, known))),
-        };
-        let mut violations = Violations::default();
-        violations.require(found.is_some(), "/event_type", "must be a type of event");
-        violations.into_result()?;
-        Ok(found.unwrap_or_default().to_owned())
-    }
-
-    /// Only what changes the endpoint's health is an event of the endpoint; every attempt is one of its delivery.
-    fn note(&self, outcome: Outcome, now: DateTime<Utc>) -> Vec<WebhookEvent> {
-        let mut events = Vec::new();
-        if outcome == Outcome::Succeeded {
-            events.extend(self.failing.map(|_| WebhookEvent::EndpointRecovered {}));
-            return events;
-        }
-        let failing = self.failing.unwrap_or_else(|| {
-            events.push(WebhookEvent::EndpointFailing { since: now });
-            Failing {
-                since: now,
-                exhausted: 0,
-            }
-        });
-        let mut exhausted = failing.exhausted;
-        if let Outcome::Exhausted { delivery_id } = outcome {
-            events.push(WebhookEvent::DeliveryExhausted { delivery_id });
-            exhausted += 1;
-        }
-        let reason = if outcome == Outcome::Gone {
-            Some(DisableReason::Gone)
-        } else if exhausted >= MAX_EXHAUSTED {
-            Some(DisableReason::Exhausted)
-        } else if now - failing.since >= MAX_FAILING {
-            Some(DisableReason::Failing)
-        } else {
-            None
-        };
-        if self.disabled.is_none() {
-            events.extend(reason.map(|reason| WebhookEvent::EndpointDisabled { reason }));
-        }
-        events
-    }
-}
-
-fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
-    changes.check_sealed()?;
-    Ok(vec![WebhookEvent::Created {
-        owner: changes.by,
-        url: changes.url.unwrap_or_default(),
-        events: changes.events.unwrap_or_default(),
-        description: changes.description.unwrap_or_default(),
-        headers: changes.headers.unwrap_or_default(),
-        rate_limit: changes.rate_limit,
-    }])
-}
-
-/// Returns true if two addresses lead to the same scheme, host and port, as clients read them.
-fn same_origin(one: &str, other: &str) -> bool {
-    let origin = |address: &str| Url::parse(address).map(|url| url.origin());
-    matches!((origin(one), origin(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn replace<T: Clone>(field: &mut T, value: &Option<T>) {

@@ -1,6 +1,7 @@
 //! Decisions on webhook endpoints, as sentences.
 
 use super::*;
+use crate::covers;
 use crate::testing::{PERSON, given, noon};
 
 const OWNER: Owner = Owner {

@@ -82,15 +82,15 @@ fn word() -> impl Strategy<Value = String> {
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
-        40 => word(),
+        7 => word(),
         1 => any::<u64>().prop_map(long),
     ]
 }
 
-/// Kilobytes that cannot be made smaller.
+/// More than a row of an index has room for; it cannot be made smaller.
 fn long(seed: u64) -> String {
     let part = |n: u64| hex(Sha256::digest([seed, n].map(u64::to_le_bytes).concat()));
-    (0..100).map(part).collect()
+    (0..50).map(part).collect()
 }
 
 /// What people write into notes.
@@ -117,14 +117,19 @@ fn body() -> impl Strategy<Value = String> {
         "İıß",
         "\u{202e}\u{2028}\u{85}",
     ]);
+    let words = |seeds: Vec<u64>| seeds.into_iter().map(long).collect::<String>();
     prop_oneof![
-        text(),
-        vec(pieces, 0..30).prop_map(|pieces| pieces.join(" "))
+        2 => text(),
+        4 => vec(pieces, 0..30).prop_map(|pieces| pieces.join(" ")),
+        1 => vec(any::<u64>(), 1..8).prop_map(move |seeds| words(seeds).replace('0', " ")),
     ]
 }
 
 fn texts() -> impl Strategy<Value = BTreeSet<String>> {
-    btree_set(word(), 0..4)
+    prop_oneof![
+        15 => btree_set(word(), 0..4),
+        1 => btree_set(word(), 32..64),
+    ]
 }
 
 fn dictionary() -> impl Strategy<Value = BTreeMap<String, String>> {

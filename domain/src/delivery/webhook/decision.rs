@@ -1,0 +1,172 @@
+//! Decisions on endpoints: what follows from each command.
+
+use chrono::{DateTime, Utc};
+use url::Url;
+
+use super::{
+    Changes, DisableReason, Endpoint, Owner, WebhookCommand, WebhookEvent, WebhookRefusal,
+};
+use crate::{Moment, Violations, covers, event_types};
+
+impl Endpoint {
+    pub(super) fn decide(
+        &self,
+        command: WebhookCommand,
+        at: &Moment,
+    ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
+        Ok(match command {
+            WebhookCommand::Create(_) => return Err(WebhookRefusal::Exists),
+            WebhookCommand::Update(changes) => {
+                let vouches = changes.url.is_some();
+                let by = changes.by;
+                let mut events = self.update(changes, at.now)?;
+                if vouches {
+                    events.extend(self.taken_over(by));
+                }
+                events
+            }
+            WebhookCommand::RotateSecret { overlap } => {
+                let mut violations = Violations::default();
+                violations.require_overlap(overlap);
+                violations.into_result()?;
+                vec![WebhookEvent::SecretRotated {
+                    previous_valid_until: at.now + overlap,
+                }]
+            }
+            WebhookCommand::Enable { .. } if self.disabled.is_none() => vec![],
+            WebhookCommand::Enable { by } if self.disabled == Some(DisableReason::KeyRevoked) => {
+                if by.actor_id != self.owner.actor_id {
+                    return Err(WebhookRefusal::OwnerGone);
+                }
+                let owned = self.taken_over(by);
+                owned
+                    .into_iter()
+                    .chain([WebhookEvent::EndpointEnabled {}])
+                    .collect()
+            }
+            WebhookCommand::Enable { .. } => vec![WebhookEvent::EndpointEnabled {}],
+            WebhookCommand::Disable if self.disabled.is_some() => vec![],
+            WebhookCommand::Disable => vec![WebhookEvent::EndpointDisabled {
+                reason: DisableReason::Requested,
+            }],
+            WebhookCommand::Disown { api_key_id }
+                if self.owner.api_key_id == api_key_id
+                    && self.disabled != Some(DisableReason::KeyRevoked) =>
+            {
+                vec![WebhookEvent::EndpointDisabled {
+                    reason: DisableReason::KeyRevoked,
+                }]
+            }
+            WebhookCommand::Disown { .. } => vec![],
+            WebhookCommand::SendExample { .. } | WebhookCommand::Replay { .. }
+                if self.disabled.is_some() =>
+            {
+                return Err(WebhookRefusal::Disabled);
+            }
+            WebhookCommand::SendExample { event_type } => vec![WebhookEvent::ExampleRequested {
+                event_type: self.example(event_type)?,
+            }],
+            WebhookCommand::Replay { .. } if self.is_replaying => {
+                return Err(WebhookRefusal::ReplayUnderWay);
+            }
+            WebhookCommand::Replay {
+                from_position,
+                to_position,
+            } => {
+                let mut violations = Violations::default();
+                violations.require(
+                    (0..=to_position).contains(&from_position),
+                    "/from_position",
+                    format!("must be 0 to {to_position}, the end of the log"),
+                );
+                violations.into_result()?;
+                vec![WebhookEvent::ReplayRequested {
+                    from_position,
+                    to_position,
+                }]
+            }
+            WebhookCommand::FinishReplay if self.is_replaying => {
+                vec![WebhookEvent::ReplayFinished {}]
+            }
+            WebhookCommand::FinishReplay => vec![],
+            WebhookCommand::Delete => vec![WebhookEvent::Deleted {}],
+            WebhookCommand::NoteOutcome(outcome) => self.note(outcome, at.now),
+        })
+    }
+
+    fn update(
+        &self,
+        mut changes: Changes,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<WebhookEvent>, Violations> {
+        changes.check_sealed()?;
+        let url = changes.url.filter(|url| *url != self.url);
+        let moves = url.as_ref().is_some_and(|url| !same_origin(url, &self.url));
+        if moves {
+            changes.headers.get_or_insert_default();
+        }
+        let events = changes.events.filter(|events| *events != self.events);
+        let description = changes.description.filter(|text| *text != self.description);
+        let headers = changes.headers.filter(|headers| *headers != self.headers);
+        let rate_limit = changes
+            .rate_limit
+            .filter(|limit| *limit != self.rate_limit.unwrap_or_default());
+        let same = url.is_none()
+            && events.is_none()
+            && description.is_none()
+            && headers.is_none()
+            && rate_limit.is_none();
+        let mut happened = Vec::new();
+        if !same {
+            happened.push(WebhookEvent::Updated {
+                url,
+                events,
+                description,
+                headers,
+                rate_limit,
+            });
+        }
+        if moves {
+            // The receiver there is another one: it never gets a signature that the old one would take for ours.
+            happened.push(WebhookEvent::SecretRotated {
+                previous_valid_until: now,
+            });
+        }
+        Ok(happened)
+    }
+
+    /// What happens when somebody vouches for the address, unless it is theirs already.
+    fn taken_over(&self, by: Owner) -> Option<WebhookEvent> {
+        (by != self.owner).then_some(WebhookEvent::TakenOver { owner: by })
+    }
+
+    fn example(&self, asked: Option<String>) -> Result<String, Violations> {
+        let mut types = event_types();
+        let found = match &asked {
+            Some(asked) => types.find(|known| known == asked),
+            None => types.find(|known| self.events.iter().any(|pattern| covers(pattern, known))),
+        };
+        let mut violations = Violations::default();
+        violations.require(found.is_some(), "/event_type", "must be a type of event");
+        violations.into_result()?;
+        Ok(found.unwrap_or_default().to_owned())
+    }
+}
+
+pub(super) fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
+    changes.check_sealed()?;
+    Ok(vec![WebhookEvent::Created {
+        owner: changes.by,
+        url: changes.url.unwrap_or_default(),
+        events: changes.events.unwrap_or_default(),
+        description: changes.description.unwrap_or_default(),
+        headers: changes.headers.unwrap_or_default(),
+        rate_limit: changes.rate_limit,
+    }])
+}
+
+/// Returns true if two addresses lead to the same scheme, host and port, as clients read them.
+fn same_origin(one: &str, other: &str) -> bool {
+    let origin = |address: &str| Url::parse(address).map(|url| url.origin());
+    matches!((origin(one), origin(other)), (Ok(one), Ok(other)) if one == other)
+}

@@ -1,0 +1,40 @@
+//! Refusals of commands on webhook endpoints.
+
+use crate::{Class, Refusal, Violations};
+
+/// Why a command on a webhook endpoint is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
+#[strum(prefix = "webhook_", serialize_all = "snake_case")]
+pub enum WebhookRefusal {
+    /// It was never created, or it is deleted.
+    #[error("there is no such webhook endpoint")]
+    NotFound,
+    /// The id is taken.
+    #[error("a webhook endpoint with this id exists already")]
+    Exists,
+    /// Nothing is sent to a disabled endpoint.
+    #[error("the webhook endpoint is disabled; enable it first")]
+    Disabled,
+    /// Somebody else would vouch for an address that they have not given.
+    #[error(
+        "the API key that the webhook endpoint belongs to is revoked; set its url to take it over, then enable it"
+    )]
+    OwnerGone,
+    /// One replay at a time.
+    #[error("a replay of this webhook endpoint is under way; wait until its `replay` is null")]
+    ReplayUnderWay,
+    /// The command is malformed.
+    #[error("{0}")]
+    Invalid(#[from] Violations),
+}
+
+impl Refusal for WebhookRefusal {
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists | Self::ReplayUnderWay => Class::Conflict,
+            Self::Disabled | Self::OwnerGone => Class::Rule,
+            Self::Invalid(violations) => Class::Invalid(violations),
+        }
+    }
+}
