@@ -42,7 +42,7 @@ pub struct Demo {
     /// Base URL of the server. For webhooks to arrive it must run with DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true
     #[arg(long, env = "DAYBOOK_SERVER", default_value = "http://127.0.0.1:8080")]
     server: String,
-    /// The operator's API key, which the first start of the server prints
+    /// The operator's API key, which the first start of the server writes into data/operator.key
     #[arg(long, env = "DAYBOOK_KEY", hide_env_values = true)]
     key: String,
     /// Go on in the product of a run that was interrupted: nothing is done twice
