@@ -164,6 +164,11 @@ pub enum WebhookRefusal {
         "the API key that the webhook endpoint belongs to is revoked; set its url to take it over, then enable it"
     )]
     OwnerGone,
+    /// The secret proves to a receiver that a delivery is its owner's.
+    #[error(
+        "the webhook endpoint belongs to another actor, and so does its secret; set its url to take it over, then rotate the secret"
+    )]
+    NotOwner,
     /// One replay at a time.
     #[error("a replay of this webhook endpoint is under way; wait until its `replay` is null")]
     ReplayUnderWay,
@@ -177,7 +182,7 @@ impl Refusal for WebhookRefusal {
         match self {
             Self::NotFound => Class::Absent,
             Self::Exists | Self::ReplayUnderWay => Class::Conflict,
-            Self::Disabled | Self::OwnerGone => Class::Rule,
+            Self::Disabled | Self::OwnerGone | Self::NotOwner => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
@@ -373,6 +378,9 @@ impl Endpoint {
                 }
                 events
             }
+            WebhookCommand::RotateSecret { .. } if at.actor.id != self.owner.actor_id => {
+                return Err(WebhookRefusal::NotOwner);
+            }
             WebhookCommand::RotateSecret { overlap } => {
                 let mut violations = Violations::default();
                 violations.require_overlap(overlap);
@@ -448,8 +456,13 @@ impl Endpoint {
         now: DateTime<Utc>,
     ) -> Result<Vec<WebhookEvent>, Violations> {
         changes.check_sealed()?;
+        // Within an origin, another path may be another receiver: whoever takes the endpoint over could go there next.
+        let is_owner = changes.by.actor_id == self.owner.actor_id;
+        let moves = changes
+            .url
+            .as_ref()
+            .is_some_and(|url| !is_owner || !same_origin(url, &self.url));
         let url = changes.url.filter(|url| *url != self.url);
-        let moves = url.as_ref().is_some_and(|url| !same_origin(url, &self.url));
         if moves {
             changes.headers.get_or_insert_default();
         }
@@ -475,7 +488,7 @@ impl Endpoint {
             });
         }
         if moves {
-            // The receiver there is another one: it never gets a signature that the old one would take for ours.
+            // The receiver there is another one, or somebody else's: it gets no signature that the old one would take for ours.
             happened.push(WebhookEvent::SecretRotated {
                 previous_valid_until: now,
             });
