@@ -7,6 +7,7 @@ use axum::extract::{MatchedPath, Query};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use jsonschema::Validator;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use crate::openapi::{self, OperationKey, key};
@@ -29,7 +30,7 @@ pub fn check(parts: &Parts) -> Result<(), Problem> {
     let Some(operation) = operations().get(&key(&parts.method, path.as_str())) else {
         return Ok(());
     };
-    let mut faults = vec![];
+    let mut faults = not_utf8(&parts.uri);
     let mut values = Map::new();
     for (name, text) in given {
         let detail = match operation.schemas.get(&name) {
@@ -80,6 +81,21 @@ fn malformed(faults: Vec<FieldError>) -> Problem {
 /// The parameters of a query string, as they are.
 pub fn given(uri: &Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map_or_else(|_| vec![], |Query(pairs)| pairs)
+}
+
+/// Parameters whose bytes are no text. Decoding them leaves U+FFFD, which is something else than was asked for.
+fn not_utf8(uri: &Uri) -> Vec<FieldError> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    pairs
+        .filter(|pair| percent_decode_str(pair).decode_utf8().is_err())
+        .map(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            FieldError {
+                pointer: percent_decode_str(name).decode_utf8_lossy().into_owned(),
+                detail: "must be UTF-8, percent-encoded".into(),
+            }
+        })
+        .collect()
 }
 
 /// A text as the value that its schema speaks of.

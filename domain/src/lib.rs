@@ -1,6 +1,7 @@
 //! What can happen, and what follows from it: events, states, decisions. Pure: no I/O, no clock, no randomness.
 
 mod actor;
+mod address;
 mod aggregate;
 mod contract;
 mod contracts;
@@ -27,6 +28,7 @@ pub mod operations;
 pub mod text;
 
 pub use actor::{Actor, ActorKind};
+pub use address::{WEB_ADDRESS, is_web_address};
 pub use aggregate::{Aggregate, Audience, Moment, Standing, fold};
 pub use contract::{ContractError, EventContract, Lift, parse as parse_payload};
 pub use contracts::{

@@ -405,6 +405,22 @@ async fn no_operation_takes_a_parameter_that_it_does_not_know() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_is_no_text_is_refused() {
+    let app = TestApp::start().await;
+    for (query, name) in [
+        ("q=%ef", "q"),
+        ("kind=note&q=te%bf*", "q"),
+        ("q=tea&%ef=x", "\u{fffd}"),
+    ] {
+        let answer = app.alice.get(&format!("/v1/search?{query}")).await;
+        let problem = answer.expect_problem(400, "malformed_query");
+        assert_eq!(pointers(&problem)[0], name, "{query}");
+    }
+    let text = app.alice.get("/v1/search?q=%e8%8c%b6").await;
+    text.expect(200);
+}
+
+#[tokio::test]
 async fn every_parameter_at_fault_is_named_at_once_with_what_it_must_be() {
     let app = TestApp::start().await;
     let long = "x".repeat(5_000);

@@ -267,6 +267,7 @@ async fn a_note_of_another_workspace_is_out_of_reach() {
     let refused = cast.editor.post(&path, edited).await;
     let refused = refused.expect_problem(422, "proposal_impossible");
     assert_eq!(refused["conflicts"][0]["code"], "note_not_found");
+    assert_eq!(refused["conflicts"][0]["current_version"], 0);
     assert_eq!(cast.now(&foreign).await, foreign);
     assert_eq!(cast.now(&note).await, note);
 }

@@ -155,9 +155,14 @@ async fn deliveries_stop_when_the_key_of_an_endpoint_is_revoked() {
         .post_empty(&enable)
         .await
         .expect_problem(422, "webhook_owner_gone");
+    let rotate = format!("{}/rotate-secret", endpoint.path);
+    let refused = carol.post_empty(&rotate).await;
+    refused.expect_problem(422, "webhook_not_owner");
     let url = json!({"url": receiver.url});
     let taken = carol.patch(&endpoint.path, url.clone()).await.expect(200);
     assert_eq!(taken["owner"]["actor_id"], json!(carol.actor_id));
+    assert_ne!(text(&taken["secret"]), endpoint.secret);
+    carol.post_empty(&rotate).await.expect(200);
     carol.post_empty(&enable).await.expect(200);
     app.alice.note(workspace_id, "Not carol's", "").await;
     app.settle().await;

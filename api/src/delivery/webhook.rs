@@ -38,10 +38,10 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewWebhook {
-    /// http or https; private and loopback addresses are refused when it is called.
+    /// http or https, without a name or password; private and loopback addresses are refused when it is called.
     url: String,
     /// Event types, or patterns such as `proposal.*`.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 50)]
     events: BTreeSet<String>,
     #[schema(max_length = 1000)]
     description: Option<String>,
@@ -57,7 +57,7 @@ struct NewWebhook {
 #[serde(deny_unknown_fields)]
 struct WebhookChanges {
     url: Option<String>,
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 50)]
     events: Option<BTreeSet<String>>,
     #[schema(max_length = 1000)]
     description: Option<String>,
@@ -97,9 +97,9 @@ struct ReplayFrom {
 const SHOWN_BEFORE: &str =
     "the secret was shown in the first answer only; rotate it to get another";
 /// What has happened to an endpoint that was sent elsewhere.
-const MOVED: &str = "the url leads to another origin: headers that were not given anew are dropped, and the secret is new";
+const MOVED: &str = "the url leads to another origin, or was another actor's: headers that were not given anew are dropped, and the secret is new";
 /// The same, where the secret is not shown.
-const MOVED_BEFORE: &str = "if this change led to another origin, the secret was new and shown in the first answer only; rotate it to get another";
+const MOVED_BEFORE: &str = "if this change led to another origin or took the endpoint over, the secret was new and shown in the first answer only; rotate it to get another";
 
 /// An endpoint with its secret.
 #[derive(Serialize, ToSchema)]
@@ -175,8 +175,8 @@ async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<
         .await
 }
 
-/// Changes an endpoint. A `url` of another origin takes its headers away, unless they are given anew, and gives it a new
-/// secret: nothing that was meant for the old receiver reaches the new one.
+/// Changes an endpoint. Whoever sets its `url` owns it. Its headers go, unless they are given anew, and its secret is new,
+/// if the `url` is of another origin or the endpoint was another actor's.
 #[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = WebhookChanges, responses((status = 200, body = WebhookWithSecret)),
     security(("api_key" = ["webhooks:write"])))]
@@ -225,7 +225,7 @@ async fn delete(
         .await
 }
 
-/// Gives an endpoint a new secret, and shows it once. Deliveries carry both signatures for a while.
+/// Gives an endpoint of the caller's a new secret, and shows it once. Deliveries carry both signatures for a while.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = Option<SecretRotation>, responses((status = 200, body = WebhookWithSecret)),
     security(("api_key" = ["webhooks:write"])))]

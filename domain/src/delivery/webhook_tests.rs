@@ -1,8 +1,8 @@
 //! Decisions on webhook endpoints, as sentences.
 
 use super::*;
-use crate::covers;
 use crate::testing::{PERSON, given, noon};
+use crate::{Actor, covers};
 
 const OWNER: Owner = Owner {
     actor_id: PERSON.id,
@@ -85,7 +85,7 @@ fn every_field_at_fault_is_named() {
     given::<Webhook>([])
         .when(WebhookCommand::Create(Changes {
             by: OWNER,
-            url: Some("ftp://example.com".into()),
+            url: Some("https://exa mple".into()),
             events: Some(BTreeSet::from(["Note Created".into()])),
             description: Some("x".repeat(1001)),
             headers: Some(BTreeMap::from([("webhook-id".into(), "1".into())])),
@@ -146,11 +146,15 @@ fn moved(url: &str, headers: Option<BTreeMap<String, String>>) -> WebhookEvent {
     }
 }
 
+/// The old secret signs nothing from now on.
+fn rotated() -> WebhookEvent {
+    WebhookEvent::SecretRotated {
+        previous_valid_until: noon(),
+    }
+}
+
 #[test]
 fn an_address_of_another_origin_gets_neither_the_headers_nor_the_secret() {
-    let rotated = || WebhookEvent::SecretRotated {
-        previous_valid_until: noon(),
-    };
     for url in [
         "https://evil.example/hook",
         "http://example.com/hook",
@@ -194,6 +198,28 @@ fn a_rotated_secret_signs_a_little_longer() {
             overlap: TimeDelta::days(31),
         })
         .then_invalid(&["/overlap_seconds"]);
+}
+
+#[test]
+fn only_its_owner_rotates_the_secret() {
+    let another = Actor {
+        id: ANOTHER.actor_id,
+        ..PERSON
+    };
+    let rotate = || WebhookCommand::RotateSecret {
+        overlap: SECRET_OVERLAP,
+    };
+    given::<Webhook>([created()])
+        .when_by(another, rotate())
+        .then_refused(WebhookRefusal::NotOwner);
+    given::<Webhook>([created(), taken_over(ANOTHER)])
+        .when(rotate())
+        .then_refused(WebhookRefusal::NotOwner);
+    assert!(
+        given::<Webhook>([created(), taken_over(ANOTHER)])
+            .when_by(another, rotate())
+            .is_accepted()
+    );
 }
 
 #[test]
@@ -376,7 +402,27 @@ fn whoever_gives_it_an_address_owns_it() {
         .then([described.clone()]);
     given::<Webhook>([created()])
         .when(by_another(Some("https://example.com/hook")))
-        .then([described, taken_over(ANOTHER)]);
+        .then([described, rotated(), taken_over(ANOTHER)]);
+}
+
+#[test]
+fn whoever_takes_it_over_gets_neither_the_headers_nor_the_secret() {
+    for url in ["https://example.com/hook", "https://example.com/another"] {
+        let changes = Changes {
+            by: ANOTHER,
+            ..to(url)
+        };
+        let dropped = WebhookEvent::Updated {
+            url: Some(url.to_owned()).filter(|url| url != "https://example.com/hook"),
+            events: None,
+            description: None,
+            headers: Some(BTreeMap::new()),
+            rate_limit: None,
+        };
+        given::<Webhook>([with_a_password()])
+            .when(WebhookCommand::Update(changes))
+            .then([dropped, rotated(), taken_over(ANOTHER)]);
+    }
 }
 
 #[test]

@@ -8,10 +8,10 @@ use super::workspace::Permission;
 use crate::operations::blob::is_sha256;
 use crate::operations::container::is_media_type;
 use crate::operations::file::{MEDIA_TYPE, require_name};
-use crate::{Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, events};
-
-/// Most characters of an address.
-const MAX_URL: usize = 2_000;
+use crate::{
+    Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, WEB_ADDRESS, events,
+    is_web_address,
+};
 
 /// What a note has attached: a file that Daybook keeps, or something at an address of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,22 +143,12 @@ impl Attachment {
             "must be given, or url, and not both",
         );
         violations.require(
-            self.url.as_deref().is_none_or(is_address),
+            self.url.as_deref().is_none_or(is_web_address),
             "/url",
-            format!("must be an http or https address of at most {MAX_URL} characters"),
+            WEB_ADDRESS,
         );
         violations.into_result()
     }
-}
-
-/// An address that a browser may be sent to.
-fn is_address(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    url.len() <= MAX_URL
-        && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-        && url.bytes().all(|b| b.is_ascii_graphic())
 }
 
 impl Aggregate for Artifact {
@@ -314,12 +304,8 @@ mod tests {
         }
         for url in [
             "javascript:alert(1)",
-            "file:///etc/passwd",
             "https://",
-            "https:///x",
-            "http://tea example",
-            "ftp://tea.example",
-            &format!("https://{}", "x".repeat(2_000)),
+            "https://tea@evil.example",
         ] {
             given::<Artifact>([])
                 .when(ArtifactCommand::Attach(address(url)))

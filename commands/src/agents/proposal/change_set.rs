@@ -279,6 +279,7 @@ pub(super) async fn conflict(
 ) -> Result<Conflict, CommandError> {
     let subject = action.subject();
     let current_version = match subject {
+        _ if stale.is_absent => 0,
         Subject::Note(Some(id)) => book.base_version::<Note>(id).await?,
         Subject::Task(Some(id)) => book.base_version::<Task>(id).await?,
         Subject::Artifact(Some(id)) => book.base_version::<Artifact>(id).await?,

@@ -1,7 +1,7 @@
 //! Why an action no longer fits what it is about.
 
-use crate::Refusal;
 use crate::knowledge::merge::{Hunk, MAX_HUNKS};
+use crate::{Class, Refusal};
 
 /// Why an action does not fit, or no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Stale {
     pub code: Option<String>,
     /// Where it meets what others have written.
     pub hunks: Vec<Hunk>,
+    /// There is no such thing, or it is not for those who decide: they learn nothing else of it.
+    pub is_absent: bool,
 }
 
 impl Stale {
@@ -19,12 +21,14 @@ impl Stale {
             reason: reason.into(),
             code: None,
             hunks: vec![],
+            is_absent: false,
         }
     }
 
     pub fn refused(refusal: &dyn Refusal) -> Self {
         Self {
             code: Some(refusal.as_ref().to_owned()),
+            is_absent: matches!(refusal.class(), Class::Absent),
             ..Self::because(refusal.to_string())
         }
     }

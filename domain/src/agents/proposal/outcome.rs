@@ -19,6 +19,7 @@ pub struct Conflict {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_id: Option<Uuid>,
     pub base_version: Option<i64>,
+    /// 0: there is no such thing in the workspace.
     pub current_version: i64,
     pub reason: String,
     /// The code of the refusal, where the command of the action was refused.

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Owner, is_delivered};
-use crate::{MAX_PATTERNS, Violations, check_type_pattern, covers, event_types, excerpt};
+use crate::{
+    MAX_PATTERNS, Violations, WEB_ADDRESS, check_type_pattern, covers, event_types, excerpt,
+    is_web_address,
+};
 
 /// The settings that a command gives; what it leaves out stays as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,16 +34,7 @@ impl Changes {
     fn check_with(&self, value_holds: fn(&str) -> bool) -> Result<(), Violations> {
         let mut violations = Violations::default();
         if let Some(url) = &self.url {
-            let rest = url
-                .strip_prefix("https://")
-                .or_else(|| url.strip_prefix("http://"));
-            violations.require(
-                url.len() <= 2000
-                    && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-                    && !rest.is_some_and(has_password),
-                "/url",
-                "must be an http or https URL of at most 2000 characters, without a name and password: send those in a header",
-            );
+            violations.require(is_web_address(url), "/url", WEB_ADDRESS);
         }
         if let Some(events) = &self.events {
             violations.require(
@@ -112,10 +106,4 @@ fn is_header_name(name: &str) -> bool {
 
 fn is_header_value(value: &str) -> bool {
     value.len() <= 1000 && value.bytes().all(|b| (0x20..0x7f).contains(&b))
-}
-
-/// Whether an address has user information in front of the host (RFC 3986, section 3.2.1).
-fn has_password(rest: &str) -> bool {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.contains('@')
 }

@@ -25,6 +25,9 @@ impl Endpoint {
                 }
                 events
             }
+            WebhookCommand::RotateSecret { .. } if at.actor.id != self.owner.actor_id => {
+                return Err(WebhookRefusal::NotOwner);
+            }
             WebhookCommand::RotateSecret { overlap } => {
                 let mut violations = Violations::default();
                 violations.require_overlap(overlap);
@@ -100,8 +103,13 @@ impl Endpoint {
         now: DateTime<Utc>,
     ) -> Result<Vec<WebhookEvent>, Violations> {
         changes.check_sealed()?;
+        // Within an origin, another path may be another receiver: whoever takes the endpoint over could go there next.
+        let is_owner = changes.by.actor_id == self.owner.actor_id;
+        let moves = changes
+            .url
+            .as_ref()
+            .is_some_and(|url| !is_owner || !same_origin(url, &self.url));
         let url = changes.url.filter(|url| *url != self.url);
-        let moves = url.as_ref().is_some_and(|url| !same_origin(url, &self.url));
         if moves {
             changes.headers.get_or_insert_default();
         }
@@ -127,7 +135,7 @@ impl Endpoint {
             });
         }
         if moves {
-            // The receiver there is another one: it never gets a signature that the old one would take for ours.
+            // The receiver there is another one, or somebody else's: it gets no signature that the old one would take for ours.
             happened.push(WebhookEvent::SecretRotated {
                 previous_valid_until: now,
             });

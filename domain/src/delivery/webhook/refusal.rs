@@ -20,6 +20,11 @@ pub enum WebhookRefusal {
         "the API key that the webhook endpoint belongs to is revoked; set its url to take it over, then enable it"
     )]
     OwnerGone,
+    /// The secret proves to a receiver that a delivery is its owner's.
+    #[error(
+        "the webhook endpoint belongs to another actor, and so does its secret; set its url to take it over, then rotate the secret"
+    )]
+    NotOwner,
     /// One replay at a time.
     #[error("a replay of this webhook endpoint is under way; wait until its `replay` is null")]
     ReplayUnderWay,
@@ -33,7 +38,7 @@ impl Refusal for WebhookRefusal {
         match self {
             Self::NotFound => Class::Absent,
             Self::Exists | Self::ReplayUnderWay => Class::Conflict,
-            Self::Disabled | Self::OwnerGone => Class::Rule,
+            Self::Disabled | Self::OwnerGone | Self::NotOwner => Class::Rule,
             Self::Invalid(violations) => Class::Invalid(violations),
         }
     }

@@ -83,14 +83,15 @@ select json_build_object(
         join search_documents t on t.ctid = p.place
         -- Of a long body: the first of the parts that have what is asked for, or the most of the words.
         cross join lateral (
-            select case when t.parts is null then t.body else (
-                select substr(t.body, part.start + 1, $18)
+            select case when t.parts is null then t.body else substr(t.body, (
+                -- The place alone: a text beside it would be cut out of the body for every part before one is chosen.
+                select part.start + 1
                 from unnest(t.parts, t.part_starts) with ordinality as part (words, start, place)
                 where part.start is not null
                 order by coalesce(part.words @@ $11::text::tsquery, false) desc,
                     (select count(*) from unnest($19::text[]) word where part.words @@ word::tsquery) desc, part.place
                 limit 1
-            ) end as text
+            ), $18) end as text
         ) e
     ), '[]'),
     -- With the first page.
