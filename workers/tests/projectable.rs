@@ -30,7 +30,7 @@ const WORKSPACE: Uuid = Uuid::from_u128(1);
 const STREAMS: u128 = 12;
 /// Events of each category that are posted at once, and how often: rows are read, changed and written again.
 const EVENTS: usize = 24;
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 8;
 /// How often five seconds may pass until a read model has taken in so many.
 const PATIENCE: usize = 6;
 

@@ -280,6 +280,11 @@ mod tests {
         assert_eq!(texts(&"G".repeat(10_000)), ["g".repeat(LONGEST)]);
     }
 
+    #[test]
+    fn marks_on_a_symbol_are_the_same_however_they_are_composed() {
+        assert_eq!(texts("🌀\u{1134b}"), texts("🌀\u{11347}\u{1133e}"));
+    }
+
     proptest! {
         #[test]
         fn words_are_the_same_however_characters_are_composed(text in "\\PC{0,40}") {

@@ -8,7 +8,7 @@ use icu_properties::{
     CodePointMapData, CodePointMapDataBorrowed, CodePointSetData, CodePointSetDataBorrowed,
 };
 
-use super::LONGEST;
+use super::{LONGEST, NFC};
 
 /// Ends a word, unlike all else that is invisible.
 pub const ZERO_WIDTH_SPACE: char = '\u{200b}';
@@ -130,14 +130,16 @@ pub fn symbol_end(text: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// Returns the symbol without its style and the tones of its skin.
+/// Returns the symbol without its style and the tones of its skin, composed.
 pub fn fold_symbol(symbol: &str) -> String {
     let mut chars = symbol.chars();
     let first = chars.next();
     let style = first.filter(|first| is_text(*first));
     let rest = chars.filter(|c| !matches!(c, '\u{fe00}'..='\u{fe0f}') && !is_skin_tone(*c));
     let shown = first.into_iter().chain(style.map(|_| EMOJI_STYLE));
-    shown.chain(rest).take(LONGEST).collect()
+    NFC.normalize_iter(shown.chain(rest))
+        .take(LONGEST)
+        .collect()
 }
 
 const fn is_regional_indicator(c: char) -> bool {
@@ -170,7 +172,7 @@ fn modifies_symbol(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{NFC, NFKD};
+    use super::super::NFKD;
     use super::*;
 
     #[test]
