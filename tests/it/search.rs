@@ -1,5 +1,7 @@
 //! What is found, in which order, and by whom.
 
+use std::time::{Duration, Instant};
+
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use reqwest::Method;
@@ -812,6 +814,27 @@ async fn the_largest_bodies_are_found_and_stop_nothing() {
     let found = find(alice, "w5000", "").await;
     let snippet = shown(&found["items"][0]["snippet"]);
     assert!(snippet.contains("w4fff [w5000] w5001"), "{snippet}");
+}
+
+/// A body that was taken apart for every stretch that a snippet could be of made seconds of a page.
+#[tokio::test]
+async fn a_page_of_long_notes_is_found_soon() {
+    const COPIES: &str = "
+        insert into read.search_documents
+        select gen_random_uuid(), product_id, workspace_id, kind, note_id, title, body, tags, status, created_at, updated_at,
+            position, title_words, words, parts, part_starts, incomplete
+        from read.search_documents, generate_series(1, 49)";
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    let long = "tea ".repeat(1 << 18);
+    app.alice.note(workspace_id, "Long", &long).await;
+    app.settle().await;
+    app.sql().await.execute(COPIES, &[]).await.unwrap();
+    let asked = Instant::now();
+    let found = find(&app.alice, "tea", "limit=50").await;
+    assert_eq!(items(found).len(), 50);
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[tokio::test]
