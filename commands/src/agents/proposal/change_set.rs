@@ -38,6 +38,8 @@ impl ChangeSet<'_> {
         let mut effects = Effects::default();
         let mut conflicts = Vec::new();
         for (index, action) in self.actions.iter().enumerate() {
+            // A long note takes milliseconds, and a proposal has a hundred actions: others have their turn in between.
+            tokio::task::yield_now().await;
             let Some(new_id) = self.new_ids.get(index) else {
                 return Err(CommandError::Damaged(
                     "no id is left for a new thing".into(),
