@@ -57,8 +57,8 @@ async fn show(name: &str, uri: Uri) -> Response {
 
 /// Returns true if there is such a page.
 pub fn has(path: &str) -> bool {
-    let name = path.strip_prefix(PATH).unwrap_or(path);
-    pages().contains_key(name.trim_start_matches('/'))
+    let name = path.strip_prefix("/docs/");
+    path == PATH || name.is_some_and(|name| pages().contains_key(name))
 }
 
 /// All pages by their names below `/docs`, made once.
