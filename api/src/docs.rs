@@ -19,7 +19,7 @@ use maud::Markup;
 
 use crate::{App, routes};
 
-/// Where the pages begin; every other is below it.
+/// The path of the first page; every other is below it.
 pub const PATH: &str = "/docs";
 const STYLE: &str = include_str!("docs/style.css");
 /// A page loads its style sheet from here, and nothing else from anywhere.

@@ -4,9 +4,10 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
 use axum::http::{Method, Request, StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state, map_request_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tower::util::MapRequestLayer;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -55,6 +56,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
 
 /// The whole server.
 pub fn router(app: App) -> Router {
+    let limit = app.limits.body;
     let router = Router::from(described())
         .route(openapi::PATH, get(openapi::publish))
         .merge(docs::router())
@@ -62,13 +64,15 @@ pub fn router(app: App) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(DefaultBodyLimit::max(app.limits.body))
+        .layer(DefaultBodyLimit::max(limit))
         .layer(from_fn(coding::decode))
         .layer(from_fn(conditions::not_modified))
         .layer(from_fn_with_state(app.clone(), middleware::around))
         .layer(coding::compress())
         .layer(map_response(coding::weaken_tag))
-        .layer(map_request_with_state(app.clone(), unread::read_away))
+        .layer(MapRequestLayer::new(move |request| {
+            unread::read_away(request, limit)
+        }))
         .with_state(app.clone());
     with_cors(&app, router)
 }

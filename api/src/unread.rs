@@ -6,17 +6,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use http_body::{Frame, SizeHint};
 
-use crate::App;
-
-/// How long a client may go on sending what nobody reads.
+/// The time for which a client may go on sending what nobody reads.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Sees to it that the body of a request is read away, as far as a body may go that is read.
-pub async fn read_away(State(app): State<App>, request: Request) -> Request {
-    let limit = app.limits.body;
+/// Sees to it that the rest of a request's body is read away, up to so many bytes.
+pub fn read_away(request: Request, limit: usize) -> Request {
     request.map(|body| match body.is_end_stream() {
         true => body,
         false => Body::new(Unread { body, limit }),

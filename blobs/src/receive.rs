@@ -17,7 +17,7 @@ use crate::{ARRIVING, BlobError, Blobs};
 const PART: usize = 5 << 20;
 /// Bytes a second that come at least, once an upload has had its time to begin: fewer hold its place for too long.
 const SLOWEST: u64 = 8 << 10;
-/// How often nothing may come for as long as it may, before the speed counts.
+/// Idle times that an upload has, before its speed counts.
 const PAUSES: u32 = 4;
 /// Parts of one upload that are on their way to the store.
 const PARTS: usize = 2;

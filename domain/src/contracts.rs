@@ -17,7 +17,7 @@ pub struct Contract {
     pub audience: Audience,
     /// Type names with their current versions.
     pub types: &'static [(&'static str, u16)],
-    /// What each type says, in the same order.
+    /// A sentence for each type, in the same order: what has happened.
     pub meanings: &'static [&'static str],
     /// Reads a payload of any version, folds it into a fresh state, and writes it again as the current version would.
     pub lift: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,

@@ -52,24 +52,28 @@ impl FromStr for Seconds {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let seconds = text.parse().ok().filter(|n| (1..=31_536_000).contains(n));
-        seconds.map(Duration::from_secs).map(Self).ok_or(())
+        seconds(text, 31_536_000).map(Self)
     }
 }
 
-/// How long an attempt may take: well within the minute after which its worker counts as dead.
+/// One second to so many.
+fn seconds(text: &str, most: u64) -> Result<Duration, ()> {
+    let seconds = text.parse().ok().filter(|n| (1..=most).contains(n));
+    seconds.map(Duration::from_secs).ok_or(())
+}
+
+/// The time that an attempt may take: well within the minute after which its worker counts as dead.
 pub(super) struct AttemptTimeout(pub Duration);
 
 impl FromStr for AttemptTimeout {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let seconds = text.parse().ok().filter(|n| (1..=30).contains(n));
-        seconds.map(Duration::from_secs).map(Self).ok_or(())
+        seconds(text, 30).map(Self)
     }
 }
 
-/// Where clients find the server, with or without a slash at its end.
+/// The address at which clients find the server, with or without a slash at its end.
 pub(super) struct PublicUrl(pub Origin);
 
 impl FromStr for PublicUrl {

@@ -80,11 +80,12 @@ async fn every_link_leads_to_what_is_there() {
             );
         }
     }
-    let slash = Client::new(&app.server.url, "");
-    let slash = slash
-        .send(slash.request(Method::GET, "/docs/nowhere"))
-        .await;
-    slash.expect_problem(404, "no_such_path");
+    let nobody = Client::new(&app.server.url, "");
+    let absent = nobody.request(Method::GET, "/docs/nowhere");
+    nobody
+        .send(absent)
+        .await
+        .expect_problem(404, "no_such_path");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::body::present;
 
-/// How the API describes a type of action, such as `note.tag`.
+/// A type of action, such as `note.tag`, in the description of the API.
 pub struct ActionType;
 
 impl PartialSchema for ActionType {

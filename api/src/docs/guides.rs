@@ -137,8 +137,8 @@ fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Where a link of a file leads: another page, a place in its own, or elsewhere. Nowhere, where it leads to a file that is not
-/// published.
+/// Returns the address that a link of a file leads to: another page, a place in its own, or elsewhere. None for a file that is
+/// not published.
 fn lead(from: &str, link: &str) -> Option<String> {
     if link.starts_with('#') || link.contains("://") {
         return Some(link.to_owned());

@@ -1,4 +1,4 @@
-//! What all pages have: the frame, and the way to each other.
+//! The frame of all pages, and the way from each to the others.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -53,7 +53,7 @@ pub fn address(name: &str) -> String {
     }
 }
 
-/// Where everybody arrives.
+/// The first page.
 pub fn home() -> Page {
     let body = html! {
         h1 { "Daybook" }

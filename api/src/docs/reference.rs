@@ -80,7 +80,7 @@ pub fn pages() -> impl Iterator<Item = (String, Page)> {
     })
 }
 
-/// What there is under a tag, in a line each.
+/// The operations of a tag, in a line each.
 pub fn overview(tag: &str) -> Markup {
     let operations = by_tag().get(tag).into_iter().flatten();
     html! {
@@ -208,7 +208,7 @@ impl Operation {
             answers.partition(|(status, _)| status.starts_with(['1', '2', '3']));
         html! {
             h3 { "Answers" }
-            @for (status, answer) in good { (self.answer(status, answer)) }
+            @for (status, answer) in good { (shown_answer(status, answer)) }
             p {
                 "Errors: "
                 @for (index, (status, answer)) in bad.iter().filter(|(status, _)| *status != "default").enumerate() {
@@ -219,27 +219,24 @@ impl Operation {
             }
         }
     }
+}
 
-    fn answer(&self, status: &str, answer: &Value) -> Markup {
-        let reason = status
-            .parse()
-            .ok()
-            .and_then(|status| StatusCode::from_u16(status).ok());
-        let reason = reason
-            .and_then(|status| status.canonical_reason())
-            .unwrap_or_default();
-        let description = answer["description"].as_str().unwrap_or_default();
-        let content = answer["content"].as_object().into_iter().flatten();
-        html! {
-            p {
-                strong { (status) " " (reason) }
-                @if description != reason { ": " (inline(description)) }
-                @for (media_type, content) in content.clone() { " " code { (media_type) } " " (kind(&content["schema"])) }
-            }
-            @for (media_type, content) in content {
-                @if media_type == JSON && !(self.method != "GET" && status == "200" && is_plan(&content["schema"])) {
-                    pre { code { (pretty(&example(&content["schema"], false))) } }
-                }
+fn shown_answer(status: &str, answer: &Value) -> Markup {
+    let parsed: Option<StatusCode> = status.parse().ok();
+    let reason = parsed
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or_default();
+    let description = answer["description"].as_str().unwrap_or_default();
+    let content = answer["content"].as_object().into_iter().flatten();
+    html! {
+        p {
+            strong { (status) " " (reason) }
+            @if description != reason { ": " (inline(description)) }
+            @for (media_type, content) in content.clone() { " " code { (media_type) } " " (kind(&content["schema"])) }
+        }
+        @for (media_type, content) in content {
+            @if media_type == JSON && !is_plan(&content["schema"]) {
+                pre { code { (pretty(&example(&content["schema"], false))) } }
             }
         }
     }
@@ -259,7 +256,7 @@ fn in_shell(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Whether it is what a dry run answers: one guide tells of that.
+/// Returns true for the answer of a dry run, which one guide tells of.
 fn is_plan(schema: &Value) -> bool {
     schema["$ref"]
         .as_str()

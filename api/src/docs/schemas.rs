@@ -116,7 +116,7 @@ fn listed(parts: impl Iterator<Item = Markup>) -> Markup {
     }
 }
 
-/// What JSON calls a value of the type: one name, or several.
+/// The names that JSON has for values of the type: one, or several.
 fn names(schema: &Value) -> Vec<&str> {
     let all = schema["type"].as_array().into_iter().flatten();
     let one = schema["type"].as_str();

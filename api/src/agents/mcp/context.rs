@@ -130,7 +130,7 @@ impl Context {
         }
     }
 
-    /// What went wrong, for the model to read: it may know better with that.
+    /// An error that the model reads: it may know better with that.
     pub fn failed(&self, problem: Problem) -> CallToolResult {
         let details = ProblemDetails::from(problem).correlated(self.correlation_id);
         let text = serde_json::to_string(&details).unwrap_or_default();

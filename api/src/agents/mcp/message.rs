@@ -14,7 +14,7 @@ use serde_json::Value;
 /// Bytes of a refusal that are told.
 const MAX_TEXT: usize = 4_096;
 
-/// Why a body is no single message of JSON-RPC, and the id of the request that it wanted to be: its caller waits for it.
+/// The fault of a body that is no single message of JSON-RPC, and the id of the request that it wanted to be: its caller waits for it.
 type Fault = (Option<RequestId>, ErrorData);
 
 /// Checks that a body is one message of JSON-RPC; returns the id of a request.
