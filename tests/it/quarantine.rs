@@ -20,7 +20,7 @@ async fn mend(app: &TestApp) {
     app.sql().await.batch_execute(mend).await.unwrap();
 }
 
-/// The readiness, once the projection has so many streams in quarantine.
+/// The readiness, once the node is ready and the projection has so many streams in quarantine.
 async fn ready(app: &TestApp, projection: &str, quarantined: u64) -> Value {
     eventually(async || {
         let request = app.operator.request(Method::GET, "/health/ready");
@@ -28,7 +28,7 @@ async fn ready(app: &TestApp, projection: &str, quarantined: u64) -> Value {
         let consumers = ready.body["consumers"].as_array()?;
         let found = consumers.iter().find(|one| one["name"] == projection)?;
         let count = found["quarantined"].as_u64().unwrap_or(0);
-        (count == quarantined).then_some(ready.expect(200))
+        (count == quarantined && ready.status == 200).then_some(ready.body)
     })
     .await
 }
