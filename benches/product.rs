@@ -6,7 +6,7 @@ use std::time::Duration;
 use blobs::{Blobs, Place};
 use commands::{Executor, Secrets};
 use projections::{Consumer, Readers, Runtime, models};
-use store::{Database, EventStore, PostgresStore};
+use store::{Database, EventStore, PostgresStore, Purpose};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,8 +18,7 @@ pub struct Product {
     pub store: Arc<PostgresStore>,
     pub executor: Arc<Executor>,
     pub readers: Readers,
-    models: Runtime,
-    reactions: Runtime,
+    runtime: Runtime,
     workers: Workers,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -32,7 +31,8 @@ impl Product {
         let store = PostgresStore::open(database.clone()).await.unwrap();
         let log: Arc<dyn EventStore> = store.clone();
         let executor = Arc::new(Executor::new(log.clone()));
-        let models = Runtime::new(database.clone(), log.clone(), models());
+        let mut runtime = Runtime::new(database.clone(), log.clone());
+        let readers = runtime.add(models());
         let office = Office {
             database: database.clone(),
             store: log.clone(),
@@ -55,11 +55,10 @@ impl Product {
             sweep_grace: Duration::from_hours(24),
         };
         let workers = Workers::new(office, webhooks, files);
-        let reactions = workers.consumers(&models.readers());
+        runtime.add(workers.consumers(&readers));
         Self {
-            readers: models.readers(),
-            reactions: Runtime::new(database.clone(), log, reactions),
-            models,
+            readers,
+            runtime,
             workers,
             database,
             store,
@@ -72,8 +71,7 @@ impl Product {
 
     /// Starts every read model, reaction and kind of due work.
     pub fn start(&self) {
-        self.models.start(&self.tasks, &self.shutdown);
-        self.reactions.start(&self.tasks, &self.shutdown);
+        self.runtime.start(&self.tasks, &self.shutdown);
         self.workers
             .start(&self.readers, &self.tasks, &self.shutdown);
     }
@@ -101,7 +99,7 @@ pub async fn skip_to_head(database: &Database, consumer: &dyn Consumer) {
         insert into log.checkpoints (name, position, built_by) select $1, position, $2 from log.head
         on conflict (name) do update set position = excluded.position, built_by = excluded.built_by";
     const EXISTS: &str = "select from log.checkpoints where name = $1";
-    let client = database.pool.get().await.unwrap();
+    let client = database.session(Purpose::Queries).await.unwrap();
     let name = consumer.name();
     if client.query_opt(EXISTS, &[&name]).await.unwrap().is_none() {
         client.batch_execute(consumer.ddl()).await.unwrap();

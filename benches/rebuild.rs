@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::Aggregate;
 use domain::knowledge::note::{Note, NoteEvent};
 use projections::{Consumer, Memory, PostError, Posting, Rebuilding, models, rebuild};
-use store::{EventStore, Recorded, Session};
+use store::{EventStore, Purpose, Recorded, Session};
 use uuid::Uuid;
 
 use crate::Bench;
@@ -40,7 +40,7 @@ pub async fn rows(bench: &Bench, product: &Product, events: usize) -> Vec<Row> {
 }
 
 async fn row(name: &str, product: &Product, models: &[Arc<dyn Consumer>], events: usize) -> Row {
-    let client = product.database.pool.get().await.unwrap();
+    let client = product.database.session(Purpose::Queries).await.unwrap();
     let outdate = "update log.checkpoints set built_by = 'another version'";
     client.execute(outdate, &[]).await.unwrap();
     let store: Arc<dyn EventStore> = product.store.clone();

@@ -9,7 +9,7 @@ use projections::knowledge::search::{Search, Wanted, search};
 use projections::knowledge::workspace::Workspaces;
 use projections::{Consumer, Fold, Runtime, Viewer};
 use rand::RngExt;
-use store::{Database, EventStore};
+use store::{Database, EventStore, Purpose};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -79,15 +79,12 @@ async fn post(bench: &Bench, product: &Product, desk: &Desk, words: &Words) -> R
             .position;
     }
     let log: Arc<dyn EventStore> = product.store.clone();
-    let runtime = Runtime::new(
-        product.database.clone(),
-        log,
-        vec![Arc::new(Search::default())],
-    );
+    let mut runtime = Runtime::new(product.database.clone(), log);
+    let readers = runtime.add(vec![Arc::new(Search::default())]);
     let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
     let started = Instant::now();
     runtime.start(&tasks, &shutdown);
-    while runtime.readers().wait(Search::NAME, head).await.is_err() {}
+    while readers.wait(Search::NAME, head).await.is_err() {}
     let took = started.elapsed();
     shutdown.cancel();
     tasks.close();
@@ -106,7 +103,7 @@ async fn admit(database: &Database, desk: &Desk) {
         values ($1, $2, 1, now(), $3, now(), 1, 'bench', 'active', jsonb_build_object($3::uuid::text, 'owner'))";
     let workspaces = Fold::<Workspaces>::default();
     skip_to_head(database, &workspaces as &dyn Consumer).await;
-    let client = database.pool.get().await.unwrap();
+    let client = database.session(Purpose::Queries).await.unwrap();
     let row: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
         [&desk.workspace_id, &desk.product_id, &desk.actor.id];
     client.execute(WORKSPACE, &row).await.unwrap();

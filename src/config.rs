@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::{Origin, OriginPattern};
+use store::SessionLimits;
 use workers::webhook::Schedule;
 
 pub use files::Files;
@@ -28,6 +29,8 @@ pub struct Config {
     pub database_url: Option<String>,
     /// How long the start waits for that database.
     pub database_wait: Duration,
+    /// Sessions that this node opens at most.
+    pub sessions: SessionLimits,
     /// None: the file `secret.key` in the data directory.
     pub secret_key: Option<String>,
     /// Receives the operator's key at the first start.
@@ -122,6 +125,7 @@ impl Config {
             "database_wait",
             "a number of seconds; 0: the start does not wait",
         );
+        let sessions = sessions(&mut sources);
         let secret_key: Option<String> =
             sources.take("secret_key", "32 bytes in base64, the same on every node");
         if let Some(key) = &secret_key
@@ -173,6 +177,7 @@ impl Config {
             .unwrap_or_else(|| PathBuf::from("data"));
         Ok(Self {
             given,
+            sessions,
             database_wait: Duration::from_secs(database_wait.unwrap_or(60)),
             public_url: public_url.map(|PublicUrl(url)| url),
             cors_origins: cors_origins.map_or_else(Vec::new, |Origins(origins)| origins),
@@ -197,6 +202,26 @@ impl Config {
                 .map_or(Duration::from_secs(30), |Seconds(limit)| limit),
             shutdown_timeout: Duration::from_secs(shutdown_timeout.unwrap_or(20)),
         })
+    }
+}
+
+/// The most sessions of each pool.
+fn sessions(sources: &mut Sources) -> SessionLimits {
+    const SESSIONS: &str = "a number of database sessions, at least 1";
+    let SessionLimits {
+        queries,
+        consumers,
+        jobs,
+    } = SessionLimits::default();
+    let mut limit = |name, default| {
+        sources
+            .take(name, SESSIONS)
+            .map_or(default, NonZeroUsize::get)
+    };
+    SessionLimits {
+        queries: limit("sessions_queries", queries),
+        consumers: limit("sessions_consumers", consumers),
+        jobs: limit("sessions_jobs", jobs),
     }
 }
 

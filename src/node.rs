@@ -68,6 +68,7 @@ impl Node {
             wait,
             volume,
             query_timeout: config.request_timeout,
+            sessions: config.sessions,
         };
         let opened = Database::open_with(settings, opening).await;
         let database = opened.map_err(|error| {

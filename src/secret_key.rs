@@ -6,7 +6,7 @@ use std::{fs, io};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use commands::Secrets;
-use store::Database;
+use store::{Database, Purpose};
 
 use crate::config::Config;
 use crate::private_file::Draft;
@@ -82,7 +82,10 @@ fn make(path: &Path) -> io::Result<()> {
 async fn is_set_up(database: &Database) -> Result<bool, SecretKeyError> {
     const SET_UP: &str =
         "select exists (select from log.settings where name = 'secret_key_fingerprint')";
-    let client = database.pool.get().await.map_err(|e| fault(&e))?;
+    let client = database
+        .session(Purpose::Queries)
+        .await
+        .map_err(|e| fault(&e))?;
     let row = client.query_one(SET_UP, &[]).await.map_err(|e| fault(&e))?;
     Ok(row.get(0))
 }
@@ -100,7 +103,10 @@ async fn check(database: &Database, fingerprint: &str) -> Result<(), SecretKeyEr
         select value from mine
         union all
         select value from log.settings where name = 'secret_key_fingerprint'";
-    let client = database.pool.get().await.map_err(|e| fault(&e))?;
+    let client = database
+        .session(Purpose::Queries)
+        .await
+        .map_err(|e| fault(&e))?;
     let row = client
         .query_one(AGREE, &[&fingerprint])
         .await

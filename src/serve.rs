@@ -140,7 +140,8 @@ impl Server {
         let database = node.database.clone();
         let executor = Arc::new(Executor::new(Arc::clone(&store)));
 
-        let models = Runtime::new(database.clone(), Arc::clone(&store), projections::models());
+        let mut runtime = Runtime::new(database.clone(), Arc::clone(&store));
+        let models = runtime.add(projections::models());
         let office = Office {
             database: database.clone(),
             store: Arc::clone(&store),
@@ -158,12 +159,10 @@ impl Server {
             sweep_grace: config.files.sweep_grace,
         };
         let workers = Workers::new(office, webhooks, sweeping);
-        let reactions = workers.consumers(&models.readers());
-        let reactions = Runtime::new(database.clone(), Arc::clone(&store), reactions);
+        let reactions = runtime.add(workers.consumers(&models));
         background.run(|| {
-            models.start(&tasks, &shutdown);
-            reactions.start(&tasks, &shutdown);
-            workers.start(&models.readers(), &tasks, &shutdown);
+            runtime.start(&tasks, &shutdown);
+            workers.start(&models, &tasks, &shutdown);
         });
         tasks.spawn(keep_up(metrics.clone(), shutdown.clone()));
         let limits = Limits {
@@ -181,8 +180,8 @@ impl Server {
                 database,
                 store,
                 executor,
-                models.readers(),
-                reactions.readers(),
+                models,
+                reactions,
                 secrets,
                 metrics,
                 limits,

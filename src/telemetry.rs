@@ -1,9 +1,12 @@
 //! Log lines and measurements.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Stderr, Write};
+use std::thread;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,14 +21,24 @@ const SECONDS: [f64; 14] = [
 ];
 const EVENTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 4096.0];
 
-/// Log lines go to standard error; standard output is for answers.
-pub fn log(config: &Config) {
+/// Log lines that may wait to be written, some hundred bytes each.
+const WAITING_LINES: usize = 16_384;
+/// How long lines gather before they are written: waking the thread for each would cost more than the line.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Sends log lines to standard error; standard output is for answers. A thread of their own writes them, so that no request waits for
+/// that: when nobody takes them, lines are lost. Those that wait when the guard is dropped are written.
+pub fn log(config: &Config) -> WorkerGuard {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(says_nothing_private));
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        .finish(Gathering(BufWriter::new(io::stderr())));
     let lines = fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_ansi(io::stderr().is_terminal());
     let damping = Damping(&DAMPER);
     match config.log_format {
@@ -33,6 +46,22 @@ pub fn log(config: &Config) {
         LogFormat::Json => registry
             .with(lines.json().flatten_event(true).with_filter(damping))
             .init(),
+    }
+    guard
+}
+
+/// Standard error, which is written to when no line waits any more, and then not for a moment.
+struct Gathering(BufWriter<Stderr>);
+
+impl Write for Gathering {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        thread::sleep(GATHER);
+        Ok(())
     }
 }
 

@@ -226,8 +226,11 @@ impl App {
                     json: json(&row)?,
                     version: row.facts.version,
                 };
-                self.query_cache
-                    .keep(stream, viewer, position, answer.clone());
+                // Nothing drops an answer when its stream leaves the quarantine.
+                if row.facts.quarantined_at.is_none() {
+                    self.query_cache
+                        .keep(stream, viewer, position, answer.clone());
+                }
                 answer
             }
         };

@@ -10,7 +10,6 @@ use axum::http::header::{
     ETAG,
 };
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -36,18 +35,18 @@ const COMPRESSED: [&str; 9] = [
     "text/plain",
 ];
 
-/// Decodes the body of a request. Everything behind this sees, and counts, the decoded bytes.
-pub async fn decode(mut request: Request, next: Next) -> Response {
+/// Decodes the body of a request, or answers that its coding is not taken. Everything behind this sees, and counts, the decoded bytes.
+pub fn decode(mut request: Request) -> Result<Request, Response> {
     match coding(request.headers()) {
         Coding::Identity => {}
         Coding::Gzip => {
             request.headers_mut().remove(CONTENT_LENGTH);
             request = request.map(decoded);
         }
-        Coding::Other => return refuse(),
+        Coding::Other => return Err(refuse()),
     }
     request.headers_mut().remove(CONTENT_ENCODING);
-    next.run(request).await
+    Ok(request)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +114,7 @@ fn is_compressed(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions)
 }
 
 /// Weakens the entity tag of an answer in a coding: its bytes are not those that the tag was given for.
-pub async fn weaken_tag(mut response: Response) -> Response {
+pub fn weaken_tag<B>(mut response: Response<B>) -> Response<B> {
     if response.headers().contains_key(CONTENT_ENCODING)
         && let Some(tag) = response.headers().get(ETAG)
         && !tag.as_bytes().starts_with(b"W/")

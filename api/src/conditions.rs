@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::Response;
 
 /// Whether `If-None-Match` (RFC 9110, section 13.1.2) names the tag.
@@ -22,20 +21,26 @@ fn is_named<'a>(lists: impl IntoIterator<Item = &'a HeaderValue>, tag: &str) -> 
         .any(|known| known == tag || known == "*")
 }
 
-/// Answers 304 to queries whose answer the client has, and says of every answer with a tag how it may be kept.
-pub async fn not_modified(request: Request, next: Next) -> Response {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return next.run(request).await;
+/// The answers that the client of a query has.
+pub struct Known(Vec<HeaderValue>);
+
+impl Known {
+    /// Returns none for a command.
+    pub fn of(request: &Request) -> Option<Self> {
+        let lists = request.headers().get_all(header::IF_NONE_MATCH);
+        matches!(*request.method(), Method::GET | Method::HEAD)
+            .then(|| Self(lists.iter().cloned().collect()))
     }
-    let known = request.headers().get_all(header::IF_NONE_MATCH);
-    let known: Vec<HeaderValue> = known.iter().cloned().collect();
-    let mut response = next.run(request).await;
+}
+
+/// Answers 304 to a query whose answer the client has, and says of an answer with a tag how it may be kept.
+pub fn not_modified(known: &Known, mut response: Response) -> Response {
     let is_ok = response.status() == StatusCode::OK;
     let headers = response.headers_mut();
     let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else {
         return response;
     };
-    let is_known = is_ok && is_named(&known, tag);
+    let is_known = is_ok && is_named(&known.0, tag);
     if !headers.contains_key(header::CACHE_CONTROL) {
         let private = HeaderValue::from_static("private, no-cache");
         headers.insert(header::CACHE_CONTROL, private);

@@ -13,8 +13,9 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer;
+use crate::conditions::{self, Known};
 use crate::problem::{self, Problem};
+use crate::{answer, coding, unread};
 
 /// Target of the log lines that tell of requests, one each.
 pub const ACCESS_LOG: &str = "access";
@@ -81,7 +82,7 @@ fn label(method: &Method) -> &'static str {
 }
 
 /// Gives every request a correlation id, a span, a bound in time, a measurement, and every answer its position. Problems name
-/// the correlation id.
+/// the correlation id. Bodies are decoded, and answers that the client has are not sent again.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (correlation_id, refused) = match given(request.headers()) {
@@ -92,18 +93,23 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     let requester = Requester::default();
     request.extensions_mut().insert(requester.clone());
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let known = Known::of(&request);
+    let request = unread::read_away(request, app.limits.body);
     let span = tracing::info_span!("http", %method, route, %correlation_id);
     let answer = async {
-        match refused {
-            None => next.run(request).await,
-            Some(problem) => problem.into_response(),
+        let response = match (refused, coding::decode(request)) {
+            (Some(problem), _) => problem.into_response(),
+            (None, Err(refusal)) => refusal,
+            (None, Ok(request)) => next.run(request).await,
+        };
+        match known {
+            Some(known) => conditions::not_modified(&known, response),
+            None => response,
         }
     };
-    let bound = if streams(&method, &route) {
+    let bound = if streams(&method, route) {
         Duration::MAX
     } else {
         app.limits.timeout
@@ -114,9 +120,9 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
         .unwrap_or_else(|_| Problem::timed_out(bound).into_response());
 
     let status = response.status();
-    span.in_scope(|| told(&route, status, started.elapsed(), requester.0.get()));
+    span.in_scope(|| told(route, status, started.elapsed(), requester.0.get()));
     metrics::histogram!("daybook_http_request_seconds",
-        "method" => label(&method), "route" => route, "status" => status.as_u16().to_string())
+        "method" => label(&method), "route" => route.to_owned(), "status" => status.as_u16().to_string())
     .record(started.elapsed());
     response = problem::correlate(response, correlation_id);
     let headers = response.headers_mut();

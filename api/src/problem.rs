@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use commands::CommandError;
 use domain::agents::proposal::Conflict;
 use domain::{Class, PayloadError, Refusal, Violation};
-use projections::{QueryError, TooFarBehind, ViewError};
+use projections::{QueryError, ViewError, WaitError};
 use serde::Serialize;
 use store::{Busy, Position, ReadError};
 use utoipa::ToSchema;
 use uuid::Uuid;
+use workers::DueWorkError;
 
 /// Faults that one answer names.
 pub const MOST_ERRORS: usize = 100;
@@ -327,11 +328,23 @@ impl From<ViewError> for Problem {
     }
 }
 
-impl From<TooFarBehind> for Problem {
-    fn from(error: TooFarBehind) -> Self {
-        Self {
-            code: "read_model_behind".into(),
-            ..Self::unavailable(error.to_string())
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::TooFarBehind { .. } => {
+                Self::unavailable(error.to_string()).coded("read_model_behind")
+            }
+            WaitError::Unknown(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<DueWorkError> for Problem {
+    fn from(error: DueWorkError) -> Self {
+        if error.is_transient() {
+            Self::unavailable(error.to_string())
+        } else {
+            Self::internal(&error)
         }
     }
 }

@@ -1,23 +1,28 @@
 //! The registry of resources: one line each.
 
+use std::convert::Infallible;
+
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, LOCATION};
 use axum::http::{Method, Request, StatusCode, Uri};
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tower::util::MapRequestLayer;
-use tower::{Layer, ServiceExt, service_fn};
+use axum::routing::{Route, get};
+use futures::future::Either;
+use tower::layer::layer_fn;
+use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::openapi::Base;
 use crate::problem::Problem;
 use crate::{
-    App, agents, coding, conditions, delivery, docs, health, identity, index, knowledge,
-    middleware, openapi, operations, site, unread,
+    App, agents, coding, delivery, docs, health, identity, index, knowledge, middleware, openapi,
+    operations, site,
 };
 
 pub(crate) fn described() -> OpenApiRouter<App> {
@@ -56,43 +61,42 @@ pub(crate) fn described() -> OpenApiRouter<App> {
 
 /// The whole server.
 pub fn router(app: App) -> Router {
-    let limit = app.limits.body;
-    let router = Router::from(described())
+    let cors = site::cors(&app);
+    // One layer, as axum puts each into a box of its own.
+    let around = ServiceBuilder::new()
+        .map_response(coding::weaken_tag)
+        .layer(coding::compress())
+        .layer(from_fn_with_state(app.clone(), middleware::around))
+        .layer(DefaultBodyLimit::max(app.limits.body))
+        .layer(CatchPanicLayer::custom(panicked));
+    Router::from(described())
         .route(openapi::PATH, get(openapi::publish))
         .merge(docs::router())
         .merge(agents::mcp::router(&app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(DefaultBodyLimit::max(limit))
-        .layer(from_fn(coding::decode))
-        .layer(from_fn(conditions::not_modified))
-        .layer(from_fn_with_state(app.clone(), middleware::around))
-        .layer(coding::compress())
-        .layer(map_response(coding::weaken_tag))
-        .layer(MapRequestLayer::new(move |request| {
-            unread::read_away(request, limit)
-        }))
-        .with_state(app.clone());
-    with_cors(&app, router)
+        .layer(around)
+        .layer(layer_fn(move |inner| with_cors(&cors, inner)))
+        .with_state(app)
 }
 
 /// Answers pages of other origins as well. `OPTIONS` is theirs only where a browser asks before it sends something.
-fn with_cors(app: &App, router: Router) -> Router {
-    let shared = site::cors(app).layer(router.clone());
-    Router::new().fallback_service(service_fn(move |request: Request<_>| {
+fn with_cors(
+    cors: &CorsLayer,
+    inner: Route,
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + use<>
+{
+    let mut cors = cors.layer(inner);
+    service_fn(move |request: Request<Body>| {
         let asks = request
             .headers()
             .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let (shared, router) = (shared.clone(), router.clone());
-        async move {
-            if request.method() == Method::OPTIONS && !asks {
-                router.oneshot(request).await
-            } else {
-                shared.oneshot(request).await
-            }
+        if request.method() == Method::OPTIONS && !asks {
+            Either::Left(cors.get_mut().call(request))
+        } else {
+            Either::Right(cors.call(request))
         }
-    }))
+    })
 }
 
 /// Sends whoever wrote a slash too many to the path without it.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
-use store::{Position, Recorded, Session};
+use store::{Database, Position, Recorded, Session};
 
 use crate::posting::{Frame, Step};
 use crate::progress::Progress;
@@ -20,11 +20,11 @@ pub(crate) struct Stretch {
 /// The place that a stretch is applied to.
 pub(crate) enum Place<'a> {
     /// The live read model, whose checkpoint moves along.
-    Live(&'a mut Progress),
-    /// Behind the live checkpoint, in the caller's transaction: events that were held back, tried so many times before.
-    Behind { retried: i32 },
-    /// A read model that is built anew, in the caller's transaction.
-    Anew,
+    Live(&'a Database, &'a mut Progress),
+    /// Behind the live checkpoint, in the transaction of a session: events that were held back, tried so many times before.
+    Behind(&'a Session, i32),
+    /// A read model that is built anew, in the transaction of a session.
+    Anew(&'a Session),
 }
 
 impl Stretch {
@@ -53,29 +53,25 @@ impl Stretch {
     }
 }
 
-impl Place<'_> {
-    fn posting<'s>(
-        &self,
-        session: &'s Session,
-        name: &'static str,
-        quarantine: i64,
-        to: Position,
-    ) -> Posting<'s> {
-        let frame = match self {
-            Self::Live(progress) => Frame::Transaction(Step {
-                name,
-                quarantine,
-                from: progress.durable(),
-                to,
-            }),
-            Self::Behind { .. } | Self::Anew => Frame::Savepoint,
-        };
-        Posting::of(session, frame)
+impl<'a> Place<'a> {
+    const fn posting(&self, name: &'static str, quarantine: i64, to: Position) -> Posting<'a> {
+        Posting::of(match self {
+            Self::Live(database, progress) => {
+                let step = Step {
+                    name,
+                    quarantine,
+                    from: progress.durable(),
+                    to,
+                };
+                Frame::Transaction(database, step)
+            }
+            Self::Behind(session, _) | Self::Anew(session) => Frame::Savepoint(session),
+        })
     }
 
     /// Notes that a stretch is done; `written`: and that it is written down.
     fn passed(&mut self, to: Position, written: bool) {
-        if let Self::Live(progress) = self {
+        if let Self::Live(_, progress) = self {
             progress.advance(to, written);
         }
     }
@@ -84,7 +80,6 @@ impl Place<'_> {
 /// Applies a stretch; returns how many of its events made the consumer write.
 pub(crate) async fn apply(
     consumer: &dyn Consumer,
-    session: &Session,
     quarantine: &mut Quarantine,
     stretch: Stretch,
     mut place: Place<'_>,
@@ -97,7 +92,7 @@ pub(crate) async fn apply(
             .events
             .retain(|event| !quarantine.holds(&event.stream));
         let to = stretch.to;
-        let mut posting = place.posting(session, name, quarantine.version, to);
+        let mut posting = place.posting(name, quarantine.version, to);
         let error = match post(consumer, &mut posting, &stretch.events).await {
             Ok(()) => {
                 let wrote = posting.begun();
@@ -118,11 +113,12 @@ pub(crate) async fn apply(
                     projection = name, stream = %held.stream, position = held.position, reason = held.reason,
                     "cannot apply an event; its stream is in quarantine"
                 );
-                if let Place::Behind { retried } = &place {
+                if let Place::Behind(_, retried) = &place {
                     held.retried = *retried;
                 }
-                if !matches!(place, Place::Anew) {
-                    let mut posting = place.posting(session, name, quarantine.version, to);
+                if !matches!(place, Place::Anew(_)) {
+                    let mut posting = place.posting(name, quarantine.version, to);
+                    let session = posting.session().await?;
                     posting
                         .begin_with(async { Ok(held.write(&**session).await?) })
                         .await?;

@@ -1,10 +1,13 @@
 //! How far a consumer has come.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
-use store::{Database, Position, Session};
+use store::{Database, Position, Purpose, Session};
 use tokio_postgres::GenericClient;
 
 use crate::QueryError;
+use crate::idle::Move;
 
 /// A row of `log.checkpoints`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,9 +45,10 @@ pub async fn read(
 
 /// Every checkpoint there is.
 pub async fn all(database: &Database) -> Result<Vec<Checkpoint>, QueryError> {
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Queries).await?;
     let sql = format!("select {COLUMNS} from log.checkpoints order by name");
-    let rows = client.query(&sql, &[]).await?;
+    let statement = client.prepare_cached(&sql).await?;
+    let rows = client.query(&statement, &[]).await?;
     Ok(rows.iter().map(from_row).collect())
 }
 
@@ -110,4 +114,32 @@ pub async fn advance(
         .execute(&advance, &[&name, &quarantine, &from, &to])
         .await?
         == 1)
+}
+
+/// Moves several checkpoints on; returns the names of those that it has moved. One that somebody else works on is left out: nobody
+/// waits for another consumer.
+pub async fn advance_all(
+    session: &Session,
+    moves: &[Move],
+) -> Result<HashSet<String>, tokio_postgres::Error> {
+    const ADVANCE_ALL: &str = "
+        with due as (
+            select c.name, wanted.to_position
+            from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                as wanted (name, quarantine, from_position, to_position)
+            join log.checkpoints c on c.name = wanted.name and c.quarantine = wanted.quarantine
+                and c.position = wanted.from_position
+            for update of c skip locked
+        )
+        update log.checkpoints c set position = due.to_position, updated_at = now()
+        from due where c.name = due.name returning c.name";
+    let names: Vec<&str> = moves.iter().map(|one| one.name).collect();
+    let quarantines: Vec<i64> = moves.iter().map(|one| one.quarantine).collect();
+    let from: Vec<Position> = moves.iter().map(|one| one.from).collect();
+    let to: Vec<Position> = moves.iter().map(|one| one.to).collect();
+    let statement = session.prepare_cached(ADVANCE_ALL).await?;
+    let rows = session
+        .query(&statement, &[&names, &quarantines, &from, &to])
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::ContractError;
 use sha2::{Digest, Sha256};
-use store::{Position, Recorded, Session};
+use store::{Position, Recorded, Session, SessionError};
 use tokio_postgres::error::SqlState;
 
 use crate::{Memory, Posting};
@@ -20,6 +20,9 @@ pub enum PostError {
     /// The database refused, or was lost.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
+    /// No session was to be had; the same events are tried again.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// Something outside could not be reached; the same events are tried again.
     #[error("{0}")]
     Retry(String),
@@ -42,7 +45,7 @@ impl PostError {
         match self {
             Self::Event { .. } | Self::Batch(_) => true,
             Self::Database(error) => error.code().is_some_and(is_of_data),
-            Self::Retry(_) => false,
+            Self::Session(_) | Self::Retry(_) => false,
         }
     }
 
@@ -50,7 +53,7 @@ impl PostError {
     pub(crate) const fn position(&self) -> Option<Position> {
         match self {
             Self::Event { position, .. } => Some(*position),
-            Self::Batch(_) | Self::Database(_) | Self::Retry(_) => None,
+            Self::Batch(_) | Self::Database(_) | Self::Session(_) | Self::Retry(_) => None,
         }
     }
 
@@ -58,7 +61,7 @@ impl PostError {
     pub(crate) fn is_lasting(&self) -> bool {
         let code = match self {
             Self::Database(error) => error.code(),
-            Self::Event { .. } | Self::Batch(_) | Self::Retry(_) => None,
+            Self::Event { .. } | Self::Batch(_) | Self::Session(_) | Self::Retry(_) => None,
         };
         code.is_some_and(|code| has_class(code, &["42", "3F", "XX"]))
     }

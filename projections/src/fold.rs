@@ -58,7 +58,8 @@ impl<M: ReadModel> Consumer for Fold<M> {
     }
 
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
-        let table = self.prepare(posting.session()).await?;
+        let session = posting.session().await?;
+        let table = self.prepare(&session).await?;
         let events: Vec<&Recorded> = events.iter().collect();
         let mut rows = Rows::<M>::default();
         let read = rows.read(&table, begun_before(&events));

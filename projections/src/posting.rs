@@ -1,7 +1,10 @@
 //! One batch on its way into the database: a transaction that only begins when there is something to write.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use futures::try_join;
-use store::{Position, Session};
+use store::{Database, PooledSession, Position, Purpose, Session};
 
 use crate::{PostError, checkpoint};
 
@@ -15,28 +18,71 @@ pub(crate) struct Step {
 }
 
 /// The frame of a batch, within which it is written wholly or not at all.
-pub(crate) enum Frame {
-    /// A transaction, in which the checkpoint moves.
-    Transaction(Step),
-    /// A part of a transaction that is under way.
-    Savepoint,
+pub(crate) enum Frame<'a> {
+    /// A transaction on a session of the pool, in which the checkpoint moves.
+    Transaction(&'a Database, Step),
+    /// A part of a transaction that is under way on a session.
+    Savepoint(&'a Session),
+}
+
+/// A session that a batch is written on.
+#[derive(Clone)]
+pub enum BatchSession<'a> {
+    Given(&'a Session),
+    Pooled(Arc<PooledSession>),
+}
+
+impl Deref for BatchSession<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match self {
+            Self::Given(session) => session,
+            Self::Pooled(session) => session,
+        }
+    }
+}
+
+/// How far a batch has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Untouched,
+    Begun,
+    Ended,
 }
 
 /// What a consumer writes through. Everything is committed together with the checkpoint, or not at all.
 pub struct Posting<'a> {
-    session: &'a Session,
-    frame: Frame,
-    begun: bool,
+    frame: Frame<'a>,
+    session: Option<BatchSession<'a>>,
+    state: State,
 }
 
 impl<'a> Posting<'a> {
     /// A batch of its own.
-    pub(crate) const fn of(session: &'a Session, frame: Frame) -> Self {
+    pub(crate) const fn of(frame: Frame<'a>) -> Self {
         Self {
-            session,
             frame,
-            begun: false,
+            session: None,
+            state: State::Untouched,
         }
+    }
+
+    /// The session of the transaction. A batch that writes nothing needs none: ask for it once there is something to write, as few
+    /// sessions serve many consumers.
+    pub async fn session(&mut self) -> Result<BatchSession<'a>, PostError> {
+        if let Some(session) = &self.session {
+            return Ok(session.clone());
+        }
+        let session = match self.frame {
+            Frame::Savepoint(session) => BatchSession::Given(session),
+            Frame::Transaction(database, _) => {
+                let session = database.session(Purpose::Consumers).await?;
+                checkpoint::prepare(&session).await?;
+                BatchSession::Pooled(Arc::new(session))
+            }
+        };
+        Ok(self.session.insert(session).clone())
     }
 
     /// Begins the transaction and runs the first statements of it, in the same round trip. The checkpoint comes before
@@ -45,28 +91,28 @@ impl<'a> Posting<'a> {
         &mut self,
         first: impl Future<Output = Result<T, PostError>>,
     ) -> Result<T, PostError> {
-        let (session, frame) = (self.session, &self.frame);
+        let session = self.session().await?;
+        self.state = State::Begun;
         let begin = async {
-            let begin = match frame {
-                Frame::Transaction(_) => "begin",
-                Frame::Savepoint => "savepoint posting",
+            let begin = match self.frame {
+                Frame::Transaction(..) => "begin",
+                Frame::Savepoint(_) => "savepoint posting",
             };
             Ok(session.batch_execute(begin).await?)
         };
         let advance = async {
-            match frame {
-                Frame::Transaction(step) => Ok(checkpoint::advance(
-                    session,
+            match &self.frame {
+                Frame::Transaction(_, step) => Ok(checkpoint::advance(
+                    &session,
                     step.name,
                     step.quarantine,
                     step.from,
                     step.to,
                 )
                 .await?),
-                Frame::Savepoint => Ok(true),
+                Frame::Savepoint(_) => Ok(true),
             }
         };
-        self.begun = true;
         let ((), moved, first) = try_join!(begin, advance, first)?;
         if moved {
             Ok(first)
@@ -84,39 +130,49 @@ impl<'a> Posting<'a> {
         &mut self,
         last: impl Future<Output = Result<(), PostError>>,
     ) -> Result<(), PostError> {
-        let (session, frame) = (self.session, &self.frame);
         // A commit behind a failed statement rolls back.
-        let commit = async {
-            let commit = match frame {
-                Frame::Transaction(_) => "commit",
-                Frame::Savepoint => "release savepoint posting",
-            };
-            Ok(session.batch_execute(commit).await?)
-        };
+        let commit = self.run("commit", "release savepoint posting");
         try_join!(last, commit)?;
+        self.state = State::Ended;
         Ok(())
     }
 
     /// Undoes what was written.
-    pub(crate) async fn roll_back(&self) -> Result<(), PostError> {
-        if self.begun {
-            let roll_back = match self.frame {
-                Frame::Transaction(_) => "rollback",
-                Frame::Savepoint => "rollback to savepoint posting",
-            };
-            self.session.batch_execute(roll_back).await?;
+    pub(crate) async fn roll_back(&mut self) -> Result<(), PostError> {
+        if self.state != State::Untouched {
+            self.run("rollback", "rollback to savepoint posting")
+                .await?;
+            self.state = State::Ended;
         }
         Ok(())
     }
 
-    /// The session of the transaction.
-    #[must_use]
-    pub const fn session(&self) -> &'a Session {
-        self.session
+    /// Runs a statement if there is a session: one for a transaction, another for a savepoint.
+    async fn run(&self, transaction: &str, savepoint: &str) -> Result<(), PostError> {
+        let statement = match self.frame {
+            Frame::Transaction(..) => transaction,
+            Frame::Savepoint(_) => savepoint,
+        };
+        if let Some(session) = &self.session {
+            session.batch_execute(statement).await?;
+        }
+        Ok(())
     }
 
-    /// Whether anything was written.
-    pub(crate) const fn begun(&self) -> bool {
-        self.begun
+    /// Returns true if anything was written.
+    pub(crate) fn begun(&self) -> bool {
+        self.state != State::Untouched
+    }
+}
+
+/// A session in the middle of a transaction is of no use to anybody else.
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        if self.state == State::Begun
+            && let Some(BatchSession::Pooled(session)) = self.session.take()
+            && let Some(session) = Arc::into_inner(session)
+        {
+            drop(PooledSession::take(session));
+        }
     }
 }

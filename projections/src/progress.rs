@@ -1,5 +1,6 @@
 //! The progress of a consumer, and how much of it is written down.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use store::Position;
@@ -7,6 +8,8 @@ use tokio::time::Instant;
 
 /// How long the checkpoint of a consumer that has nothing to write may lag behind.
 const FLUSH: Duration = Duration::from_millis(250);
+/// Checkpoints are due at the same moments after this, so that they are moved together.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// How far a consumer has come, and how much of that is written down.
 pub(crate) struct Progress {
@@ -48,8 +51,11 @@ impl Progress {
         self.position > self.durable
     }
 
+    /// When the checkpoint is to be moved.
     pub fn due(&self) -> Instant {
-        self.ahead_since + FLUSH
+        let since = self.ahead_since.saturating_duration_since(*EPOCH);
+        let moments = since.as_millis() / FLUSH.as_millis() + 1;
+        *EPOCH + FLUSH * u32::try_from(moments).unwrap_or(u32::MAX)
     }
 
     pub fn is_due(&self) -> bool {

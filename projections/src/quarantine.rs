@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::StreamId;
 use serde::Serialize;
-use store::{Database, Position, Recorded};
+use store::{Database, Position, Purpose, Recorded};
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
@@ -253,7 +253,7 @@ async fn held(
 
 /// Every stream in quarantine.
 pub async fn all(database: &Database) -> Result<Vec<Quarantined>, QueryError> {
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Queries).await?;
     Ok(held(&**client, None).await?)
 }
 
@@ -269,7 +269,7 @@ pub async fn ask(
     const ASK: &str = "
         update log.quarantine set asked = $2
         where consumer = $1 and ($3::text is null or category = $3 and stream_id = $4)";
-    let mut client = database.pool.get().await?;
+    let mut client = database.session(Purpose::Queries).await?;
     let transaction = client.transaction().await?;
     transaction.execute(RAISE, &[&consumer]).await?;
     let (category, id) = stream.map(|stream| (&stream.category, stream.id)).unzip();
@@ -286,7 +286,7 @@ pub(crate) async fn known(database: &Database) -> Result<HashMap<String, Known>,
     const KNOWN: &str = "
         select c.name, c.quarantine, q.category, q.stream_id, q.position
         from log.checkpoints c left join log.quarantine q on q.consumer = c.name";
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Queries).await?;
     let statement = client.prepare_cached(KNOWN).await?;
     let mut versions: HashMap<String, i64> = HashMap::new();
     let mut streams: HashMap<String, HashMap<StreamId, Position>> = HashMap::new();

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use deadpool_postgres::PoolError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use store::Database;
+use store::{Database, SessionError};
 use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -28,9 +27,9 @@ pub mod visible {
 /// Why a read model could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// No connection is to be had.
-    #[error("the database is not available: {}", store::describe(.0))]
-    Pool(#[from] PoolError),
+    /// No session was to be had.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The database refused.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
@@ -44,7 +43,7 @@ impl QueryError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Pool(_) => true,
+            Self::Session(_) => true,
             Self::Shape(_) => false,
             Self::Database(error) => store::is_unavailable(error),
         }

@@ -69,12 +69,14 @@ pub async fn rebuild(
     swap: bool,
     memory: &Memory,
 ) -> Result<Vec<Report>, RebuildError> {
+    let session = database.connect("rebuild").await?;
     let mut rebuilds = Vec::with_capacity(consumers.len());
     let rebuilt = async {
         for consumer in consumers {
-            rebuilds.push(Rebuild::open(database, consumer.as_ref(), memory).await?);
+            let consumer = consumer.as_ref();
+            rebuilds.push(Rebuild::open(database, &session, consumer, memory).await?);
         }
-        run(&mut rebuilds, store, swap).await
+        run(&mut rebuilds, &session, store, swap).await
     }
     .await;
     for rebuild in rebuilds {
@@ -85,10 +87,18 @@ pub async fn rebuild(
 
 async fn run(
     rebuilds: &mut [Rebuild<'_>],
+    session: &Session,
     store: &Arc<dyn EventStore>,
     swap: bool,
 ) -> Result<Vec<Report>, RebuildError> {
+    // Every table is found in one of the schemas: no two read models have a table of the same name.
+    let schemas: Vec<_> = rebuilds.iter().map(|one| one.schema.as_str()).collect();
+    let path: Arc<str> = schemas.join(", ").into();
+    session
+        .batch_execute("set synchronous_commit = off")
+        .await?;
     for rebuild in &mut *rebuilds {
+        rebuild.path = Arc::clone(&path);
         rebuild.set_up().await?;
     }
     // Most of it first, without keeping the live models from moving on.
@@ -121,8 +131,10 @@ struct Rebuild<'a> {
     way: Way<'a>,
     in_transaction: bool,
     database: &'a Database,
-    session: Session,
+    session: &'a Session,
     schema: String,
+    /// The schemas of all models that are rebuilt on the session.
+    path: Arc<str>,
     /// How far the live model is.
     target: Position,
     position: Position,
@@ -138,9 +150,10 @@ enum Way<'a> {
 }
 
 impl<'a> Rebuild<'a> {
-    /// A session for the only one who rebuilds this model.
+    /// Sees to it that nobody else rebuilds this model.
     async fn open(
         database: &'a Database,
+        session: &'a Session,
         consumer: &'a dyn Consumer,
         memory: &Memory,
     ) -> Result<Self, RebuildError> {
@@ -149,7 +162,6 @@ impl<'a> Rebuild<'a> {
         let name = consumer.name();
         let rebuilding = consumer.rebuilding(memory);
         let rebuilding = rebuilding.ok_or(RebuildError::NoModel(name))?;
-        let session = database.connect().await?;
         if !session.query_one(LOCK, &[&name]).await?.get::<_, bool>(0) {
             return Err(RebuildError::UnderWay(name));
         }
@@ -160,6 +172,7 @@ impl<'a> Rebuild<'a> {
             database,
             session,
             schema: format!("rebuild_{name}"),
+            path: "".into(),
             target: 0,
             position: 0,
             events: 0,
@@ -169,21 +182,20 @@ impl<'a> Rebuild<'a> {
     /// Makes empty tables in a schema of their own.
     async fn set_up(&mut self) -> Result<(), RebuildError> {
         self.make_tables().await?;
-        let live = checkpoint::read(&*self.session, self.consumer.name()).await?;
+        let live = checkpoint::read(&**self.session, self.consumer.name()).await?;
         self.target = live.map_or(0, |live| live.position);
         Ok(())
     }
 
     async fn make_tables(&mut self) -> Result<(), RebuildError> {
-        let (session, schema) = (&self.session, &self.schema);
-        session
-            .batch_execute(&format!(
-                "set synchronous_commit = off; drop schema if exists {schema} cascade; {create}; \
-                 set search_path = {schema}",
-                create = self.database.create_schema(schema)
-            ))
-            .await?;
-        session.batch_execute(self.consumer.ddl()).await?;
+        let schema = &self.schema;
+        let make = format!(
+            "drop schema if exists {schema} cascade; {create}; set search_path = {schema}; {ddl}\n; set search_path = {path}",
+            create = self.database.create_schema(schema),
+            ddl = self.consumer.ddl(),
+            path = self.path,
+        );
+        self.session.batch_execute(&make).await?;
         (self.position, self.events) = (0, 0);
         Ok(())
     }
@@ -208,19 +220,14 @@ impl<'a> Rebuild<'a> {
         let count = events.len() as u64;
         if !events.is_empty() {
             match &mut self.way {
-                Way::Quick(rebuilding) => rebuilding.take(&self.session, &events).await?,
+                Way::Quick(rebuilding) => rebuilding.take(self.session, &events).await?,
                 Way::Careful(quarantine) => {
                     let stretch = Stretch {
                         events: events.into_iter().cloned().collect(),
                         to: page.scanned_to,
                     };
-                    let apply = apply(
-                        self.consumer,
-                        &self.session,
-                        quarantine,
-                        stretch,
-                        Place::Anew,
-                    );
+                    let place = Place::Anew(self.session);
+                    let apply = apply(self.consumer, quarantine, stretch, place);
                     if self.in_transaction {
                         apply.await?;
                     } else {
@@ -256,7 +263,7 @@ impl<'a> Rebuild<'a> {
     ) -> Result<(), RebuildError> {
         let name = self.consumer.name();
         tracing::warn!(projection = name, %error, "rebuilding once more, to find the event at fault");
-        self.way = Way::Careful(Quarantine::empty(&*self.session, name).await?);
+        self.way = Way::Careful(Quarantine::empty(&**self.session, name).await?);
         self.make_tables().await?;
         let filter = Filter::categories(self.consumer.categories().iter().copied());
         let until = until.min(self.target);
@@ -302,7 +309,7 @@ impl<'a> Rebuild<'a> {
         store: &Arc<dyn EventStore>,
         swap: bool,
     ) -> Result<Report, RebuildError> {
-        let live = checkpoint::lock(&*self.session, self.consumer.name()).await?;
+        let live = checkpoint::lock(&**self.session, self.consumer.name()).await?;
         self.target = live.as_ref().map_or(0, |live| live.position);
         let filter = Filter::categories(self.consumer.categories().iter().copied());
         let mut pages = pin!(pages(
@@ -316,7 +323,7 @@ impl<'a> Rebuild<'a> {
         }
         let quarantined = match &mut self.way {
             Way::Quick(rebuilding) => {
-                rebuilding.finish(&self.session).await?;
+                rebuilding.finish(self.session).await?;
                 vec![]
             }
             Way::Careful(quarantine) => quarantine.streams(),
@@ -329,7 +336,7 @@ impl<'a> Rebuild<'a> {
             differences: 0,
             samples: vec![],
             compared: live.is_some_and(|live| live.built_by == built_by)
-                && tables::missing(&*self.session, &[self.consumer])
+                && tables::missing(&**self.session, &[self.consumer])
                     .await?
                     .is_empty(),
             swapped: swap,
@@ -344,8 +351,8 @@ impl<'a> Rebuild<'a> {
         if swap {
             self.swap(&tables).await?;
             let (name, position) = (self.consumer.name(), self.position);
-            checkpoint::create(&*self.session, name, position, &built_by).await?;
-            quarantine::replace(&*self.session, name, &report.quarantined).await?;
+            checkpoint::create(&**self.session, name, position, &built_by).await?;
+            quarantine::replace(&**self.session, name, &report.quarantined).await?;
         }
         Ok(report)
     }

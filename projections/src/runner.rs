@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use store::{Database, EventStore, Filter, Position, ReadError, Session, pages};
-use tokio::sync::watch;
+use store::{Database, EventStore, Filter, Position, Purpose, ReadError, Session, pages};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Place, Stretch, apply};
+use crate::idle::Move;
 use crate::progress::Progress;
 use crate::quarantine::Quarantine;
-use crate::runtime::Reader;
+use crate::reader::{Lease, Reader};
 use crate::{Checkpoint, Memory, PostError, checkpoint, rebuild, tables};
 
 /// Events in one transaction.
@@ -21,9 +22,7 @@ const BATCH: usize = 2_000;
 const GATHERED: usize = 4;
 /// Milliseconds that it lets pass at most.
 const LONGEST: u64 = 10;
-/// What a crash undoes is posted again: the checkpoint goes with it. A plan made anew for every batch would be the same.
-const SETTINGS: &str = "set synchronous_commit = off; set plan_cache_mode = force_generic_plan";
-/// How often a node asks whether the one that runs the consumer is gone, and how long errors wait.
+/// How long errors wait.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Runner {
@@ -32,69 +31,76 @@ pub(crate) struct Runner {
     pub reader: Arc<Reader>,
     /// For rebuilds, whoever runs them.
     pub memory: Memory,
+    pub rebuilds: Arc<Semaphore>,
+    pub moves: mpsc::Sender<Move>,
     pub shutdown: CancellationToken,
 }
 
 impl Runner {
-    /// Runs until shutdown, starting over after every error.
+    /// Runs whenever this node holds the lease, until shutdown, starting over after every error.
     pub async fn run(self) {
+        const OURS: [Lease; 2] = [Lease::Held, Lease::Ending];
         let mut head = self.store.head();
         while !self.shutdown.is_cancelled() {
-            let name = self.reader.consumer.name();
-            let led = self.lead(&mut head).await;
-            self.reader.interrupted(led.is_err());
-            if let Err(error) = led {
-                self.reader.stop(error.is_lasting());
-                tracing::warn!(projection = name, %error, "interrupted; starting over");
+            tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                () = self.reader.becomes(|lease| OURS.contains(&lease)) => {}
+            }
+            if self.reader.lease() == Lease::Held {
+                let led = self.lead(&mut head).await;
+                self.reader.interrupted(led.is_err());
+                if let Err(error) = led {
+                    let name = self.reader.consumer.name();
+                    self.reader.stop(error.is_lasting());
+                    tracing::warn!(projection = name, %error, "interrupted; starting over");
+                }
+            }
+            if self.reader.change(&[Lease::Ending], Lease::Left) {
+                continue;
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
+                () = self.reader.becomes(|lease| lease != Lease::Held) => {}
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
+        self.reader.change(&OURS, Lease::Left);
     }
 
-    /// Takes the lock if it is free, and consumes on the session that holds it: losing one loses the other.
+    /// Consumes until the lease ends, or somebody else has changed the quarantine.
     async fn lead(&self, head: &mut watch::Receiver<Position>) -> Result<(), PostError> {
-        let session = self.database.connect().await?;
-        let consumer = &self.reader.consumer;
-        while !self.lock(&session).await? {
-            self.follow(&session).await?;
-            tokio::select! {
-                () = self.shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
-        session.batch_execute(SETTINGS).await?;
-        checkpoint::prepare(&session).await?;
         let known = *head.borrow();
-        let mut progress = Progress::at(self.prepare(&session, known).await?);
-        let mut quarantine = self.settle(&session, &progress).await?;
+        let mut progress = Progress::at(self.prepare(known).await?);
+        let mut quarantine = self.settle(&progress).await?;
         self.reader.advance(progress.position());
         self.reader.interrupted(false);
         tracing::debug!(
-            projection = consumer.name(),
+            projection = self.reader.consumer.name(),
             position = progress.position(),
             "running here"
         );
+        let ends = || self.shutdown.is_cancelled() || self.reader.lease() != Lease::Held;
         loop {
             let known = *head.borrow_and_update();
             let mut written = 0;
-            while progress.position() < known && !self.shutdown.is_cancelled() {
-                written += self.step(&session, &mut progress, &mut quarantine).await?;
+            while progress.position() < known && !ends() {
+                written += self.step(&mut progress, &mut quarantine).await?;
                 self.reader.stop(false);
                 if progress.is_due() {
-                    self.flush(&session, &mut progress, &quarantine).await?;
+                    self.flush(&mut progress, &quarantine).await?;
                 }
             }
             self.let_gather(written).await;
             tokio::select! {
                 () = self.shutdown.cancelled() => {
-                    return self.flush(&session, &mut progress, &quarantine).await;
+                    return self.flush(&mut progress, &quarantine).await;
+                }
+                () = self.reader.becomes(|lease| lease != Lease::Held) => {
+                    return self.flush(&mut progress, &quarantine).await;
                 }
                 changed = head.changed() => if changed.is_err() { return Ok(()) },
                 () = tokio::time::sleep_until(progress.due()), if progress.is_ahead() => {
-                    self.flush(&session, &mut progress, &quarantine).await?;
+                    self.flush(&mut progress, &quarantine).await?;
                 }
                 () = self.reader.knows_newer(quarantine.version) => return Ok(()),
             }
@@ -111,23 +117,6 @@ impl Runner {
                 () = tokio::time::sleep(Duration::from_millis(milliseconds.min(LONGEST))) => {}
             }
         }
-    }
-
-    async fn lock(&self, session: &Session) -> Result<bool, PostError> {
-        const LOCK: &str =
-            "select pg_try_advisory_lock(hashtextextended('daybook consumer ' || $1, 0))";
-        let name = self.reader.consumer.name();
-        Ok(session.query_one(LOCK, &[&name]).await?.get(0))
-    }
-
-    /// Another node runs it: keep an eye on how far that one is.
-    async fn follow(&self, session: &Session) -> Result<(), PostError> {
-        let name = self.reader.consumer.name();
-        if let Some(checkpoint) = checkpoint::read(&**session, name).await? {
-            self.reader.advance(checkpoint.position);
-            self.reader.stop(false);
-        }
-        Ok(())
     }
 
     /// The checkpoint, if what it says can be: a log that was restored alone has checkpoints without tables, and an older one has
@@ -161,45 +150,50 @@ impl Runner {
     }
 
     /// Makes the read model exist as this build wants it, and says where to go on.
-    async fn prepare(&self, session: &Session, head: Position) -> Result<Position, PostError> {
+    async fn prepare(&self, head: Position) -> Result<Position, PostError> {
         let consumer = &self.reader.consumer;
         let built_by = consumer.built_by();
-        match self.live(session).await? {
+        let mut session = self.database.session(Purpose::Consumers).await?;
+        match self.live(&session).await? {
             Some(checkpoint) if checkpoint.built_by == built_by => Ok(checkpoint.position),
             Some(_) => {
-                tracing::info!(
-                    projection = consumer.name(),
-                    "not built by this version; rebuilding"
-                );
-                let consumers = std::slice::from_ref(consumer);
-                let rebuilt =
-                    rebuild(&self.database, &self.store, consumers, true, &self.memory).await;
-                let reports = rebuilt.map_err(|error| PostError::Retry(error.to_string()))?;
-                Ok(reports.first().map_or(0, |report| report.position))
+                drop(session);
+                self.rebuild().await
             }
             None => {
                 let start = if consumer.starts_at_head() { head } else { 0 };
-                session.batch_execute("begin").await?;
+                let transaction = session.transaction().await?;
                 // Tables without a checkpoint hold nobody knows what.
                 let left = tables::drop_all(consumer.as_ref());
-                session.batch_execute(&left).await?;
-                session.batch_execute(consumer.ddl()).await?;
-                checkpoint::create(&**session, consumer.name(), start, &built_by).await?;
-                session.batch_execute("commit").await?;
+                transaction.batch_execute(&left).await?;
+                transaction.batch_execute(consumer.ddl()).await?;
+                checkpoint::create(&*transaction, consumer.name(), start, &built_by).await?;
+                transaction.commit().await?;
                 Ok(start)
             }
         }
     }
 
+    /// Builds the read model anew; returns where it is then.
+    async fn rebuild(&self) -> Result<Position, PostError> {
+        let consumer = &self.reader.consumer;
+        let _turn = self.rebuilds.acquire().await;
+        tracing::info!(
+            projection = consumer.name(),
+            "not built by this version; rebuilding"
+        );
+        let consumers = std::slice::from_ref(consumer);
+        let rebuilt = rebuild(&self.database, &self.store, consumers, true, &self.memory).await;
+        let reports = rebuilt.map_err(|error| PostError::Retry(error.to_string()))?;
+        Ok(reports.first().map_or(0, |report| report.position))
+    }
+
     /// Loads the quarantine, and tries its streams again: whoever runs the consumer now may know better, and the operator
     /// may have asked for it.
-    async fn settle(
-        &self,
-        session: &Session,
-        progress: &Progress,
-    ) -> Result<Quarantine, PostError> {
+    async fn settle(&self, progress: &Progress) -> Result<Quarantine, PostError> {
+        let session = self.database.session(Purpose::Consumers).await?;
         session.batch_execute("begin").await?;
-        let settled = self.try_again(session, progress).await;
+        let settled = self.try_again(&session, progress).await;
         let end = if settled.is_ok() {
             "commit"
         } else {
@@ -237,10 +231,8 @@ impl Runner {
                     events: page.events,
                     to: page.scanned_to,
                 };
-                let place = Place::Behind {
-                    retried: held.retried.saturating_add(1),
-                };
-                apply(consumer, session, &mut quarantine, stretch, place).await?;
+                let place = Place::Behind(session, held.retried.saturating_add(1));
+                apply(consumer, &mut quarantine, stretch, place).await?;
                 if quarantine.holds(&held.stream) {
                     break;
                 }
@@ -252,7 +244,6 @@ impl Runner {
     /// Applies one batch; returns how many events of it made the consumer write.
     async fn step(
         &self,
-        session: &Session,
         progress: &mut Progress,
         quarantine: &mut Quarantine,
     ) -> Result<usize, PostError> {
@@ -265,8 +256,8 @@ impl Runner {
             to: page.scanned_to,
         };
         let held = quarantine.len();
-        let place = Place::Live(progress);
-        let written = apply(consumer, session, quarantine, stretch, place).await?;
+        let place = Place::Live(&self.database, progress);
+        let written = apply(consumer, quarantine, stretch, place).await?;
         if written > 0 {
             consumer.posted();
         }
@@ -277,22 +268,34 @@ impl Runner {
         Ok(written)
     }
 
-    /// Writes down how far it has come, if that was not done with what it wrote.
+    /// Writes down how far it has come, if that was not done with what it wrote: together with other consumers, or alone if its
+    /// checkpoint is not as expected or somebody else works on it.
     async fn flush(
         &self,
-        session: &Session,
         progress: &mut Progress,
         quarantine: &Quarantine,
     ) -> Result<(), PostError> {
         if !progress.is_ahead() {
             return Ok(());
         }
-        let (name, position) = (self.reader.consumer.name(), progress.position());
-        let version = quarantine.version;
-        if !checkpoint::advance(session, name, version, progress.durable(), position).await? {
-            return Err(PostError::moved());
+        let (name, version) = (self.reader.consumer.name(), quarantine.version);
+        let (from, to) = (progress.durable(), progress.position());
+        let (done, moved) = oneshot::channel();
+        let wanted = Move {
+            name,
+            quarantine: version,
+            from,
+            to,
+            done,
+        };
+        let is_moved = self.moves.send(wanted).await.is_ok() && moved.await.unwrap_or(false);
+        if !is_moved {
+            let session = self.database.session(Purpose::Consumers).await?;
+            if !checkpoint::advance(&session, name, version, from, to).await? {
+                return Err(PostError::moved());
+            }
         }
-        progress.advance(position, true);
+        progress.advance(to, true);
         Ok(())
     }
 }

@@ -121,7 +121,8 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     if !matches!(cli.command, Command::Serve { .. }) && std::env::var_os("DAYBOOK_LOG").is_none() {
         config.log = "warn".into();
     }
-    telemetry::log(&config);
+    // Lines that are still to be written are written when this is dropped.
+    let _lines = telemetry::log(&config);
     match cli.command {
         Command::Serve { .. } => Ok(serve::run(config).await?),
         Command::Replay(replay) => replay.run(&config).await,

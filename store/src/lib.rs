@@ -18,7 +18,10 @@ pub use event::{
 pub use event_store::{AppendError, Direction, EventStore, ReadError, is_last, payload};
 pub use failure::{cause, describe, is_full, is_unavailable};
 pub use heavy::{Busy, heavy};
-pub use postgres::{Database, OpenError, Opening, PostgresStore, Session, Trouble};
+pub use postgres::{
+    Database, OpenError, Opening, PooledSession, PostgresStore, Purpose, Session, SessionError,
+    SessionLimits, Trouble,
+};
 pub use private_postgres::{PrivatePostgres, PrivatePostgresError};
 pub use subscription::{Wanted, pages, subscribe};
 pub use visibility::{Reader, Visibility};

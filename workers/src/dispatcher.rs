@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use store::{Database, Session};
+use store::{Database, Purpose};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -85,8 +85,6 @@ pub struct Dispatcher {
     database: Database,
     work: Arc<dyn Work>,
     waker: Arc<Notify>,
-    /// None, until it is needed and after it was lost.
-    session: Option<Session>,
     running: JoinSet<(Item, Outcome)>,
     lanes: HashMap<String, Held>,
     /// The lane at which the next look at the table begins.
@@ -121,7 +119,6 @@ impl Dispatcher {
             database,
             work,
             waker,
-            session: None,
             running: JoinSet::new(),
             lanes: HashMap::new(),
             next_lane: String::new(),
@@ -188,9 +185,7 @@ impl Dispatcher {
             }
             Err(error) => {
                 tracing::warn!(kind = self.work.kind(), %error, "cannot exchange due work");
-                let session = self.session.take();
-                let is_refused = session.is_some_and(|session| !session.is_closed());
-                if is_refused && !error.is_transient() {
+                if !error.is_transient() {
                     // What was to be written would be refused again.
                     self.ended = Ended::default();
                 }
@@ -200,12 +195,8 @@ impl Dispatcher {
     }
 
     async fn exchange(&mut self, free: usize) -> Result<Vec<Item>, Error> {
-        if self.session.is_none() {
-            self.session = Some(due_work::connect(&self.database).await?);
-        }
-        let Some(session) = &self.session else {
-            return Ok(vec![]);
-        };
+        let session = self.database.session(Purpose::Jobs).await?;
+        let session = &session;
         let kind = self.work.kind();
         let ((), (), found) = futures::try_join!(
             due_work::complete(session, &self.ended.done),

@@ -130,7 +130,7 @@ fn lane(name: &str) -> LaneId {
 }
 
 async fn schedule(database: &Database, items: &[NewItem]) {
-    let client = database.pool.get().await.unwrap();
+    let client = database.session(Purpose::Queries).await.unwrap();
     due_work::schedule(&**client, items).await.unwrap();
 }
 
@@ -164,7 +164,7 @@ async fn concluded(database: &Database) -> Item {
 
 /// What a node that has nothing to do would get.
 async fn claim(database: &Database, limit: i64) -> Vec<Item> {
-    let session = due_work::connect(database).await.unwrap();
+    let session = database.session(Purpose::Jobs).await.unwrap();
     let lanes = due_work::lanes(&session, KIND, "").await.unwrap();
     let places: Vec<_> = lanes.iter().map(|l| (l.name.as_str(), limit)).collect();
     due_work::claim(&session, KIND, &places, limit)
@@ -173,7 +173,7 @@ async fn claim(database: &Database, limit: i64) -> Vec<Item> {
 }
 
 async fn execute(database: &Database, sql: &str) {
-    let client = database.pool.get().await.unwrap();
+    let client = database.session(Purpose::Queries).await.unwrap();
     client.batch_execute(sql).await.unwrap();
 }
 
@@ -247,13 +247,13 @@ async fn what_a_deadlock_has_kept_from_being_written_is_written_afterwards() {
     let mut node = Node::start(&database);
     schedule(&database, &[item(1, ""), item(2, "")]).await;
     let runs = [node.next().await, node.next().await];
-    let mut other = database.connect().await.unwrap();
+    let mut other = database.connect("test").await.unwrap();
     let touch = "update log.due_work set run_at = run_at where id = $1";
     let transaction = other.transaction().await.unwrap();
     let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
     transaction.execute(touch, &[&second]).await.unwrap();
     runs.into_iter().for_each(|run| run.end(Outcome::Done));
-    let client = database.pool.get().await.unwrap();
+    let client = database.session(Purpose::Queries).await.unwrap();
     let waits = async || client.query_one(WAITING, &[]).await.unwrap().get(0);
     while !waits().await {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -410,7 +410,7 @@ async fn a_lane_can_be_cleared_and_its_parked_items_made_due_again() {
         node.next().await.end(Outcome::Park("closed".into()));
     }
     until(&database, |items| items.iter().all(|item| item.parked)).await;
-    let client = database.pool.get().await.unwrap();
+    let client = database.session(Purpose::Queries).await.unwrap();
     due_work::unpark_lane(&**client, &lane("left"))
         .await
         .unwrap();

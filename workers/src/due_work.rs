@@ -5,10 +5,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use deadpool_postgres::PoolError;
 use serde::Serialize;
 use serde_json::Value;
-use store::{Database, Session};
+use store::{Database, Purpose, Session, SessionError};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
@@ -170,21 +169,6 @@ pub async fn clear_lane(
     Ok(())
 }
 
-/// What a crash of the database undoes is done again: work is run at least once. And a plan that was made while the table
-/// was small is kept when it has grown: it goes by the indexes from the beginning.
-const SETTINGS: &str = "
-    set synchronous_commit = off;
-    set enable_bitmapscan = off;
-    set enable_hashjoin = off;
-    set enable_mergejoin = off";
-
-/// A session for a dispatcher.
-pub async fn connect(database: &Database) -> Result<Session, Error> {
-    let session = database.connect().await?;
-    session.batch_execute(SETTINGS).await?;
-    Ok(session)
-}
-
 /// Lanes with items that are not parked: `LOOK` of them at most, from one on, in order; fewer are all that are left.
 pub async fn lanes(session: &Session, kind: &str, from: &str) -> Result<Vec<Lane>, Error> {
     // From one lane to the next by the index, whatever lies in between.
@@ -293,7 +277,7 @@ pub async fn list(database: &Database, parked_only: bool, limit: i64) -> Result<
     let sql = format!(
         "select {COLUMNS} from log.due_work w where parked or not $1 order by run_at, id limit $2"
     );
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Queries).await?;
     let rows = client.query(&sql, &[&parked_only, &limit]).await?;
     Ok(rows.iter().map(from_row).collect())
 }
@@ -303,16 +287,16 @@ pub async fn redrive(database: &Database, id: Option<Uuid>) -> Result<u64, Error
     const REDRIVE: &str = "
         update log.due_work set parked = false, attempts = 0, run_at = now(), leased_until = null
         where parked and ($1::uuid is null or id = $1)";
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Queries).await?;
     Ok(client.execute(REDRIVE, &[&id]).await?)
 }
 
 /// Why the table of due work could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection is to be had.
-    #[error("the database is not available: {}", store::describe(.0))]
-    Pool(#[from] PoolError),
+    /// No session was to be had.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The database refused.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
@@ -322,7 +306,7 @@ impl Error {
     /// The same may be accepted when it is tried again.
     pub fn is_transient(&self) -> bool {
         let Self::Database(error) = self else {
-            return false;
+            return true;
         };
         let is_lost = |code: &SqlState| {
             [
@@ -364,7 +348,7 @@ async fn depth(database: &Database) -> Result<Vec<(String, String, i64)>, Error>
     const DEPTH: &str = "
         select kind, case when parked and attempts = 0 then 'held' when parked then 'parked' when leased_until > now() then 'leased' else 'scheduled' end, count(*)
         from log.due_work group by 1, 2";
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Jobs).await?;
     let rows = client.query(DEPTH, &[]).await?;
     Ok(rows
         .iter()

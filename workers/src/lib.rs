@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use dispatcher::{Outcome, Work};
-pub use due_work::{Item, NewItem, list, redrive};
+pub use due_work::{Error as DueWorkError, Item, NewItem, list, redrive};
 
 use dispatcher::{Dispatcher, Wakers};
 use reaction::Reacting;

@@ -61,7 +61,8 @@ impl<R: Reaction> Consumer for Reacting<R> {
         if consequences == Consequences::default() {
             return Ok(());
         }
-        let client: &tokio_postgres::Client = posting.session();
+        let session = posting.session().await?;
+        let client: &tokio_postgres::Client = &session;
         let write = async {
             due_work::schedule(client, &consequences.schedule).await?;
             due_work::hasten(client, &consequences.hasten).await?;

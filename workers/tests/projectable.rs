@@ -110,7 +110,8 @@ impl Node {
     async fn start() -> Self {
         let database = Database::open(testing::database().await).await.unwrap();
         let store: Arc<dyn EventStore> = PostgresStore::open(database.clone()).await.unwrap();
-        let models = Runtime::new(database.clone(), Arc::clone(&store), models());
+        let mut runtime = Runtime::new(database.clone(), Arc::clone(&store));
+        let models = runtime.add(models());
         let office = Office {
             database: database.clone(),
             store: Arc::clone(&store),
@@ -131,20 +132,15 @@ impl Node {
             sweep_interval: Duration::from_hours(1),
             sweep_grace: Duration::from_hours(1),
         };
-        let reactions = Workers::new(office, webhooks, files).consumers(&models.readers());
-        let reactions = Runtime::new(database.clone(), Arc::clone(&store), reactions);
+        let reactions = Workers::new(office, webhooks, files).consumers(&models);
+        let reactions = runtime.add(reactions);
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
-        let mut consumers = vec![];
-        for runtime in [models, reactions] {
-            runtime.start(&tasks, &shutdown);
-            let readers = runtime.readers();
-            consumers.extend(
-                readers
-                    .health()
-                    .iter()
-                    .map(|one| (one.name, readers.clone())),
-            );
-        }
+        runtime.start(&tasks, &shutdown);
+        let consumers = [models, reactions].into_iter().flat_map(|readers| {
+            let health = readers.health().into_iter();
+            health.map(move |one| (one.name, readers.clone()))
+        });
+        let consumers = consumers.collect();
         Self {
             database,
             store,

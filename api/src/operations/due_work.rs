@@ -66,9 +66,7 @@ async fn list(
     let position = reached(&app, read.min_position).await?;
     let limit = query::limit(which.limit, 50, 200)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let items = due(&app.database, which.parked.unwrap_or(false), limit)
-        .await
-        .map_err(|error| Problem::internal(&error))?;
+    let items = due(&app.database, which.parked.unwrap_or(false), limit).await?;
     Ok(answer::found((DueWork { items }, position)))
 }
 
@@ -94,9 +92,7 @@ async fn redrive(
     if command.request.dry_run {
         return Ok(DryRun::of(vec![]));
     }
-    let driven = drive(&app.database, Some(id))
-        .await
-        .map_err(|error| Problem::internal(&error))?;
+    let driven = drive(&app.database, Some(id)).await?;
     if driven == 0 {
         return Err(Problem::not_found("parked item"));
     }

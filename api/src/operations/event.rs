@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use domain::identity::scope;
 use domain::{Actor, StreamId, check_category, check_type_pattern};
 use futures::{Stream, StreamExt};
-use projections::TooFarBehind;
+use projections::WaitError;
 use serde::{Deserialize, Serialize};
 use store::{Filter, Position, ReadError, Recorded, Wanted, pages, subscribe};
 use utoipa::{IntoParams, ToSchema};
@@ -282,7 +282,7 @@ pub(super) async fn await_head(app: &App, wanted: Position) -> Result<(), Proble
     .await
     .map(drop)
     .map_err(|_| {
-        Problem::from(TooFarBehind {
+        Problem::from(WaitError::TooFarBehind {
             name: "of the log",
             position: app.head(),
             wanted,

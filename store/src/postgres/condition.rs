@@ -152,11 +152,11 @@ async fn look(
         end if;
     end $$";
     if database.condition().trouble().is_some() {
-        return database.connect().await?.batch_execute(WRITE).await;
+        return database.connect("watch").await?.batch_execute(WRITE).await;
     }
     let asked = match session {
         Some(session) => session,
-        None => session.insert(database.connect().await?),
+        None => session.insert(database.connect("watch").await?),
     };
     asked.batch_execute(ASK).await
 }
@@ -184,7 +184,7 @@ fn kept_free(total: u64) -> u64 {
 async fn free_segments(database: &Database) {
     let freed = async {
         database
-            .connect()
+            .connect("watch")
             .await?
             .batch_execute("reset role; checkpoint")
             .await

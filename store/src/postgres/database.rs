@@ -1,12 +1,10 @@
-//! Connections to the database: the pool, single connections, and throwing away those that can work no longer.
+//! A PostgreSQL database, and sessions on it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
-};
+use deadpool_postgres::Object;
 use futures::StreamExt;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,20 +17,15 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::condition::{Condition, Trouble, Volume};
 use super::open_error::OpenError;
 use super::rights::ROLE_NAME;
+use super::sessions::{Purpose, SessionError, SessionLimits, Sessions, named};
 use super::setup;
 use crate::failure::spoils_session;
-
-/// Connections that one node uses for reading and posting, besides its few dedicated ones.
-const POOL_SIZE: usize = 24;
 
 /// How long a query may take, where nobody says otherwise.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a server that does not answer counts as there.
 const UNREACHABLE: Duration = Duration::from_secs(10);
-
-/// Between two times that the sessions of the pool are thrown away.
-const DISTRUST: Duration = Duration::from_secs(1);
 
 /// Every session finds read models without naming their schema. It looks for
 /// rows by index: plans that are made while a table is empty are kept, and would read all of it once it is not. Where there is
@@ -50,6 +43,7 @@ pub struct Opening {
     pub volume: Volume,
     /// The database gives up queries that take longer.
     pub query_timeout: Duration,
+    pub sessions: SessionLimits,
 }
 
 impl Default for Opening {
@@ -58,27 +52,29 @@ impl Default for Opening {
             wait: Duration::ZERO,
             volume: None,
             query_timeout: QUERY_TIMEOUT,
+            sessions: SessionLimits::default(),
         }
     }
 }
 
-/// A PostgreSQL database and a pool of connections to it.
+/// A PostgreSQL database, and sessions on it.
 #[derive(Clone)]
 pub struct Database {
     config: Arc<Config>,
     tls: MakeRustlsConnect,
-    pub pool: Pool,
+    sessions: Sessions,
     /// Sessions work as the role that cannot change the log.
     has_role: bool,
     volume: Volume,
     condition: Condition,
-    /// Sessions of the pool that were made before are thrown away.
-    distrusted: Arc<Mutex<Option<Instant>>>,
     closed: Arc<watch::Sender<bool>>,
 }
 
-/// A connection that remembers the statements that were prepared on it.
+/// A session that remembers the statements that were prepared on it.
 pub type Session = deadpool_postgres::ClientWrapper;
+
+/// A [`Session`] of a pool.
+pub type PooledSession = Object;
 
 /// A connection's other half: polls for what the server sends, until it ends.
 pub type Messages =
@@ -101,24 +97,21 @@ impl Database {
         }
         let tls = tls();
         let has_role = setup::set_up(&config, &tls, opening.wait).await?;
-        let distrusted = Arc::default();
+        let sessions = Sessions::new(
+            &config,
+            &tls,
+            opening.sessions,
+            &session(has_role),
+            opening.query_timeout,
+        )?;
+        tokio::spawn(sessions.clone().trim());
         Ok(Self {
-            pool: pool(
-                &config,
-                &tls,
-                format!(
-                    "{}; set statement_timeout = {}",
-                    session(has_role),
-                    opening.query_timeout.as_millis()
-                ),
-                Arc::clone(&distrusted),
-            )?,
+            sessions,
             config: Arc::new(config),
             tls,
             has_role,
             volume: opening.volume,
             condition: Condition::default(),
-            distrusted,
             closed: Arc::new(watch::Sender::new(false)),
         })
     }
@@ -132,10 +125,17 @@ impl Database {
         }
     }
 
-    /// A connection outside the pool, for whoever holds a lock. Ends when its client is dropped.
-    pub async fn connect(&self) -> Result<Session, tokio_postgres::Error> {
+    /// A session of a pool, which goes back there when it is dropped. Waits for one for 10 s.
+    pub async fn session(&self, purpose: Purpose) -> Result<PooledSession, SessionError> {
+        self.sessions.get(purpose).await
+    }
+
+    /// A session outside the pools, for whoever holds a lock; PostgreSQL shows its name as `application_name`. Ends when its client is
+    /// dropped.
+    pub async fn connect(&self, name: &str) -> Result<Session, tokio_postgres::Error> {
         self.while_open().await;
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let config = named(&self.config, name);
+        let (client, connection) = config.connect(self.tls.clone()).await?;
         let mut closed = self.closed.subscribe();
         let connection = tokio::spawn(async move {
             tokio::select! {
@@ -151,7 +151,8 @@ impl Database {
     /// A connection whose notifications the caller wants. Its messages must be polled for the client to work.
     pub async fn connect_listening(&self) -> Result<(Client, Messages), tokio_postgres::Error> {
         self.while_open().await;
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let config = named(&self.config, "listen");
+        let (client, connection) = config.connect(self.tls.clone()).await?;
         let mut closed = self.closed.subscribe();
         let end = async move { drop(closed.wait_for(|closed| *closed).await) };
         Ok((client, Box::pin(messages(connection).take_until(end))))
@@ -185,7 +186,7 @@ impl Database {
 
     /// Ends every session, those in use as well. Nothing connects any more.
     pub fn close(&self) {
-        self.pool.close();
+        self.sessions.close();
         self.closed.send_replace(true);
     }
 
@@ -201,17 +202,9 @@ impl Database {
         self.volume.as_deref()
     }
 
-    /// Throws away the sessions that the pool has now.
+    /// Throws away the sessions that the pools have now.
     pub(super) fn distrust(&self) {
-        let mut distrusted = self
-            .distrusted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if distrusted.is_none_or(|last| last.elapsed() > DISTRUST) {
-            *distrusted = Some(Instant::now());
-            drop(distrusted);
-            self.pool.retain(|_, _| false);
-        }
+        self.sessions.distrust();
     }
 
     /// Never returns once the database is closed: a server that stops would only complain of whoever comes.
@@ -230,54 +223,13 @@ fn session(has_role: bool) -> String {
     }
 }
 
-fn pool(
-    config: &Config,
-    tls: &MakeRustlsConnect,
-    session: String,
-    distrusted: Arc<Mutex<Option<Instant>>>,
-) -> Result<Pool, OpenError> {
-    let manager = Manager::from_config(
-        config.clone(),
-        tls.clone(),
-        ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        },
-    );
-    let session: Arc<str> = session.into();
-    Ok(Pool::builder(manager)
-        .max_size(POOL_SIZE)
-        .runtime(deadpool_postgres::Runtime::Tokio1)
-        .wait_timeout(Some(Duration::from_secs(10)))
-        .create_timeout(Some(Duration::from_secs(10)))
-        .post_create(Hook::async_fn(move |client, _| {
-            let session = Arc::clone(&session);
-            Box::pin(async move {
-                client
-                    .batch_execute(&session)
-                    .await
-                    .map_err(HookError::Backend)
-            })
-        }))
-        .pre_recycle(Hook::sync_fn(move |_, metrics| {
-            let distrusted = *distrusted.lock().unwrap_or_else(PoisonError::into_inner);
-            if distrusted.is_some_and(|since| metrics.created <= since) {
-                Err(HookError::message(
-                    "the session is of a server that may be none any more",
-                ))
-            } else {
-                Ok(())
-            }
-        }))
-        .build()?)
-}
-
 /// A query that runs on a session of the pool.
 ///
 /// A request whose client goes away is dropped wherever it waits. Without this its query would go on, and the next user of the session
 /// would wait for that.
 pub struct Running {
     database: Database,
-    session: Option<Object>,
+    session: Option<PooledSession>,
 }
 
 impl Running {
@@ -286,8 +238,9 @@ impl Running {
     }
 
     /// The session that it runs on from here.
-    pub async fn begin(&mut self) -> Result<&Session, PoolError> {
-        Ok(self.session.insert(self.database.pool.get().await?))
+    pub async fn begin(&mut self) -> Result<&Session, SessionError> {
+        let session = self.database.session(Purpose::Queries).await?;
+        Ok(self.session.insert(session))
     }
 
     /// Gives the session back: the query has come to its end, be that an error.

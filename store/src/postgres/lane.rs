@@ -74,7 +74,7 @@ const EXISTING: &str =
 
 impl Session {
     async fn open(database: &Database) -> Result<Self, tokio_postgres::Error> {
-        let client = database.connect().await?;
+        let client = database.connect("append").await?;
         // A plan made anew for every batch would be the same, and take longer than the append.
         client
             .batch_execute("set plan_cache_mode = force_generic_plan")

@@ -10,6 +10,7 @@ mod open_error;
 mod read;
 mod rights;
 mod rows;
+mod sessions;
 mod setup;
 mod tail;
 mod writer;
@@ -25,8 +26,9 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 pub use condition::Trouble;
-pub use database::{Database, Opening, Session};
+pub use database::{Database, Opening, PooledSession, Session};
 pub use open_error::OpenError;
+pub use sessions::{Purpose, SessionError, SessionLimits};
 
 use crate::failure::describe;
 use crate::{

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::PoolError;
-
+use super::sessions::SessionError;
 use crate::failure::describe;
 
 /// Why the database cannot be used.
@@ -18,9 +17,9 @@ pub enum OpenError {
         waited: Duration,
         last: tokio_postgres::Error,
     },
-    /// The pool cannot give a connection.
-    #[error("cannot use PostgreSQL: {}", describe(.0))]
-    Pool(#[from] PoolError),
+    /// No session was to be had.
+    #[error("cannot use PostgreSQL: {0}")]
+    Session(#[from] SessionError),
     /// The schema could not be brought up to date.
     #[error("cannot migrate the database: {}", describe(.0))]
     Migrate(#[from] refinery::Error),

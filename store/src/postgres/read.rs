@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::database::{Database, Running};
 use super::rows::{self, EVENT_COLUMNS, RECEIPT_COLUMNS};
+use super::sessions::Purpose;
 use crate::event_store::PAGE_BYTES;
 use crate::failure::describe;
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 const SCAN: i64 = 50_000;
 
 pub async fn head(database: &Database) -> Result<Position, OpenError> {
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Queries).await?;
     let row = client
         .query_one("select position from log.head", &[])
         .await

@@ -12,7 +12,7 @@ use domain::identity::product::OPERATOR;
 use domain::operations::blob::{Blob, BlobKey};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
-use store::Database;
+use store::{Database, Purpose};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -226,7 +226,7 @@ pub async fn seed(database: Database, interval: Duration, shutdown: Cancellation
 }
 
 async fn schedule(database: &Database, item: &NewItem) -> Result<(), due_work::Error> {
-    let client = database.pool.get().await?;
+    let client = database.session(Purpose::Jobs).await?;
     let client: &tokio_postgres::Client = &client;
     Ok(due_work::schedule(client, std::slice::from_ref(item)).await?)
 }

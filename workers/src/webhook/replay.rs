@@ -13,7 +13,7 @@ use projections::Readers;
 use projections::knowledge::workspace;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{Filter, Position, Reader};
+use store::{Filter, Position, Purpose, Reader};
 use uuid::Uuid;
 
 use super::fanout::wants;
@@ -100,8 +100,7 @@ impl Replay {
             .collect();
         let client = office
             .database
-            .pool
-            .get()
+            .session(Purpose::Jobs)
             .await
             .map_err(|error| store::describe(&error))?;
         due_work::schedule(&**client, &items)
@@ -124,7 +123,7 @@ impl Replay {
     async fn queued(&self, item: &Item) -> Result<i64, due_work::Error> {
         const QUEUED: &str = "
             select count(*) from (select from log.due_work where kind = $1 and lane = $2 limit $3) queued";
-        let client = self.office.database.pool.get().await?;
+        let client = self.office.database.session(Purpose::Jobs).await?;
         let statement = client.prepare_cached(QUEUED).await?;
         let row = client
             .query_one(&statement, &[&DELIVER, &item.lane, &MOST_QUEUED])

@@ -93,7 +93,8 @@ impl Consumer for Links {
         if changes.is_empty() {
             return Ok(());
         }
-        let tables = self.prepare(posting.session()).await?;
+        let session = posting.session().await?;
+        let tables = self.prepare(&session).await?;
         let web = posting.begin_with(tables.read(&changes)).await?;
         tables.write(web, changes).await?;
         posting.commit().await

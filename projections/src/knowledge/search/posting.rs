@@ -105,11 +105,12 @@ impl Consumer for Search {
 
     async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
         let changes = changes(events)?;
-        let tables = self.prepare(posting.session()).await?;
+        let session = posting.session().await?;
+        let tables = self.prepare(&session).await?;
         let known = posting.begin_with(tables.read(&changes, false)).await?;
         let mut vocabulary = Vocabulary::default();
         tables.write(after(known, changes), &mut vocabulary).await?;
-        vocabulary.write(posting.session()).await?;
+        vocabulary.write(&session).await?;
         posting.commit().await
     }
 

@@ -1,6 +1,6 @@
 //! What is done to the machine or to the whole database does not reach into the log.
 
-use store::Database;
+use store::{Database, Purpose};
 use tokio_postgres::Client;
 
 use crate::backend::{Backend as _, Postgres, is_so};
@@ -38,8 +38,8 @@ async fn no_statement_is_compiled_where_all_others_are() {
         client.batch_execute(&compile).await.unwrap();
         let database = Database::open(backend.config.clone()).await.unwrap();
 
-        assert!(!is_compiled(&database.pool.get().await.unwrap()).await);
-        assert!(!is_compiled(&database.connect().await.unwrap()).await);
+        assert!(!is_compiled(&database.session(Purpose::Queries).await.unwrap()).await);
+        assert!(!is_compiled(&database.connect("test").await.unwrap()).await);
         let others = backend.client().await;
         let can = is_so(&others, "select pg_jit_available()").await;
         assert_eq!(is_compiled(&others).await, can);

@@ -1,0 +1,47 @@
+//! Checkpoints of consumers that had nothing to write: all that are due move in one statement.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use store::{Database, Position, Purpose};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{PostError, checkpoint};
+
+/// How long the first one waits for others.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// A checkpoint that is to be moved.
+pub(crate) struct Move {
+    pub name: &'static str,
+    pub quarantine: i64,
+    pub from: Position,
+    pub to: Position,
+    /// Told whether it was moved.
+    pub done: oneshot::Sender<bool>,
+}
+
+/// Moves checkpoints until nobody asks any more.
+pub(crate) async fn run(database: Database, mut moves: mpsc::Receiver<Move>) {
+    while let Some(first) = moves.recv().await {
+        tokio::time::sleep(GATHER).await;
+        let mut together = vec![first];
+        while let Ok(more) = moves.try_recv() {
+            together.push(more);
+        }
+        let moved = advance(&database, &together).await;
+        if let Err(error) = &moved {
+            tracing::debug!(%error, "cannot move the checkpoints of idle consumers");
+        }
+        let moved = moved.unwrap_or_default();
+        for one in together {
+            // A consumer that has stopped meanwhile needs no answer.
+            let _ = one.done.send(moved.contains(one.name));
+        }
+    }
+}
+
+async fn advance(database: &Database, moves: &[Move]) -> Result<HashSet<String>, PostError> {
+    let session = database.session(Purpose::Consumers).await?;
+    Ok(checkpoint::advance_all(&session, moves).await?)
+}
