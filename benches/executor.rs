@@ -106,14 +106,14 @@ async fn hot(bench: &Bench) -> Row {
 
 /// Who issues commands, each with an idempotency key of its own.
 #[derive(Clone)]
-struct Author {
+pub struct Author {
     executor: Arc<Executor>,
     desk: Desk,
 }
 
 impl Author {
     /// With a workspace.
-    async fn new(product: &Product) -> Self {
+    pub async fn new(product: &Product) -> Self {
         let author = Self {
             executor: product.executor.clone(),
             desk: Desk::new(),
@@ -129,7 +129,7 @@ impl Author {
     }
 
     /// Writes a note.
-    async fn write(&self) -> Uuid {
+    pub async fn write(&self) -> Uuid {
         let id = Uuid::now_v7();
         let create = On::<Note> {
             id,

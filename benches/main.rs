@@ -13,6 +13,7 @@ mod bench;
 mod check;
 mod conditions;
 mod constant;
+mod consumers;
 mod executor;
 mod fill;
 mod growth;
@@ -85,6 +86,7 @@ async fn measure(bench: &Bench) -> Vec<Row> {
     add(&mut rows, two_nodes::rows(bench)).await;
     add(&mut rows, million::rows(bench)).await;
     add(&mut rows, lag::rows(bench)).await;
+    add(&mut rows, consumers::rows(bench)).await;
     add(&mut rows, search::rows(bench)).await;
     add(&mut rows, webhooks::rows(bench)).await;
     add(&mut rows, slow_disk::rows(bench)).await;

@@ -69,6 +69,11 @@ impl Product {
         }
     }
 
+    /// Adds consumers beside the product's own.
+    pub fn add(&mut self, consumers: Vec<Arc<dyn Consumer>>) {
+        self.runtime.add(consumers);
+    }
+
     /// Starts every read model, reaction and kind of due work.
     pub fn start(&self) {
         self.runtime.start(&self.tasks, &self.shutdown);

@@ -19,7 +19,7 @@ pub struct Row {
     unit: String,
     limit: Option<f64>,
     limited_by: Option<String>,
-    /// More is better, also of milliseconds and megabytes.
+    /// More is better, also of milliseconds, megabytes and sessions.
     pub ratio: Option<f64>,
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
@@ -54,7 +54,7 @@ impl Row {
 
     #[must_use]
     pub fn limited(self, by: &str, limit: f64) -> Self {
-        let ratio = if matches!(self.unit.as_str(), "ms" | "MB") {
+        let ratio = if matches!(self.unit.as_str(), "ms" | "MB" | "sessions") {
             limit / self.value
         } else {
             self.value / limit

@@ -123,6 +123,8 @@ async fn a_query_whose_client_goes_away_is_cancelled() {
     // The server itself would wait for ten minutes.
     let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "600")]).await;
     app.alice.workspace().await;
+    // The reaction that looks for endpoints has come to its end.
+    app.settle().await;
     let sql = app.sql().await;
     sql.batch_execute("begin; lock table read.webhooks in access exclusive mode")
         .await
@@ -149,6 +151,8 @@ async fn a_query_whose_client_goes_away_is_cancelled() {
 async fn a_query_that_takes_too_long_is_given_up() {
     let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "10")]).await;
     app.alice.workspace().await;
+    // The reaction that looks for endpoints has come to its end.
+    app.settle().await;
     let sql = app.sql().await;
     sql.batch_execute("begin; lock table read.webhooks in access exclusive mode")
         .await

@@ -67,6 +67,7 @@ mod rebase;
 mod receipt;
 mod receiver;
 mod search;
+mod sessions;
 mod setup;
 mod task;
 mod task_line;
