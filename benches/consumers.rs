@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use projections::{Consumer, PostError, Posting};
+use projections::{ApplyError, Consumer, Transaction};
 use store::Recorded;
 
 use crate::executor::Author;
@@ -96,7 +96,7 @@ impl Consumer for Idle {
         &["idle"]
     }
 
-    async fn post(&self, _: &mut Posting<'_>, _: &[Recorded]) -> Result<(), PostError> {
+    async fn apply(&self, _: &mut Transaction<'_>, _: &[Recorded]) -> Result<(), ApplyError> {
         Ok(())
     }
 }

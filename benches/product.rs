@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::webhook::{Schedule, Settings};
-use workers::{Office, Workers, file};
+use workers::{WorkerContext, Workers, file};
 
 pub struct Product {
     pub database: Database,
@@ -33,7 +33,7 @@ impl Product {
         let executor = Arc::new(Executor::new(log.clone()));
         let mut runtime = Runtime::new(database.clone(), log.clone());
         let readers = runtime.add(models());
-        let office = Office {
+        let context = WorkerContext {
             database: database.clone(),
             store: log.clone(),
             executor: executor.clone(),
@@ -54,7 +54,7 @@ impl Product {
             sweep_interval: Duration::from_hours(24),
             sweep_grace: Duration::from_hours(24),
         };
-        let workers = Workers::new(office, webhooks, files);
+        let workers = Workers::new(context, webhooks, files);
         runtime.add(workers.consumers(&readers));
         Self {
             readers,
@@ -74,7 +74,7 @@ impl Product {
         self.runtime.add(consumers);
     }
 
-    /// Starts every read model, reaction and kind of due work.
+    /// Starts every read model, reaction and kind of job.
     pub fn start(&self) {
         self.runtime.start(&self.tasks, &self.shutdown);
         self.workers

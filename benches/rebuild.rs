@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use domain::Aggregate;
 use domain::knowledge::note::{Note, NoteEvent};
-use projections::{Consumer, Memory, PostError, Posting, Rebuilding, models, rebuild};
+use projections::{ApplyError, Consumer, MemoryBudget, Rebuilding, Transaction, models, rebuild};
 use store::{EventStore, Purpose, Recorded, Session};
 use uuid::Uuid;
 
@@ -45,7 +45,14 @@ async fn row(name: &str, product: &Product, models: &[Arc<dyn Consumer>], events
     client.execute(outdate, &[]).await.unwrap();
     let store: Arc<dyn EventStore> = product.store.clone();
     let started = Instant::now();
-    let reports = rebuild(&product.database, &store, models, true, &Memory::default()).await;
+    let reports = rebuild(
+        &product.database,
+        &store,
+        models,
+        true,
+        &MemoryBudget::default(),
+    )
+    .await;
     for report in reports.unwrap() {
         assert!(report.swapped && !report.compared);
     }
@@ -73,11 +80,11 @@ impl Consumer for Activity {
         "create table bench_activity (product_id uuid primary key, events bigint not null, bytes bigint not null)"
     }
 
-    fn rebuilding(&self, _: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, _: &MemoryBudget) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Totals::default()))
     }
 
-    async fn post(&self, _: &mut Posting<'_>, _: &[Recorded]) -> Result<(), PostError> {
+    async fn apply(&self, _: &mut Transaction<'_>, _: &[Recorded]) -> Result<(), ApplyError> {
         unreachable!("it is only rebuilt")
     }
 }
@@ -88,11 +95,11 @@ struct Totals(HashMap<Uuid, (i64, i64)>);
 
 #[async_trait]
 impl Rebuilding for Totals {
-    async fn take(&mut self, _: &Session, events: &[&Recorded]) -> Result<(), PostError> {
+    async fn take(&mut self, _: &Session, events: &[&Recorded]) -> Result<(), ApplyError> {
         for event in events {
             let change = event
                 .decode()
-                .map_err(|error| PostError::contract(event, &error))?;
+                .map_err(|error| ApplyError::contract(event, &error))?;
             let (events, bytes) = self.0.entry(event.product_id).or_default();
             *events += 1;
             *bytes += written(&change);
@@ -100,7 +107,7 @@ impl Rebuilding for Totals {
         Ok(())
     }
 
-    async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
+    async fn finish(&mut self, session: &Session) -> Result<(), ApplyError> {
         let (products, totals): (Vec<Uuid>, Vec<(i64, i64)>) = self.0.drain().unzip();
         let (events, bytes): (Vec<i64>, Vec<i64>) = totals.into_iter().unzip();
         session

@@ -7,7 +7,7 @@ use std::time::Instant;
 use domain::knowledge::note::NoteEvent;
 use projections::knowledge::search::{Search, Wanted, search};
 use projections::knowledge::workspace::Workspaces;
-use projections::{Consumer, Fold, Runtime, Viewer};
+use projections::{Consumer, Projection, Runtime, Viewer};
 use rand::RngExt;
 use store::{Database, EventStore, Purpose};
 use tokio_util::sync::CancellationToken;
@@ -101,7 +101,7 @@ async fn admit(database: &Database, desk: &Desk) {
     const WORKSPACE: &str = "
         insert into workspaces (id, product_id, version, created_at, created_by, updated_at, position, name, status, members)
         values ($1, $2, 1, now(), $3, now(), 1, 'bench', 'active', jsonb_build_object($3::uuid::text, 'owner'))";
-    let workspaces = Fold::<Workspaces>::default();
+    let workspaces = Projection::<Workspaces>::default();
     skip_to_head(database, &workspaces as &dyn Consumer).await;
     let client = database.session(Purpose::Queries).await.unwrap();
     let row: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =

@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    /// Memory that it has, in megabytes.
+    /// MemoryBudget that it has, in megabytes.
     pub fn resident_mb(&self) -> f64 {
         let id = self.process.id().expect("the server runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();

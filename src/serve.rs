@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-use workers::{Office, Workers, file, webhook};
+use workers::{WorkerContext, Workers, file, webhook};
 
 use crate::background::Background;
 use crate::config::Config;
@@ -142,7 +142,7 @@ impl Server {
 
         let mut runtime = Runtime::new(database.clone(), Arc::clone(&store));
         let models = runtime.add(projections::models());
-        let office = Office {
+        let context = WorkerContext {
             database: database.clone(),
             store: Arc::clone(&store),
             executor: Arc::clone(&executor),
@@ -158,7 +158,7 @@ impl Server {
             sweep_interval: config.files.sweep_interval,
             sweep_grace: config.files.sweep_grace,
         };
-        let workers = Workers::new(office, webhooks, sweeping);
+        let workers = Workers::new(context, webhooks, sweeping);
         let reactions = runtime.add(workers.consumers(&models));
         background.run(|| {
             runtime.start(&tasks, &shutdown);

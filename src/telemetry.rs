@@ -96,7 +96,7 @@ const MEASURES: [(&str, &str); 16] = [
         "daybook_database_trouble",
         "1: the log cannot be written, for a cause that readiness names.",
     ),
-    ("daybook_due_work", "Items of due work by kind and state."),
+    ("daybook_jobs", "Jobs by kind and state."),
     (
         "daybook_files_swept_total",
         "Objects that the sweep has looked at, by what became of them.",

@@ -134,7 +134,7 @@ impl App {
         id: Uuid,
     ) -> Result<(), Problem> {
         if command.caller.is_operator() {
-            let thing = self.executor.loader().latest::<A>(id).await?;
+            let thing = self.executor.repository().latest::<A>(id).await?;
             command.request.product_id = thing.product_id.unwrap_or(command.request.product_id);
         }
         Ok(())
@@ -211,10 +211,10 @@ impl App {
         read: &Read,
         id: Uuid,
     ) -> Result<Response, Problem> {
-        if !M::LOOKS_AT.is_empty() {
+        if !M::DEPENDS_ON.is_empty() {
             // Nothing drops an answer when what it looks at changes.
             let (row, position) = self.find::<M>(read, id).await?;
-            return Ok(Self::show(&row, row.facts.version, position));
+            return Ok(Self::show(&row, row.metadata.version, position));
         }
         let position = self.ready::<M>(read).await?;
         let (stream, viewer) = (StreamId::new(M::NAME, id), read.caller.viewer());
@@ -224,10 +224,10 @@ impl App {
                 let row = self.row::<M>(read, id).await?;
                 let answer = Answer {
                     json: json(&row)?,
-                    version: row.facts.version,
+                    version: row.metadata.version,
                 };
                 // Nothing drops an answer when its stream leaves the quarantine.
-                if row.facts.quarantined_at.is_none() {
+                if row.metadata.quarantined_at.is_none() {
                     self.query_cache
                         .keep(stream, viewer, position, answer.clone());
                 }
@@ -282,7 +282,7 @@ impl App {
         let at = self.readers.quarantined(&StreamId::new(M::NAME, id));
         match (row, at) {
             (Some(mut row), at) => {
-                row.facts.quarantined_at = at;
+                row.metadata.quarantined_at = at;
                 Ok(Some(row))
             }
             (None, Some(at)) if self.began_at::<M>(read, id).await? == Some(at) => {
@@ -355,16 +355,16 @@ impl App {
         let mut found =
             projections::list::<M>(&self.database, viewer, wanted, order, cursor).await?;
         for row in &mut found.items {
-            row.facts.quarantined_at =
-                (self.readers).quarantined(&StreamId::new(M::NAME, row.facts.id));
+            row.metadata.quarantined_at =
+                (self.readers).quarantined(&StreamId::new(M::NAME, row.metadata.id));
         }
         Ok((found.sealed(|place| read.list.cursor(place)), position))
     }
 
     /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.
     async fn ready<M: ReadModel>(&self, read: &Read) -> Result<Position, Problem> {
-        let mut position = self.ready_for(read, M::CONTEXT, M::NAME).await?;
-        for beside in M::LOOKS_AT {
+        let mut position = self.ready_for(read, M::SCOPE, M::NAME).await?;
+        for beside in M::DEPENDS_ON {
             position = position.min(self.readers.wait(beside, read.min_position).await?);
         }
         Ok(position)

@@ -15,7 +15,7 @@ use store::{Database, EventStore, Position};
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::mcp;
-use crate::keyring::Keyring;
+use crate::authenticator::Authenticator;
 use crate::operations::uploads::Uploads;
 use crate::query_cache::QueryCache;
 use crate::site::Site;
@@ -70,7 +70,7 @@ pub struct Parts {
     pub files: Files,
     /// Ends streams when the server stops.
     pub shutdown: CancellationToken,
-    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) views: Arc<Views>,
     pub(crate) query_cache: Arc<QueryCache>,
     pub(crate) memberships: Memberships,
@@ -94,7 +94,11 @@ impl App {
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Parts {
-            keyring: Keyring::start(database.clone(), Arc::clone(&store), readers.clone()),
+            authenticator: Authenticator::start(
+                database.clone(),
+                Arc::clone(&store),
+                readers.clone(),
+            ),
             views: Arc::new(Views::new(Arc::clone(&store))),
             query_cache: QueryCache::start(Arc::clone(&store)),
             memberships: Memberships::default(),

@@ -88,7 +88,7 @@ impl FromRequestParts<App> for Caller {
             .ok_or_else(|| {
                 Problem::unauthorized("send an API key as `Authorization: Bearer dbk_…`")
             })?;
-        let caller = app.keyring.authenticate(token).await?;
+        let caller = app.authenticator.authenticate(token).await?;
         if let Some(requester) = parts.extensions.get::<Requester>() {
             requester.is(caller.actor);
         }

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::App;
-use crate::conditions::{self, Known};
+use crate::entity_tag::{self, Known};
 use crate::problem::{self, Problem};
 use crate::{answer, coding, unread};
 
@@ -105,7 +105,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
             (None, Ok(request)) => next.run(request).await,
         };
         match known {
-            Some(known) => conditions::not_modified(&known, response),
+            Some(known) => entity_tag::not_modified(&known, response),
             None => response,
         }
     };

@@ -14,7 +14,7 @@ use serde::Serialize;
 use store::{Busy, Position, ReadError};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use workers::DueWorkError;
+use workers::JobError;
 
 /// Faults that one answer names.
 pub const MOST_ERRORS: usize = 100;
@@ -339,8 +339,8 @@ impl From<WaitError> for Problem {
     }
 }
 
-impl From<DueWorkError> for Problem {
-    fn from(error: DueWorkError) -> Self {
+impl From<JobError> for Problem {
+    fn from(error: JobError) -> Self {
         if error.is_transient() {
             Self::unavailable(error.to_string())
         } else {

@@ -28,7 +28,7 @@ const MAX_LIMIT: usize = 200;
 /// A query: who asks, and how far the read models must be.
 pub struct Read {
     pub caller: Caller,
-    /// -1: as they are.
+    /// -1: nothing is waited for.
     pub min_position: Position,
     /// The list that is asked for, where one is.
     pub list: ListId,
@@ -41,23 +41,26 @@ impl FromRequestParts<App> for Read {
         let caller = Caller::from_request_parts(parts, app).await?;
         parameters::check(parts)?;
         Ok(Self {
-            caller,
-            min_position: min_position(&parts.headers)?,
+            min_position: min_position(&parts.headers, app, &caller)?,
             list: ListId::of(parts),
+            caller,
         })
     }
 }
 
-/// How far the read models must be; -1: as they are.
-pub fn min_position(headers: &HeaderMap) -> Result<Position, Problem> {
+/// Returns the position at which the read models must be, so that the caller sees their own writes, and what they ask for; -1: they
+/// have written nothing here.
+pub fn min_position(headers: &HeaderMap, app: &App, caller: &Caller) -> Result<Position, Problem> {
+    let written = app.executor.written_by(caller.credential);
     let Some(value) = headers.get("daybook-min-position") else {
-        return Ok(-1);
+        return Ok(written);
     };
     value
         .to_str()
         .ok()
         .and_then(|text| text.parse().ok())
         .filter(|position| *position >= 0)
+        .map(|position: Position| position.max(written))
         .ok_or_else(|| {
             Problem::malformed(
                 "malformed_header",

@@ -47,7 +47,7 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(delivery::webhook::routes())
         .merge(delivery::webhook_delivery::routes())
         .merge(operations::event::routes())
-        .merge(operations::due_work::routes())
+        .merge(operations::job::routes())
         .merge(operations::file::routes())
         .merge(operations::storage::routes());
     OpenApiRouter::with_openapi(Base::openapi())

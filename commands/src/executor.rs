@@ -10,8 +10,9 @@ use futures::future::BoxFuture;
 use store::{AppendError, Appended, EventStore, Position, Receipt, ReceiptKey, Recorded};
 use uuid::Uuid;
 
-use crate::book::Source;
-use crate::{Book, CommandError, Loader, Planned, Request};
+use crate::unit_of_work::Source;
+use crate::writes::Writes;
+use crate::{CommandError, Planned, Repository, Request, UnitOfWork};
 
 /// How often a command is decided again because others changed its streams meanwhile.
 const ATTEMPTS: u32 = 32;
@@ -29,7 +30,7 @@ pub trait Handler: Send + Sync {
     }
     /// The stream that the answer is read from, and that `If-Match` speaks of.
     fn stream(&self) -> StreamId;
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError>;
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError>;
 }
 
 /// A command on one aggregate: all that a plain context needs.
@@ -45,7 +46,7 @@ impl<A: Aggregate> Handler for On<A> {
     }
 
     fn context(&self) -> &'static str {
-        A::CONTEXT
+        A::SCOPE
     }
 
     fn agents_may(&self) -> bool {
@@ -56,8 +57,8 @@ impl<A: Aggregate> Handler for On<A> {
         StreamId::of::<A>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        book.decide::<A>(self.id, self.command.clone()).await?;
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        work.decide::<A>(self.id, self.command.clone()).await?;
         Ok(())
     }
 }
@@ -95,22 +96,24 @@ impl Done {
 /// Runs commands.
 pub struct Executor {
     store: Arc<dyn EventStore>,
-    loader: Loader,
+    repository: Repository,
     in_progress: Mutex<HashSet<[u8; 32]>>,
+    writes: Writes,
 }
 
 impl Executor {
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
-            loader: Loader::new(Arc::clone(&store)),
+            repository: Repository::new(Arc::clone(&store)),
             store,
             in_progress: Mutex::default(),
+            writes: Writes::default(),
         }
     }
 
     /// Where states are loaded from.
-    pub const fn loader(&self) -> &Loader {
-        &self.loader
+    pub const fn repository(&self) -> &Repository {
+        &self.repository
     }
 
     /// Runs a command to its end: its events are in the log, or nothing happened.
@@ -127,16 +130,27 @@ impl Executor {
             Ok(_) => "ok",
             Err(error) => error.outcome(),
         };
+        if let (Ok(done), Some(credential)) = (&result, request.credential)
+            && (done.replayed || !done.events.is_empty())
+        {
+            self.writes.note(credential, done.position);
+        }
         metrics::counter!("daybook_commands_total", "command" => handler.name(), "outcome" => outcome)
             .increment(1);
         tracing::debug!(outcome, "command");
         result
     }
 
-    /// A book to look at what a decision would come to. Nothing of it is ever appended.
+    /// Returns the last position that a credential has written through this node; -1: none.
     #[must_use]
-    pub fn scratch<'a>(&'a self, request: &'a Request) -> Book<'a> {
-        Book::open(&self.loader, request, "", Source::Log)
+    pub fn written_by(&self, credential: Uuid) -> Position {
+        self.writes.last(credential)
+    }
+
+    /// A unit of work to look at what a decision would come to. Nothing of it is ever appended.
+    #[must_use]
+    pub fn scratch<'a>(&'a self, request: &'a Request) -> UnitOfWork<'a> {
+        UnitOfWork::open(&self.repository, request, "", Source::Log)
     }
 
     async fn authorise_and_run(
@@ -178,8 +192,8 @@ impl Executor {
     ) -> Result<bool, CommandError> {
         let events = Position::try_from(first.event_ids.len()).unwrap_or_default();
         let source = Source::Past(first.position - events);
-        let mut book = Book::open(&self.loader, request, "", source);
-        match handler.handle(&mut book).await {
+        let mut work = UnitOfWork::open(&self.repository, request, "", source);
+        match handler.handle(&mut work).await {
             Ok(()) => Ok(true),
             Err(CommandError::Refused(refusal)) => {
                 Ok(!matches!(refusal.class(), Class::Forbidden | Class::Absent))
@@ -202,18 +216,18 @@ impl Executor {
             Source::Memory
         };
         for _ in 0..ATTEMPTS {
-            let mut book = Book::open(&self.loader, request, &name, source);
-            let decided = match handler.handle(&mut book).await {
-                Ok(()) => precondition(request, handler, &book),
+            let mut work = UnitOfWork::open(&self.repository, request, &name, source);
+            let decided = match handler.handle(&mut work).await {
+                Ok(()) => precondition(request, handler, &work),
                 Err(error) => Err(error),
             };
             // Only the log itself can say no, or that there is nothing to do.
-            if book.remembered() && (decided.is_err() || book.staged() == 0) {
+            if work.remembered() && (decided.is_err() || work.staged() == 0) {
                 source = Source::Log;
                 continue;
             }
             decided?;
-            match self.conclude(request, handler, book, receipt).await {
+            match self.conclude(request, handler, work, receipt).await {
                 Ok(None) | Err(AppendError::Conflict { .. }) => source = Source::Current,
                 Err(AppendError::Repeated(stored)) => {
                     return receipt
@@ -231,31 +245,31 @@ impl Executor {
         &self,
         request: &Request,
         handler: &dyn Handler,
-        book: Book<'_>,
+        work: UnitOfWork<'_>,
         receipt: Option<&ReceiptKey>,
     ) -> Result<Option<Done>, AppendError> {
         let stream = handler.stream();
-        let version = book.version_of(&stream);
+        let version = work.version_of(&stream);
         let head = *self.store.head().borrow();
         if request.dry_run {
             return Ok(Some(Done {
-                planned: Some(book.planned()),
+                planned: Some(work.planned()),
                 ..Done::at(stream, head, version)
             }));
         }
-        if book.staged() == 0 && receipt.is_none() {
+        if work.staged() == 0 && receipt.is_none() {
             return Ok(Some(Done::at(stream, head, version)));
         }
-        let Some(appending) = self.hand_over(&book, receipt) else {
+        let Some(appending) = self.hand_over(&work, receipt) else {
             return Ok(None);
         };
         match appending.await {
             Ok(appended) => Ok(Some(Done {
-                events: book.close(&appended),
+                events: work.close(&appended),
                 ..Done::at(stream, appended.position, version)
             })),
             Err(error) => {
-                book.withdraw();
+                work.withdraw();
                 Err(error)
             }
         }
@@ -264,15 +278,15 @@ impl Executor {
     /// Begins the append. None, if what was remembered is out of date: the append would fail.
     fn hand_over(
         &self,
-        book: &Book<'_>,
+        work: &UnitOfWork<'_>,
         receipt: Option<&ReceiptKey>,
     ) -> Option<BoxFuture<'_, Result<Appended, AppendError>>> {
-        let append = book.append(receipt.cloned());
-        let _order = self.loader.order();
-        let current = book.is_current();
+        let append = work.append(receipt.cloned());
+        let _order = self.repository.order();
+        let current = work.is_current();
         if current {
-            book.announce();
-        } else if book.remembered() {
+            work.announce();
+        } else if work.remembered() {
             return None;
         }
         Some(self.store.append(append))
@@ -282,9 +296,9 @@ impl Executor {
 fn precondition(
     request: &Request,
     handler: &dyn Handler,
-    book: &Book<'_>,
+    work: &UnitOfWork<'_>,
 ) -> Result<(), CommandError> {
-    let actual = book.base_version_of(&handler.stream()).unwrap_or_default();
+    let actual = work.base_version_of(&handler.stream()).unwrap_or_default();
     if request.if_match.is_empty() || request.if_match.contains(&actual) {
         Ok(())
     } else {

@@ -1,11 +1,12 @@
 //! The write side: commands become events.
 
-mod book;
 mod error;
 mod executor;
-mod loader;
+mod repository;
 mod request;
 mod secrets;
+mod unit_of_work;
+mod writes;
 
 pub mod agents;
 pub mod delivery;
@@ -13,9 +14,9 @@ pub mod identity;
 pub mod knowledge;
 pub mod operations;
 
-pub use book::{Book, Planned};
 pub use error::CommandError;
 pub use executor::{Done, Executor, Handler, On};
-pub use loader::{Loaded, Loader};
+pub use repository::{Loaded, Repository};
 pub use request::{Idempotency, Request};
 pub use secrets::{ApiKeyError, Secrets, check_api_key, sha256_hex};
+pub use unit_of_work::{Planned, UnitOfWork};

@@ -10,8 +10,8 @@ use crate::{Actor, EventContract, Refusal};
 pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// First part of the stream's name: `note` in `note-0192…`.
     const CATEGORY: &'static str;
-    /// Commands need the scope `<CONTEXT>:write`, queries `<CONTEXT>:read`.
-    const CONTEXT: &'static str;
+    /// Commands need the scope `<SCOPE>:write`, queries `<SCOPE>:read`.
+    const SCOPE: &'static str;
     /// Its events follow from one another, as a decision on a proposal from its submission: each has the one before it
     /// as its cause, unless the caller names another.
     const CHAINED: bool = false;
@@ -30,7 +30,7 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     fn decide(
         &self,
         command: Self::Command,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<Self::Event>, Self::Refusal>;
 
     /// The workspace that it is in, once it is known. What has been in a workspace stays in it.
@@ -45,21 +45,26 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     }
 
     /// What the actor needs, besides the scope, to issue the command on the stream `id`.
-    fn standing(&self, _id: Uuid, _command: &Self::Command, _at: &Moment) -> Standing {
-        Standing::Product
+    fn required_permission(
+        &self,
+        _id: Uuid,
+        _command: &Self::Command,
+        _at: &DecisionContext,
+    ) -> RequiredPermission {
+        RequiredPermission::Product
     }
 }
 
 /// When and by whom a command is decided. The clock is an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct DecisionContext {
     pub now: DateTime<Utc>,
     pub actor: Actor,
     /// Id of the actor in whose hands the key is: the actor's own, unless somebody else has seen the key.
     pub controller: Uuid,
 }
 
-impl Moment {
+impl DecisionContext {
     /// The actor with a key of their own.
     #[must_use]
     pub const fn of(actor: Actor, now: DateTime<Utc>) -> Self {
@@ -78,7 +83,7 @@ impl Moment {
 }
 
 /// Readers of an aggregate's events, beside auditors: those who may see what the events are about. Each needs the scope
-/// `<CONTEXT>:read` as well.
+/// `<SCOPE>:read` as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Everybody in the product.
@@ -95,7 +100,7 @@ pub enum Audience {
 
 /// What an actor must be, to issue a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum RequiredPermission {
     /// Any key of the product.
     Product,
     /// A member of the workspace whose role grants the permission.

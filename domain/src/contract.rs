@@ -27,7 +27,7 @@ pub enum ContractError {
 }
 
 /// Lifts a payload of the given version to the next one.
-pub type Lift = fn(u16, Value) -> Value;
+pub type Upcaster = fn(u16, Value) -> Value;
 
 /// The events of one aggregate, as they stand in the log. Declared by [`events!`](crate::events).
 pub trait EventContract:
@@ -49,7 +49,7 @@ pub fn parse<T: DeserializeOwned>(
     known: u16,
     found: u16,
     data: &str,
-    lift: Option<Lift>,
+    upcast: Option<Upcaster>,
 ) -> Result<T, ContractError> {
     if found > known {
         return Err(ContractError::Newer {
@@ -58,9 +58,9 @@ pub fn parse<T: DeserializeOwned>(
             known,
         });
     }
-    match lift {
-        Some(lift) if found < known => serde_json::from_str(data)
-            .map(|value| (found..known).fold(value, |value, version| lift(version, value)))
+    match upcast {
+        Some(upcast) if found < known => serde_json::from_str(data)
+            .map(|value| (found..known).fold(value, |value, version| upcast(version, value)))
             .and_then(serde_json::from_value),
         Some(_) | None => serde_json::from_str(data),
     }
@@ -71,7 +71,7 @@ pub fn parse<T: DeserializeOwned>(
     })
 }
 
-/// Declares the events of an aggregate: `Variant("type.name", version) { fields }`, with the function that lifts
+/// Declares the events of an aggregate: `Variant("type.name", version) { fields }`, with the function that upcasts
 /// older payloads as a third argument where there are any.
 #[macro_export]
 macro_rules! events {
@@ -80,7 +80,7 @@ macro_rules! events {
         $vis:vis enum $name:ident {
             $(
                 $(#[doc = $meaning:literal])*
-                $variant:ident($type:literal, $version:literal $(, $lift:path)?) {
+                $variant:ident($type:literal, $version:literal $(, $upcast:path)?) {
                     $( $(#[$field_meta:meta])* $field:ident: $field_type:ty ),* $(,)?
                 }
             ),* $(,)?
@@ -118,9 +118,9 @@ macro_rules! events {
                         $type => {
                             #[derive(serde::Deserialize)]
                             struct Payload { $( $(#[$field_meta])* $field: $field_type ),* }
-                            let lift: Option<$crate::Lift> = None $( .or(Some($lift)) )?;
+                            let upcast: Option<$crate::Upcaster> = None $( .or(Some($upcast)) )?;
                             let Payload { $($field),* } =
-                                $crate::parse_payload($type, $version, version, data, lift)?;
+                                $crate::parse_payload($type, $version, version, data, upcast)?;
                             Ok(Self::$variant { $($field),* })
                         }
                     )*

@@ -13,14 +13,14 @@ use crate::{
 /// What is known of an aggregate's events without knowing its type.
 pub struct Contract {
     pub category: &'static str,
-    pub context: &'static str,
+    pub scope: &'static str,
     pub audience: Audience,
     /// Type names with their current versions.
     pub types: &'static [(&'static str, u16)],
     /// A sentence for each type, in the same order: what has happened.
     pub meanings: &'static [&'static str],
     /// Reads a payload of any version, folds it into a fresh state, and writes it again as the current version would.
-    pub lift: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
+    pub upcast: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
     /// Returns the workspace in which a stream is whose first event this is.
     #[cfg(test)]
     workspace: fn(id: Uuid, event_type: &str, version: u16, data: &str) -> Option<Uuid>,
@@ -30,18 +30,22 @@ impl Contract {
     const fn of<A: Aggregate>() -> Self {
         Self {
             category: A::CATEGORY,
-            context: A::CONTEXT,
+            scope: A::SCOPE,
             audience: A::AUDIENCE,
             types: A::Event::TYPES,
             meanings: A::Event::MEANINGS,
-            lift: lift::<A>,
+            upcast: upcast::<A>,
             #[cfg(test)]
             workspace: workspace::<A>,
         }
     }
 }
 
-fn lift<A: Aggregate>(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError> {
+fn upcast<A: Aggregate>(
+    event_type: &str,
+    version: u16,
+    data: &str,
+) -> Result<Value, ContractError> {
     let event = A::Event::decode(event_type, version, data)?;
     let _ = A::default().evolve(&event);
     Ok(serde_json::to_value(&event).unwrap_or_default())

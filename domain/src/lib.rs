@@ -29,8 +29,8 @@ pub mod text;
 
 pub use actor::{Actor, ActorKind};
 pub use address::{WEB_ADDRESS, is_web_address};
-pub use aggregate::{Aggregate, Audience, Moment, Standing, fold};
-pub use contract::{ContractError, EventContract, Lift, parse as parse_payload};
+pub use aggregate::{Aggregate, Audience, DecisionContext, RequiredPermission, fold};
+pub use contract::{ContractError, EventContract, Upcaster, parse as parse_payload};
 pub use contracts::{
     Contract, MAX_PATTERNS, Sample, check_category, check_type_pattern, contracts, covers,
     event_types,

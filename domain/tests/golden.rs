@@ -39,9 +39,9 @@ fn every_payload_ever_shipped_is_lifted_folded_and_written_again_as_the_newest()
         for &(event_type, current) in contract.types {
             let newest = parsed(&golden(event_type, current));
             for version in 1..=current {
-                let lifted = (contract.lift)(event_type, version, &golden(event_type, version))
+                let upcast = (contract.upcast)(event_type, version, &golden(event_type, version))
                     .unwrap_or_else(|error| panic!("{error}"));
-                assert_eq!(lifted, newest, "{}", name(event_type, version));
+                assert_eq!(upcast, newest, "{}", name(event_type, version));
                 walked += 1;
             }
         }
@@ -53,7 +53,7 @@ fn every_payload_ever_shipped_is_lifted_folded_and_written_again_as_the_newest()
 fn a_payload_of_a_build_yet_to_come_is_refused() {
     for contract in contracts() {
         for &(event_type, current) in contract.types {
-            let newer = (contract.lift)(event_type, current + 1, &golden(event_type, current));
+            let newer = (contract.upcast)(event_type, current + 1, &golden(event_type, current));
             assert!(newer.is_err(), "{event_type}");
         }
     }

@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 use store::{Position, Recorded, Session, SessionError};
 use tokio_postgres::error::SqlState;
 
-use crate::{Memory, Posting};
+use crate::{MemoryBudget, Transaction};
 
 /// Why a stretch of the log could not be consumed.
 #[derive(Debug, thiserror::Error)]
-pub enum PostError {
+pub enum ApplyError {
     /// An event does not fit its contract, or the consumer cannot make sense of it.
     #[error("event at position {position}: {reason}")]
     Event { position: Position, reason: String },
@@ -34,13 +34,13 @@ pub fn built_by(version: u32, ddl: &str) -> String {
     format!("{version}-{}", &digest[..12])
 }
 
-impl PostError {
-    /// Somebody else posts, has rebuilt the model, or has changed its quarantine.
+impl ApplyError {
+    /// Somebody else applies, has rebuilt the model, or has changed its quarantine.
     pub(crate) fn moved() -> Self {
         Self::Retry("the checkpoint or the quarantine was changed meanwhile".into())
     }
 
-    /// Returns true if an event is at fault: whoever posts it meets the same error again.
+    /// Returns true if an event is at fault: whoever applies it meets the same error again.
     pub(crate) fn is_of_an_event(&self) -> bool {
         match self {
             Self::Event { .. } | Self::Batch(_) => true,
@@ -90,10 +90,10 @@ fn has_class(code: &SqlState, classes: &[&str]) -> bool {
 #[async_trait]
 pub trait Rebuilding: Send + Sync {
     /// Takes in a stretch of the log.
-    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError>;
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), ApplyError>;
 
     /// Writes what is not in the tables yet.
-    async fn finish(&mut self, session: &Session) -> Result<(), PostError>;
+    async fn finish(&mut self, session: &Session) -> Result<(), ApplyError>;
 }
 
 /// Reads the log in order, exactly once: what it writes and how far it has come are committed together.
@@ -121,15 +121,19 @@ pub trait Consumer: Send + Sync + 'static {
     }
 
     /// Begins to build its read model anew; none: it keeps none.
-    fn rebuilding(&self, _memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, _memory: &MemoryBudget) -> Option<Box<dyn Rebuilding + '_>> {
         None
     }
 
     /// Takes in a batch. Whatever it writes is undone if this fails; what it writes nothing about costs nothing.
-    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError>;
+    async fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        events: &[Recorded],
+    ) -> Result<(), ApplyError>;
 
     /// Called once what was written is committed.
-    fn posted(&self) {}
+    fn applied(&self) {}
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use store::{Database, Position, Purpose};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{PostError, checkpoint};
+use crate::{ApplyError, checkpoint};
 
 /// How long the first one waits for others.
 const GATHER: Duration = Duration::from_millis(1);
@@ -41,7 +41,7 @@ pub(crate) async fn run(database: Database, mut moves: mpsc::Receiver<Move>) {
     }
 }
 
-async fn advance(database: &Database, moves: &[Move]) -> Result<HashSet<String>, PostError> {
+async fn advance(database: &Database, moves: &[Move]) -> Result<HashSet<String>, ApplyError> {
     let session = database.session(Purpose::Consumers).await?;
     Ok(checkpoint::advance_all(&session, moves).await?)
 }

@@ -1,15 +1,14 @@
-//! The read side: read models are posted from the log, and queried.
+//! The read side: read models are applied from the log, and queried.
 
-mod apply;
+mod batch;
 mod checkpoint;
 mod consumer;
-mod fold;
 mod idle;
 mod leases;
-mod memory;
+mod memory_budget;
 mod models;
-mod posting;
 mod progress;
+mod projection;
 mod quarantine;
 mod query;
 mod read_model;
@@ -19,6 +18,7 @@ mod runner;
 mod runtime;
 mod table;
 mod tables;
+mod transaction;
 mod views;
 
 pub mod agents;
@@ -28,18 +28,18 @@ pub mod knowledge;
 pub mod operations;
 
 pub use checkpoint::{Checkpoint, all as checkpoints};
-pub use consumer::{Consumer, PostError, Rebuilding};
-pub use fold::Fold;
-pub use memory::Memory;
+pub use consumer::{ApplyError, Consumer, Rebuilding};
+pub use memory_budget::MemoryBudget;
 pub use models::models;
-pub use posting::{BatchSession, Posting};
+pub use projection::Projection;
 pub use quarantine::{Asked, Quarantined, all as quarantined, ask};
 pub use query::{
     Cursor, List, NEWEST_FIRST, Order, QueryError, Viewer, Where, get, get_where, list, list_where,
     visible,
 };
-pub use read_model::{Facts, ReadModel, Row, post};
+pub use read_model::{ReadModel, Row, RowMetadata, apply};
 pub use reader::{Health, Readers, WaitError};
 pub use rebuild::{Difference, RebuildError, Report, rebuild};
 pub use runtime::Runtime;
+pub use transaction::{Transaction, TransactionSession};
 pub use views::{ViewError, Views};

@@ -10,7 +10,7 @@ use store::{Database, Position, Purpose, Recorded};
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
-use crate::{PostError, QueryError};
+use crate::{ApplyError, QueryError};
 
 /// Characters of a reason that are kept.
 const MAX_REASON: usize = 2_000;
@@ -62,7 +62,7 @@ pub(crate) struct Known {
 
 impl Quarantined {
     /// The stream of an event that a consumer cannot apply.
-    pub(crate) fn of(consumer: &str, event: &Recorded, reason: &PostError) -> Self {
+    pub(crate) fn of(consumer: &str, event: &Recorded, reason: &ApplyError) -> Self {
         let reason = reason.to_string().replace('\0', "\\0");
         Self {
             consumer: consumer.to_owned(),

@@ -177,7 +177,7 @@ pub async fn list_where<M: ReadModel>(
         table: M::TABLE,
         visible,
     };
-    let id = |row: &Row<M::Content>| row.facts.id;
+    let id = |row: &Row<M::Content>| row.metadata.id;
     page(database, &rows, viewer, wanted, order, cursor, id).await
 }
 

@@ -10,25 +10,25 @@ use uuid::Uuid;
 
 /// A table with one row per stream of a category.
 pub trait ReadModel: Send + Sync + 'static {
-    /// The category it is posted from; also the name of its checkpoint.
+    /// The category it is applied from; also the name of its checkpoint.
     const NAME: &'static str;
-    /// Queries need the scope `<CONTEXT>:read`.
-    const CONTEXT: &'static str;
+    /// Queries need the scope `<SCOPE>:read`.
+    const SCOPE: &'static str;
     /// Name of the table in `DDL`.
     const TABLE: &'static str;
-    /// Raise it when `post` changes; a change of `DDL` is noticed without.
+    /// Raise it when `apply` changes; a change of `DDL` is noticed without.
     const VERSION: u32;
     const DDL: &'static str;
     /// Who may see a row: one of those in [`visible`](crate::visible), or a condition of its own.
     const VISIBLE: &'static str;
     /// Read models beside its own and the workspaces that `VISIBLE` looks at: a read waits for them, too.
-    const LOOKS_AT: &'static [&'static str] = &[];
+    const DEPENDS_ON: &'static [&'static str] = &[];
     type Event: EventContract;
-    /// What is shown beside the [`Facts`]: its fields are columns of the table.
+    /// What is shown beside the [`RowMetadata`]: its fields are columns of the table.
     type Content: Serialize + DeserializeOwned + ToSchema + PartialEq + Clone + Send + Sync;
 
     /// The content after the event; none: the row is deleted.
-    fn post(
+    fn apply(
         content: Option<Self::Content>,
         event: Self::Event,
         envelope: &Recorded,
@@ -38,7 +38,7 @@ pub trait ReadModel: Send + Sync + 'static {
 /// Metadata that every row has, whatever it is about. The spine keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RowMetadata)]
-pub struct Facts {
+pub struct RowMetadata {
     pub id: Uuid,
     pub product_id: Uuid,
     /// Of the stream; the `ETag` of the resource.
@@ -61,12 +61,12 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Row<C> {
     #[serde(flatten)]
-    pub facts: Facts,
+    pub metadata: RowMetadata,
     #[serde(flatten)]
     pub content: C,
 }
 
-impl Facts {
+impl RowMetadata {
     fn after(before: Option<Self>, event: &Recorded) -> Self {
         let before = before.unwrap_or(Self {
             id: event.stream.id,
@@ -88,14 +88,14 @@ impl Facts {
 }
 
 /// The row after one more event of its stream.
-pub fn post<M: ReadModel>(
+pub fn apply<M: ReadModel>(
     row: Option<Row<M::Content>>,
     event: &Recorded,
 ) -> Result<Option<Row<M::Content>>, ContractError> {
     let change = event.decode::<M::Event>()?;
-    let (facts, content) = row.map(|row| (row.facts, row.content)).unzip();
-    Ok(M::post(content, change, event).map(|content| Row {
-        facts: Facts::after(facts, event),
+    let (metadata, content) = row.map(|row| (row.metadata, row.content)).unzip();
+    Ok(M::apply(content, change, event).map(|content| Row {
+        metadata: RowMetadata::after(metadata, event),
         content,
     }))
 }

@@ -7,10 +7,10 @@ use futures::TryStreamExt;
 use serde::Serialize;
 use store::{Database, EventStore, Filter, Page, Position, ReadError, Recorded, Session, pages};
 
-use crate::apply::{Place, Stretch, apply};
+use crate::batch::{Place, Stretch, apply_batch};
 use crate::consumer::Rebuilding;
 use crate::quarantine::{self, Quarantine, Quarantined};
-use crate::{Consumer, Memory, PostError, checkpoint, tables};
+use crate::{ApplyError, Consumer, MemoryBudget, checkpoint, tables};
 
 /// Differing rows that a report shows.
 const SAMPLES: i64 = 20;
@@ -29,7 +29,7 @@ pub enum RebuildError {
     Read(#[from] ReadError),
     /// An event could not be applied.
     #[error(transparent)]
-    Post(#[from] PostError),
+    Post(#[from] ApplyError),
     /// The database refused.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
@@ -61,13 +61,13 @@ pub struct Report {
 }
 
 /// Rebuilds read models beside the live ones, in one pass over the log, and compares them; swaps them if told to. Reads go
-/// on throughout; the posting of each pauses while it is compared.
+/// on throughout; the applying of each pauses while it is compared.
 pub async fn rebuild(
     database: &Database,
     store: &Arc<dyn EventStore>,
     consumers: &[Arc<dyn Consumer>],
     swap: bool,
-    memory: &Memory,
+    memory: &MemoryBudget,
 ) -> Result<Vec<Report>, RebuildError> {
     let session = database.connect("rebuild").await?;
     let mut rebuilds = Vec::with_capacity(consumers.len());
@@ -155,7 +155,7 @@ impl<'a> Rebuild<'a> {
         database: &'a Database,
         session: &'a Session,
         consumer: &'a dyn Consumer,
-        memory: &Memory,
+        memory: &MemoryBudget,
     ) -> Result<Self, RebuildError> {
         const LOCK: &str =
             "select pg_try_advisory_lock(hashtextextended('daybook rebuild ' || $1, 0))";
@@ -227,7 +227,7 @@ impl<'a> Rebuild<'a> {
                         to: page.scanned_to,
                     };
                     let place = Place::Anew(self.session);
-                    let apply = apply(self.consumer, quarantine, stretch, place);
+                    let apply = apply_batch(self.consumer, quarantine, stretch, place);
                     if self.in_transaction {
                         apply.await?;
                     } else {
@@ -250,16 +250,16 @@ impl<'a> Rebuild<'a> {
     }
 
     /// Returns true if an event is at fault, and it is worth while to find out which.
-    fn can_be_careful(&self, error: &PostError) -> bool {
+    fn can_be_careful(&self, error: &ApplyError) -> bool {
         matches!(self.way, Way::Quick(_)) && error.is_of_an_event()
     }
 
-    /// Goes through the log once more from its start, as posting does: streams whose events cannot be applied are left out.
+    /// Goes through the log once more from its start, as applying does: streams whose events cannot be applied are left out.
     async fn begin_again(
         &mut self,
         store: &Arc<dyn EventStore>,
         until: Position,
-        error: &PostError,
+        error: &ApplyError,
     ) -> Result<(), RebuildError> {
         let name = self.consumer.name();
         tracing::warn!(projection = name, %error, "rebuilding once more, to find the event at fault");

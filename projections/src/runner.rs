@@ -9,12 +9,12 @@ use store::{Database, EventStore, Filter, Position, Purpose, ReadError, Session,
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{Place, Stretch, apply};
+use crate::batch::{Place, Stretch, apply_batch};
 use crate::idle::Move;
 use crate::progress::Progress;
 use crate::quarantine::Quarantine;
 use crate::reader::{Lease, Reader};
-use crate::{Checkpoint, Memory, PostError, checkpoint, rebuild, tables};
+use crate::{ApplyError, Checkpoint, MemoryBudget, checkpoint, rebuild, tables};
 
 /// Events in one transaction.
 const BATCH: usize = 2_000;
@@ -30,7 +30,7 @@ pub(crate) struct Runner {
     pub store: Arc<dyn EventStore>,
     pub reader: Arc<Reader>,
     /// For rebuilds, whoever runs them.
-    pub memory: Memory,
+    pub memory: MemoryBudget,
     pub rebuilds: Arc<Semaphore>,
     pub moves: mpsc::Sender<Move>,
     pub shutdown: CancellationToken,
@@ -68,7 +68,7 @@ impl Runner {
     }
 
     /// Consumes until the lease ends, or somebody else has changed the quarantine.
-    async fn lead(&self, head: &mut watch::Receiver<Position>) -> Result<(), PostError> {
+    async fn lead(&self, head: &mut watch::Receiver<Position>) -> Result<(), ApplyError> {
         let known = *head.borrow();
         let mut progress = Progress::at(self.prepare(known).await?);
         let mut quarantine = self.settle(&progress).await?;
@@ -121,14 +121,14 @@ impl Runner {
 
     /// The checkpoint, if what it says can be: a log that was restored alone has checkpoints without tables, and an older one has
     /// checkpoints beyond its end.
-    async fn live(&self, session: &Session) -> Result<Option<Checkpoint>, PostError> {
+    async fn live(&self, session: &Session) -> Result<Option<Checkpoint>, ApplyError> {
         let consumer = self.reader.consumer.as_ref();
         let name = consumer.name();
         let Some(checkpoint) = checkpoint::read(&**session, name).await? else {
             return Ok(None);
         };
         let end = self.store.read_head().await;
-        let end = end.map_err(|error| PostError::Retry(error.to_string()))?;
+        let end = end.map_err(|error| ApplyError::Retry(error.to_string()))?;
         let missing = tables::missing(&**session, &[consumer]).await?;
         if missing.is_empty() && checkpoint.position <= end {
             return Ok(Some(checkpoint));
@@ -150,7 +150,7 @@ impl Runner {
     }
 
     /// Makes the read model exist as this build wants it, and says where to go on.
-    async fn prepare(&self, head: Position) -> Result<Position, PostError> {
+    async fn prepare(&self, head: Position) -> Result<Position, ApplyError> {
         let consumer = &self.reader.consumer;
         let built_by = consumer.built_by();
         let mut session = self.database.session(Purpose::Consumers).await?;
@@ -175,7 +175,7 @@ impl Runner {
     }
 
     /// Builds the read model anew; returns where it is then.
-    async fn rebuild(&self) -> Result<Position, PostError> {
+    async fn rebuild(&self) -> Result<Position, ApplyError> {
         let consumer = &self.reader.consumer;
         let _turn = self.rebuilds.acquire().await;
         tracing::info!(
@@ -184,13 +184,13 @@ impl Runner {
         );
         let consumers = std::slice::from_ref(consumer);
         let rebuilt = rebuild(&self.database, &self.store, consumers, true, &self.memory).await;
-        let reports = rebuilt.map_err(|error| PostError::Retry(error.to_string()))?;
+        let reports = rebuilt.map_err(|error| ApplyError::Retry(error.to_string()))?;
         Ok(reports.first().map_or(0, |report| report.position))
     }
 
     /// Loads the quarantine, and tries its streams again: whoever runs the consumer now may know better, and the operator
     /// may have asked for it.
-    async fn settle(&self, progress: &Progress) -> Result<Quarantine, PostError> {
+    async fn settle(&self, progress: &Progress) -> Result<Quarantine, ApplyError> {
         let session = self.database.session(Purpose::Consumers).await?;
         session.batch_execute("begin").await?;
         let settled = self.try_again(&session, progress).await;
@@ -202,7 +202,7 @@ impl Runner {
         session.batch_execute(end).await?;
         let quarantine = settled?;
         self.reader.know(quarantine.known());
-        self.reader.consumer.posted();
+        self.reader.consumer.applied();
         Ok(quarantine)
     }
 
@@ -210,11 +210,11 @@ impl Runner {
         &self,
         session: &Session,
         progress: &Progress,
-    ) -> Result<Quarantine, PostError> {
+    ) -> Result<Quarantine, ApplyError> {
         let consumer = self.reader.consumer.as_ref();
         let checkpoint = checkpoint::lock(&**session, consumer.name()).await?;
         let checkpoint = checkpoint.filter(|live| live.position == progress.durable());
-        let version = checkpoint.ok_or_else(PostError::moved)?.quarantine;
+        let version = checkpoint.ok_or_else(ApplyError::moved)?.quarantine;
         let mut quarantine = Quarantine::load(&**session, consumer.name(), version).await?;
         for held in quarantine.streams() {
             held.remove(&**session).await?;
@@ -232,7 +232,7 @@ impl Runner {
                     to: page.scanned_to,
                 };
                 let place = Place::Behind(session, held.retried.saturating_add(1));
-                apply(consumer, &mut quarantine, stretch, place).await?;
+                apply_batch(consumer, &mut quarantine, stretch, place).await?;
                 if quarantine.holds(&held.stream) {
                     break;
                 }
@@ -246,7 +246,7 @@ impl Runner {
         &self,
         progress: &mut Progress,
         quarantine: &mut Quarantine,
-    ) -> Result<usize, PostError> {
+    ) -> Result<usize, ApplyError> {
         let consumer = self.reader.consumer.as_ref();
         let filter = Filter::categories(consumer.categories().iter().copied());
         let page = self.store.read_all(progress.position(), &filter, BATCH);
@@ -257,9 +257,9 @@ impl Runner {
         };
         let held = quarantine.len();
         let place = Place::Live(&self.database, progress);
-        let written = apply(consumer, quarantine, stretch, place).await?;
+        let written = apply_batch(consumer, quarantine, stretch, place).await?;
         if written > 0 {
-            consumer.posted();
+            consumer.applied();
         }
         if quarantine.len() > held {
             self.reader.know(quarantine.known());
@@ -274,7 +274,7 @@ impl Runner {
         &self,
         progress: &mut Progress,
         quarantine: &Quarantine,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), ApplyError> {
         if !progress.is_ahead() {
             return Ok(());
         }
@@ -292,7 +292,7 @@ impl Runner {
         if !is_moved {
             let session = self.database.session(Purpose::Consumers).await?;
             if !checkpoint::advance(&session, name, version, from, to).await? {
-                return Err(PostError::moved());
+                return Err(ApplyError::moved());
             }
         }
         progress.advance(to, true);
@@ -300,6 +300,6 @@ impl Runner {
     }
 }
 
-fn unread(error: ReadError) -> PostError {
-    PostError::Retry(error.to_string())
+fn unread(error: ReadError) -> ApplyError {
+    ApplyError::Retry(error.to_string())
 }

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::reader::{Reader, Readers};
 use crate::runner::Runner;
-use crate::{Consumer, Memory, QueryError, checkpoint, idle, leases, quarantine};
+use crate::{Consumer, MemoryBudget, QueryError, checkpoint, idle, leases, quarantine};
 
 /// How often the lag is measured.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl Runtime {
 
     /// Starts all consumers; they end at shutdown, after the batch under way.
     pub fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
-        let memory = Memory::default();
+        let memory = MemoryBudget::default();
         let (moves, moved) = mpsc::channel(MOVES);
         tasks.spawn(idle::run(self.database.clone(), moved));
         // Each rebuild has a session of its own.

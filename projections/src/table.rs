@@ -13,7 +13,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Statement};
 use uuid::Uuid;
 
-use crate::PostError;
+use crate::ApplyError;
 
 /// Rows in one statement: more than a batch has events, so that what is written with its commit is one statement.
 const ROWS: usize = 5_000;
@@ -203,7 +203,7 @@ impl Prepared<'_> {
     }
 
     /// Brings the table up to date.
-    pub async fn write<R: Serialize>(&self, changes: &Changes<'_, R>) -> Result<(), PostError> {
+    pub async fn write<R: Serialize>(&self, changes: &Changes<'_, R>) -> Result<(), ApplyError> {
         let Changes { new, changed, gone } = changes;
         let copied = if new.len() < MANY { 0 } else { new.len() };
         let (copied, inserted) = new.split_at(copied);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use store::{Busy, Direction, EventStore, ReadError, Recorded, heavy, is_last, payload};
 use uuid::Uuid;
 
-use crate::read_model::{ReadModel, Row, post};
+use crate::read_model::{ReadModel, Row, apply};
 
 /// Rows that are kept, so that the next command on the same thing need not read its stream.
 const KEPT: usize = 4_096;
@@ -64,9 +64,9 @@ impl Views {
         let stream = StreamId::new(M::NAME, id);
         let (base, bytes) = self
             .kept::<M>(&stream)
-            .filter(|kept| kept.row.facts.version <= version)
+            .filter(|kept| kept.row.metadata.version <= version)
             .map_or((None, 0), |kept| (Some(kept.row), kept.bytes));
-        let base_version = base.as_ref().map_or(0, |row| row.facts.version);
+        let base_version = base.as_ref().map_or(0, |row| row.metadata.version);
         let next: Vec<&Recorded> = new
             .iter()
             .filter(|event| event.stream == stream && event.version > base_version)
@@ -132,7 +132,7 @@ impl Views {
         holds: impl Fn(&Recorded) -> bool + Send + Sync,
     ) -> Result<Option<Row<M::Content>>, ViewError> {
         let stream = StreamId::new(M::NAME, id);
-        let mut version = row.as_ref().map_or(0, |row| row.facts.version);
+        let mut version = row.as_ref().map_or(0, |row| row.metadata.version);
         loop {
             let page = self
                 .store
@@ -153,7 +153,7 @@ fn fold<'a, M: ReadModel>(
     row: Option<Row<M::Content>>,
     events: impl IntoIterator<Item = &'a Recorded>,
 ) -> Result<Option<Row<M::Content>>, ContractError> {
-    events.into_iter().try_fold(row, post::<M>)
+    events.into_iter().try_fold(row, apply::<M>)
 }
 
 /// Bytes of a row's JSON.

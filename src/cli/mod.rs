@@ -3,10 +3,10 @@
 mod config;
 mod files;
 mod health;
+mod jobs;
 mod operator_key;
 mod projections;
 mod replay;
-mod work;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -67,9 +67,9 @@ enum Command {
     /// Look after the read models
     #[command(subcommand)]
     Projections(projections::Projections),
-    /// Look after due work
+    /// Look after jobs
     #[command(subcommand)]
-    Work(work::Work),
+    Jobs(jobs::Jobs),
     /// Look after the store of files
     #[command(subcommand)]
     Files(files::Files),
@@ -127,7 +127,7 @@ pub async fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         Command::Serve { .. } => Ok(serve::run(config).await?),
         Command::Replay(replay) => replay.run(&config).await,
         Command::Projections(projections) => projections.run(&config).await,
-        Command::Work(work) => work.run(&config).await,
+        Command::Jobs(jobs) => jobs.run(&config).await,
         Command::Files(files) => files.run(&config).await,
         Command::Config(ConfigCommand::Check) => config::check(&config),
         Command::OperatorKey => operator_key::run(&config).await,

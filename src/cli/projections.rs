@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use domain::StreamId;
 use domain::text::escaped;
 use projections::{
-    Asked, Consumer, Memory, Quarantined, Report, ask, checkpoints, models, quarantined, rebuild,
+    Asked, Consumer, MemoryBudget, Quarantined, Report, ask, checkpoints, models, quarantined,
+    rebuild,
 };
 use store::{Database, EventStore};
 
@@ -170,7 +171,7 @@ async fn settle(
 
 async fn run(node: &Node, which: &Which, swap: bool) -> Result<(), Box<dyn Error>> {
     let Which { name, memory } = which;
-    let memory = Memory::of(memory.saturating_mul(1 << 20));
+    let memory = MemoryBudget::of(memory.saturating_mul(1 << 20));
     let chosen: Vec<Arc<dyn Consumer>> = models()
         .into_iter()
         .filter(|model| name == "all" || model.name() == *name)

@@ -179,7 +179,7 @@ impl Recorded {
         }
     }
 
-    /// The payload, lifted to the current contract.
+    /// The payload, upcast to the current contract.
     pub fn decode<E: EventContract>(&self) -> Result<E, ContractError> {
         E::decode(&self.event_type, self.contract_version, &self.data)
     }

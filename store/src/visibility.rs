@@ -78,7 +78,7 @@ impl Visibility {
             actor_id: reader.actor_id,
         };
         for contract in contracts() {
-            let scope = format!("{}:read", contract.context);
+            let scope = format!("{}:read", contract.scope);
             if !scope::grants(reader.scopes, &scope) {
                 continue;
             }

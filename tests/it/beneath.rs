@@ -44,13 +44,13 @@ impl TestApp {
     /// What waits for its time is due now.
     pub async fn bring_forward(&self) {
         const DUE: &str =
-            "update log.due_work set run_at = now() where run_at > now() and leased_until is null";
+            "update log.jobs set run_at = now() where run_at > now() and leased_until is null";
         self.sql().await.batch_execute(DUE).await.unwrap();
     }
 
     /// The leases of workers that died have lapsed.
     pub async fn lapse_leases(&self) {
-        const LAPSE: &str = "update log.due_work set leased_until = now() - interval '1 second' where leased_until is not null";
+        const LAPSE: &str = "update log.jobs set leased_until = now() - interval '1 second' where leased_until is not null";
         self.sql().await.batch_execute(LAPSE).await.unwrap();
     }
 }

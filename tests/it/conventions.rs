@@ -545,7 +545,7 @@ async fn what_was_written_at_one_server_is_read_at_another() {
 #[tokio::test]
 async fn every_list_keeps_to_its_bounds() {
     let world = World::start().await;
-    world.parked_work().await;
+    world.dead_job().await;
     let (mut lists, mut full) = (0, 0);
     for operation in world.document.guarded() {
         if !operation.query_parameters().contains("limit") {

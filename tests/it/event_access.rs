@@ -257,16 +257,13 @@ async fn every_type_of_event_is_seen_by_whoever_may_see_what_it_is_about() {
 async fn every_type_of_event_takes_the_scope_of_its_context() {
     let all = Everything::start().await;
     let app = &all.app;
-    let contexts: BTreeSet<&str> = contracts()
-        .iter()
-        .map(|contract| contract.context)
-        .collect();
+    let contexts: BTreeSet<&str> = contracts().iter().map(|contract| contract.scope).collect();
     let shared = |c: &Contract| !matches!(c.audience, Audience::Auditors | Audience::Actor);
     for context in &contexts {
         let scope = format!("{context}:read");
         let only = app.actor("person", &["events:read", &scope]).await;
         app.alice.admit(all.workspace_id, &only, "viewer").await;
-        let expected = all.of(|c| shared(c) && c.context == *context, true);
+        let expected = all.of(|c| shared(c) && c.scope == *context, true);
         all.assert_sees(&format!("with {scope} alone"), &only, &expected)
             .await;
 
@@ -276,7 +273,7 @@ async fn every_type_of_event_takes_the_scope_of_its_context() {
         let others: Vec<&str> = others.iter().map(String::as_str).collect();
         let lacking = app.actor("person", &others).await;
         app.alice.admit(all.workspace_id, &lacking, "viewer").await;
-        let expected = all.of(|c| shared(c) && c.context != *context, true);
+        let expected = all.of(|c| shared(c) && c.scope != *context, true);
         all.assert_sees(&format!("without {scope}"), &lacking, &expected)
             .await;
     }

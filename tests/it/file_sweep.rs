@@ -114,7 +114,7 @@ async fn the_server_sweeps_by_itself() {
         metrics.contains("daybook_files_swept_total{fate=\\\"orphan\\\"} 2"),
         "{metrics}"
     );
-    let work = app.operator.get("/v1/due-work").await.expect(200);
+    let work = app.operator.get("/v1/jobs").await.expect(200);
     let kinds = work["items"].as_array().unwrap();
     let sweeps = kinds
         .iter()

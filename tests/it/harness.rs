@@ -217,7 +217,7 @@ impl TestApp {
         eventually(async || {
             let ready = get("/health/ready").await;
             let soon = Utc::now() + TimeDelta::minutes(1);
-            let work = get("/v1/due-work?limit=200").await;
+            let work = get("/v1/jobs?limit=200").await;
             let head = self.operator.head().await;
             let caught_up = ready["consumers"]
                 .as_array()?
@@ -226,7 +226,7 @@ impl TestApp {
             let idle = work["items"]
                 .as_array()?
                 .iter()
-                .all(|item| item["parked"] == true || time(&item["run_at"]) > soon);
+                .all(|item| item["dead_letter"] == true || time(&item["run_at"]) > soon);
             (caught_up && idle).then_some(())
         })
         .await;

@@ -96,11 +96,11 @@ async fn the_alert_rules_speak_of_what_is_measured() {
         "daybook_projection_lag_positions{projection=\"webhook_fanout\"}",
         "daybook_webhook_attempts_total{outcome=\"failed\"} 1",
         "daybook_webhook_attempts_total{outcome=\"succeeded\"} 1",
-        "daybook_due_work{kind=\"webhook.deliver\",state=\"scheduled\"} 1",
+        "daybook_jobs{kind=\"webhook.deliver\",state=\"scheduled\"} 1",
         "daybook_append_batch_events_count",
         "daybook_append_seconds_count",
     ];
-    // The depth of the due work is measured now and then.
+    // The number of jobs is measured now and then.
     eventually(async || {
         let metrics = metrics(&app).await;
         let measured = |name: &str| metrics.lines().any(|line| line.starts_with(name));

@@ -461,7 +461,7 @@ pub async fn lapse_leases(database_url: &str) {
     let (client, connection) = tokio_postgres::connect(database_url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
-        .batch_execute("update log.due_work set leased_until = now() where leased_until > now()")
+        .batch_execute("update log.jobs set leased_until = now() where leased_until > now()")
         .await
         .unwrap();
 }

@@ -581,3 +581,17 @@ async fn commands_on_one_note_at_once_are_each_done_once_and_in_a_row() {
         .collect();
     assert_eq!((events.len(), written), (64, titles));
 }
+
+#[tokio::test]
+async fn a_client_sees_what_it_has_just_written() {
+    let app = TestApp::start().await;
+    let workspace_id = app.alice.workspace().await;
+    for turn in 0..100 {
+        let title = format!("Tea {turn}");
+        let note = app.alice.note(workspace_id, &title, "").await;
+        let seen = app.alice.get(&format!("/v1/notes/{}", id(&note))).await;
+        assert_eq!(seen.expect(200)["title"], title);
+        let listed = app.alice.get("/v1/notes?limit=1").await.expect(200);
+        assert_eq!(listed["items"][0]["id"], note["id"]);
+    }
+}

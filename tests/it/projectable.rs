@@ -183,8 +183,8 @@ async fn redriving_an_unknown_item_fails() {
         .unwrap();
     assert!(!done.status.success());
     let said = String::from_utf8(done.stderr).unwrap();
-    assert!(said.contains("there is no parked item"), "{said}");
-    let path = format!("/v1/due-work/{unknown}/redrive");
+    assert!(said.contains("there is no dead_letter item"), "{said}");
+    let path = format!("/v1/jobs/{unknown}/redrive");
     let request = app.operator.request(Method::POST, &path).json(&json!({}));
     app.operator
         .send(request)

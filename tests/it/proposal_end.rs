@@ -190,12 +190,12 @@ async fn an_undecided_proposal_expires() {
 }
 
 #[tokio::test]
-async fn after_its_deadline_a_proposal_is_not_approved_even_while_due_work_is_held_up() {
+async fn after_its_deadline_a_proposal_is_not_approved_even_while_jobs_are_held_up() {
     let cast = Cast::assemble().await;
     let note = cast.note("Tea").await;
     let mut sql = cast.app.sql().await;
     let hold = sql.transaction().await.unwrap();
-    hold.batch_execute("lock table log.due_work in exclusive mode")
+    hold.batch_execute("lock table log.jobs in exclusive mode")
         .await
         .unwrap();
     let deadline = Utc::now() + TimeDelta::seconds(1);

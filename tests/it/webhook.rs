@@ -260,7 +260,7 @@ async fn a_deleted_endpoint_gets_nothing_more_not_even_what_was_to_be_retried() 
     app.bring_forward().await;
     app.settle().await;
     assert_eq!(receiver.arrived().len(), 1);
-    let work = items(app.operator.get("/v1/due-work").await.expect(200));
+    let work = items(app.operator.get("/v1/jobs").await.expect(200));
     assert!(work.iter().all(|item| item["kind"] == "file.sweep"));
 }
 

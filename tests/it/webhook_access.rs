@@ -209,7 +209,7 @@ async fn an_endpoint_has_one_replay_at_a_time_and_queues_it_bit_by_bit() {
     }
     // Everything fails and waits for its retry: what is queued stays bounded.
     let most = eventually(async || {
-        let count = "select count(*) from log.due_work where kind = 'webhook.deliver'";
+        let count = "select count(*) from log.jobs where kind = 'webhook.deliver'";
         let queued: i64 = sql.query_one(count, &[]).await.unwrap().get(0);
         (queued >= 500).then_some(queued)
     })

@@ -136,13 +136,13 @@ async fn what_waited_while_an_endpoint_was_disabled_arrives_once_it_is_enabled()
     );
     app.bring_forward().await;
     app.settle().await;
-    let parked = items(
+    let dead_letter = items(
         app.operator
-            .get("/v1/due-work?parked=true")
+            .get("/v1/jobs?dead_letter=true")
             .await
             .expect(200),
     );
-    assert_eq!(parked[0]["last_error"], "the endpoint is disabled");
+    assert_eq!(dead_letter[0]["last_error"], "the endpoint is disabled");
     assert_eq!(receiver.arrived().len(), 1);
 
     let missed = app.alice.note(workspace_id, "Missed", "").await;

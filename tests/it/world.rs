@@ -294,7 +294,7 @@ impl World {
             "events" => self.event_id.clone(),
             "links" => self.note_id.to_string(),
             "tool-calls" => self.tool_call().await,
-            "due-work" => self.parked_work().await.to_string(),
+            "jobs" => self.dead_job().await.to_string(),
             "files" => self.stored_file().await.to_string(),
             "artifacts" => id(&self.artifact().await).to_string(),
             "actors" => {
@@ -327,14 +327,14 @@ impl World {
         answer.body
     }
 
-    /// An item of due work that was given up.
-    pub async fn parked_work(&self) -> Uuid {
+    /// A dead letter.
+    pub async fn dead_job(&self) -> Uuid {
         let item = Uuid::now_v7();
         self.app
             .sql()
             .await
             .execute(
-                "insert into log.due_work (id, kind, product_id, payload, run_at, parked)
+                "insert into log.jobs (id, kind, product_id, payload, run_at, dead_letter)
                  values ($1, 'proposal.expire', $2, '{}', now(), true)",
                 &[&item, &self.app.product_id],
             )
@@ -350,7 +350,7 @@ impl World {
                 &self.agent
             }
             "/v1/api-keys/enrol" => &self.newcomer,
-            "/v1/products" | "/v1/due-work" | "/v1/due-work/{id}/redrive" => &self.app.operator,
+            "/v1/products" | "/v1/jobs" | "/v1/jobs/{id}/redrive" => &self.app.operator,
             _ => &self.app.alice,
         }
     }

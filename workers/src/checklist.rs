@@ -12,21 +12,19 @@ use domain::knowledge::task::{Task, TaskCommand, TaskRefusal};
 use domain::knowledge::task_line::may_have_task_lines;
 use domain::{Aggregate, Refusal};
 use projections::knowledge::{checklist, task};
-use projections::{PostError, Readers};
+use projections::{ApplyError, Readers};
 use serde::{Deserialize, Serialize};
 use store::{Position, Recorded};
 use uuid::Uuid;
 
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::Item;
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
-use crate::{NewItem, Office};
-
-const KIND: &str = "note.follow_lines";
+use crate::{NewJob, WorkerContext};
 
 /// A note whose tasks may no longer be what it says.
 #[derive(Serialize, Deserialize)]
-struct Reading {
+pub struct Reading {
     note_id: Uuid,
     /// The note's last event so far, and where it is.
     event_id: Uuid,
@@ -50,13 +48,13 @@ enum Lines {
 
 /// Schedules a reading of every note whose lines may have changed.
 pub struct Notes {
-    office: Office,
+    context: WorkerContext,
     readers: Readers,
 }
 
 impl Notes {
-    pub const fn new(office: Office, readers: Readers) -> Self {
-        Self { office, readers }
+    pub const fn new(context: WorkerContext, readers: Readers) -> Self {
+        Self { context, readers }
     }
 
     /// Those of some notes that have lines that are tasks, as of a position.
@@ -64,17 +62,17 @@ impl Notes {
         &self,
         note_ids: &[Uuid],
         position: Position,
-    ) -> Result<HashSet<Uuid>, PostError> {
+    ) -> Result<HashSet<Uuid>, ApplyError> {
         if note_ids.is_empty() {
             return Ok(HashSet::new());
         }
         self.readers
             .wait(Checklist::CATEGORY, position)
             .await
-            .map_err(|error| PostError::Retry(error.to_string()))?;
-        let known = checklist::among(&self.office.database, note_ids)
+            .map_err(|error| ApplyError::Retry(error.to_string()))?;
+        let known = checklist::among(&self.context.database, note_ids)
             .await
-            .map_err(|error| PostError::Retry(error.to_string()))?;
+            .map_err(|error| ApplyError::Retry(error.to_string()))?;
         Ok(known.into_iter().collect())
     }
 }
@@ -84,13 +82,13 @@ impl Reaction for Notes {
     const NAME: &'static str = "checklist_notes";
     const CATEGORIES: &'static [&'static str] = &[Note::CATEGORY];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
         // One reading of a note as it is after all of them.
         let mut touched: BTreeMap<Uuid, (Lines, &Recorded)> = BTreeMap::new();
         for event in events {
             let change = event
                 .decode::<NoteEvent>()
-                .map_err(|error| PostError::contract(event, &error))?;
+                .map_err(|error| ApplyError::contract(event, &error))?;
             if let Some(lines) = lines(&change) {
                 touched.insert(event.stream.id, (lines, event));
             }
@@ -134,7 +132,7 @@ fn lines(change: &NoteEvent) -> Option<Lines> {
     }
 }
 
-fn reading(event: &Recorded, purged: bool) -> NewItem {
+fn reading(event: &Recorded, purged: bool) -> NewJob {
     let reading = Reading {
         note_id: event.stream.id,
         event_id: event.event_id,
@@ -143,35 +141,28 @@ fn reading(event: &Recorded, purged: bool) -> NewItem {
         author: event.metadata.actor,
         purged,
     };
-    NewItem {
-        id: event.event_id,
-        kind: KIND,
-        lane: event.product_id.to_string(),
-        product_id: event.product_id,
-        payload: serde_json::json!(reading),
-        run_at: event.recorded_at,
-    }
+    NewJob::of::<FollowLines>(event, &reading)
 }
 
 /// Brings the tasks of a note in line with it.
 pub struct FollowLines {
-    office: Office,
+    context: WorkerContext,
     readers: Readers,
 }
 
 impl FollowLines {
-    pub const fn new(office: Office, readers: Readers) -> Self {
-        Self { office, readers }
+    pub const fn new(context: WorkerContext, readers: Readers) -> Self {
+        Self { context, readers }
     }
 
-    async fn follow(&self, item: &Item, reading: &Reading) -> Result<(), String> {
+    async fn follow(&self, item: &Job, reading: &Reading) -> Result<(), String> {
         let follow = Follow {
             note_id: reading.note_id,
             cause: reading.event_id,
             author: reading.author,
         };
         let request = request(item, reading, format!("follow:{}", reading.event_id));
-        let executor = &self.office.executor;
+        let executor = &self.context.executor;
         executor
             .execute(&request, &follow)
             .await
@@ -181,12 +172,12 @@ impl FollowLines {
 
     /// The tasks beside its lines, too. No task is made for a note that is gone: those that the read model has are all
     /// there ever will be.
-    async fn remove_all(&self, item: &Item, reading: &Reading) -> Result<(), String> {
+    async fn remove_all(&self, item: &Job, reading: &Reading) -> Result<(), String> {
         self.readers
             .wait(Task::CATEGORY, reading.position)
             .await
             .map_err(|error| error.to_string())?;
-        let tasks = task::of_note(&self.office.database, reading.note_id)
+        let tasks = task::of_note(&self.context.database, reading.note_id)
             .await
             .map_err(|error| error.to_string())?;
         for id in tasks {
@@ -195,7 +186,7 @@ impl FollowLines {
                 id,
                 command: TaskCommand::Delete,
             };
-            match self.office.executor.execute(&request, &delete).await {
+            match self.context.executor.execute(&request, &delete).await {
                 Err(commands::CommandError::Refused(refusal)) if is_gone(refusal.as_ref()) => {}
                 Err(error) => return Err(error.to_string()),
                 Ok(_) => {}
@@ -210,7 +201,7 @@ fn is_gone(refusal: &dyn Refusal) -> bool {
     refusal.as_ref() == TaskRefusal::NotFound.as_ref()
 }
 
-fn request(item: &Item, reading: &Reading, key: String) -> Request {
+fn request(item: &Job, reading: &Reading, key: String) -> Request {
     Request::reaction(
         item.product_id,
         reading.correlation_id,
@@ -220,25 +211,15 @@ fn request(item: &Item, reading: &Reading, key: String) -> Request {
 }
 
 #[async_trait]
-impl Work for FollowLines {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl JobHandler for FollowLines {
+    const KIND: &'static str = "note.follow_lines";
+    type Payload = Reading;
 
-    async fn run(&self, item: &Item) -> Outcome {
-        let reading: Reading = match serde_json::from_value(item.payload.clone()) {
-            Ok(reading) => reading,
-            Err(error) => return Outcome::Park(error.to_string()),
-        };
-        let followed = async {
-            self.follow(item, &reading).await?;
-            if reading.purged {
-                self.remove_all(item, &reading).await?;
-            }
-            Ok(())
-        };
-        followed
-            .await
-            .map_or_else(Outcome::Failed, |()| Outcome::Done)
+    async fn run(&self, job: &Job, reading: Reading) -> Result<Outcome, String> {
+        self.follow(job, &reading).await?;
+        if reading.purged {
+            self.remove_all(job, &reading).await?;
+        }
+        Ok(Outcome::Done)
     }
 }

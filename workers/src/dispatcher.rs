@@ -1,69 +1,38 @@
-//! Claims due work of one kind and runs it, a bounded number of items at a time.
+//! Claims jobs of one kind and runs them, a bounded number at a time.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
-use store::{Database, Purpose};
+use chrono::{TimeDelta, Utc};
+use futures::FutureExt;
+use store::{Database, Purpose, Session};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::due_work::{self, Error, Item, Lane};
+use crate::job_handler::{AnyHandler, Outcome};
+use crate::jobs::{self, Error, Job, Partition};
 
 /// How often the table is looked at without having been woken.
 const POLL: Duration = Duration::from_millis(250);
 /// Between two looks at the table at least: what ends meanwhile is written, and replaced, together.
 const PACE: Duration = Duration::from_millis(5);
-/// As many times what a lane may run is claimed, so that nothing waits for the next look.
+/// How often the leases of jobs that are held are renewed.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// As many times what a partition may run is claimed, so that nothing waits for the next look.
 const AHEAD: usize = 2;
 /// What is left of a lease when an item begins.
 const MIN_LEASE: TimeDelta = TimeDelta::seconds(40);
-/// Failures after which an item is parked.
+/// Failures after which an item is dead_letter.
 const MAX_ATTEMPTS: u32 = 12;
 /// The first waiting time after a failure; it doubles from there.
 const BACKOFF: TimeDelta = TimeDelta::seconds(1);
 /// The longest one.
 const MAX_BACKOFF: TimeDelta = TimeDelta::hours(1);
-
-/// What became of an item.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// Nothing is left to do.
-    Done,
-    /// It goes on later; that is no failure.
-    Again {
-        at: DateTime<Utc>,
-        /// What the item needs to know by then.
-        payload: Value,
-    },
-    /// It failed; it is retried with growing waiting times, and in the end parked.
-    Failed(String),
-    /// It waits until its lane is freed; that is no failure.
-    Hold(String),
-    /// It cannot go on until somebody does something.
-    Park(String),
-}
-
-/// A kind of due work.
-#[async_trait]
-pub trait Work: Send + Sync + 'static {
-    fn kind(&self) -> &'static str;
-    /// Items that this node holds at a time, those included that are claimed ahead.
-    fn concurrency(&self) -> usize {
-        8
-    }
-    /// Items of a lane that run at a time on this node.
-    fn per_lane(&self, _lane: &str) -> usize {
-        8
-    }
-    async fn run(&self, item: &Item) -> Outcome;
-}
 
 /// Wakes the dispatchers of this node as soon as work is scheduled here.
 #[derive(Clone, Default)]
@@ -83,21 +52,24 @@ impl Wakers {
 
 pub struct Dispatcher {
     database: Database,
-    work: Arc<dyn Work>,
+    work: Arc<dyn AnyHandler>,
     waker: Arc<Notify>,
-    running: JoinSet<(Item, Outcome)>,
-    lanes: HashMap<String, Held>,
-    /// The lane at which the next look at the table begins.
-    next_lane: String,
+    running: JoinSet<(Job, Outcome)>,
+    partitions: HashMap<String, Held>,
+    /// The partition at which the next look at the table begins.
+    next_partition: String,
     ended: Ended,
+    /// Jobs that this node holds, by id, with their leases.
+    leases: BTreeMap<Uuid, Uuid>,
+    renewed: Instant,
 }
 
-/// What of a lane is leased to this node.
+/// What of a partition is leased to this node.
 #[derive(Default)]
 struct Held {
     running: usize,
     /// Claimed ahead, to run as soon as there is a place.
-    waiting: VecDeque<Item>,
+    waiting: VecDeque<Job>,
 }
 
 impl Held {
@@ -109,20 +81,22 @@ impl Held {
 /// Items that have run, and what is still to be written about them.
 #[derive(Default)]
 struct Ended {
-    done: Vec<Uuid>,
-    again: Vec<Item>,
+    done: Vec<Job>,
+    again: Vec<Job>,
 }
 
 impl Dispatcher {
-    pub fn new(database: Database, work: Arc<dyn Work>, waker: Arc<Notify>) -> Self {
+    pub fn new(database: Database, work: Arc<dyn AnyHandler>, waker: Arc<Notify>) -> Self {
         Self {
             database,
             work,
             waker,
             running: JoinSet::new(),
-            lanes: HashMap::new(),
-            next_lane: String::new(),
+            partitions: HashMap::new(),
+            next_partition: String::new(),
             ended: Ended::default(),
+            leases: BTreeMap::new(),
+            renewed: Instant::now(),
         }
     }
 
@@ -134,12 +108,12 @@ impl Dispatcher {
             pace.tick().await;
             self.collect();
             let claimed = self.turn(self.free()).await;
-            let has_seen_all = self.next_lane.is_empty();
+            let has_seen_all = self.next_partition.is_empty();
             let idle = (claimed == 0 && has_seen_all) || self.free() == 0;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
-                Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
+                Some(Ok(ended)) = self.running.join_next(), if !self.running.is_empty() => {
                     self.end(ended);
                 }
                 () = self.waker.notified(), if idle => {}
@@ -148,7 +122,7 @@ impl Dispatcher {
             }
         }
         self.give_back();
-        while let Some(ended) = self.running.join_next().await {
+        while let Some(Ok(ended)) = self.running.join_next().await {
             self.end(ended);
         }
         self.turn(0).await;
@@ -156,20 +130,20 @@ impl Dispatcher {
 
     /// Takes in everything that has ended.
     fn collect(&mut self) {
-        while let Some(ended) = self.running.try_join_next() {
+        while let Some(Ok(ended)) = self.running.try_join_next() {
             self.end(ended);
         }
     }
 
     /// How many more items this node may hold.
     fn free(&self) -> usize {
-        let held: usize = self.lanes.values().map(Held::len).sum();
+        let held: usize = self.partitions.values().map(Held::len).sum();
         self.work.concurrency().saturating_sub(held)
     }
 
     /// What has not begun is left to whoever comes.
     fn give_back(&mut self) {
-        for held in self.lanes.values_mut() {
+        for held in self.partitions.values_mut() {
             self.ended.again.extend(held.waiting.drain(..));
         }
     }
@@ -184,7 +158,7 @@ impl Dispatcher {
                 claimed
             }
             Err(error) => {
-                tracing::warn!(kind = self.work.kind(), %error, "cannot exchange due work");
+                tracing::warn!(kind = self.work.kind(), %error, "cannot exchange jobs");
                 if !error.is_transient() {
                     // What was to be written would be refused again.
                     self.ended = Ended::default();
@@ -194,59 +168,61 @@ impl Dispatcher {
         }
     }
 
-    async fn exchange(&mut self, free: usize) -> Result<Vec<Item>, Error> {
+    async fn exchange(&mut self, free: usize) -> Result<Vec<Job>, Error> {
         let session = self.database.session(Purpose::Jobs).await?;
         let session = &session;
+        self.renew(session).await?;
         let kind = self.work.kind();
         let ((), (), found) = futures::try_join!(
-            due_work::complete(session, &self.ended.done),
-            due_work::reschedule(session, &mut self.ended.again),
-            due_work::lanes(session, kind, &self.next_lane),
+            jobs::complete(session, &self.ended.done),
+            jobs::reschedule(session, &mut self.ended.again),
+            jobs::partitions(session, kind, &self.next_partition),
         )?;
         let limit = free.div_ceil(2);
         let places = self.places(&found, free);
         let claimed = if places.is_empty() {
             vec![]
         } else {
-            due_work::claim(session, kind, &places, size(limit)).await?
+            jobs::claim(session, kind, &places, size(limit)).await?
         };
-        self.next_lane = next(found);
+        self.next_partition = next(found);
         Ok(claimed)
     }
 
-    /// How many items each lane may be given: those in which something runs here, and those that have been found to be due.
-    /// Half of the free places are given out, and to a lane at most a quarter: the fewer are left, the more sparingly, so
-    /// that lanes in which nothing moves never hold all of them.
-    fn places<'a>(&'a self, found: &'a [Lane], free: usize) -> Vec<(&'a str, i64)> {
-        let due = found.iter().filter(|lane| lane.is_due);
+    /// How many items each partition may be given: those in which something runs here, and those that have been found to be due.
+    /// Half of the free places are given out, and to a partition at most a quarter: the fewer are left, the more sparingly, so
+    /// that partitions in which nothing moves never hold all of them.
+    fn places<'a>(&'a self, found: &'a [Partition], free: usize) -> Vec<(&'a str, i64)> {
+        let due = found.iter().filter(|partition| partition.is_due);
         let names: HashSet<&str> = due
-            .map(|lane| lane.name.as_str())
-            .chain(self.lanes.keys().map(String::as_str))
+            .map(|partition| partition.name.as_str())
+            .chain(self.partitions.keys().map(String::as_str))
             .collect();
-        // All free places shared out, twice as many as are given: one lane may have less to do than another.
+        // All free places shared out, twice as many as are given: one partition may have less to do than another.
         let share = free.div_ceil(names.len().max(1));
         let room = |name: &'a str| {
-            let held = self.lanes.get(name).map_or(0, Held::len);
-            let at_most = (AHEAD * self.work.per_lane(name)).min((free / 4).max(1));
+            let held = self.partitions.get(name).map_or(0, Held::len);
+            let at_most = (AHEAD * self.work.per_partition(name)).min((free / 4).max(1));
             let places = at_most.saturating_sub(held).min(share);
             (places > 0).then_some((name, size(places)))
         };
         names.into_iter().filter_map(room).collect()
     }
 
-    fn add(&mut self, item: Item) {
-        let lane = item.lane.clone();
-        let held = self.lanes.entry(lane.clone()).or_default();
+    fn add(&mut self, item: Job) {
+        self.leases.extend(item.lease.map(|lease| (item.id, lease)));
+        let partition = item.partition.clone();
+        let held = self.partitions.entry(partition.clone()).or_default();
         held.waiting.push_back(item);
-        self.start(&lane);
+        self.start(&partition);
     }
 
-    /// Runs what waits in a lane, as far as there are places.
-    fn start(&mut self, lane: &str) {
-        let Some(held) = self.lanes.get_mut(lane) else {
+    /// Runs what waits in a partition, as far as there are places.
+    fn start(&mut self, partition: &str) {
+        let Some(held) = self.partitions.get_mut(partition) else {
             return;
         };
-        while held.running < self.work.per_lane(lane)
+        while held.running < self.work.per_partition(partition)
             && let Some(item) = held.waiting.pop_front()
         {
             // Another node may have it by the time that it would end.
@@ -254,83 +230,97 @@ impl Dispatcher {
                 .leased_until
                 .is_none_or(|end| end - Utc::now() < MIN_LEASE)
             {
+                self.leases.remove(&item.id);
                 continue;
             }
             held.running += 1;
-            let work = Arc::clone(&self.work);
+            let handler = Arc::clone(&self.work);
             self.running.spawn(async move {
-                let outcome = work.run(&item).await;
+                let outcome = run(handler.as_ref(), &item).await;
                 (item, outcome)
             });
         }
         if held.len() == 0 {
-            self.lanes.remove(lane);
+            self.partitions.remove(partition);
         }
     }
 
-    fn end(&mut self, ended: Result<(Item, Outcome), tokio::task::JoinError>) {
-        match ended {
-            Ok((item, outcome)) => {
-                if let Some(held) = self.lanes.get_mut(&item.lane) {
-                    held.running = held.running.saturating_sub(1);
-                }
-                self.start(&item.lane);
-                let id = item.id;
-                match after(item, outcome) {
-                    Some(item) => self.ended.again.push(item),
-                    None => self.ended.done.push(id),
-                }
-            }
-            Err(error) => {
-                tracing::error!(kind = self.work.kind(), %error, "due work panicked; its lease will lapse");
-                // Which lane it was is not known any more: at worst a lane runs a few more items than it should.
-                self.give_back();
-                self.lanes.clear();
-            }
+    fn end(&mut self, (job, outcome): (Job, Outcome)) {
+        self.leases.remove(&job.id);
+        if let Some(held) = self.partitions.get_mut(&job.partition) {
+            held.running = held.running.saturating_sub(1);
         }
+        self.start(&job.partition);
+        match outcome {
+            Outcome::Done => self.ended.done.push(job),
+            outcome => self.ended.again.push(after(job, outcome)),
+        }
+    }
+
+    /// Renews the leases of the jobs that are held. One that is lost is not begun any more; one that runs changes nothing when it ends.
+    async fn renew(&mut self, session: &Session) -> Result<(), Error> {
+        if self.renewed.elapsed() < HEARTBEAT {
+            return Ok(());
+        }
+        let renewed = jobs::renew(session, &self.leases).await?;
+        self.renewed = Instant::now();
+        self.leases.retain(|id, _| renewed.contains_key(id));
+        for held in self.partitions.values_mut() {
+            held.waiting.retain_mut(|job| {
+                job.leased_until = renewed.get(&job.id).copied();
+                job.leased_until.is_some()
+            });
+        }
+        Ok(())
     }
 }
 
-/// Where the next look begins: with the last of these lanes, or, if there are no more, with the first of all.
-fn next(found: Vec<Lane>) -> String {
-    let has_more = size(found.len()) == due_work::LOOK;
+/// Where the next look begins: with the last of these partitions, or, if there are no more, with the first of all.
+fn next(found: Vec<Partition>) -> String {
+    let has_more = size(found.len()) == jobs::LOOK;
     let last = found.into_iter().next_back().filter(|_| has_more);
-    last.map_or_else(String::new, |lane| lane.name)
+    last.map_or_else(String::new, |partition| partition.name)
 }
 
 fn size(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// An item as it goes on, if it does.
-fn after(mut item: Item, outcome: Outcome) -> Option<Item> {
+/// A job as it goes on.
+fn after(mut job: Job, outcome: Outcome) -> Job {
     match outcome {
-        Outcome::Done => return None,
+        Outcome::Done => {}
         Outcome::Again { at, payload } => {
-            item.run_at = at;
-            item.payload = payload;
-            item.attempts = 0;
+            job.run_at = at;
+            job.payload = payload;
+            job.attempts = 0;
         }
         Outcome::Hold(reason) => {
-            item.parked = true;
-            item.attempts = 0;
-            item.last_error = Some(reason);
+            job.dead_letter = true;
+            job.attempts = 0;
+            job.last_error = Some(reason);
         }
-        Outcome::Park(reason) => {
-            item.parked = true;
-            item.attempts += 1;
-            item.last_error = Some(reason);
+        Outcome::DeadLetter(reason) => {
+            job.dead_letter = true;
+            job.attempts += 1;
+            job.last_error = Some(reason);
         }
         Outcome::Failed(reason) => {
-            item.attempts += 1;
-            item.parked = item.attempts >= MAX_ATTEMPTS;
-            item.run_at = Utc::now() + backoff(item.attempts, rand::random());
-            tracing::warn!(kind = item.kind, id = %item.id, attempts = item.attempts, parked = item.parked, reason,
-                "due work failed");
-            item.last_error = Some(reason);
+            job.attempts += 1;
+            job.dead_letter = job.attempts >= MAX_ATTEMPTS;
+            job.run_at = Utc::now() + backoff(job.attempts, rand::random());
+            tracing::warn!(kind = job.kind, id = %job.id, attempts = job.attempts, dead_letter = job.dead_letter, reason,
+                "a job failed");
+            job.last_error = Some(reason);
         }
     }
-    Some(item)
+    job
+}
+
+/// Runs a job. A panic is a failure like any other.
+async fn run(handler: &dyn AnyHandler, job: &Job) -> Outcome {
+    let outcome = AssertUnwindSafe(handler.run(job)).catch_unwind().await;
+    outcome.unwrap_or_else(|_| Outcome::Failed("it panicked; the server's log says why".into()))
 }
 
 /// Doubles with every failure; `random` (0 to 1) spreads it over the upper half, so that what failed together does

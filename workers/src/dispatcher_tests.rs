@@ -1,53 +1,55 @@
-//! Due work on a real table: leases, waiting times, parking, lanes, several nodes.
+//! Jobs on a real table: leases, waiting times, dead letters, partitions, several nodes.
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use async_trait::async_trait;
+use chrono::DateTime;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::*;
-use crate::NewItem;
-use crate::due_work::LaneId;
+use crate::NewJob;
+use crate::job_handler::JobHandler;
+use crate::jobs::PartitionId;
 
 const KIND: &str = "tea.brew";
 
 /// Longest time that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Work that shows what it begins, and ends as it is told to; it panics if it is told nothing.
+/// A handler that shows what it begins, and ends as it is told to; it panics if it is told nothing.
 struct Brewing {
     begun: mpsc::UnboundedSender<Run>,
     concurrency: usize,
-    per_lane: usize,
+    per_partition: usize,
 }
 
 /// An item that is being worked on.
 struct Run {
-    item: Item,
+    item: Job,
     end: oneshot::Sender<Outcome>,
 }
 
 #[async_trait]
-impl Work for Brewing {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl JobHandler for Brewing {
+    const KIND: &'static str = KIND;
+    type Payload = Value;
 
     fn concurrency(&self) -> usize {
         self.concurrency
     }
 
-    fn per_lane(&self, _: &str) -> usize {
-        self.per_lane
+    fn per_partition(&self, _: &str) -> usize {
+        self.per_partition
     }
 
-    async fn run(&self, item: &Item) -> Outcome {
+    async fn run(&self, item: &Job, _: Value) -> Result<Outcome, String> {
         let (end, told) = oneshot::channel();
         let item = item.clone();
         self.begun.send(Run { item, end }).unwrap();
-        told.await.unwrap()
+        Ok(told.await.unwrap())
     }
 }
 
@@ -64,12 +66,12 @@ impl Node {
         Self::with_limits(database, 8, 8)
     }
 
-    fn with_limits(database: &Database, concurrency: usize, per_lane: usize) -> Self {
+    fn with_limits(database: &Database, concurrency: usize, per_partition: usize) -> Self {
         let (sender, begun) = mpsc::unbounded_channel();
         let work = Brewing {
             begun: sender,
             concurrency,
-            per_lane,
+            per_partition,
         };
         let waker = Arc::new(Notify::new());
         let dispatcher = Dispatcher::new(database.clone(), Arc::new(work), Arc::clone(&waker));
@@ -111,35 +113,35 @@ async fn database() -> Database {
 }
 
 /// An item that was due a minute ago.
-fn item(number: u128, lane: &str) -> NewItem {
-    NewItem {
+fn item(number: u128, partition: &str) -> NewJob {
+    NewJob {
         id: Uuid::from_u128(number),
         kind: KIND,
-        lane: lane.into(),
+        partition: partition.into(),
         product_id: Uuid::nil(),
         payload: json!({"cup": 1}),
         run_at: Utc::now() - TimeDelta::minutes(1),
     }
 }
 
-fn lane(name: &str) -> LaneId {
-    LaneId {
+fn partition(name: &str) -> PartitionId {
+    PartitionId {
         kind: KIND,
-        lane: name.into(),
+        partition: name.into(),
     }
 }
 
-async fn schedule(database: &Database, items: &[NewItem]) {
+async fn schedule(database: &Database, items: &[NewJob]) {
     let client = database.session(Purpose::Queries).await.unwrap();
-    due_work::schedule(&**client, items).await.unwrap();
+    jobs::schedule(&**client, items).await.unwrap();
 }
 
-async fn items(database: &Database) -> Vec<Item> {
-    due_work::list(database, false, i64::MAX).await.unwrap()
+async fn items(database: &Database) -> Vec<Job> {
+    jobs::list(database, false, i64::MAX).await.unwrap()
 }
 
 /// Waits until the table is in some state; returns what is in it.
-async fn until(database: &Database, holds: impl Fn(&[Item]) -> bool) -> Vec<Item> {
+async fn until(database: &Database, holds: impl Fn(&[Job]) -> bool) -> Vec<Job> {
     let found = async {
         loop {
             let items = items(database).await;
@@ -156,20 +158,21 @@ async fn until(database: &Database, holds: impl Fn(&[Item]) -> bool) -> Vec<Item
 }
 
 /// The only item, once it has been concluded.
-async fn concluded(database: &Database) -> Item {
+async fn concluded(database: &Database) -> Job {
     let mut items = until(database, |items| items[0].leased_until.is_none()).await;
     assert_eq!(items.len(), 1);
     items.remove(0)
 }
 
 /// What a node that has nothing to do would get.
-async fn claim(database: &Database, limit: i64) -> Vec<Item> {
+async fn claim(database: &Database, limit: i64) -> Vec<Job> {
     let session = database.session(Purpose::Jobs).await.unwrap();
-    let lanes = due_work::lanes(&session, KIND, "").await.unwrap();
-    let places: Vec<_> = lanes.iter().map(|l| (l.name.as_str(), limit)).collect();
-    due_work::claim(&session, KIND, &places, limit)
-        .await
-        .unwrap()
+    let partitions = jobs::partitions(&session, KIND, "").await.unwrap();
+    let places: Vec<_> = partitions
+        .iter()
+        .map(|l| (l.name.as_str(), limit))
+        .collect();
+    jobs::claim(&session, KIND, &places, limit).await.unwrap()
 }
 
 async fn execute(database: &Database, sql: &str) {
@@ -181,14 +184,14 @@ async fn execute(database: &Database, sql: &str) {
 async fn lapse(database: &Database) {
     execute(
         database,
-        "update log.due_work set leased_until = now() - interval '1 second' where leased_until is not null",
+        "update log.jobs set leased_until = now() - interval '1 second' where leased_until is not null",
     )
     .await;
 }
 
 /// As if the time of every item had come.
 async fn make_due(database: &Database) {
-    execute(database, "update log.due_work set run_at = now()").await;
+    execute(database, "update log.jobs set run_at = now()").await;
 }
 
 #[test]
@@ -204,7 +207,7 @@ fn waiting_times_double_up_to_an_hour_and_are_spread_over_their_upper_half() {
 async fn what_is_scheduled_twice_is_one_item_and_runs_once_its_time_has_come() {
     let database = database().await;
     let mut node = Node::start(&database);
-    let later = NewItem {
+    let later = NewJob {
         run_at: Utc::now() + TimeDelta::hours(1),
         ..item(1, "")
     };
@@ -220,7 +223,7 @@ async fn what_is_scheduled_twice_is_one_item_and_runs_once_its_time_has_come() {
     let run = node.next().await;
     assert_eq!(run.item.id, Uuid::from_u128(1));
     run.end(Outcome::Done);
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }
 
 #[tokio::test]
@@ -236,7 +239,7 @@ async fn a_worker_that_dies_loses_its_item_once_the_lease_has_run_out() {
     let run = second.next().await;
     assert_eq!((run.item.id, run.item.attempts), (Uuid::from_u128(1), 0));
     run.end(Outcome::Done);
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }
 
 #[tokio::test]
@@ -248,7 +251,7 @@ async fn what_a_deadlock_has_kept_from_being_written_is_written_afterwards() {
     schedule(&database, &[item(1, ""), item(2, "")]).await;
     let runs = [node.next().await, node.next().await];
     let mut other = database.connect("test").await.unwrap();
-    let touch = "update log.due_work set run_at = run_at where id = $1";
+    let touch = "update log.jobs set run_at = run_at where id = $1";
     let transaction = other.transaction().await.unwrap();
     let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
     transaction.execute(touch, &[&second]).await.unwrap();
@@ -261,28 +264,105 @@ async fn what_a_deadlock_has_kept_from_being_written_is_written_afterwards() {
     // Whoever has waited the longest for the other is stopped: that is the dispatcher.
     transaction.execute(touch, &[&first]).await.unwrap();
     transaction.commit().await.unwrap();
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }
 
 #[tokio::test]
-async fn a_panic_costs_its_item_a_lease_and_no_other_item_anything() {
+async fn a_panic_is_a_failure_and_costs_no_other_job_anything() {
     let database = database().await;
     let mut node = Node::with_limits(&database, 1, 1);
-    schedule(&database, &[item(1, "lane"), item(2, "lane")]).await;
+    schedule(&database, &[item(1, "partition"), item(2, "partition")]).await;
     drop(node.next().await.end);
     let run = node.next().await;
     assert_eq!(run.item.id, Uuid::from_u128(2));
     run.end(Outcome::Done);
-    until(&database, |items| items.len() == 1).await;
-    lapse(&database).await;
+    let left = until(&database, |items| items.len() == 1).await;
+    assert_eq!((left[0].attempts, left[0].leased_until), (1, None));
+    make_due(&database).await;
     let run = node.next().await;
     assert_eq!(run.item.id, Uuid::from_u128(1));
     run.end(Outcome::Done);
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }
 
 #[tokio::test]
-async fn an_item_that_keeps_failing_waits_longer_each_time_is_parked_and_can_be_redriven() {
+async fn a_worker_that_is_late_changes_nothing() {
+    let database = database().await;
+    let (mut first, mut second) = (Node::start(&database), Node::start(&database));
+    schedule(&database, &[item(1, "")]).await;
+    let begun = tokio::select! { run = first.next() => run, run = second.next() => run };
+    for outcome in [Outcome::Done, Outcome::DeadLetter("late".into())] {
+        lapse(&database).await;
+        let again = tokio::select! { run = first.next() => run, run = second.next() => run };
+        begun_late(&database, begun.item.clone(), outcome).await;
+        again.end(Outcome::Again {
+            at: Utc::now() - TimeDelta::seconds(1),
+            payload: json!({"cup": 2}),
+        });
+    }
+    let run = tokio::select! { run = first.next() => run, run = second.next() => run };
+    assert_eq!((run.item.attempts, &run.item.last_error), (0, &None));
+    assert_eq!(run.item.payload, json!({"cup": 2}));
+    run.end(Outcome::Done);
+    until(&database, <[Job]>::is_empty).await;
+}
+
+/// Writes down what a worker whose lease was taken over came to.
+async fn begun_late(database: &Database, job: Job, outcome: Outcome) {
+    let session = database.session(Purpose::Jobs).await.unwrap();
+    match outcome {
+        Outcome::Done => jobs::complete(&session, &[job]).await.unwrap(),
+        outcome => jobs::reschedule(&session, &mut [after(job, outcome)])
+            .await
+            .unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn only_the_holder_renews_a_lease() {
+    let database = database().await;
+    schedule(&database, &[item(1, ""), item(2, "")]).await;
+    let claimed = claim(&database, 8).await;
+    let mut leases: BTreeMap<_, _> = claimed
+        .iter()
+        .map(|job| (job.id, job.lease.unwrap()))
+        .collect();
+    leases.insert(Uuid::from_u128(2), Uuid::nil());
+    lapse(&database).await;
+    let session = database.session(Purpose::Jobs).await.unwrap();
+    let renewed = jobs::renew(&session, &leases).await.unwrap();
+    assert_eq!(renewed.keys().collect::<Vec<_>>(), [&Uuid::from_u128(1)]);
+    assert!(renewed[&Uuid::from_u128(1)] > Utc::now() + TimeDelta::seconds(30));
+    let free: Vec<_> = claim(&database, 8)
+        .await
+        .into_iter()
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(free, [Uuid::from_u128(2)]);
+}
+
+#[tokio::test]
+async fn a_job_that_is_hastened_while_it_runs_runs_again() {
+    let database = database().await;
+    let mut node = Node::start(&database);
+    schedule(&database, &[item(1, "")]).await;
+    let run = node.next().await;
+    let hastened = NewJob {
+        payload: json!({"cup": 2}),
+        ..item(1, "")
+    };
+    let client = database.session(Purpose::Queries).await.unwrap();
+    jobs::hasten(&**client, &[hastened]).await.unwrap();
+    run.end(Outcome::Done);
+    let run = node.next().await;
+    assert_eq!(run.item.payload, json!({"cup": 2}));
+    run.end(Outcome::Done);
+    until(&database, <[Job]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_job_that_keeps_failing_waits_longer_each_time_becomes_a_dead_letter_and_can_be_redriven()
+{
     let database = database().await;
     let mut node = Node::start(&database);
     schedule(&database, &[item(1, "")]).await;
@@ -294,7 +374,7 @@ async fn an_item_that_keeps_failing_waits_longer_each_time_is_parked_and_can_be_
         let failed = concluded(&database).await;
         assert_eq!(failed.attempts, attempt);
         assert_eq!(failed.last_error, Some(format!("no water, {attempt}")));
-        assert_eq!(failed.parked, attempt == MAX_ATTEMPTS);
+        assert_eq!(failed.dead_letter, attempt == MAX_ATTEMPTS);
         // The database keeps microseconds.
         assert!(failed.run_at >= before + backoff(attempt, 0.0) - TimeDelta::microseconds(1));
         assert!(failed.run_at <= Utc::now() + backoff(attempt, 1.0));
@@ -302,40 +382,42 @@ async fn an_item_that_keeps_failing_waits_longer_each_time_is_parked_and_can_be_
         node.waker.notify_one();
     }
     assert_eq!(claim(&database, 8).await, []);
-    let parked = due_work::list(&database, true, 8).await.unwrap();
-    assert_eq!(parked.len(), 1);
-    assert_eq!(due_work::redrive(&database, None).await.unwrap(), 1);
+    let dead_letter = jobs::list(&database, true, 8).await.unwrap();
+    assert_eq!(dead_letter.len(), 1);
+    assert_eq!(jobs::redrive(&database, None).await.unwrap(), 1);
     let run = node.next().await;
-    assert_eq!((run.item.attempts, run.item.parked), (0, false));
+    assert_eq!((run.item.attempts, run.item.dead_letter), (0, false));
     run.end(Outcome::Done);
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_go_on_is_parked_at_once_and_redriven_alone() {
+async fn a_job_that_cannot_go_on_is_a_dead_letter_at_once_and_redriven_alone() {
     let database = database().await;
     let mut node = Node::start(&database);
     schedule(&database, &[item(1, ""), item(2, "")]).await;
     for _ in 0..2 {
-        node.next().await.end(Outcome::Park("no tea left".into()));
+        node.next()
+            .await
+            .end(Outcome::DeadLetter("no tea left".into()));
     }
-    let parked = until(&database, |items| items.iter().all(|item| item.parked)).await;
+    let dead_letter = until(&database, |items| items.iter().all(|item| item.dead_letter)).await;
     assert!(
-        parked
+        dead_letter
             .iter()
             .all(|item| item.attempts == 1 && item.last_error.as_deref() == Some("no tea left"))
     );
     let redrive = async |number| {
-        due_work::redrive(&database, Some(Uuid::from_u128(number)))
+        jobs::redrive(&database, Some(Uuid::from_u128(number)))
             .await
             .unwrap()
     };
     assert_eq!(redrive(1).await, 1);
     let run = node.next().await;
     assert_eq!(run.item.id, Uuid::from_u128(1));
-    // It is no longer parked; another never was there.
+    // It is no longer dead_letter; another never was there.
     assert_eq!((redrive(1).await, redrive(3).await), (0, 0));
-    let still = due_work::list(&database, true, 8).await.unwrap();
+    let still = jobs::list(&database, true, 8).await.unwrap();
     assert_eq!(still.len(), 1);
     assert_eq!(still[0].id, Uuid::from_u128(2));
 }
@@ -357,19 +439,19 @@ async fn going_on_later_is_no_failure_and_takes_what_is_known_by_then_along() {
     let again = until(&database, |items| items[0].attempts == 0).await;
     assert_eq!(again[0].run_at, at);
     assert_eq!(again[0].payload, json!({"cup": 2}));
-    assert!(!again[0].parked);
+    assert!(!again[0].dead_letter);
 }
 
 #[tokio::test]
 async fn a_full_lane_holds_back_no_other_and_never_has_more_than_its_share() {
     let database = database().await;
-    // Places enough that a lane's share is what it may have at most.
+    // Places enough that a partition's share is what it may have at most.
     let mut node = Node::with_limits(&database, 16, 2);
     schedule(&database, &[item(1, "slow")]).await;
     let mut slow = vec![node.next().await];
     // Older than the others, and far more than the node takes at a time.
-    let many: Vec<NewItem> = (2..20)
-        .map(|number| NewItem {
+    let many: Vec<NewJob> = (2..20)
+        .map(|number| NewJob {
             run_at: Utc::now() - TimeDelta::hours(1),
             ..item(number, "slow")
         })
@@ -380,7 +462,7 @@ async fn a_full_lane_holds_back_no_other_and_never_has_more_than_its_share() {
     let mut quick = 0;
     while quick < 3 || slow.len() < 2 {
         let run = node.next().await;
-        if run.item.lane == "slow" {
+        if run.item.partition == "slow" {
             slow.push(run);
         } else {
             quick += 1;
@@ -398,27 +480,27 @@ async fn a_full_lane_holds_back_no_other_and_never_has_more_than_its_share() {
         }
     }
     slow.remove(0).end(Outcome::Done);
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }
 
 #[tokio::test]
-async fn a_lane_can_be_cleared_and_its_parked_items_made_due_again() {
+async fn a_partition_can_be_cleared_and_its_dead_letters_redriven() {
     let database = database().await;
     let mut node = Node::start(&database);
     schedule(&database, &[item(1, "left"), item(2, "right")]).await;
     for _ in 0..2 {
-        node.next().await.end(Outcome::Park("closed".into()));
+        node.next().await.end(Outcome::DeadLetter("closed".into()));
     }
-    until(&database, |items| items.iter().all(|item| item.parked)).await;
+    until(&database, |items| items.iter().all(|item| item.dead_letter)).await;
     let client = database.session(Purpose::Queries).await.unwrap();
-    due_work::unpark_lane(&**client, &lane("left"))
+    jobs::redrive_partition(&**client, &partition("left"))
         .await
         .unwrap();
     let run = node.next().await;
     assert_eq!(run.item.id, Uuid::from_u128(1));
     run.end(Outcome::Done);
     until(&database, |items| items.len() == 1).await;
-    due_work::clear_lane(&**client, &lane("right"))
+    jobs::clear_partition(&**client, &partition("right"))
         .await
         .unwrap();
     assert_eq!(items(&database).await, []);
@@ -428,8 +510,8 @@ async fn a_lane_can_be_cleared_and_its_parked_items_made_due_again() {
 async fn two_nodes_never_run_one_item_at_once() {
     let database = database().await;
     let mut nodes = [Node::start(&database), Node::start(&database)];
-    // As many as both can take: neither is done without the other. Each in a lane of its own, as no lane may fill a node.
-    let all: Vec<NewItem> = (0..16).map(|n| item(n, &n.to_string())).collect();
+    // As many as both can take: neither is done without the other. Each in a partition of its own, as no partition may fill a node.
+    let all: Vec<NewJob> = (0..16).map(|n| item(n, &n.to_string())).collect();
     schedule(&database, &all).await;
     let mut runs = Vec::new();
     for node in &mut nodes {
@@ -442,13 +524,13 @@ async fn two_nodes_never_run_one_item_at_once() {
     for run in runs {
         run.end(Outcome::Done);
     }
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }
 
 #[tokio::test]
 async fn of_many_who_claim_at_the_same_moment_each_gets_other_items() {
     let database = database().await;
-    let all: Vec<NewItem> = (0..200).map(|n| item(n, &(n % 7).to_string())).collect();
+    let all: Vec<NewJob> = (0..200).map(|n| item(n, &(n % 7).to_string())).collect();
     schedule(&database, &all).await;
     let mut claimed = HashSet::new();
     while claimed.len() < all.len() {
@@ -478,9 +560,9 @@ async fn a_node_that_is_told_to_stop_ends_what_is_under_way_and_begins_nothing_m
 #[tokio::test]
 async fn what_was_claimed_ahead_and_has_not_begun_is_given_back() {
     let database = database().await;
-    // Places enough that a lane may claim ahead.
+    // Places enough that a partition may claim ahead.
     let mut node = Node::with_limits(&database, 16, 1);
-    schedule(&database, &[item(1, "lane"), item(2, "lane")]).await;
+    schedule(&database, &[item(1, "partition"), item(2, "partition")]).await;
     let run = node.next().await;
     until(&database, |items| {
         items.iter().all(|item| item.leased_until.is_some())
@@ -498,17 +580,17 @@ async fn what_was_claimed_ahead_and_has_not_begun_is_given_back() {
 #[tokio::test]
 async fn every_lane_is_found_however_many_there_are() {
     let database = database().await;
-    let lanes = usize::try_from(3 * due_work::LOOK + 1).unwrap();
-    let all: Vec<NewItem> = (0..lanes)
+    let partitions = usize::try_from(3 * jobs::LOOK + 1).unwrap();
+    let all: Vec<NewJob> = (0..partitions)
         .map(|n| item(n as u128, &format!("{n:04}")))
         .collect();
     schedule(&database, &all).await;
     let mut node = Node::start(&database);
     let mut begun = HashSet::new();
-    while begun.len() < lanes {
+    while begun.len() < partitions {
         let run = node.next().await;
-        begun.insert(run.item.lane.clone());
+        begun.insert(run.item.partition.clone());
         run.end(Outcome::Done);
     }
-    until(&database, <[Item]>::is_empty).await;
+    until(&database, <[Job]>::is_empty).await;
 }

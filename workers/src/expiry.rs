@@ -7,20 +7,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use commands::{Handler, On, Request};
 use domain::Aggregate;
 use domain::agents::proposal::{Proposal, ProposalCommand, ProposalEvent};
-use projections::PostError;
+use projections::ApplyError;
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use uuid::Uuid;
 
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::Item;
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
-use crate::{NewItem, Office};
+use crate::{NewJob, WorkerContext};
 
 /// Something that has a deadline.
 pub trait Expiring: Send + Sync + 'static {
     type Aggregate: Aggregate;
-    /// Of its due work.
+    /// Of its job.
     const KIND: &'static str;
     /// Name of the checkpoint of what schedules it.
     const DEADLINES: &'static str;
@@ -62,7 +62,7 @@ impl Expiring for Proposals {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Deadline {
+pub struct Deadline {
     #[serde(alias = "proposal_id")]
     id: Uuid,
     correlation_id: Uuid,
@@ -84,25 +84,21 @@ impl<E: Expiring> Reaction for Deadlines<E> {
     const NAME: &'static str = E::DEADLINES;
     const CATEGORIES: &'static [&'static str] = &[E::Aggregate::CATEGORY];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
         let mut consequences = Consequences::default();
         for event in events {
             let change = event
                 .decode::<<E::Aggregate as Aggregate>::Event>()
-                .map_err(|error| PostError::contract(event, &error))?;
+                .map_err(|error| ApplyError::contract(event, &error))?;
             if let Some(run_at) = E::deadline(&change) {
                 let deadline = Deadline {
                     id: event.stream.id,
                     correlation_id: event.correlation_id,
                     event_id: event.event_id,
                 };
-                consequences.schedule.push(NewItem {
-                    id: event.event_id,
-                    kind: E::KIND,
-                    lane: String::new(),
-                    product_id: event.product_id,
-                    payload: serde_json::json!(deadline),
+                consequences.schedule.push(NewJob {
                     run_at,
+                    ..NewJob::of::<Expire<E>>(event, &deadline)
                 });
             }
         }
@@ -112,62 +108,51 @@ impl<E: Expiring> Reaction for Deadlines<E> {
 
 /// Ends what is still pending.
 pub struct Expire<E> {
-    office: Office,
+    context: WorkerContext,
     expiring: PhantomData<fn() -> E>,
 }
 
 impl<E: Expiring> Expire<E> {
-    pub const fn new(office: Office) -> Self {
+    pub const fn new(context: WorkerContext) -> Self {
         Self {
-            office,
+            context,
             expiring: PhantomData,
         }
     }
+}
 
-    async fn expire(&self, item: &Item, deadline: &Deadline) -> Result<Outcome, String> {
+#[async_trait]
+impl<E: Expiring> JobHandler for Expire<E> {
+    const KIND: &'static str = E::KIND;
+    type Payload = Deadline;
+
+    async fn run(&self, job: &Job, deadline: Deadline) -> Result<Outcome, String> {
         // A clock that runs behind the database's finds it too early: what then changes nothing must not stand
         // as the answer to the next try.
-        let key = format!("expire:{}:{}", deadline.event_id, item.run_at);
+        let key = format!("expire:{}:{}", deadline.event_id, job.run_at);
         let request = Request::reaction(
-            item.product_id,
+            job.product_id,
             deadline.correlation_id,
             deadline.event_id,
             key,
         );
-        let executor = &self.office.executor;
+        let executor = &self.context.executor;
         executor
             .execute(&request, E::expire(deadline.id).as_ref())
             .await
             .map_err(|error| error.to_string())?;
         let known = executor
-            .loader()
+            .repository()
             .latest::<E::Aggregate>(deadline.id)
             .await
             .map_err(|error| error.to_string())?;
         Ok(if E::is_pending(&known.state) {
             Outcome::Again {
                 at: Utc::now() + TimeDelta::seconds(1),
-                payload: item.payload.clone(),
+                payload: job.payload.clone(),
             }
         } else {
             Outcome::Done
         })
-    }
-}
-
-#[async_trait]
-impl<E: Expiring> Work for Expire<E> {
-    fn kind(&self) -> &'static str {
-        E::KIND
-    }
-
-    async fn run(&self, item: &Item) -> Outcome {
-        match serde_json::from_value(item.payload.clone()) {
-            Ok(deadline) => self
-                .expire(item, &deadline)
-                .await
-                .unwrap_or_else(Outcome::Failed),
-            Err(error) => Outcome::Park(error.to_string()),
-        }
     }
 }

@@ -1,11 +1,12 @@
-//! What happens because something happened: reactions to events, and work that falls due.
+//! Reactions to events, and jobs.
 
 mod artifact;
 mod checklist;
 mod dispatcher;
-mod due_work;
 mod expiry;
 pub mod file;
+mod job_handler;
+mod jobs;
 mod reaction;
 pub mod webhook;
 
@@ -17,23 +18,24 @@ use store::{Database, EventStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use dispatcher::{Outcome, Work};
-pub use due_work::{Error as DueWorkError, Item, NewItem, list, redrive};
+pub use job_handler::{JobHandler, Outcome};
+pub use jobs::{Error as JobError, Job, NewJob, list, redrive};
 
 use dispatcher::{Dispatcher, Wakers};
+use job_handler::AnyHandler;
 use reaction::Reacting;
 
 /// What every worker works with.
 #[derive(Clone)]
-pub struct Office {
+pub struct WorkerContext {
     pub database: Database,
     pub store: Arc<dyn EventStore>,
     pub executor: Arc<Executor>,
 }
 
-/// The reactions and the due work of a node: one line each.
+/// The reactions and the jobs of a node: one line each.
 pub struct Workers {
-    office: Office,
+    context: WorkerContext,
     wakers: Wakers,
     webhooks: webhook::Settings,
     files: file::Settings,
@@ -41,9 +43,9 @@ pub struct Workers {
 
 impl Workers {
     #[must_use]
-    pub fn new(office: Office, webhooks: webhook::Settings, files: file::Settings) -> Self {
+    pub fn new(context: WorkerContext, webhooks: webhook::Settings, files: file::Settings) -> Self {
         Self {
-            office,
+            context,
             wakers: Wakers::default(),
             webhooks,
             files,
@@ -53,7 +55,7 @@ impl Workers {
     /// Consumers that turn events into work.
     #[must_use]
     pub fn consumers(&self, readers: &Readers) -> Vec<Arc<dyn Consumer>> {
-        let fanout = webhook::Fanout::new(self.office.clone(), readers.clone());
+        let fanout = webhook::Fanout::new(self.context.clone(), readers.clone());
         vec![
             Arc::new(Reacting::new(fanout, &self.wakers)),
             Arc::new(Reacting::new(webhook::Requests, &self.wakers)),
@@ -70,7 +72,7 @@ impl Workers {
             Arc::new(Reacting::new(file::Pictures, &self.wakers)),
             Arc::new(Reacting::new(file::Releases, &self.wakers)),
             Arc::new(Reacting::new(
-                checklist::Notes::new(self.office.clone(), readers.clone()),
+                checklist::Notes::new(self.context.clone(), readers.clone()),
                 &self.wakers,
             )),
         ]
@@ -78,33 +80,39 @@ impl Workers {
 
     /// Starts a dispatcher for each kind of work; they end at shutdown, after what is in flight.
     pub fn start(&self, readers: &Readers, tasks: &TaskTracker, shutdown: &CancellationToken) {
-        let office = &self.office;
+        let context = &self.context;
         let blobs = &self.files.blobs;
-        let work: Vec<Arc<dyn Work>> = vec![
-            Arc::new(webhook::Deliver::new(office.clone(), self.webhooks.clone())),
-            Arc::new(webhook::Replay::new(office.clone(), readers.clone())),
-            Arc::new(webhook::Disown::new(office.clone(), readers.clone())),
-            Arc::new(expiry::Expire::<expiry::Proposals>::new(office.clone())),
-            Arc::new(expiry::Expire::<file::Uploads>::new(office.clone())),
-            Arc::new(artifact::Remove::new(office.clone(), readers.clone())),
-            Arc::new(file::Resize::new(office.clone(), blobs.clone())),
-            Arc::new(file::DropBlob::new(office.clone(), blobs.clone())),
+        let work: Vec<Arc<dyn AnyHandler>> = vec![
+            Arc::new(webhook::Deliver::new(
+                context.clone(),
+                self.webhooks.clone(),
+            )),
+            Arc::new(webhook::Replay::new(context.clone(), readers.clone())),
+            Arc::new(webhook::Disown::new(context.clone(), readers.clone())),
+            Arc::new(expiry::Expire::<expiry::Proposals>::new(context.clone())),
+            Arc::new(expiry::Expire::<file::Uploads>::new(context.clone())),
+            Arc::new(artifact::Remove::new(context.clone(), readers.clone())),
+            Arc::new(file::Resize::new(context.clone(), blobs.clone())),
+            Arc::new(file::DropBlob::new(context.clone(), blobs.clone())),
             Arc::new(file::Sweeping::new(
-                Arc::clone(&office.executor),
+                Arc::clone(&context.executor),
                 &self.files,
             )),
-            Arc::new(checklist::FollowLines::new(office.clone(), readers.clone())),
+            Arc::new(checklist::FollowLines::new(
+                context.clone(),
+                readers.clone(),
+            )),
         ];
         for work in work {
             let waker = self.wakers.of(work.kind());
-            let dispatcher = Dispatcher::new(office.database.clone(), work, waker);
+            let dispatcher = Dispatcher::new(context.database.clone(), work, waker);
             tasks.spawn(dispatcher.run(shutdown.clone()));
         }
         tasks.spawn(file::seed(
-            office.database.clone(),
+            context.database.clone(),
             self.files.sweep_interval,
             shutdown.clone(),
         ));
-        tasks.spawn(due_work::measure(office.database.clone(), shutdown.clone()));
+        tasks.spawn(jobs::measure(context.database.clone(), shutdown.clone()));
     }
 }

@@ -1,23 +1,23 @@
-//! A reaction: events come in, due work comes out, exactly once.
+//! A reaction: events come in, jobs come out, exactly once.
 
 use async_trait::async_trait;
-use projections::{Consumer, PostError, Posting};
+use projections::{ApplyError, Consumer, Transaction};
 use store::Recorded;
 
-use crate::NewItem;
+use crate::NewJob;
 use crate::dispatcher::Wakers;
-use crate::due_work::{self, LaneId};
+use crate::jobs::{self, PartitionId};
 
 /// What follows from events.
 #[derive(Debug, Default, PartialEq)]
 pub struct Consequences {
-    pub schedule: Vec<NewItem>,
-    /// Work that is due at once, also where the same waits for a later time.
-    pub hasten: Vec<NewItem>,
-    /// Lanes whose parked items are due again.
-    pub unpark: Vec<LaneId>,
-    /// Lanes of which nothing is to be done any more.
-    pub clear: Vec<LaneId>,
+    pub schedule: Vec<NewJob>,
+    /// JobHandler that is due at once, also where the same waits for a later time.
+    pub hasten: Vec<NewJob>,
+    /// Partitions whose dead letters are due again.
+    pub redrive: Vec<PartitionId>,
+    /// Partitions of which nothing is to be done any more.
+    pub clear: Vec<PartitionId>,
 }
 
 /// Reads the log from a checkpoint of its own. The work it schedules is committed with the checkpoint.
@@ -28,7 +28,7 @@ pub trait Reaction: Send + Sync + 'static {
     /// The categories it reads; none: all.
     const CATEGORIES: &'static [&'static str];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError>;
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError>;
 }
 
 /// Runs a [`Reaction`].
@@ -56,29 +56,33 @@ impl<R: Reaction> Consumer for Reacting<R> {
         R::CATEGORIES
     }
 
-    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
+    async fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        events: &[Recorded],
+    ) -> Result<(), ApplyError> {
         let consequences = self.reaction.react(events).await?;
         if consequences == Consequences::default() {
             return Ok(());
         }
-        let session = posting.session().await?;
+        let session = transaction.session().await?;
         let client: &tokio_postgres::Client = &session;
         let write = async {
-            due_work::schedule(client, &consequences.schedule).await?;
-            due_work::hasten(client, &consequences.hasten).await?;
-            for lane in &consequences.unpark {
-                due_work::unpark_lane(client, lane).await?;
+            jobs::schedule(client, &consequences.schedule).await?;
+            jobs::hasten(client, &consequences.hasten).await?;
+            for partition in &consequences.redrive {
+                jobs::redrive_partition(client, partition).await?;
             }
-            for lane in &consequences.clear {
-                due_work::clear_lane(client, lane).await?;
+            for partition in &consequences.clear {
+                jobs::clear_partition(client, partition).await?;
             }
             Ok(())
         };
-        posting.begin_with(write).await?;
-        posting.commit().await
+        transaction.begin_with(write).await?;
+        transaction.commit().await
     }
 
-    fn posted(&self) {
+    fn applied(&self) {
         self.wakers.wake();
     }
 }

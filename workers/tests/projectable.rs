@@ -11,7 +11,7 @@ use domain::knowledge::artifact::Artifact;
 use domain::knowledge::task::Task;
 use domain::testing::strategies::{Recipient, give_all};
 use domain::{Actor, Aggregate, EventContract, StreamId, contracts, encode_payload, event_types};
-use projections::{Memory, Readers, Report, Runtime, models, quarantined, rebuild};
+use projections::{MemoryBudget, Readers, Report, Runtime, models, quarantined, rebuild};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -22,7 +22,7 @@ use store::{
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-use workers::{Office, Workers, file, webhook};
+use workers::{WorkerContext, Workers, file, webhook};
 
 const PRODUCT: Uuid = Uuid::from_u128(9);
 const WORKSPACE: Uuid = Uuid::from_u128(1);
@@ -112,7 +112,7 @@ impl Node {
         let store: Arc<dyn EventStore> = PostgresStore::open(database.clone()).await.unwrap();
         let mut runtime = Runtime::new(database.clone(), Arc::clone(&store));
         let models = runtime.add(models());
-        let office = Office {
+        let context = WorkerContext {
             database: database.clone(),
             store: Arc::clone(&store),
             executor: Arc::new(Executor::new(Arc::clone(&store))),
@@ -132,7 +132,7 @@ impl Node {
             sweep_interval: Duration::from_hours(1),
             sweep_grace: Duration::from_hours(1),
         };
-        let reactions = Workers::new(office, webhooks, files).consumers(&models);
+        let reactions = Workers::new(context, webhooks, files).consumers(&models);
         let reactions = runtime.add(reactions);
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         runtime.start(&tasks, &shutdown);
@@ -172,7 +172,7 @@ impl Node {
     }
 
     /// Rebuilds every read model, to the same as the live one.
-    async fn rebuild(&self, memory: &Memory) -> Vec<Report> {
+    async fn rebuild(&self, memory: &MemoryBudget) -> Vec<Report> {
         let reports = rebuild(&self.database, &self.store, &models(), false, memory).await;
         let reports = reports.unwrap();
         for report in &reports {
@@ -224,7 +224,7 @@ async fn every_event_that_the_log_takes_can_be_projected() {
     assert_eq!(types, event_types().map(str::to_owned).collect());
 
     // In memory, and with room for nothing in it.
-    for memory in [Memory::default(), Memory::of(0)] {
+    for memory in [MemoryBudget::default(), MemoryBudget::of(0)] {
         for report in node.rebuild(&memory).await {
             assert!(report.quarantined.is_empty(), "{report:#?}");
         }
@@ -236,7 +236,10 @@ async fn every_event_that_the_log_takes_can_be_projected() {
     });
     let position = node.append(unheard.collect()).await;
     node.settle(position).await;
-    for (model, report) in models().iter().zip(node.rebuild(&Memory::default()).await) {
+    for (model, report) in models()
+        .iter()
+        .zip(node.rebuild(&MemoryBudget::default()).await)
+    {
         assert_eq!(
             report.quarantined.len(),
             model.categories().len(),

@@ -156,7 +156,7 @@ async fn suspend(
     let response = app
         .run::<Agents>(&command.request, &suspend, StatusCode::OK)
         .await?;
-    app.keyring.changed_at(app.head());
+    app.authenticator.changed_at(app.head());
     Ok(response)
 }
 
@@ -175,7 +175,7 @@ async fn resume(
             StatusCode::OK,
         )
         .await?;
-    app.keyring.changed_at(app.head());
+    app.authenticator.changed_at(app.head());
     Ok(response)
 }
 

@@ -175,7 +175,7 @@ struct PolicyInForce {
 
 impl PolicyInForce {
     fn of(workspace_id: Uuid, row: Option<Row<PolicyContent>>) -> Self {
-        let (facts, content) = row.map(|row| (row.facts, row.content)).unzip();
+        let (metadata, content) = row.map(|row| (row.metadata, row.content)).unzip();
         let (rules, set_by) = content
             .map(|content| (content.rules, content.set_by))
             .unzip();
@@ -183,8 +183,8 @@ impl PolicyInForce {
             workspace_id,
             rules: rules.unwrap_or_default(),
             set_by,
-            set_at: facts.as_ref().map(|facts| facts.updated_at),
-            version: facts.map_or(0, |facts| facts.version),
+            set_at: metadata.as_ref().map(|metadata| metadata.updated_at),
+            version: metadata.map_or(0, |metadata| metadata.version),
         }
     }
 }
@@ -218,7 +218,7 @@ async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
     let position = app
-        .ready_for(&read, Policy::CONTEXT, Policy::CATEGORY)
+        .ready_for(&read, Policy::SCOPE, Policy::CATEGORY)
         .await?;
     // Who sees the workspace sees its policy.
     app.find::<Workspaces>(&read, id).await?;

@@ -124,9 +124,9 @@ impl App {
         if proposal.content.status != "pending" {
             return Ok(None);
         }
-        let request = Request::look(caller.actor, proposal.facts.product_id);
-        let mut book = self.executor.scratch(&request);
-        let found = preview(&mut book, proposal.facts.id, &new_ids()).await?;
+        let request = Request::look(caller.actor, proposal.metadata.product_id);
+        let mut work = self.executor.scratch(&request);
+        let found = preview(&mut work, proposal.metadata.id, &new_ids()).await?;
         let Some(found) = found else {
             return Ok(None);
         };

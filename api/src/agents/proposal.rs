@@ -281,7 +281,7 @@ async fn get(
 ) -> Result<Response, Problem> {
     // Not remembered: what it would change hangs on what it is about.
     let (row, position) = app.find::<Proposals>(&read, id).await?;
-    let version = row.facts.version;
+    let version = row.metadata.version;
     let proposal = app.with_preview(&read.caller, row).await?;
     App::show_with_others(&proposal, version, position)
 }

@@ -149,7 +149,7 @@ impl App {
 
     fn secret(&self, webhook: &Row<WebhookContent>) -> String {
         self.secrets
-            .webhook(webhook.facts.id, webhook.content.generation)
+            .webhook(webhook.metadata.id, webhook.content.generation)
     }
 }
 

@@ -14,7 +14,7 @@ pub fn page() -> Page {
             "Every change is an event. They are read at " code { "GET /v1/events" } " and sent to "
             a href=(address("webhooks")) { "webhooks" }
             "; " code { "data" } " is what is shown here for each type. Types keep their meaning for good: a payload that must change gets "
-            "another version, and older ones are lifted to it when they are read. A filter or a subscription takes a type, or a prefix "
+            "another version, and older ones are upcast to it when they are read. A filter or a subscription takes a type, or a prefix "
             "that ends in " code { "*" } "."
         }
         ul.index {
@@ -38,7 +38,7 @@ fn context(contract: &Contract) -> Markup {
                 "Seen with " code { "events:read" } " and "
                 @match contract.audience {
                     Audience::Auditors => { code { "audit:read" } }
-                    seen_by => { code { (contract.context) ":read" } (readers(seen_by)) }
+                    seen_by => { code { (contract.scope) ":read" } (readers(seen_by)) }
                 }
                 "."
             }

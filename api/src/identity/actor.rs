@@ -61,5 +61,5 @@ async fn get(
         Actors::VISIBLE
     };
     let (row, position) = app.find_where::<Actors>(&read, visible, id).await?;
-    Ok(App::show(&row, row.facts.version, position))
+    Ok(App::show(&row, row.metadata.version, position))
 }

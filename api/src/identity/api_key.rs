@@ -13,7 +13,7 @@ use domain::identity::api_key::{ApiKey, ApiKeyCommand};
 use domain::identity::product::OPERATOR;
 use domain::{Actor, ActorKind};
 use projections::identity::api_key::{ApiKeyContent, ApiKeys};
-use projections::{Facts, List, Row, Where};
+use projections::{List, Row, RowMetadata, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -81,7 +81,7 @@ struct Rotation {
 #[schema(as = ApiKey)]
 struct ApiKeyView {
     #[serde(flatten)]
-    facts: Facts,
+    metadata: RowMetadata,
     name: String,
     actor: Actor,
     scopes: BTreeSet<String>,
@@ -106,7 +106,7 @@ impl From<Row<ApiKeyContent>> for ApiKeyView {
     fn from(row: Row<ApiKeyContent>) -> Self {
         let key = row.content;
         Self {
-            facts: row.facts,
+            metadata: row.metadata,
             name: key.name,
             actor: key.actor,
             scopes: key.scopes,
@@ -129,7 +129,7 @@ impl App {
         status: StatusCode,
     ) -> Result<Response, Problem> {
         self.run_revealing::<ApiKeys, _>(request, handler, status, |row, once| {
-            let (id, generation) = (row.facts.id, row.content.generation);
+            let (id, generation) = (row.metadata.id, row.content.generation);
             let (key, notice) = once.show(|| self.secrets.api_key(id, generation), SHOWN_BEFORE);
             ApiKeyView {
                 key,
@@ -192,7 +192,7 @@ async fn enrol(State(app): State<App>, command: Command<Nothing>) -> Result<Resp
         ..command.request
     };
     let response = app.make_key(&request, &enrol, StatusCode::OK).await?;
-    app.keyring.changed_at(app.head());
+    app.authenticator.changed_at(app.head());
     Ok(response)
 }
 
@@ -216,7 +216,7 @@ async fn rotate(
     let response = app
         .make_key(&command.request, &rotate, StatusCode::OK)
         .await?;
-    app.keyring.changed_at(app.head());
+    app.authenticator.changed_at(app.head());
     Ok(response)
 }
 
@@ -238,7 +238,7 @@ async fn revoke(
     let response = app
         .run_as::<ApiKeys, _>(&command.request, &revoke, StatusCode::OK, ApiKeyView::from)
         .await?;
-    app.keyring.changed_at(app.head());
+    app.authenticator.changed_at(app.head());
     Ok(response)
 }
 
@@ -251,7 +251,7 @@ async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
     let (row, position) = app.find::<ApiKeys>(&read, id).await?;
-    let version = row.facts.version;
+    let version = row.metadata.version;
     Ok(App::show(ApiKeyView::from(row), version, position))
 }
 

@@ -9,7 +9,7 @@ use domain::identity::avatar::{AvatarCommand, Sitter};
 use domain::identity::scope;
 use projections::identity::avatar::{AvatarContent, Avatars};
 use projections::operations::file::Files;
-use projections::{Facts, Row};
+use projections::{Row, RowMetadata};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -41,7 +41,7 @@ struct NewAvatar {
 #[derive(Serialize, ToSchema)]
 struct AvatarView {
     #[serde(flatten)]
-    facts: Facts,
+    metadata: RowMetadata,
     file_id: Uuid,
     /// By size, the smallest first; none as long as they are not made yet.
     sizes: Vec<Size>,
@@ -127,9 +127,9 @@ async fn get(
         })
     };
     let sizes: Result<Vec<Size>, Problem> = file.content.renditions.iter().map(size).collect();
-    let version = avatar.facts.version;
+    let version = avatar.metadata.version;
     let shown = AvatarView {
-        facts: avatar.facts,
+        metadata: avatar.metadata,
         file_id: avatar.content.file_id,
         sizes: sizes?,
     };

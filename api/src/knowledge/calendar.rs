@@ -16,12 +16,12 @@ use domain::knowledge::workspace::Workspace;
 use icalendar::{Calendar, Component, Event, EventLike, Property, Todo, TodoStatus};
 use projections::knowledge::calendar_feed;
 use projections::knowledge::task::{self, TaskContent};
-use projections::{Facts, Row, Viewer};
+use projections::{Row, RowMetadata, Viewer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
-use crate::conditions::has;
+use crate::entity_tag::has;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::Path;
 
@@ -54,14 +54,14 @@ async fn read(
     let token = file.strip_suffix(".ics").unwrap_or_default();
     let head = app.head();
     let shown = [Workspace::CATEGORY, Note::CATEGORY, Task::CATEGORY];
-    for model in calendar_feed::LOOKS_AT.into_iter().chain(shown) {
+    for model in calendar_feed::DEPENDS_ON.into_iter().chain(shown) {
         app.readers.wait(model, head).await?;
     }
     let feed = calendar_feed::by_hash(&app.database, &sha256_hex(token))
         .await?
         .ok_or_else(|| Problem::not_found("calendar"))?;
     let viewer = Viewer {
-        product_id: Some(feed.facts.product_id),
+        product_id: Some(feed.metadata.product_id),
         actor_id: feed.content.owner,
     };
     let tasks = task::due(&app.database, viewer, Utc::now() - DONE_SHOWN).await?;
@@ -97,10 +97,10 @@ fn calendar(name: &str, tasks: &[Row<TaskContent>]) -> String {
         .append_property(text("NAME", name))
         .append_property(text("X-WR-CALNAME", name))
         .ttl(&REFRESH);
-    for Row { facts, content } in tasks {
-        calendar.push(todo(facts, content));
+    for Row { metadata, content } in tasks {
+        calendar.push(todo(metadata, content));
         if content.status == Status::Open {
-            calendar.push(event(facts, content));
+            calendar.push(event(metadata, content));
         }
     }
     calendar.to_string()
@@ -113,9 +113,9 @@ fn text(name: &str, value: &str) -> Property {
         .done()
 }
 
-fn todo(facts: &Facts, task: &TaskContent) -> Todo {
+fn todo(metadata: &RowMetadata, task: &TaskContent) -> Todo {
     let mut todo = Todo::new();
-    describe(&mut todo, facts, task).uid(&facts.id.to_string());
+    describe(&mut todo, metadata, task).uid(&metadata.id.to_string());
     if let Some(due_on) = task.due_on {
         todo.due(due_on);
     }
@@ -126,11 +126,11 @@ fn todo(facts: &Facts, task: &TaskContent) -> Todo {
     todo
 }
 
-fn event(facts: &Facts, task: &TaskContent) -> Event {
+fn event(metadata: &RowMetadata, task: &TaskContent) -> Event {
     let mut event = Event::new();
-    describe(&mut event, facts, task)
-        .uid(&format!("{}-due", facts.id))
-        .add_property("RELATED-TO", facts.id.to_string())
+    describe(&mut event, metadata, task)
+        .uid(&format!("{}-due", metadata.id))
+        .add_property("RELATED-TO", metadata.id.to_string())
         .add_property("TRANSP", "TRANSPARENT");
     if let Some(due_on) = task.due_on {
         event.starts(due_on);
@@ -141,14 +141,14 @@ fn event(facts: &Facts, task: &TaskContent) -> Event {
 /// What is the same of both. Nothing but the task decides it, so that a client that has it is told so.
 fn describe<'a, C: EventLike>(
     component: &'a mut C,
-    facts: &Facts,
+    metadata: &RowMetadata,
     task: &TaskContent,
 ) -> &'a mut C {
     component
         .summary(&task.title)
-        .timestamp(facts.updated_at)
-        .created(facts.created_at)
-        .last_modified(facts.updated_at);
+        .timestamp(metadata.updated_at)
+        .created(metadata.created_at)
+        .last_modified(metadata.updated_at);
     if !task.labels.is_empty() {
         component.categories(&task.labels);
     }
@@ -166,7 +166,7 @@ mod tests {
 
     fn row(title: &str) -> Row<TaskContent> {
         Row {
-            facts: Facts {
+            metadata: RowMetadata {
                 id: Uuid::from_u128(7),
                 product_id: Uuid::nil(),
                 version: 1,

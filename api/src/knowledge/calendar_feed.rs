@@ -7,7 +7,7 @@ use commands::{On, sha256_hex};
 use domain::identity::scope;
 use domain::knowledge::calendar_feed::{CalendarFeed, CalendarFeedCommand};
 use projections::knowledge::calendar_feed::{CalendarFeedContent, CalendarFeeds};
-use projections::{Facts, List, Row, Where};
+use projections::{List, Row, RowMetadata, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -42,7 +42,7 @@ struct NewCalendarFeed {
 #[schema(as = CalendarFeed)]
 struct CalendarFeedView {
     #[serde(flatten)]
-    facts: Facts,
+    metadata: RowMetadata,
     name: String,
     /// Id of the actor whose tasks it shows.
     owner: Uuid,
@@ -66,7 +66,7 @@ const SHOWN_BEFORE: &str =
 impl From<Row<CalendarFeedContent>> for CalendarFeedView {
     fn from(row: Row<CalendarFeedContent>) -> Self {
         Self {
-            facts: row.facts,
+            metadata: row.metadata,
             name: row.content.name,
             owner: row.content.owner,
             credential: row.content.credential,
@@ -94,7 +94,7 @@ async fn open(
     };
     let (request, secrets) = (&command.request, &app.secrets);
     app.run_revealing::<CalendarFeeds, _>(request, &open, StatusCode::CREATED, |row, once| {
-        let id = row.facts.id;
+        let id = row.metadata.id;
         let address = || calendar::path(&secrets.calendar_feed(id));
         let (path, notice) = once.show(address, SHOWN_BEFORE);
         CalendarFeedView {
@@ -138,7 +138,7 @@ async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
     let (row, position) = app.find::<CalendarFeeds>(&read, id).await?;
-    let version = row.facts.version;
+    let version = row.metadata.version;
     Ok(App::show(CalendarFeedView::from(row), version, position))
 }
 

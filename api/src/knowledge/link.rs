@@ -186,7 +186,7 @@ pub(crate) enum End {
 
 impl App {
     async fn ready_for_links(&self, read: &Read) -> Result<Position, Problem> {
-        self.ready_for(read, Note::CONTEXT, Links::NAME).await
+        self.ready_for(read, Note::SCOPE, Links::NAME).await
     }
 
     /// The links at one end of which is a note that the caller may see.

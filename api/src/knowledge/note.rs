@@ -202,7 +202,7 @@ async fn get(
     // Whoever may see it now may see its past.
     let (_, position) = app.find::<Notes>(&read, id).await?;
     let row = note_history::at(&app, id, when).await?;
-    Ok(App::show(&row, row.facts.version, position))
+    Ok(App::show(&row, row.metadata.version, position))
 }
 
 /// Notes in the caller's workspaces, newest first.

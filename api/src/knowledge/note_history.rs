@@ -127,8 +127,8 @@ async fn history(
     let limit = page.limit()?;
     let before = page.after::<NonZeroU64>(read.list)?;
     let before = before.and_then(|version| i64::try_from(version.get()).ok());
-    let last = before.map_or(row.facts.version, |before| {
-        row.facts.version.min(before - 1)
+    let last = before.map_or(row.metadata.version, |before| {
+        row.metadata.version.min(before - 1)
     });
     let mut shown = Shown {
         first: last - i64::try_from(limit).unwrap_or(i64::MAX) + 1,

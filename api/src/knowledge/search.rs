@@ -112,9 +112,9 @@ impl Which {
 /// The scope that reading a kind takes.
 fn scope(kind: Kind) -> String {
     let context = match kind {
-        Kind::Note => Note::CONTEXT,
-        Kind::Task => Task::CONTEXT,
-        Kind::Artifact => Artifact::CONTEXT,
+        Kind::Note => Note::SCOPE,
+        Kind::Task => Task::SCOPE,
+        Kind::Artifact => Artifact::SCOPE,
     };
     format!("{context}:read")
 }
@@ -162,7 +162,7 @@ async fn find(
     read: Read,
     Params(which): Params<Which>,
 ) -> Result<Response, Problem> {
-    let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
+    let position = app.ready_for(&read, Note::SCOPE, Search::NAME).await?;
     let wanted = which.wanted(&read.caller, read.list)?;
     let mut found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
     found.next_cursor = found.next_cursor.map(|place| read.list.cursor(place));
@@ -178,7 +178,7 @@ async fn suggest(
     read: Read,
     Params(begun): Params<Begun>,
 ) -> Result<Response, Problem> {
-    let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
+    let position = app.ready_for(&read, Note::SCOPE, Search::NAME).await?;
     let wanted = Wanted {
         text: begun.q.unwrap_or_default(),
         kinds: kinds(begun.kind.as_deref(), &read.caller)?,

@@ -314,7 +314,7 @@ async fn get(
 ) -> Result<Response, Problem> {
     // Not remembered: whether it is shown hangs on its note.
     let (row, position) = app.find::<Tasks>(&read, id).await?;
-    let version = row.facts.version;
+    let version = row.metadata.version;
     Ok(App::show(row, version, position))
 }
 

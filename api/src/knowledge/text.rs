@@ -9,7 +9,7 @@ use domain::knowledge::task::Task;
 use domain::text::{escaped, escaped_lines};
 
 /// Lines around a change that are shown with it.
-const CONTEXT: usize = 3;
+const SCOPE: usize = 3;
 /// Bytes of one diff that are shown.
 const SHOWN: usize = 256 << 10;
 /// Bytes of all diffs of one answer.
@@ -82,7 +82,7 @@ fn unified(before: &str, after: &str, [from, to]: [i64; 2], room: usize) -> Stri
         [before, after].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
     let changes = changes(&before, &after);
     let mut diff = String::new();
-    for hunk in changes.chunk_by(|a, b| b.before.start - a.before.end <= 2 * CONTEXT) {
+    for hunk in changes.chunk_by(|a, b| b.before.start - a.before.end <= 2 * SCOPE) {
         if diff.is_empty() {
             let _ = write!(diff, "--- version {from}\n+++ version {to}\n");
         }
@@ -104,8 +104,8 @@ fn write_hunk(
     room: usize,
 ) -> Option<()> {
     let (first, last) = (hunk.first()?, hunk.last()?);
-    let above = first.before.start.min(CONTEXT);
-    let below = (before.len() - last.before.end).min(CONTEXT);
+    let above = first.before.start.min(SCOPE);
+    let below = (before.len() - last.before.end).min(SCOPE);
     let start = first.before.start - above;
     let old = start..last.before.end + below;
     let new = first.after.start - above..last.after.end + below;

@@ -152,7 +152,7 @@ pub struct Event {
     pub event_id: Uuid,
     /// `note.revised`.
     pub r#type: String,
-    /// Of the payload; older ones are lifted when they are read.
+    /// Of the payload; older ones are upcast when they are read.
     pub contract_version: i16,
     pub product_id: Uuid,
     /// The workspace whose members may see it; absent where it is in none.
@@ -342,11 +342,11 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
 
 /// Returns when a stream has to end: the server stops, or the reader's key no longer works.
 fn cut(app: &App, reader: Caller) -> impl Future<Output = ()> + Send + use<> {
-    let (shutdown, keyring) = (app.shutdown.clone(), app.keyring.clone());
+    let (shutdown, authenticator) = (app.shutdown.clone(), app.authenticator.clone());
     async move {
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = keyring.refuses(&reader) => {}
+            () = authenticator.refuses(&reader) => {}
         }
     }
 }

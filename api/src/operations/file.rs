@@ -127,7 +127,7 @@ fn upload_url(app: &App, file: &Row<FileContent>) -> SignedUrl {
     let claims = Claims::upload(content.size, media_type, sha256, expires_at);
     SignedUrl {
         method: "PUT",
-        url: claims.url(&app.secrets, file.facts.id),
+        url: claims.url(&app.secrets, file.metadata.id),
         headers: BTreeMap::from([
             ("Content-Type", media_type.clone()),
             ("Content-Length", content.size.to_string()),
@@ -220,7 +220,7 @@ pub fn download_url(
     };
     Ok(SignedUrl {
         method: "GET",
-        url: claims.url(&app.secrets, file.facts.id),
+        url: claims.url(&app.secrets, file.metadata.id),
         headers: BTreeMap::new(),
         expires_at: until,
     })

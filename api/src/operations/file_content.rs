@@ -23,7 +23,7 @@ use super::file_url::{Claims, Signed};
 use super::range::{self, Wanted};
 use super::uploads::Uploads;
 use crate::App;
-use crate::conditions::has;
+use crate::entity_tag::has;
 use crate::middleware::Correlation;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::{Params, Path};
@@ -96,7 +96,7 @@ async fn upload(
     http: HttpRequest,
 ) -> Result<Response, Problem> {
     signed.require_time()?;
-    let loaded = app.executor.loader().latest::<File>(id).await?;
+    let loaded = app.executor.repository().latest::<File>(id).await?;
     let claims = loaded.state.upload();
     let claims = claims.map(|upload| Claims::upload_said(upload, &signed));
     signed.verify(&app.secrets, id, claims.as_ref())?;
@@ -143,7 +143,7 @@ async fn download(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     signed.require_time()?;
-    let loaded = app.executor.loader().latest::<File>(id).await?;
+    let loaded = app.executor.repository().latest::<File>(id).await?;
     let stored = loaded.state.stored().zip(loaded.product_id);
     let variant = stored.and_then(|(stored, product_id)| {
         Some((stored, stored.variant(product_id, signed.pixels)?))

@@ -8,7 +8,7 @@ use domain::{Actor, ActorKind, Aggregate, StreamId};
 use uuid::Uuid;
 
 use crate::identity::api_key::Issue;
-use crate::{Book, CommandError, Handler, Secrets};
+use crate::{CommandError, Handler, Secrets, UnitOfWork};
 
 /// Registers an agent. Its key may do what [`SCOPES`] say, whatever the key of whoever registers it may do.
 pub struct Register {
@@ -24,23 +24,23 @@ impl Handler for Register {
     }
 
     fn context(&self) -> &'static str {
-        Agent::CONTEXT
+        Agent::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Agent>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let register = AgentCommand::Register(self.registration.clone());
-        book.decide::<Agent>(self.id, register).await?;
-        let product_id = book.request().product_id;
-        let owner = book.load::<KnownActor>(self.registration.owner_id).await?;
+        work.decide::<Agent>(self.id, register).await?;
+        let product_id = work.request().product_id;
+        let owner = work.load::<KnownActor>(self.registration.owner_id).await?;
         let is_person = owner.state.kind() == Some(ActorKind::Person);
         if !is_person || owner.product_id != Some(product_id) {
             return Err(CommandError::refused(AgentRefusal::OwnerUnknown));
         }
-        self.key().handle(book).await
+        self.key().handle(work).await
     }
 }
 
@@ -80,18 +80,18 @@ impl Handler for Revise {
     }
 
     fn context(&self) -> &'static str {
-        Agent::CONTEXT
+        Agent::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Agent>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let revise = AgentCommand::Revise(self.changes.clone());
-        book.decide::<Agent>(self.id, revise).await?;
+        work.decide::<Agent>(self.id, revise).await?;
         if let Some(name) = self.changes.name.clone() {
-            book.decide::<KnownActor>(self.id, ActorCommand::Rename { name })
+            work.decide::<KnownActor>(self.id, ActorCommand::Rename { name })
                 .await?;
         }
         Ok(())
@@ -99,24 +99,30 @@ impl Handler for Revise {
 }
 
 /// Counts a proposal of a registered agent against its budget; one that was never registered has none.
-pub(super) async fn count(book: &mut Book<'_>, proposal_id: Uuid) -> Result<(), CommandError> {
-    let actor = book.request().actor;
-    if actor.kind == ActorKind::Agent && is_registered(book, actor.id).await? {
-        book.decide::<Agent>(actor.id, AgentCommand::Propose { proposal_id })
+pub(super) async fn count(
+    work: &mut UnitOfWork<'_>,
+    proposal_id: Uuid,
+) -> Result<(), CommandError> {
+    let actor = work.request().actor;
+    if actor.kind == ActorKind::Agent && is_registered(work, actor.id).await? {
+        work.decide::<Agent>(actor.id, AgentCommand::Propose { proposal_id })
             .await?;
     }
     Ok(())
 }
 
-async fn is_registered(book: &mut Book<'_>, id: Uuid) -> Result<bool, CommandError> {
-    Ok(book.load::<Agent>(id).await?.state != Agent::Absent)
+async fn is_registered(work: &mut UnitOfWork<'_>, id: Uuid) -> Result<bool, CommandError> {
+    Ok(work.load::<Agent>(id).await?.state != Agent::Absent)
 }
 
 /// Whether what an actor has proposed is held.
-pub(super) async fn is_suspended(book: &mut Book<'_>, actor: Actor) -> Result<bool, CommandError> {
+pub(super) async fn is_suspended(
+    work: &mut UnitOfWork<'_>,
+    actor: Actor,
+) -> Result<bool, CommandError> {
     if actor.kind != ActorKind::Agent {
         return Ok(false);
     }
-    let agent = book.load::<Agent>(actor.id).await?;
+    let agent = work.load::<Agent>(actor.id).await?;
     Ok(matches!(agent.state, Agent::Suspended(_)))
 }

@@ -5,7 +5,7 @@ use domain::StreamId;
 use domain::agents::tool_call::{Call, ToolCall, ToolCallCommand};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// A command that a tool call asks for. What it decides has the call as its cause.
 pub struct Called<H> {
@@ -33,10 +33,10 @@ impl<H: Handler> Handler for Called<H> {
         self.command.stream()
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let record = ToolCallCommand::Record(self.call.clone());
-        let recorded = book.decide::<ToolCall>(self.id, record).await?;
-        book.caused_by(recorded.last().copied());
-        self.command.handle(book).await
+        let recorded = work.decide::<ToolCall>(self.id, record).await?;
+        work.caused_by(recorded.last().copied());
+        self.command.handle(work).await
     }
 }

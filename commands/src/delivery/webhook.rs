@@ -9,7 +9,7 @@ use domain::delivery::webhook_delivery::{Attempt, Delivery, DeliveryCommand, Del
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler, Secrets};
+use crate::{CommandError, Handler, Secrets, UnitOfWork};
 
 /// Creates or updates an endpoint; the values of its headers are sealed.
 pub struct Configure {
@@ -26,16 +26,16 @@ impl Handler for Configure {
     }
 
     fn context(&self) -> &'static str {
-        Webhook::CONTEXT
+        Webhook::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Webhook>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let mut changes = self.changes.clone();
-        changes.by = caller(book);
+        changes.by = caller(work);
         changes
             .check()
             .map_err(|violations| CommandError::refused(WebhookRefusal::Invalid(violations)))?;
@@ -46,7 +46,7 @@ impl Handler for Configure {
         {
             *value = self.secrets.seal(self.id, value);
         }
-        book.decide::<Webhook>(self.id, (self.command)(changes))
+        work.decide::<Webhook>(self.id, (self.command)(changes))
             .await?;
         Ok(())
     }
@@ -65,26 +65,26 @@ impl Handler for Enable {
     }
 
     fn context(&self) -> &'static str {
-        Webhook::CONTEXT
+        Webhook::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Webhook>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let by = caller(book);
-        book.decide::<Webhook>(self.id, WebhookCommand::Enable { by })
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let by = caller(work);
+        work.decide::<Webhook>(self.id, WebhookCommand::Enable { by })
             .await?;
         Ok(())
     }
 }
 
 /// The caller with the key that the command came with.
-fn caller(book: &Book<'_>) -> Owner {
+fn caller(work: &UnitOfWork<'_>) -> Owner {
     Owner {
-        actor_id: book.moment().actor.id,
-        api_key_id: book.request().credential.unwrap_or_default(),
+        actor_id: work.context().actor.id,
+        api_key_id: work.request().credential.unwrap_or_default(),
     }
 }
 
@@ -100,25 +100,25 @@ impl Handler for Resend {
     }
 
     fn context(&self) -> &'static str {
-        Delivery::CONTEXT
+        Delivery::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Delivery>(self.delivery_id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let delivery = book.load::<Delivery>(self.delivery_id).await?;
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let delivery = work.load::<Delivery>(self.delivery_id).await?;
         let Some(progress) = delivery.state.progress() else {
             return Err(CommandError::refused(DeliveryRefusal::NotFound));
         };
         let webhook_id = progress.webhook_id;
-        let webhook = book.load::<Webhook>(webhook_id).await?;
+        let webhook = work.load::<Webhook>(webhook_id).await?;
         let endpoint = webhook.state.endpoint().ok_or(WebhookRefusal::NotFound);
         if endpoint.map_err(CommandError::refused)?.disabled.is_some() {
             return Err(CommandError::refused(WebhookRefusal::Disabled));
         }
-        book.decide::<Delivery>(self.delivery_id, DeliveryCommand::Resend)
+        work.decide::<Delivery>(self.delivery_id, DeliveryCommand::Resend)
             .await?;
         Ok(())
     }
@@ -137,17 +137,17 @@ impl Handler for RecordAttempt {
     }
 
     fn context(&self) -> &'static str {
-        Webhook::CONTEXT
+        Webhook::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Delivery>(self.delivery_id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let record = DeliveryCommand::Record(self.attempt.clone());
-        book.decide::<Delivery>(self.delivery_id, record).await?;
-        let delivery = book.load::<Delivery>(self.delivery_id).await?;
+        work.decide::<Delivery>(self.delivery_id, record).await?;
+        let delivery = work.load::<Delivery>(self.delivery_id).await?;
         let outcome = match &delivery.state {
             Delivery::Succeeded(_) => Outcome::Succeeded,
             Delivery::Exhausted(_) if self.attempt.status == Some(410) => Outcome::Gone,
@@ -158,7 +158,7 @@ impl Handler for RecordAttempt {
         };
         if outcome == Outcome::Gone || !is_health_news(&self.attempt.event_type) {
             let note = WebhookCommand::NoteOutcome(outcome);
-            book.decide::<Webhook>(self.attempt.webhook_id, note)
+            work.decide::<Webhook>(self.attempt.webhook_id, note)
                 .await?;
         }
         Ok(())

@@ -10,7 +10,7 @@ use domain::identity::product::{OPERATOR, Product, ProductRefusal};
 use domain::{Actor, Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler, Secrets, sha256_hex};
+use crate::{CommandError, Handler, Secrets, UnitOfWork, sha256_hex};
 
 /// Issues a new key.
 pub struct Issue {
@@ -33,16 +33,16 @@ impl Handler for Issue {
     }
 
     fn context(&self) -> &'static str {
-        ApiKey::CONTEXT
+        ApiKey::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<ApiKey>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let product_id = book.request().product_id;
-        if product_id != OPERATOR && book.load::<Product>(product_id).await?.version == 0 {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let product_id = work.request().product_id;
+        if product_id != OPERATOR && work.load::<Product>(product_id).await?.version == 0 {
             return Err(CommandError::refused(ProductRefusal::NotFound));
         }
         let command = ApiKeyCommand::Issue {
@@ -54,8 +54,8 @@ impl Handler for Issue {
             issuer: self.issuer.clone(),
         };
         // First whether the issuer may: whoever may not learns nothing of the actor.
-        book.decide::<ApiKey>(self.id, command).await?;
-        let owner = book.load::<KnownActor>(self.actor.id).await?.product_id;
+        work.decide::<ApiKey>(self.id, command).await?;
+        let owner = work.load::<KnownActor>(self.actor.id).await?.product_id;
         if owner.is_some_and(|owner| owner != product_id) {
             return Err(CommandError::refused(ActorRefusal::Elsewhere));
         }
@@ -63,7 +63,7 @@ impl Handler for Issue {
             kind: self.actor.kind,
             name: self.actor_name.clone(),
         };
-        book.decide::<KnownActor>(self.actor.id, register).await?;
+        work.decide::<KnownActor>(self.actor.id, register).await?;
         Ok(())
     }
 }
@@ -84,20 +84,20 @@ impl Handler for Rotate {
     }
 
     fn context(&self) -> &'static str {
-        ApiKey::CONTEXT
+        ApiKey::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<ApiKey>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let command = ApiKeyCommand::Rotate {
-            sha256: successor(book, self.id, &self.secrets).await?,
+            sha256: successor(work, self.id, &self.secrets).await?,
             overlap: self.overlap,
             issuer: self.issuer.clone(),
         };
-        book.decide::<ApiKey>(self.id, command).await?;
+        work.decide::<ApiKey>(self.id, command).await?;
         Ok(())
     }
 }
@@ -116,16 +116,16 @@ impl Handler for Enrol {
     }
 
     fn context(&self) -> &'static str {
-        ApiKey::CONTEXT
+        ApiKey::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<ApiKey>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let sha256 = successor(book, self.id, &self.secrets).await?;
-        book.decide::<ApiKey>(self.id, ApiKeyCommand::Enrol { sha256 })
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let sha256 = successor(work, self.id, &self.secrets).await?;
+        work.decide::<ApiKey>(self.id, ApiKeyCommand::Enrol { sha256 })
             .await?;
         Ok(())
     }
@@ -133,11 +133,11 @@ impl Handler for Enrol {
 
 /// The hash of the key that comes after the one in force.
 async fn successor(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     secrets: &Secrets,
 ) -> Result<String, CommandError> {
-    let key = book.load::<ApiKey>(id).await?;
+    let key = work.load::<ApiKey>(id).await?;
     let generation = key.state.grant().map_or(0, |grant| grant.generation + 1);
     Ok(sha256_hex(secrets.api_key(id, generation)))
 }

@@ -8,7 +8,7 @@ use domain::operations::file::{File, FileCommand};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Any command on the avatar of an actor.
 pub struct Change {
@@ -23,43 +23,43 @@ impl Handler for Change {
     }
 
     fn context(&self) -> &'static str {
-        Avatar::CONTEXT
+        Avatar::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Avatar>(self.actor_id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let id = self.actor_id;
-        if book.load::<KnownActor>(id).await?.state == KnownActor::Unknown {
+        if work.load::<KnownActor>(id).await?.state == KnownActor::Unknown {
             return Err(CommandError::refused(AvatarRefusal::NotFound));
         }
-        let before = book.load::<Avatar>(id).await?.state.0;
-        let events = book.decide::<Avatar>(id, self.command.clone()).await?;
+        let before = work.load::<Avatar>(id).await?.state.0;
+        let events = work.decide::<Avatar>(id, self.command.clone()).await?;
         if events.is_empty() {
             return Ok(());
         }
         let by = StreamId::of::<Avatar>(id);
         if let AvatarCommand::Set { file_id, .. } = self.command {
-            require_picture(book, file_id).await?;
+            require_picture(work, file_id).await?;
             let refer = FileCommand::Refer {
                 by: by.clone(),
                 workspace_id: None,
             };
-            book.decide::<File>(file_id, refer).await?;
+            work.decide::<File>(file_id, refer).await?;
         }
         if let Some(before) = before {
             let unrefer = FileCommand::Unrefer { by };
-            book.decide::<File>(before, unrefer).await?;
+            work.decide::<File>(before, unrefer).await?;
         }
         Ok(())
     }
 }
 
 /// The whole product sees an avatar.
-async fn require_picture(book: &mut Book<'_>, file_id: Uuid) -> Result<(), CommandError> {
-    let file = book.load::<File>(file_id).await?.state.stored();
+async fn require_picture(work: &mut UnitOfWork<'_>, file_id: Uuid) -> Result<(), CommandError> {
+    let file = work.load::<File>(file_id).await?.state.stored();
     let is_picture = file.is_some_and(|file| {
         file.upload.container == Container::Avatars
             && file.upload.workspace_id.is_none()

@@ -8,7 +8,7 @@ use domain::operations::file::{File, FileCommand, Stored};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// What is to be attached, as far as whoever attaches it says: of a file the rest is known.
 #[derive(Debug, Clone, Default)]
@@ -38,15 +38,15 @@ impl Handler for Attach {
     }
 
     fn context(&self) -> &'static str {
-        Artifact::CONTEXT
+        Artifact::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Artifact>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        attach(book, self.id, self.note_id, self.draft.clone()).await
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        attach(work, self.id, self.note_id, self.draft.clone()).await
     }
 }
 
@@ -63,31 +63,31 @@ impl Handler for Change {
     }
 
     fn context(&self) -> &'static str {
-        Artifact::CONTEXT
+        Artifact::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Artifact>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        decide(book, self.id, self.command.clone()).await
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        decide(work, self.id, self.command.clone()).await
     }
 }
 
 /// Attaches to a note what a draft says, under the id of a new artifact.
 pub(crate) async fn attach(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     note_id: Uuid,
     draft: Draft,
 ) -> Result<(), CommandError> {
-    let note = book.load::<Note>(note_id).await?;
+    let note = work.load::<Note>(note_id).await?;
     let workspace_id = note.state.content().map(|content| content.workspace_id);
     let workspace_id = workspace_id.ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
     // First whether the caller may: strangers cannot try out what there is.
-    book.permit(workspace_id, Permission::Write).await?;
-    require_note(book, note_id).await?;
+    work.permit(workspace_id, Permission::Write).await?;
+    require_note(work, note_id).await?;
     let attachment = Attachment {
         workspace_id,
         note_id,
@@ -101,25 +101,25 @@ pub(crate) async fn attach(
     };
     let attachment = match attachment.file_id {
         Some(file_id) if attachment.url.is_none() => {
-            let file = stored(book, file_id, workspace_id).await?;
+            let file = stored(work, file_id, workspace_id).await?;
             of_file(attachment, &file)
         }
         Some(_) | None => attachment,
     };
     let file_id = attachment.file_id;
     let attach = ArtifactCommand::Attach(attachment);
-    book.decide::<Artifact>(id, attach).await?;
-    refer(book, id, file_id, workspace_id).await
+    work.decide::<Artifact>(id, attach).await?;
+    refer(work, id, file_id, workspace_id).await
 }
 
 /// Decides any command on an artifact that is there; its file is held for as long as it is attached.
 pub(crate) async fn decide(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     command: ArtifactCommand,
 ) -> Result<(), CommandError> {
-    let known = book.load::<Artifact>(id).await?.state.clone();
-    let events = book.decide::<Artifact>(id, command.clone()).await?;
+    let known = work.load::<Artifact>(id).await?.state.clone();
+    let events = work.decide::<Artifact>(id, command.clone()).await?;
     let Some(attachment) = known.attachment().filter(|_| !events.is_empty()) else {
         return Ok(());
     };
@@ -129,16 +129,16 @@ pub(crate) async fn decide(
             let by = StreamId::of::<Artifact>(id);
             if let Some(file_id) = file_id {
                 let unrefer = FileCommand::Unrefer { by };
-                book.decide::<File>(file_id, unrefer).await?;
+                work.decide::<File>(file_id, unrefer).await?;
             }
             Ok(())
         }
         ArtifactCommand::Restore => {
-            require_note(book, attachment.note_id).await?;
+            require_note(work, attachment.note_id).await?;
             if let Some(file_id) = file_id {
-                stored(book, file_id, workspace_id).await?;
+                stored(work, file_id, workspace_id).await?;
             }
-            refer(book, id, file_id, workspace_id).await
+            refer(work, id, file_id, workspace_id).await
         }
         ArtifactCommand::Attach(_) | ArtifactCommand::Rename { .. } => Ok(()),
     }
@@ -161,8 +161,8 @@ fn of_file(attachment: Attachment, file: &Stored) -> Attachment {
 }
 
 /// The note is there, and not on its way out.
-async fn require_note(book: &mut Book<'_>, note_id: Uuid) -> Result<(), CommandError> {
-    match &book.load::<Note>(note_id).await?.state {
+async fn require_note(work: &mut UnitOfWork<'_>, note_id: Uuid) -> Result<(), CommandError> {
+    match &work.load::<Note>(note_id).await?.state {
         Note::Active(_) | Note::Archived(_) => Ok(()),
         Note::Absent | Note::Trashed(_) | Note::Purged => {
             Err(CommandError::refused(ArtifactRefusal::NoteUnavailable))
@@ -172,11 +172,11 @@ async fn require_note(book: &mut Book<'_>, note_id: Uuid) -> Result<(), CommandE
 
 /// A file that is there for the workspace.
 async fn stored(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     file_id: Uuid,
     workspace_id: Uuid,
 ) -> Result<Stored, CommandError> {
-    let file = book.load::<File>(file_id).await?.state.stored();
+    let file = work.load::<File>(file_id).await?.state.stored();
     let is_here = |file: &&Stored| file.upload.workspace_id.is_none_or(|id| id == workspace_id);
     file.filter(is_here)
         .cloned()
@@ -184,7 +184,7 @@ async fn stored(
 }
 
 async fn refer(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     file_id: Option<Uuid>,
     workspace_id: Uuid,
@@ -194,14 +194,17 @@ async fn refer(
             by: StreamId::of::<Artifact>(id),
             workspace_id: Some(workspace_id),
         };
-        book.decide::<File>(file_id, refer).await?;
+        work.decide::<File>(file_id, refer).await?;
     }
     Ok(())
 }
 
 /// Where an artifact is attached, or was; none: there is no such artifact.
-pub(crate) async fn workspace(book: &mut Book<'_>, id: Uuid) -> Result<Option<Uuid>, CommandError> {
-    let artifact = book.load::<Artifact>(id).await?;
+pub(crate) async fn workspace(
+    work: &mut UnitOfWork<'_>,
+    id: Uuid,
+) -> Result<Option<Uuid>, CommandError> {
+    let artifact = work.load::<Artifact>(id).await?;
     let attachment = artifact.state.attachment();
     Ok(attachment.map(|attachment| attachment.workspace_id))
 }

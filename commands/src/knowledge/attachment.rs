@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::artifact::{Draft, attach};
 use crate::operations::file::{Ask, Keeper, Store, StoreError};
-use crate::{Book, CommandError, Done, Handler, Request};
+use crate::{CommandError, Done, Handler, Request, UnitOfWork};
 
 /// A file to be attached to a note; its bytes are there already.
 #[derive(Clone)]
@@ -39,26 +39,26 @@ impl Handler for Placed<'_> {
     }
 
     fn context(&self) -> &'static str {
-        Artifact::CONTEXT
+        Artifact::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Artifact>(self.attachment.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let Attachment {
             id,
             note_id,
             name,
             file,
         } = self.attachment;
-        let note = book.load::<Note>(*note_id).await?.state.content();
+        let note = work.load::<Note>(*note_id).await?.state.content();
         let workspace_id = note
             .map(|content| content.workspace_id)
             .ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
         // Permission comes first: a stranger learns nothing about files and quotas.
-        book.permit(workspace_id, Permission::Write).await?;
+        work.permit(workspace_id, Permission::Write).await?;
         let upload = Upload {
             workspace_id: Some(workspace_id),
             ..file.upload.clone()
@@ -67,19 +67,19 @@ impl Handler for Placed<'_> {
             upload,
             ..file.clone()
         };
-        ask.handle(book).await?;
+        ask.handle(work).await?;
         let store = Store {
             id: file.id,
             size: file.upload.size,
             key: self.key.clone(),
         };
-        store.handle(book).await?;
+        store.handle(work).await?;
         let draft = Draft {
             file_id: Some(file.id),
             name: name.clone(),
             ..Draft::default()
         };
-        attach(book, *id, *note_id, draft).await
+        attach(work, *id, *note_id, draft).await
     }
 }
 

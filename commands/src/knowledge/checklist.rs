@@ -11,7 +11,7 @@ use domain::knowledge::task_line::task_lines;
 use domain::{Actor, Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// The name of the command by which a task follows its line.
 pub(crate) const FOLLOW: &str = "checklist.follow";
@@ -32,42 +32,42 @@ impl Handler for Follow {
     }
 
     fn context(&self) -> &'static str {
-        Checklist::CONTEXT
+        Checklist::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Checklist>(self.note_id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let note = book.load::<Note>(self.note_id).await?;
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let note = work.load::<Note>(self.note_id).await?;
         let said = note.state.content();
         let said = said.map(|note| (note.workspace_id, task_lines(&note.body)));
         // A note that is gone says nothing any more.
         let (workspace_id, lines) = said.unzip();
-        book.on_behalf_of(self.author, "what a line of the note says".into());
-        let before = self.lines(book).await?;
+        work.on_behalf_of(self.author, "what a line of the note says".into());
+        let before = self.lines(work).await?;
         let read = ChecklistCommand::Read {
             workspace_id,
             lines: lines.unwrap_or_default(),
             cause: self.cause,
         };
-        book.decide::<Checklist>(self.note_id, read).await?;
-        let now = self.lines(book).await?;
+        work.decide::<Checklist>(self.note_id, read).await?;
+        let now = self.lines(work).await?;
         for change in checklist::changes(&before, &now) {
             match change {
                 Change::New(index) => {
-                    let rank = place(book, &before, &now, index).await?;
+                    let rank = place(work, &before, &now, index).await?;
                     if let (Some(line), Some(workspace_id)) = (now.get(index), workspace_id) {
-                        self.make(book, workspace_id, line, rank).await?;
+                        self.make(work, workspace_id, line, rank).await?;
                     }
                 }
                 Change::Other {
                     task_id,
                     title,
                     done,
-                } => carry_out(book, task_id, TaskCommand::FollowLine { title, done }).await?,
-                Change::Gone(task_id) => carry_out(book, task_id, TaskCommand::Delete).await?,
+                } => carry_out(work, task_id, TaskCommand::FollowLine { title, done }).await?,
+                Change::Gone(task_id) => carry_out(work, task_id, TaskCommand::Delete).await?,
             }
         }
         Ok(())
@@ -76,19 +76,19 @@ impl Handler for Follow {
 
 /// What somebody removed stays removed.
 async fn carry_out(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     task_id: Uuid,
     command: TaskCommand,
 ) -> Result<(), CommandError> {
-    if book.load::<Task>(task_id).await?.state.draft().is_some() {
-        book.decide::<Task>(task_id, command).await?;
+    if work.load::<Task>(task_id).await?.state.draft().is_some() {
+        work.decide::<Task>(task_id, command).await?;
     }
     Ok(())
 }
 
 impl Follow {
-    async fn lines(&self, book: &mut Book<'_>) -> Result<Vec<Line>, CommandError> {
-        Ok(book
+    async fn lines(&self, work: &mut UnitOfWork<'_>) -> Result<Vec<Line>, CommandError> {
+        Ok(work
             .load::<Checklist>(self.note_id)
             .await?
             .state
@@ -98,14 +98,14 @@ impl Follow {
 
     async fn make(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         workspace_id: Uuid,
         line: &Line,
         rank: String,
     ) -> Result<(), CommandError> {
         let task_id = line.task_id;
-        if book.load::<Task>(task_id).await?.version > 0 {
-            return come_back(book, line).await;
+        if work.load::<Task>(task_id).await?.version > 0 {
+            return come_back(work, line).await;
         }
         let draft = Draft {
             workspace_id,
@@ -116,30 +116,30 @@ impl Follow {
             labels: BTreeSet::new(),
             rank,
         };
-        book.decide::<Task>(task_id, TaskCommand::Create(draft))
+        work.decide::<Task>(task_id, TaskCommand::Create(draft))
             .await?;
         if line.done {
-            book.decide::<Task>(task_id, TaskCommand::Complete).await?;
+            work.decide::<Task>(task_id, TaskCommand::Complete).await?;
         }
         Ok(())
     }
 }
 
 /// The line is there again, and so is its task, as it was.
-async fn come_back(book: &mut Book<'_>, line: &Line) -> Result<(), CommandError> {
+async fn come_back(work: &mut UnitOfWork<'_>, line: &Line) -> Result<(), CommandError> {
     let follow = TaskCommand::FollowLine {
         title: Some(line.title.clone()),
         done: Some(line.done),
     };
     for command in [TaskCommand::Restore, follow] {
-        book.decide::<Task>(line.task_id, command).await?;
+        work.decide::<Task>(line.task_id, command).await?;
     }
     Ok(())
 }
 
 /// A new line above one that was there before comes between the tasks of its neighbours; any other comes last.
 async fn place(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     before: &[Line],
     now: &[Line],
     index: usize,
@@ -148,17 +148,20 @@ async fn place(
     let known = below
         .iter()
         .find(|line| before.iter().any(|known| known.task_id == line.task_id));
-    let below = rank_of(book, known).await?;
-    let above = rank_of(book, above.last()).await?;
+    let below = rank_of(work, known).await?;
+    let above = rank_of(work, above.last()).await?;
     let between = below.and_then(|below| rank::place(above.as_deref(), Some(&below)));
     let last = now.get(index).map(|line| rank::of(line.task_id));
     Ok(between.or(last).unwrap_or_default())
 }
 
-async fn rank_of(book: &mut Book<'_>, line: Option<&Line>) -> Result<Option<String>, CommandError> {
+async fn rank_of(
+    work: &mut UnitOfWork<'_>,
+    line: Option<&Line>,
+) -> Result<Option<String>, CommandError> {
     let Some(line) = line else {
         return Ok(None);
     };
-    let task = book.load::<Task>(line.task_id).await?;
+    let task = work.load::<Task>(line.task_id).await?;
     Ok(task.state.draft().map(|draft| draft.rank.clone()))
 }

@@ -5,7 +5,7 @@ use domain::knowledge::note::{Note, NoteCommand, NoteRefusal, TypedLink};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Links a note to another of its workspace.
 pub struct Link {
@@ -26,21 +26,21 @@ impl Handler for Link {
     }
 
     fn context(&self) -> &'static str {
-        Note::CONTEXT
+        Note::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Note>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        decide(book, self.id, self.command()).await
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        decide(work, self.id, self.command()).await
     }
 }
 
 /// Decides any command on a note. What a new link leads to must be another note of the same workspace.
 pub(crate) async fn decide(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     command: NoteCommand,
 ) -> Result<(), CommandError> {
@@ -57,12 +57,12 @@ pub(crate) async fn decide(
         | NoteCommand::Purge => None,
     };
     // First whether the caller may: strangers cannot try out what there is.
-    let events = book.decide::<Note>(id, command).await?;
+    let events = work.decide::<Note>(id, command).await?;
     match target_id {
         Some(target_id) if target_id == id => Err(CommandError::refused(NoteRefusal::SelfLink)),
         Some(target_id) if !events.is_empty() => {
-            let home = workspace(book, id).await?;
-            if workspace(book, target_id).await? == home {
+            let home = workspace(work, id).await?;
+            if workspace(work, target_id).await? == home {
                 Ok(())
             } else {
                 Err(CommandError::refused(NoteRefusal::TargetNotFound))
@@ -73,7 +73,10 @@ pub(crate) async fn decide(
 }
 
 /// Where a note lives; none: there is no such note.
-pub(crate) async fn workspace(book: &mut Book<'_>, id: Uuid) -> Result<Option<Uuid>, CommandError> {
-    let note = book.load::<Note>(id).await?;
+pub(crate) async fn workspace(
+    work: &mut UnitOfWork<'_>,
+    id: Uuid,
+) -> Result<Option<Uuid>, CommandError> {
+    let note = work.load::<Note>(id).await?;
     Ok(note.state.content().map(|content| content.workspace_id))
 }

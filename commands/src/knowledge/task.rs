@@ -11,7 +11,7 @@ use domain::knowledge::workspace::{Permission, Workspace};
 use domain::{Aggregate, StreamId, Violations};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Any command on a task but to move it.
 pub struct Change {
@@ -28,9 +28,9 @@ impl Handler for Change {
     /// To suggest is to propose: an agent's key that can do nothing else can do that.
     fn context(&self) -> &'static str {
         if matches!(self.command, TaskCommand::Suggest(_)) {
-            Proposal::CONTEXT
+            Proposal::SCOPE
         } else {
-            Task::CONTEXT
+            Task::SCOPE
         }
     }
 
@@ -42,37 +42,40 @@ impl Handler for Change {
         StreamId::of::<Task>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        decide(book, self.id, self.command.clone()).await
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        decide(work, self.id, self.command.clone()).await
     }
 }
 
 /// Decides any command on a task but to move it.
 pub(crate) async fn decide(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     command: TaskCommand,
 ) -> Result<(), CommandError> {
     let (given, settled) = (given(&command), settled(&command));
     // First whether the caller may: strangers learn nothing of notes and members.
-    book.decide::<Task>(id, command).await?;
-    let task = book.load::<Task>(id).await?;
+    work.decide::<Task>(id, command).await?;
+    let task = work.load::<Task>(id).await?;
     let Some(draft) = task.state.draft().cloned() else {
         return Ok(());
     };
-    require_note(book, &draft).await?;
+    require_note(work, &draft).await?;
     if let Some(assignee) = given {
-        require_member(book, draft.workspace_id, assignee).await?;
+        require_member(work, draft.workspace_id, assignee).await?;
     }
     if let (Some(note_id), Some(done)) = (draft.note_id, settled) {
-        mark(book, id, note_id, done).await?;
+        mark(work, id, note_id, done).await?;
     }
     Ok(())
 }
 
 /// Where a task lives; none: there is no such task.
-pub(crate) async fn workspace(book: &mut Book<'_>, id: Uuid) -> Result<Option<Uuid>, CommandError> {
-    let task = book.load::<Task>(id).await?;
+pub(crate) async fn workspace(
+    work: &mut UnitOfWork<'_>,
+    id: Uuid,
+) -> Result<Option<Uuid>, CommandError> {
+    let task = work.load::<Task>(id).await?;
     Ok(task.state.draft().map(|draft| draft.workspace_id))
 }
 
@@ -87,15 +90,15 @@ fn settled(command: &TaskCommand) -> Option<bool> {
 
 /// The line that a task comes from says what became of it, unless its note is put away.
 async fn mark(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     task_id: Uuid,
     note_id: Uuid,
     done: bool,
 ) -> Result<(), CommandError> {
-    let Note::Active(note) = book.load::<Note>(note_id).await?.state.clone() else {
+    let Note::Active(note) = work.load::<Note>(note_id).await?.state.clone() else {
         return Ok(());
     };
-    let checklist = &book.load::<Checklist>(note_id).await?.state;
+    let checklist = &work.load::<Checklist>(note_id).await?.state;
     let marked = checklist
         .line_of(task_id, &task_lines(&note.body))
         .and_then(|line| with_mark(&note.body, line, done));
@@ -106,10 +109,10 @@ async fn mark(
         body: Some(body),
         ..Changes::default()
     });
-    book.decide::<Note>(note_id, revise).await?;
+    work.decide::<Note>(note_id, revise).await?;
     // So that a later reading of the note finds nothing that it would have to follow.
     let marked = ChecklistCommand::Mark { task_id, done };
-    book.decide::<Checklist>(note_id, marked).await?;
+    work.decide::<Checklist>(note_id, marked).await?;
     Ok(())
 }
 
@@ -133,11 +136,11 @@ const fn given(command: &TaskCommand) -> Option<Uuid> {
 }
 
 /// The note of a task is in the same workspace, and not on its way out.
-async fn require_note(book: &mut Book<'_>, draft: &Draft) -> Result<(), CommandError> {
+async fn require_note(work: &mut UnitOfWork<'_>, draft: &Draft) -> Result<(), CommandError> {
     let Some(note_id) = draft.note_id else {
         return Ok(());
     };
-    match &book.load::<Note>(note_id).await?.state {
+    match &work.load::<Note>(note_id).await?.state {
         Note::Active(note) | Note::Archived(note) if note.workspace_id == draft.workspace_id => {
             Ok(())
         }
@@ -148,11 +151,11 @@ async fn require_note(book: &mut Book<'_>, draft: &Draft) -> Result<(), CommandE
 }
 
 async fn require_member(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,
     actor_id: Uuid,
 ) -> Result<(), CommandError> {
-    let workspace = book.load::<Workspace>(workspace_id).await?;
+    let workspace = work.load::<Workspace>(workspace_id).await?;
     let details = workspace.state.details();
     if details.is_some_and(|details| details.members.contains_key(&actor_id)) {
         Ok(())
@@ -177,30 +180,30 @@ impl Handler for Move {
     }
 
     fn context(&self) -> &'static str {
-        Task::CONTEXT
+        Task::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Task>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        place(book, self.id, self.after, self.before).await
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        place(work, self.id, self.after, self.before).await
     }
 }
 
 /// Moves a task between two others, or to an end.
 pub(crate) async fn place(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     after: Option<Uuid>,
     before: Option<Uuid>,
 ) -> Result<(), CommandError> {
-    let task = book.load::<Task>(id).await?;
+    let task = work.load::<Task>(id).await?;
     let Some(draft) = task.state.draft().cloned() else {
         return Err(CommandError::refused(TaskRefusal::NotFound));
     };
-    book.permit(draft.workspace_id, Permission::Write).await?;
+    work.permit(draft.workspace_id, Permission::Write).await?;
     let mut violations = Violations::default();
     violations.require(
         after.is_some() || before.is_some(),
@@ -217,24 +220,24 @@ pub(crate) async fn place(
     violations
         .into_result()
         .map_err(|violations| CommandError::refused(TaskRefusal::from(violations)))?;
-    let after = neighbour(book, &draft, after).await?;
-    let before = neighbour(book, &draft, before).await?;
+    let after = neighbour(work, &draft, after).await?;
+    let before = neighbour(work, &draft, before).await?;
     let rank = rank::place(after.as_deref(), before.as_deref())
         .ok_or_else(|| CommandError::refused(TaskRefusal::NoPlace))?;
-    book.decide::<Task>(id, TaskCommand::Move { rank }).await?;
-    require_note(book, &draft).await
+    work.decide::<Task>(id, TaskCommand::Move { rank }).await?;
+    require_note(work, &draft).await
 }
 
 /// Where a task of the same workspace stands.
 async fn neighbour(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     draft: &Draft,
     id: Option<Uuid>,
 ) -> Result<Option<String>, CommandError> {
     let Some(id) = id else {
         return Ok(None);
     };
-    let neighbour = book.load::<Task>(id).await?.state.draft();
+    let neighbour = work.load::<Task>(id).await?.state.draft();
     neighbour
         .filter(|neighbour| neighbour.workspace_id == draft.workspace_id)
         .map(|neighbour| Some(neighbour.rank.clone()))

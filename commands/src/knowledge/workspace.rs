@@ -6,7 +6,7 @@ use domain::knowledge::workspace::{Role, Workspace, WorkspaceCommand, WorkspaceR
 use domain::{ActorKind, Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Makes an actor of the same product a member, or gives them another role.
 pub struct SetMember {
@@ -31,17 +31,17 @@ impl Handler for SetMember {
     }
 
     fn context(&self) -> &'static str {
-        Workspace::CONTEXT
+        Workspace::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Workspace>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         // First whether the caller may: strangers cannot try out who there is.
-        book.decide::<Workspace>(self.id, self.command()).await?;
-        let actor = book.load::<KnownActor>(self.actor_id).await?;
+        work.decide::<Workspace>(self.id, self.command()).await?;
+        let actor = work.load::<KnownActor>(self.actor_id).await?;
         let refusal = match (actor.state.kind(), self.role) {
             (None, _) => WorkspaceRefusal::ActorUnknown,
             // It could never do what an owner does, and might be the last one.

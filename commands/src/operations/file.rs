@@ -10,7 +10,7 @@ use domain::operations::storage::{Quota, Storage, StorageCommand};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
-use crate::{Book, CommandError, Done, Executor, Handler, Request, sha256_hex};
+use crate::{CommandError, Done, Executor, Handler, Request, UnitOfWork, sha256_hex};
 
 /// How often bytes are written again because they were dropped meanwhile.
 const ATTEMPTS: u32 = 8;
@@ -32,26 +32,26 @@ impl Handler for Ask {
     }
 
     fn context(&self) -> &'static str {
-        File::CONTEXT
+        File::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<File>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let request = FileCommand::Request {
             upload: self.upload.clone(),
             max_size: self.max_size,
         };
-        book.decide::<File>(self.id, request).await?;
+        work.decide::<File>(self.id, request).await?;
         let reserve = StorageCommand::Reserve {
             file_id: self.id,
             bytes: self.upload.size,
             quota: self.quota,
         };
-        let product_id = book.request().product_id;
-        book.decide::<Storage>(product_id, reserve).await?;
+        let product_id = work.request().product_id;
+        work.decide::<Storage>(product_id, reserve).await?;
         Ok(())
     }
 }
@@ -83,17 +83,17 @@ impl Handler for End {
     }
 
     fn context(&self) -> &'static str {
-        File::CONTEXT
+        File::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<File>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let product_id = book.request().product_id;
-        let file = book.load::<File>(self.id).await?.state.clone();
-        let events = book.decide::<File>(self.id, self.command.clone()).await?;
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let product_id = work.request().product_id;
+        let file = work.load::<File>(self.id).await?.state.clone();
+        let events = work.decide::<File>(self.id, self.command.clone()).await?;
         let Some(upload) = file.upload().filter(|_| !events.is_empty()) else {
             return Ok(());
         };
@@ -101,7 +101,7 @@ impl Handler for End {
             file_id: self.id,
             bytes: upload.size,
         };
-        book.decide::<Storage>(product_id, release).await?;
+        work.decide::<Storage>(product_id, release).await?;
         let keys = file.stored().map(|stored| stored.blobs(product_id));
         for key in keys.into_iter().flatten() {
             let id = key.id();
@@ -109,7 +109,7 @@ impl Handler for End {
                 key,
                 file_id: self.id,
             };
-            book.decide::<Blob>(id, release).await?;
+            work.decide::<Blob>(id, release).await?;
         }
         Ok(())
     }
@@ -129,31 +129,31 @@ impl Handler for Store {
     }
 
     fn context(&self) -> &'static str {
-        File::CONTEXT
+        File::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<File>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let content = Content {
             sha256: self.key.sha256.clone(),
             generation: self.key.generation,
         };
         let size = self.size;
         let store = FileCommand::Store { size, content };
-        if book.decide::<File>(self.id, store).await?.is_empty() {
+        if work.decide::<File>(self.id, store).await?.is_empty() {
             return Ok(());
         }
-        hold(book, self.id, self.key.clone()).await
+        hold(work, self.id, self.key.clone()).await
     }
 }
 
-async fn hold(book: &mut Book<'_>, file_id: Uuid, key: BlobKey) -> Result<(), CommandError> {
+async fn hold(work: &mut UnitOfWork<'_>, file_id: Uuid, key: BlobKey) -> Result<(), CommandError> {
     let id = key.id();
     let hold = BlobCommand::Hold { key, file_id };
-    book.decide::<Blob>(id, hold).await?;
+    work.decide::<Blob>(id, hold).await?;
     Ok(())
 }
 
@@ -171,17 +171,17 @@ impl Handler for Resize {
     }
 
     fn context(&self) -> &'static str {
-        File::CONTEXT
+        File::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<File>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let renditions = self.renditions.clone();
         let resize = FileCommand::Resize { renditions };
-        if book.decide::<File>(self.id, resize).await?.is_empty() {
+        if work.decide::<File>(self.id, resize).await?.is_empty() {
             return Ok(());
         }
         let resized = Stored {
@@ -189,8 +189,8 @@ impl Handler for Resize {
             ..self.stored.clone()
         };
         // The first is the picture itself, which the file has already.
-        for key in resized.blobs(book.request().product_id).split_off(1) {
-            hold(book, self.id, key).await?;
+        for key in resized.blobs(work.request().product_id).split_off(1) {
+            hold(work, self.id, key).await?;
         }
         Ok(())
     }
@@ -314,7 +314,7 @@ impl Keeper<'_> {
             sha256: sha256.to_owned(),
             generation: 0,
         };
-        let blob = self.executor.loader().latest::<Blob>(key.id()).await?;
+        let blob = self.executor.repository().latest::<Blob>(key.id()).await?;
         key.generation = blob.state.generation;
         Ok((key, !blob.state.files.is_empty()))
     }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
 /// What the key of a registered agent may do: read, and propose.
 pub const SCOPES: [&str; 6] = [
@@ -204,7 +204,7 @@ impl Profile {
 
 impl Aggregate for Agent {
     const CATEGORY: &'static str = "agent";
-    const CONTEXT: &'static str = "agents";
+    const SCOPE: &'static str = "agents";
     const AUDIENCE: Audience = Audience::Product;
     type Command = AgentCommand;
     type Event = AgentEvent;
@@ -238,7 +238,11 @@ impl Aggregate for Agent {
         }
     }
 
-    fn decide(&self, command: AgentCommand, at: &Moment) -> Result<Vec<AgentEvent>, AgentRefusal> {
+    fn decide(
+        &self,
+        command: AgentCommand,
+        at: &DecisionContext,
+    ) -> Result<Vec<AgentEvent>, AgentRefusal> {
         match (self, command) {
             (Self::Absent, AgentCommand::Register(registration)) => {
                 Ok(vec![register(registration)?])

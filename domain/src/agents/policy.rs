@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::knowledge::workspace::{Permission, Role};
-use crate::{Actor, ActorKind, Aggregate, Audience, Moment, Standing, Violations, events};
+use crate::{
+    Actor, ActorKind, Aggregate, Audience, DecisionContext, RequiredPermission, Violations, events,
+};
 pub use refusal::PolicyRefusal;
 pub use rule::{Automatic, Change, Forbidden};
 
@@ -187,7 +189,7 @@ impl Policy {
 impl Aggregate for Policy {
     const CATEGORY: &'static str = "policy";
     /// It is read and set as a part of its workspace.
-    const CONTEXT: &'static str = "workspaces";
+    const SCOPE: &'static str = "workspaces";
     const AUDIENCE: Audience = Audience::Members;
     type Command = PolicyCommand;
     type Event = PolicyEvent;
@@ -205,7 +207,7 @@ impl Aggregate for Policy {
     fn decide(
         &self,
         command: PolicyCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<PolicyEvent>, PolicyRefusal> {
         let PolicyCommand::Set(rules) = command;
         if at.actor.kind != ActorKind::Person {
@@ -224,8 +226,13 @@ impl Aggregate for Policy {
         Some(id)
     }
 
-    fn standing(&self, id: Uuid, _command: &PolicyCommand, _at: &Moment) -> Standing {
-        Standing::Member {
+    fn required_permission(
+        &self,
+        id: Uuid,
+        _command: &PolicyCommand,
+        _at: &DecisionContext,
+    ) -> RequiredPermission {
+        RequiredPermission::Member {
             workspace_id: id,
             permission: Permission::Manage,
         }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::agents::action::Action;
 use crate::knowledge::workspace::Permission;
-use crate::{Actor, Aggregate, Audience, Moment, Standing, events};
+use crate::{Actor, Aggregate, Audience, DecisionContext, RequiredPermission, events};
 pub use draft::Draft;
 pub use outcome::{Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Effects};
 pub use refusal::ProposalRefusal;
@@ -149,7 +149,7 @@ impl Proposal {
 
 impl Aggregate for Proposal {
     const CATEGORY: &'static str = "proposal";
-    const CONTEXT: &'static str = "proposals";
+    const SCOPE: &'static str = "proposals";
     const CHAINED: bool = true;
     const AUDIENCE: Audience = Audience::Members;
     type Command = ProposalCommand;
@@ -212,7 +212,7 @@ impl Aggregate for Proposal {
     fn decide(
         &self,
         command: ProposalCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
         match (self, command) {
             (Self::Absent, ProposalCommand::Submit(draft)) => Ok(vec![draft::submit(draft, at)?]),
@@ -240,15 +240,22 @@ impl Aggregate for Proposal {
         }
     }
 
-    fn standing(&self, _id: Uuid, command: &ProposalCommand, at: &Moment) -> Standing {
+    fn required_permission(
+        &self,
+        _id: Uuid,
+        command: &ProposalCommand,
+        at: &DecisionContext,
+    ) -> RequiredPermission {
         let permission = match command {
             ProposalCommand::Submit(draft) => {
-                return Standing::Member {
+                return RequiredPermission::Member {
                     workspace_id: draft.workspace_id,
                     permission: Permission::Propose,
                 };
             }
-            ProposalCommand::Expire if at.actor == Actor::SYSTEM => return Standing::Product,
+            ProposalCommand::Expire if at.actor == Actor::SYSTEM => {
+                return RequiredPermission::Product;
+            }
             ProposalCommand::Withdraw | ProposalCommand::Supersede { .. } => Permission::Propose,
             ProposalCommand::Approve(_)
             | ProposalCommand::Complete(_)
@@ -258,9 +265,11 @@ impl Aggregate for Proposal {
             | ProposalCommand::Expire => Permission::Write,
         };
         self.submission()
-            .map_or(Standing::Product, |submission| Standing::Member {
-                workspace_id: submission.draft.workspace_id,
-                permission,
+            .map_or(RequiredPermission::Product, |submission| {
+                RequiredPermission::Member {
+                    workspace_id: submission.draft.workspace_id,
+                    permission,
+                }
             })
     }
 }

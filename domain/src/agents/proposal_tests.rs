@@ -520,7 +520,7 @@ fn its_proposer_rebases_what_is_pending_or_has_failed() {
         let Proposal::Submitted(submission, stage) = state else {
             panic!("it was submitted")
         };
-        let at = Moment::of(by, noon() + TimeDelta::hours(2));
+        let at = DecisionContext::of(by, noon() + TimeDelta::hours(2));
         submission.rebase(Uuid::from_u128(5), &stage, archive(), &at)
     };
     let failed = ProposalEvent::Failed { conflicts: vec![] };

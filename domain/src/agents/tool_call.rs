@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
 /// Longest name of a run, as in proposals.
 pub const MAX_RUN_ID: usize = 200;
@@ -80,7 +80,7 @@ pub enum ToolCall {
 impl Aggregate for ToolCall {
     const CATEGORY: &'static str = "tool_call";
     /// Whoever may see agents may see what they called.
-    const CONTEXT: &'static str = "agents";
+    const SCOPE: &'static str = "agents";
     const AUDIENCE: Audience = Audience::Product;
     type Command = ToolCallCommand;
     type Event = ToolCallEvent;
@@ -100,7 +100,7 @@ impl Aggregate for ToolCall {
     fn decide(
         &self,
         command: ToolCallCommand,
-        _: &Moment,
+        _: &DecisionContext,
     ) -> Result<Vec<ToolCallEvent>, ToolCallRefusal> {
         let ToolCallCommand::Record(call) = command;
         let mut violations = Violations::default();

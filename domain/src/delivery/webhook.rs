@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Moment, events};
+use crate::{Aggregate, Audience, DecisionContext, events};
 
 mod changes;
 mod decision;
@@ -205,7 +205,7 @@ pub fn is_health_news(event_type: &str) -> bool {
 
 impl Aggregate for Webhook {
     const CATEGORY: &'static str = "webhook";
-    const CONTEXT: &'static str = "webhooks";
+    const SCOPE: &'static str = "webhooks";
     const AUDIENCE: Audience = Audience::Product;
     type Command = WebhookCommand;
     type Event = WebhookEvent;
@@ -288,7 +288,7 @@ impl Aggregate for Webhook {
     fn decide(
         &self,
         command: WebhookCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
         match (self, command) {
             (Self::Absent, WebhookCommand::Create(changes)) => create(changes),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
     /// Everything that happens to a delivery.
@@ -110,7 +110,7 @@ impl Delivery {
 
 impl Aggregate for Delivery {
     const CATEGORY: &'static str = "webhook_delivery";
-    const CONTEXT: &'static str = "webhooks";
+    const SCOPE: &'static str = "webhooks";
     const AUDIENCE: Audience = Audience::Product;
     type Command = DeliveryCommand;
     type Event = DeliveryEvent;
@@ -147,7 +147,7 @@ impl Aggregate for Delivery {
     fn decide(
         &self,
         command: DeliveryCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<DeliveryEvent>, DeliveryRefusal> {
         match command {
             DeliveryCommand::Record(attempt) => Ok(vec![self.record(attempt, at.now)]),

@@ -1,6 +1,6 @@
 //! An actor as Daybook knows them: an id stands for one actor of one kind, in one product, for good.
 
-use crate::{ActorKind, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{ActorKind, Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
 events! {
     /// Everything that happens to an actor.
@@ -77,7 +77,7 @@ impl KnownActor {
 
 impl Aggregate for KnownActor {
     const CATEGORY: &'static str = "actor";
-    const CONTEXT: &'static str = "api_keys";
+    const SCOPE: &'static str = "api_keys";
     const AUDIENCE: Audience = Audience::Product;
     type Command = ActorCommand;
     type Event = ActorEvent;
@@ -97,7 +97,11 @@ impl Aggregate for KnownActor {
         }
     }
 
-    fn decide(&self, command: ActorCommand, _: &Moment) -> Result<Vec<ActorEvent>, ActorRefusal> {
+    fn decide(
+        &self,
+        command: ActorCommand,
+        _: &DecisionContext,
+    ) -> Result<Vec<ActorEvent>, ActorRefusal> {
         match (self, command) {
             (Self::Unknown, ActorCommand::Register { kind, name }) => {
                 let mut violations = Violations::default();

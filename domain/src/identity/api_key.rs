@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::product::OPERATOR;
 use super::scope;
-use crate::{Actor, ActorKind, Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{
+    Actor, ActorKind, Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events,
+};
 
 events! {
     /// Everything that happens to an API key.
@@ -163,7 +165,7 @@ impl ApiKey {
 
 impl Aggregate for ApiKey {
     const CATEGORY: &'static str = "api_key";
-    const CONTEXT: &'static str = "api_keys";
+    const SCOPE: &'static str = "api_keys";
     const AUDIENCE: Audience = Audience::Product;
     type Command = ApiKeyCommand;
     type Event = ApiKeyEvent;
@@ -232,7 +234,7 @@ impl Aggregate for ApiKey {
     fn decide(
         &self,
         command: ApiKeyCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<ApiKeyEvent>, ApiKeyRefusal> {
         match (self, command) {
             (
@@ -322,7 +324,7 @@ impl Grant {
 impl Issuer {
     /// Returns in whose hands a key is that they see, where that is not its holder. All operators are one: they make one
     /// another.
-    fn sees_key_of(&self, holder: Actor, at: &Moment) -> Option<Uuid> {
+    fn sees_key_of(&self, holder: Actor, at: &DecisionContext) -> Option<Uuid> {
         if self.is_operator {
             Some(OPERATOR)
         } else {

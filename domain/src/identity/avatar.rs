@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
     /// Everything that happens to an actor's avatar.
@@ -61,7 +61,7 @@ pub struct Avatar(pub Option<Uuid>);
 
 impl Aggregate for Avatar {
     const CATEGORY: &'static str = "avatar";
-    const CONTEXT: &'static str = "avatars";
+    const SCOPE: &'static str = "avatars";
     const AUDIENCE: Audience = Audience::Product;
     type Command = AvatarCommand;
     type Event = AvatarEvent;
@@ -77,7 +77,7 @@ impl Aggregate for Avatar {
     fn decide(
         &self,
         command: AvatarCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<AvatarEvent>, AvatarRefusal> {
         let (AvatarCommand::Set { sitter, .. } | AvatarCommand::Clear { sitter }) = command;
         if sitter.actor_id != at.actor.id && !sitter.is_managed {

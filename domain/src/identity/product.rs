@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
 /// The operator's own product. Its keys make other products and read them all.
 pub const OPERATOR: Uuid = Uuid::nil();
@@ -57,7 +57,7 @@ pub enum Product {
 
 impl Aggregate for Product {
     const CATEGORY: &'static str = "product";
-    const CONTEXT: &'static str = "products";
+    const SCOPE: &'static str = "products";
     const AUDIENCE: Audience = Audience::Product;
     type Command = ProductCommand;
     type Event = ProductEvent;
@@ -72,7 +72,7 @@ impl Aggregate for Product {
     fn decide(
         &self,
         command: ProductCommand,
-        _at: &Moment,
+        _at: &DecisionContext,
     ) -> Result<Vec<ProductEvent>, ProductRefusal> {
         match (self, command) {
             (Self::Absent, ProductCommand::Create { name }) => {

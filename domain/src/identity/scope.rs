@@ -12,7 +12,7 @@ pub const ALL: &str = "*";
 pub const AUDIT: &str = "audit:read";
 
 /// Contexts that have scopes without having aggregates of their own.
-const READ_SIDE: [&str; 3] = ["actors", "events", "due_work"];
+const READ_SIDE: [&str; 3] = ["actors", "events", "jobs"];
 
 /// Returns true if a set of scopes grants one.
 #[must_use]
@@ -41,7 +41,7 @@ pub fn is_known(scope: &str) -> bool {
 pub fn contexts() -> BTreeSet<&'static str> {
     contracts()
         .iter()
-        .map(|contract| contract.context)
+        .map(|contract| contract.scope)
         .chain(READ_SIDE)
         .collect()
 }

@@ -9,8 +9,8 @@ use crate::operations::blob::is_sha256;
 use crate::operations::container::is_media_type;
 use crate::operations::file::{MEDIA_TYPE, require_name};
 use crate::{
-    Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, WEB_ADDRESS, events,
-    is_web_address,
+    Actor, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission, Violations,
+    WEB_ADDRESS, events, is_web_address,
 };
 
 /// What a note has attached: a file that Daybook keeps, or something at an address of its own.
@@ -153,7 +153,7 @@ impl Attachment {
 
 impl Aggregate for Artifact {
     const CATEGORY: &'static str = "artifact";
-    const CONTEXT: &'static str = "artifacts";
+    const SCOPE: &'static str = "artifacts";
     const AUDIENCE: Audience = Audience::Members;
     type Command = ArtifactCommand;
     type Event = ArtifactEvent;
@@ -183,7 +183,7 @@ impl Aggregate for Artifact {
     fn decide(
         &self,
         command: ArtifactCommand,
-        _: &Moment,
+        _: &DecisionContext,
     ) -> Result<Vec<ArtifactEvent>, ArtifactRefusal> {
         match (self, command) {
             (Self::Absent, ArtifactCommand::Attach(attachment)) => {
@@ -220,7 +220,12 @@ impl Aggregate for Artifact {
     }
 
     /// As for notes: only editors and owners write.
-    fn standing(&self, _id: Uuid, command: &ArtifactCommand, at: &Moment) -> Standing {
+    fn required_permission(
+        &self,
+        _id: Uuid,
+        command: &ArtifactCommand,
+        at: &DecisionContext,
+    ) -> RequiredPermission {
         let workspace_id = match command {
             ArtifactCommand::Attach(attachment) => Some(attachment.workspace_id),
             ArtifactCommand::Rename { .. }
@@ -229,11 +234,11 @@ impl Aggregate for Artifact {
             | ArtifactCommand::Remove => self.attachment().map(|known| known.workspace_id),
         };
         match workspace_id {
-            Some(workspace_id) if at.actor != Actor::SYSTEM => Standing::Member {
+            Some(workspace_id) if at.actor != Actor::SYSTEM => RequiredPermission::Member {
                 workspace_id,
                 permission: Permission::Write,
             },
-            Some(_) | None => Standing::Product,
+            Some(_) | None => RequiredPermission::Product,
         }
     }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::task::Task;
-use crate::{Aggregate, Audience, Class, Moment, Refusal, Violations, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
 events! {
     /// Everything that happens to a calendar feed.
@@ -73,7 +73,7 @@ pub enum CalendarFeed {
 
 impl Aggregate for CalendarFeed {
     const CATEGORY: &'static str = "calendar_feed";
-    const CONTEXT: &'static str = Task::CONTEXT;
+    const SCOPE: &'static str = Task::SCOPE;
     const AUDIENCE: Audience = Audience::Actor;
     type Command = CalendarFeedCommand;
     type Event = CalendarFeedEvent;
@@ -92,7 +92,7 @@ impl Aggregate for CalendarFeed {
     fn decide(
         &self,
         command: CalendarFeedCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<CalendarFeedEvent>, CalendarFeedRefusal> {
         match (self, command) {
             (Self::Absent, CalendarFeedCommand::Open { name, sha256 }) => {

@@ -13,7 +13,7 @@ use uuid::{Builder, Uuid};
 
 use super::task::Task;
 use super::task_line::TaskLine;
-use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 use matching::matched;
 
 /// Lines that are remembered when they are gone.
@@ -96,7 +96,7 @@ pub enum Change {
 
 impl Aggregate for Checklist {
     const CATEGORY: &'static str = "checklist";
-    const CONTEXT: &'static str = Task::CONTEXT;
+    const SCOPE: &'static str = Task::SCOPE;
     const AUDIENCE: Audience = Audience::Members;
     type Command = ChecklistCommand;
     type Event = ChecklistEvent;
@@ -126,7 +126,7 @@ impl Aggregate for Checklist {
     fn decide(
         &self,
         command: ChecklistCommand,
-        _: &Moment,
+        _: &DecisionContext,
     ) -> Result<Vec<ChecklistEvent>, ChecklistRefusal> {
         let (workspace_id, lines) = match command {
             ChecklistCommand::Read {

@@ -16,9 +16,9 @@ fn read(events: &[ChecklistEvent], body: &str, cause: Uuid) -> Vec<ChecklistEven
         lines: task_lines(body),
         cause,
     };
-    let moment = Moment::of(PERSON, testing::noon());
+    let context = DecisionContext::of(PERSON, testing::noon());
     let list: Checklist = fold(events.iter().cloned());
-    list.decide(command, &moment).unwrap()
+    list.decide(command, &context).unwrap()
 }
 
 fn lines(events: &[ChecklistEvent]) -> Vec<Line> {

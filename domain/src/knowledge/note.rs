@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::workspace::Permission;
-use crate::{Aggregate, Audience, Moment, Standing, events};
+use crate::{Aggregate, Audience, DecisionContext, RequiredPermission, events};
 pub(crate) use content::check;
 pub use content::{Changes, Content};
 pub(crate) use links::check_relation;
@@ -166,7 +166,7 @@ impl Note {
 
 impl Aggregate for Note {
     const CATEGORY: &'static str = "note";
-    const CONTEXT: &'static str = "notes";
+    const SCOPE: &'static str = "notes";
     const AUDIENCE: Audience = Audience::Members;
     type Command = NoteCommand;
     type Event = NoteEvent;
@@ -233,7 +233,11 @@ impl Aggregate for Note {
         }
     }
 
-    fn decide(&self, command: NoteCommand, _at: &Moment) -> Result<Vec<NoteEvent>, NoteRefusal> {
+    fn decide(
+        &self,
+        command: NoteCommand,
+        _at: &DecisionContext,
+    ) -> Result<Vec<NoteEvent>, NoteRefusal> {
         let event = match (self, command) {
             (
                 Self::Absent,
@@ -295,7 +299,12 @@ impl Aggregate for Note {
     }
 
     /// Only editors and owners of the workspace write.
-    fn standing(&self, _id: Uuid, command: &NoteCommand, _at: &Moment) -> Standing {
+    fn required_permission(
+        &self,
+        _id: Uuid,
+        command: &NoteCommand,
+        _at: &DecisionContext,
+    ) -> RequiredPermission {
         let home = match command {
             NoteCommand::Create { workspace_id, .. } => Some(*workspace_id),
             NoteCommand::Revise(_)
@@ -308,9 +317,11 @@ impl Aggregate for Note {
             | NoteCommand::Restore
             | NoteCommand::Purge => self.content().map(|content| content.workspace_id),
         };
-        home.map_or(Standing::Product, |workspace_id| Standing::Member {
-            workspace_id,
-            permission: Permission::Write,
+        home.map_or(RequiredPermission::Product, |workspace_id| {
+            RequiredPermission::Member {
+                workspace_id,
+                permission: Permission::Write,
+            }
         })
     }
 }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::tag::{as_in, kept, normalized};
 use super::workspace::Permission;
 use crate::{
-    Actor, ActorKind, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, events,
-    excerpt,
+    Actor, ActorKind, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission,
+    Violations, events, excerpt,
 };
 
 /// Most characters of a title.
@@ -241,7 +241,7 @@ impl Task {
 
 impl Aggregate for Task {
     const CATEGORY: &'static str = "task";
-    const CONTEXT: &'static str = "tasks";
+    const SCOPE: &'static str = "tasks";
     const AUDIENCE: Audience = Audience::Members;
     type Command = TaskCommand;
     type Event = TaskEvent;
@@ -274,7 +274,11 @@ impl Aggregate for Task {
         }
     }
 
-    fn decide(&self, command: TaskCommand, at: &Moment) -> Result<Vec<TaskEvent>, TaskRefusal> {
+    fn decide(
+        &self,
+        command: TaskCommand,
+        at: &DecisionContext,
+    ) -> Result<Vec<TaskEvent>, TaskRefusal> {
         match (self, command) {
             (Self::Absent, TaskCommand::Create(draft)) => Ok(vec![TaskEvent::Created {
                 draft: valid(draft)?,
@@ -304,13 +308,18 @@ impl Aggregate for Task {
     }
 
     /// As for notes, only editors and owners write; whoever proposes suggests.
-    fn standing(&self, _id: Uuid, command: &TaskCommand, at: &Moment) -> Standing {
-        let member = |workspace_id, permission| Standing::Member {
+    fn required_permission(
+        &self,
+        _id: Uuid,
+        command: &TaskCommand,
+        at: &DecisionContext,
+    ) -> RequiredPermission {
+        let member = |workspace_id, permission| RequiredPermission::Member {
             workspace_id,
             permission,
         };
         if at.actor == Actor::SYSTEM {
-            return Standing::Product;
+            return RequiredPermission::Product;
         }
         match command {
             TaskCommand::Create(draft) => member(draft.workspace_id, Permission::Write),
@@ -325,7 +334,9 @@ impl Aggregate for Task {
             | TaskCommand::Restore
             | TaskCommand::FollowLine { .. } => self
                 .workspace_id()
-                .map_or(Standing::Product, |id| member(id, Permission::Write)),
+                .map_or(RequiredPermission::Product, |id| {
+                    member(id, Permission::Write)
+                }),
         }
     }
 }
@@ -348,7 +359,7 @@ impl Draft {
         &self,
         status: Status,
         command: TaskCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<TaskEvent>, TaskRefusal> {
         let event = match (status, command) {
             (_, TaskCommand::Create(_) | TaskCommand::Suggest(_)) => {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, Violations, events};
+use crate::{
+    Actor, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission, Violations,
+    events,
+};
 
 /// What a member may do in a workspace.
 #[derive(
@@ -229,7 +232,7 @@ impl Details {
 
 impl Aggregate for Workspace {
     const CATEGORY: &'static str = "workspace";
-    const CONTEXT: &'static str = "workspaces";
+    const SCOPE: &'static str = "workspaces";
     const AUDIENCE: Audience = Audience::Members;
     type Command = WorkspaceCommand;
     type Event = WorkspaceEvent;
@@ -260,7 +263,7 @@ impl Aggregate for Workspace {
     fn decide(
         &self,
         command: WorkspaceCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<WorkspaceEvent>, WorkspaceRefusal> {
         let details = match (self, &command) {
             (Self::Absent, WorkspaceCommand::Create { name }) => {
@@ -285,9 +288,14 @@ impl Aggregate for Workspace {
     }
 
     /// Owners manage the workspace; every member may leave it.
-    fn standing(&self, id: Uuid, command: &WorkspaceCommand, at: &Moment) -> Standing {
+    fn required_permission(
+        &self,
+        id: Uuid,
+        command: &WorkspaceCommand,
+        at: &DecisionContext,
+    ) -> RequiredPermission {
         let permission = match command {
-            WorkspaceCommand::Create { .. } => return Standing::Product,
+            WorkspaceCommand::Create { .. } => return RequiredPermission::Product,
             WorkspaceCommand::RemoveMember { actor_id } if *actor_id == at.actor.id => {
                 Permission::Read
             }
@@ -296,7 +304,7 @@ impl Aggregate for Workspace {
             | WorkspaceCommand::SetMember { .. }
             | WorkspaceCommand::RemoveMember { .. } => Permission::Manage,
         };
-        Standing::Member {
+        RequiredPermission::Member {
             workspace_id: id,
             permission,
         }

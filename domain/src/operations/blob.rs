@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::container::Container;
 use super::file::File;
-use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
     /// Everything that happens to a blob.
@@ -136,7 +136,7 @@ pub struct Blob {
 
 impl Aggregate for Blob {
     const CATEGORY: &'static str = "blob";
-    const CONTEXT: &'static str = File::CONTEXT;
+    const SCOPE: &'static str = File::SCOPE;
     const AUDIENCE: Audience = Audience::Auditors;
     type Command = BlobCommand;
     type Event = BlobEvent;
@@ -158,7 +158,11 @@ impl Aggregate for Blob {
         self
     }
 
-    fn decide(&self, command: BlobCommand, _: &Moment) -> Result<Vec<BlobEvent>, BlobRefusal> {
+    fn decide(
+        &self,
+        command: BlobCommand,
+        _: &DecisionContext,
+    ) -> Result<Vec<BlobEvent>, BlobRefusal> {
         match command {
             BlobCommand::Hold { key, .. } if key.generation != self.generation => {
                 Err(BlobRefusal::Dropped)

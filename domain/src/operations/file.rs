@@ -10,7 +10,8 @@ use super::blob::{BlobKey, is_sha256};
 use super::container::{Container, is_media_type};
 use crate::knowledge::workspace::Permission;
 use crate::{
-    Actor, Aggregate, Audience, Class, Moment, Refusal, Standing, StreamId, Violations, events,
+    Actor, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission, StreamId,
+    Violations, events,
 };
 
 /// Most characters of a name.
@@ -307,7 +308,11 @@ impl Stored {
 }
 
 impl Upload {
-    fn decide(&self, command: FileCommand, at: &Moment) -> Result<Vec<FileEvent>, FileRefusal> {
+    fn decide(
+        &self,
+        command: FileCommand,
+        at: &DecisionContext,
+    ) -> Result<Vec<FileEvent>, FileRefusal> {
         match command {
             FileCommand::Request { .. } => Err(FileRefusal::Exists),
             FileCommand::Store { size, .. } if size != self.size => {
@@ -384,7 +389,7 @@ pub(crate) fn require_name(violations: &mut Violations, name: &str) {
 
 impl Aggregate for File {
     const CATEGORY: &'static str = "file";
-    const CONTEXT: &'static str = "files";
+    const SCOPE: &'static str = "files";
     const AUDIENCE: Audience = Audience::MembersOrProduct;
     type Command = FileCommand;
     type Event = FileEvent;
@@ -419,7 +424,11 @@ impl Aggregate for File {
         }
     }
 
-    fn decide(&self, command: FileCommand, at: &Moment) -> Result<Vec<FileEvent>, FileRefusal> {
+    fn decide(
+        &self,
+        command: FileCommand,
+        at: &DecisionContext,
+    ) -> Result<Vec<FileEvent>, FileRefusal> {
         match (self, command) {
             (Self::Absent, FileCommand::Request { upload, max_size }) => {
                 upload.validate(max_size)?;
@@ -445,7 +454,12 @@ impl Aggregate for File {
     }
 
     /// What belongs to a workspace is its editors' to put there and to take away.
-    fn standing(&self, _id: Uuid, command: &FileCommand, at: &Moment) -> Standing {
+    fn required_permission(
+        &self,
+        _id: Uuid,
+        command: &FileCommand,
+        at: &DecisionContext,
+    ) -> RequiredPermission {
         let workspace_id = match command {
             FileCommand::Request { upload, .. } => upload.workspace_id,
             FileCommand::Delete => self.upload().and_then(|upload| upload.workspace_id),
@@ -457,11 +471,11 @@ impl Aggregate for File {
             | FileCommand::Expire => None,
         };
         match workspace_id {
-            Some(workspace_id) if at.actor != Actor::SYSTEM => Standing::Member {
+            Some(workspace_id) if at.actor != Actor::SYSTEM => RequiredPermission::Member {
                 workspace_id,
                 permission: Permission::Write,
             },
-            Some(_) | None => Standing::Product,
+            Some(_) | None => RequiredPermission::Product,
         }
     }
 }

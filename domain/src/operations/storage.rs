@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::file::File;
-use crate::{Aggregate, Audience, Class, Moment, Refusal, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
     /// Everything that happens to the storage of a product.
@@ -70,7 +70,7 @@ pub struct Storage {
 
 impl Aggregate for Storage {
     const CATEGORY: &'static str = "storage";
-    const CONTEXT: &'static str = File::CONTEXT;
+    const SCOPE: &'static str = File::SCOPE;
     const AUDIENCE: Audience = Audience::Product;
     type Command = StorageCommand;
     type Event = StorageEvent;
@@ -92,7 +92,7 @@ impl Aggregate for Storage {
     fn decide(
         &self,
         command: StorageCommand,
-        _: &Moment,
+        _: &DecisionContext,
     ) -> Result<Vec<StorageEvent>, StorageRefusal> {
         match command {
             StorageCommand::Reserve { quota, .. } if self.files >= quota.files => {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Actor, ActorKind, Aggregate, Class, Moment, Refusal, fold};
+use crate::{Actor, ActorKind, Aggregate, Class, DecisionContext, Refusal, fold};
 
 pub mod strategies;
 
@@ -39,16 +39,16 @@ impl<A: Aggregate> Given<A> {
     }
 
     pub fn when_at(self, now: DateTime<Utc>, actor: Actor, command: A::Command) -> When<A> {
-        When(self.0.decide(command, &Moment::of(actor, now)))
+        When(self.0.decide(command, &DecisionContext::of(actor, now)))
     }
 
     /// By an actor whose key is in the hands of another.
     pub fn when_controlled(self, actor: Actor, controller: Uuid, command: A::Command) -> When<A> {
-        let moment = Moment {
+        let context = DecisionContext {
             controller,
-            ..Moment::of(actor, noon())
+            ..DecisionContext::of(actor, noon())
         };
-        When(self.0.decide(command, &moment))
+        When(self.0.decide(command, &context))
     }
 }
 

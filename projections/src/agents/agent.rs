@@ -36,7 +36,7 @@ pub struct Agents;
 
 impl ReadModel for Agents {
     const NAME: &'static str = Agent::CATEGORY;
-    const CONTEXT: &'static str = Agent::CONTEXT;
+    const SCOPE: &'static str = Agent::SCOPE;
     const TABLE: &'static str = "agents";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/agent.sql");
@@ -44,7 +44,7 @@ impl ReadModel for Agents {
     type Event = AgentEvent;
     type Content = AgentContent;
 
-    fn post(agent: Option<AgentContent>, event: AgentEvent, _: &Recorded) -> Option<AgentContent> {
+    fn apply(agent: Option<AgentContent>, event: AgentEvent, _: &Recorded) -> Option<AgentContent> {
         Some(match (agent, event) {
             (_, AgentEvent::Registered { registration }) => AgentContent {
                 name: registration.name,

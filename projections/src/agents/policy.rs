@@ -23,7 +23,7 @@ pub struct Policies;
 
 impl ReadModel for Policies {
     const NAME: &'static str = Policy::CATEGORY;
-    const CONTEXT: &'static str = Policy::CONTEXT;
+    const SCOPE: &'static str = Policy::SCOPE;
     const TABLE: &'static str = "policies";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/policy.sql");
@@ -31,7 +31,7 @@ impl ReadModel for Policies {
     type Event = PolicyEvent;
     type Content = PolicyContent;
 
-    fn post(
+    fn apply(
         _: Option<PolicyContent>,
         PolicyEvent::Set { rules, set_by }: PolicyEvent,
         envelope: &Recorded,

@@ -74,7 +74,7 @@ pub struct Proposals;
 
 impl ReadModel for Proposals {
     const NAME: &'static str = Proposal::CATEGORY;
-    const CONTEXT: &'static str = Proposal::CONTEXT;
+    const SCOPE: &'static str = Proposal::SCOPE;
     const TABLE: &'static str = "proposals";
     const VERSION: u32 = 4;
     const DDL: &'static str = include_str!("../../../schema/read/proposal.sql");
@@ -82,7 +82,7 @@ impl ReadModel for Proposals {
     type Event = ProposalEvent;
     type Content = ProposalContent;
 
-    fn post(
+    fn apply(
         proposal: Option<ProposalContent>,
         event: ProposalEvent,
         envelope: &Recorded,

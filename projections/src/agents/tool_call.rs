@@ -35,7 +35,7 @@ pub struct ToolCalls;
 
 impl ReadModel for ToolCalls {
     const NAME: &'static str = ToolCall::CATEGORY;
-    const CONTEXT: &'static str = ToolCall::CONTEXT;
+    const SCOPE: &'static str = ToolCall::SCOPE;
     const TABLE: &'static str = "tool_calls";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/tool_call.sql");
@@ -43,7 +43,7 @@ impl ReadModel for ToolCalls {
     type Event = ToolCallEvent;
     type Content = ToolCallContent;
 
-    fn post(
+    fn apply(
         _: Option<ToolCallContent>,
         ToolCallEvent::Recorded { call }: ToolCallEvent,
         envelope: &Recorded,

@@ -56,7 +56,7 @@ pub struct Webhooks;
 
 impl ReadModel for Webhooks {
     const NAME: &'static str = Webhook::CATEGORY;
-    const CONTEXT: &'static str = Webhook::CONTEXT;
+    const SCOPE: &'static str = Webhook::SCOPE;
     const TABLE: &'static str = "webhooks";
     const VERSION: u32 = 3;
     const DDL: &'static str = include_str!("../../../schema/read/webhook.sql");
@@ -64,7 +64,7 @@ impl ReadModel for Webhooks {
     type Event = WebhookEvent;
     type Content = WebhookContent;
 
-    fn post(
+    fn apply(
         webhook: Option<WebhookContent>,
         event: WebhookEvent,
         envelope: &Recorded,

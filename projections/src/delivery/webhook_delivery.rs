@@ -35,7 +35,7 @@ pub struct Deliveries;
 
 impl ReadModel for Deliveries {
     const NAME: &'static str = Delivery::CATEGORY;
-    const CONTEXT: &'static str = Delivery::CONTEXT;
+    const SCOPE: &'static str = Delivery::SCOPE;
     const TABLE: &'static str = "webhook_deliveries";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/webhook_delivery.sql");
@@ -43,7 +43,7 @@ impl ReadModel for Deliveries {
     type Event = DeliveryEvent;
     type Content = DeliveryContent;
 
-    fn post(
+    fn apply(
         delivery: Option<DeliveryContent>,
         event: DeliveryEvent,
         envelope: &Recorded,

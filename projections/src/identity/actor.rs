@@ -21,7 +21,7 @@ pub struct Actors;
 impl ReadModel for Actors {
     const NAME: &'static str = KnownActor::CATEGORY;
     /// Who is there is for those who work with them; their events are for those who look after keys.
-    const CONTEXT: &'static str = "actors";
+    const SCOPE: &'static str = "actors";
     const TABLE: &'static str = "actors";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/actor.sql");
@@ -33,7 +33,7 @@ impl ReadModel for Actors {
     type Event = ActorEvent;
     type Content = ActorContent;
 
-    fn post(actor: Option<ActorContent>, event: ActorEvent, _: &Recorded) -> Option<ActorContent> {
+    fn apply(actor: Option<ActorContent>, event: ActorEvent, _: &Recorded) -> Option<ActorContent> {
         match (actor, event) {
             (_, ActorEvent::Registered { kind, name }) => Some(ActorContent { kind, name }),
             (actor, ActorEvent::Renamed { name }) => {

@@ -37,7 +37,7 @@ pub struct ApiKeys;
 
 impl ReadModel for ApiKeys {
     const NAME: &'static str = ApiKey::CATEGORY;
-    const CONTEXT: &'static str = ApiKey::CONTEXT;
+    const SCOPE: &'static str = ApiKey::SCOPE;
     const TABLE: &'static str = "api_keys";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/api_key.sql");
@@ -45,7 +45,11 @@ impl ReadModel for ApiKeys {
     type Event = ApiKeyEvent;
     type Content = ApiKeyContent;
 
-    fn post(key: Option<ApiKeyContent>, event: ApiKeyEvent, _: &Recorded) -> Option<ApiKeyContent> {
+    fn apply(
+        key: Option<ApiKeyContent>,
+        event: ApiKeyEvent,
+        _: &Recorded,
+    ) -> Option<ApiKeyContent> {
         Some(match (key, event) {
             (
                 _,

@@ -21,17 +21,17 @@ pub struct Avatars;
 
 impl ReadModel for Avatars {
     const NAME: &'static str = Avatar::CATEGORY;
-    const CONTEXT: &'static str = Avatar::CONTEXT;
+    const SCOPE: &'static str = Avatar::SCOPE;
     const TABLE: &'static str = "avatars";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/avatar.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
     /// What is shown of it is its file's.
-    const LOOKS_AT: &'static [&'static str] = &[File::CATEGORY];
+    const DEPENDS_ON: &'static [&'static str] = &[File::CATEGORY];
     type Event = AvatarEvent;
     type Content = AvatarContent;
 
-    fn post(_: Option<AvatarContent>, event: AvatarEvent, _: &Recorded) -> Option<AvatarContent> {
+    fn apply(_: Option<AvatarContent>, event: AvatarEvent, _: &Recorded) -> Option<AvatarContent> {
         match event {
             AvatarEvent::Set { file_id } => Some(AvatarContent { file_id }),
             AvatarEvent::Cleared {} => None,

@@ -18,7 +18,7 @@ pub struct Products;
 
 impl ReadModel for Products {
     const NAME: &'static str = Product::CATEGORY;
-    const CONTEXT: &'static str = Product::CONTEXT;
+    const SCOPE: &'static str = Product::SCOPE;
     const TABLE: &'static str = "products";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/product.sql");
@@ -27,7 +27,7 @@ impl ReadModel for Products {
     type Event = ProductEvent;
     type Content = ProductContent;
 
-    fn post(
+    fn apply(
         _: Option<ProductContent>,
         event: ProductEvent,
         _: &Recorded,

@@ -46,7 +46,7 @@ pub struct Artifacts;
 
 impl ReadModel for Artifacts {
     const NAME: &'static str = Artifact::CATEGORY;
-    const CONTEXT: &'static str = Artifact::CONTEXT;
+    const SCOPE: &'static str = Artifact::SCOPE;
     const TABLE: &'static str = "artifacts";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/artifact.sql");
@@ -54,11 +54,11 @@ impl ReadModel for Artifacts {
     const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and (
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1))
         and (select true from notes n where n.id = t.note_id and n.status <> 'trashed' limit 1)";
-    const LOOKS_AT: &'static [&'static str] = &[Note::CATEGORY];
+    const DEPENDS_ON: &'static [&'static str] = &[Note::CATEGORY];
     type Event = ArtifactEvent;
     type Content = ArtifactContent;
 
-    fn post(
+    fn apply(
         artifact: Option<ArtifactContent>,
         event: ArtifactEvent,
         _: &Recorded,

@@ -28,7 +28,7 @@ pub struct CalendarFeeds;
 
 impl ReadModel for CalendarFeeds {
     const NAME: &'static str = CalendarFeed::CATEGORY;
-    const CONTEXT: &'static str = CalendarFeed::CONTEXT;
+    const SCOPE: &'static str = CalendarFeed::SCOPE;
     const TABLE: &'static str = "calendar_feeds";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/calendar_feed.sql");
@@ -38,7 +38,7 @@ impl ReadModel for CalendarFeeds {
     type Event = CalendarFeedEvent;
     type Content = CalendarFeedContent;
 
-    fn post(
+    fn apply(
         feed: Option<CalendarFeedContent>,
         event: CalendarFeedEvent,
         envelope: &Recorded,
@@ -68,7 +68,7 @@ impl ReadModel for CalendarFeeds {
 }
 
 /// The read models that [`by_hash`] looks at.
-pub const LOOKS_AT: [&str; 3] = [CalendarFeed::CATEGORY, ApiKey::CATEGORY, Agent::CATEGORY];
+pub const DEPENDS_ON: [&str; 3] = [CalendarFeed::CATEGORY, ApiKey::CATEGORY, Agent::CATEGORY];
 
 /// The feed at an address whose token has this hash, unless it is revoked, or the key that opened it no longer works.
 pub async fn by_hash(

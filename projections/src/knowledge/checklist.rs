@@ -20,7 +20,7 @@ pub struct Checklists;
 
 impl ReadModel for Checklists {
     const NAME: &'static str = Checklist::CATEGORY;
-    const CONTEXT: &'static str = Checklist::CONTEXT;
+    const SCOPE: &'static str = Checklist::SCOPE;
     const TABLE: &'static str = "checklists";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/checklist.sql");
@@ -28,7 +28,7 @@ impl ReadModel for Checklists {
     type Event = ChecklistEvent;
     type Content = ChecklistContent;
 
-    fn post(
+    fn apply(
         _: Option<ChecklistContent>,
         ChecklistEvent::Read { lines, .. }: ChecklistEvent,
         _: &Recorded,

@@ -4,14 +4,14 @@
 //! A wiki link leads to the oldest note of the first name that it may mean, and keeps to it whatever that comes to be called, until a note
 //! gets a name that comes before. While no note has any of the names it dangles, and so does every link to a note that is purged.
 
-mod change;
-mod posting;
+mod link_change;
+mod link_graph;
+mod projection;
 #[cfg(test)]
 mod properties;
 mod query;
-mod web;
 
-pub use posting::Links;
+pub use projection::Links;
 pub use query::{Edge, Graph, Link, Node, exists, graph, list};
 
 use std::collections::BTreeSet;

@@ -32,7 +32,7 @@ pub struct Notes;
 
 impl ReadModel for Notes {
     const NAME: &'static str = Note::CATEGORY;
-    const CONTEXT: &'static str = Note::CONTEXT;
+    const SCOPE: &'static str = Note::SCOPE;
     const TABLE: &'static str = "notes";
     const VERSION: u32 = 3;
     const DDL: &'static str = include_str!("../../../schema/read/note.sql");
@@ -40,7 +40,7 @@ impl ReadModel for Notes {
     type Event = NoteEvent;
     type Content = NoteContent;
 
-    fn post(note: Option<NoteContent>, event: NoteEvent, _: &Recorded) -> Option<NoteContent> {
+    fn apply(note: Option<NoteContent>, event: NoteEvent, _: &Recorded) -> Option<NoteContent> {
         Some(match (note, event) {
             (
                 _,

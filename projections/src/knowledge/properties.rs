@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::note::{NoteContent, Notes};
 use super::task::{TaskContent, Tasks};
 use super::workspace::{WorkspaceContent, Workspaces};
-use crate::{ReadModel, Row, post};
+use crate::{ReadModel, Row, apply};
 
 pub(super) fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded {
     Recorded {
@@ -57,12 +57,12 @@ where
     for (version, event) in (1..).zip(events) {
         let envelope = recorded::<A>(version, &event);
         state = state.evolve(&event);
-        row = post::<M>(row, &envelope).unwrap();
+        row = apply::<M>(row, &envelope).unwrap();
         if let Some(row) = &row {
-            prop_assert_eq!(row.facts.version, version);
-            prop_assert_eq!(row.facts.position, envelope.position);
-            prop_assert_eq!(row.facts.updated_at, envelope.recorded_at);
-            prop_assert!(row.facts.created_at <= row.facts.updated_at);
+            prop_assert_eq!(row.metadata.version, version);
+            prop_assert_eq!(row.metadata.position, envelope.position);
+            prop_assert_eq!(row.metadata.updated_at, envelope.recorded_at);
+            prop_assert!(row.metadata.created_at <= row.metadata.updated_at);
         }
         let content = row.as_ref().map(|row| row.content.clone());
         let expected = shown(&state, content.as_ref());

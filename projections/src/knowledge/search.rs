@@ -1,10 +1,10 @@
 //! Search: what is found by the words of its title, its tags and its body.
 
-mod asked;
 mod correction;
 mod cursor;
 mod document;
-mod posting;
+mod parsed_query;
+mod projection;
 mod query;
 mod snippet;
 mod suggestion;
@@ -14,7 +14,7 @@ mod vocabulary;
 mod words;
 
 pub use cursor::{NoPlace, Place};
-pub use posting::Search;
+pub use projection::Search;
 pub use query::{Count, Facets, Hit, KINDS, Kind, Results, Wanted, search};
 pub use snippet::Fragment;
 pub use suggestion::{Suggestion, suggest};

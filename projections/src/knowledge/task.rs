@@ -47,7 +47,7 @@ pub struct Tasks;
 
 impl ReadModel for Tasks {
     const NAME: &'static str = Task::CATEGORY;
-    const CONTEXT: &'static str = Task::CONTEXT;
+    const SCOPE: &'static str = Task::SCOPE;
     const TABLE: &'static str = "tasks";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/task.sql");
@@ -56,11 +56,11 @@ impl ReadModel for Tasks {
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1))
         and (t.note_id is null or (
         select true from notes n where n.id = t.note_id and n.status <> 'trashed' limit 1))";
-    const LOOKS_AT: &'static [&'static str] = &[Note::CATEGORY];
+    const DEPENDS_ON: &'static [&'static str] = &[Note::CATEGORY];
     type Event = TaskEvent;
     type Content = TaskContent;
 
-    fn post(
+    fn apply(
         task: Option<TaskContent>,
         event: TaskEvent,
         envelope: &Recorded,

@@ -49,7 +49,7 @@ pub struct Workspaces;
 
 impl ReadModel for Workspaces {
     const NAME: &'static str = Workspace::CATEGORY;
-    const CONTEXT: &'static str = Workspace::CONTEXT;
+    const SCOPE: &'static str = Workspace::SCOPE;
     const TABLE: &'static str = "workspaces";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/workspace.sql");
@@ -57,7 +57,7 @@ impl ReadModel for Workspaces {
     type Event = WorkspaceEvent;
     type Content = WorkspaceContent;
 
-    fn post(
+    fn apply(
         workspace: Option<WorkspaceContent>,
         event: WorkspaceEvent,
         _: &Recorded,

@@ -73,7 +73,7 @@ pub struct Files;
 
 impl ReadModel for Files {
     const NAME: &'static str = File::CATEGORY;
-    const CONTEXT: &'static str = File::CONTEXT;
+    const SCOPE: &'static str = File::SCOPE;
     const TABLE: &'static str = "files";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/file.sql");
@@ -84,7 +84,7 @@ impl ReadModel for Files {
     type Event = FileEvent;
     type Content = FileContent;
 
-    fn post(
+    fn apply(
         file: Option<FileContent>,
         event: FileEvent,
         envelope: &Recorded,

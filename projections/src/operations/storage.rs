@@ -18,7 +18,7 @@ pub struct Storages;
 
 impl ReadModel for Storages {
     const NAME: &'static str = Storage::CATEGORY;
-    const CONTEXT: &'static str = Storage::CONTEXT;
+    const SCOPE: &'static str = Storage::SCOPE;
     const TABLE: &'static str = "storages";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/storage.sql");
@@ -27,7 +27,7 @@ impl ReadModel for Storages {
     type Content = StorageContent;
 
     /// As decisions have it.
-    fn post(
+    fn apply(
         storage: Option<StorageContent>,
         event: StorageEvent,
         _: &Recorded,

@@ -1,10 +1,10 @@
 //! The log on PostgreSQL.
 
+mod append_connection;
 mod condition;
+mod conflict_check;
 mod database;
-mod ground;
 mod insert;
-mod lane;
 mod listener;
 mod open_error;
 mod read;
@@ -35,7 +35,7 @@ use crate::{
     Append, AppendError, Appended, Direction, EventStore, Filter, Page, Position, ReadError,
     Receipt, Recorded,
 };
-use lane::{Lane, Shared};
+use append_connection::{AppendConnection, Shared};
 use tail::{MAX_MISSING, Tail};
 use writer::{Pending, Writer};
 
@@ -60,11 +60,11 @@ impl PostgresStore {
         let tail = Arc::new(Tail::after(position));
         let (appends, queue) = mpsc::channel(QUEUE);
         let shared = Shared::new(database.clone(), Arc::clone(&head), Arc::clone(&tail));
-        let lanes = [
-            Lane::open(Arc::clone(&shared)).await?,
-            Lane::open(shared).await?,
+        let connections = [
+            AppendConnection::open(Arc::clone(&shared)).await?,
+            AppendConnection::open(shared).await?,
         ];
-        tokio::spawn(Writer::new(queue, lanes).run());
+        tokio::spawn(Writer::new(queue, connections).run());
         let listener = tokio::spawn(listener::run(database.clone(), Arc::clone(&head)));
         let watch = tokio::spawn(condition::run(database.clone()));
         Ok(Arc::new(Self {

@@ -9,7 +9,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::lane::Lane;
+use super::append_connection::AppendConnection;
 use crate::{Append, AppendError, Appended};
 
 /// Events in one transaction, beyond which the next append waits for the next batch.
@@ -30,7 +30,7 @@ pub struct Pending {
 /// Gathers appends and sends them on their way.
 pub struct Writer {
     queue: mpsc::Receiver<Pending>,
-    idle: Vec<Lane>,
+    idle: Vec<AppendConnection>,
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
     /// Streams that the batches under way write to.
     written: HashSet<Uuid>,
@@ -40,9 +40,9 @@ pub struct Writer {
     callers: usize,
 }
 
-/// A lane that has committed its batch.
+/// A append connection that has committed its batch.
 struct Landed {
-    lane: Lane,
+    connection: AppendConnection,
     appends: usize,
     written: HashSet<Uuid>,
 }
@@ -85,10 +85,10 @@ impl Batch {
 }
 
 impl Writer {
-    pub fn new(queue: mpsc::Receiver<Pending>, lanes: [Lane; 2]) -> Self {
+    pub fn new(queue: mpsc::Receiver<Pending>, connections: [AppendConnection; 2]) -> Self {
         Self {
             queue,
-            idle: lanes.into(),
+            idle: connections.into(),
             flights: FuturesUnordered::new(),
             written: HashSet::new(),
             flying: 0,
@@ -155,9 +155,9 @@ impl Writer {
         if batch.touches(&self.written) {
             self.land_all().await;
         }
-        let mut lane = loop {
+        let mut connection = loop {
             match self.idle.pop() {
-                Some(lane) => break lane,
+                Some(connection) => break connection,
                 None => self.land().await,
             }
         };
@@ -166,9 +166,9 @@ impl Writer {
         self.flying += appends;
         self.callers = self.flying;
         let mut flight = async move {
-            lane.commit(batch.appends).await;
+            connection.commit(batch.appends).await;
             Landed {
-                lane,
+                connection,
                 appends,
                 written,
             }
@@ -186,7 +186,7 @@ impl Writer {
         for stream in &landed.written {
             self.written.remove(stream);
         }
-        self.idle.push(landed.lane);
+        self.idle.push(landed.connection);
     }
 
     async fn land(&mut self) {

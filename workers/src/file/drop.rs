@@ -5,20 +5,18 @@ use blobs::Blobs;
 use commands::{Executor, On, Request};
 use domain::Aggregate;
 use domain::operations::blob::{Blob, BlobCommand, BlobEvent, BlobKey};
-use projections::PostError;
+use projections::ApplyError;
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use uuid::Uuid;
 
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::Item;
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
-use crate::{NewItem, Office};
-
-const KIND: &str = "blob.drop";
+use crate::{NewJob, WorkerContext};
 
 #[derive(Serialize, Deserialize)]
-struct Drop {
+pub struct Drop {
     /// The name of the object.
     key: String,
     correlation_id: Uuid,
@@ -33,12 +31,12 @@ impl Reaction for Releases {
     const NAME: &'static str = "blob_releases";
     const CATEGORIES: &'static [&'static str] = &[Blob::CATEGORY];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
         let mut consequences = Consequences::default();
         for event in events {
             let change = event
                 .decode::<BlobEvent>()
-                .map_err(|error| PostError::contract(event, &error))?;
+                .map_err(|error| ApplyError::contract(event, &error))?;
             if let BlobEvent::Released {
                 container,
                 sha256,
@@ -58,14 +56,8 @@ impl Reaction for Releases {
                     correlation_id: event.correlation_id,
                     event_id: event.event_id,
                 };
-                consequences.schedule.push(NewItem {
-                    id: event.event_id,
-                    kind: KIND,
-                    lane: product_id.to_string(),
-                    product_id,
-                    payload: serde_json::json!(drop),
-                    run_at: event.recorded_at,
-                });
+                let job = NewJob::of::<DropBlob>(event, &drop);
+                consequences.schedule.push(job);
             }
         }
         Ok(consequences)
@@ -74,27 +66,32 @@ impl Reaction for Releases {
 
 /// Drops bytes that no file has, and deletes the object.
 pub struct DropBlob {
-    office: Office,
+    context: WorkerContext,
     blobs: Blobs,
 }
 
 impl DropBlob {
-    pub const fn new(office: Office, blobs: Blobs) -> Self {
-        Self { office, blobs }
+    pub const fn new(context: WorkerContext, blobs: Blobs) -> Self {
+        Self { context, blobs }
     }
+}
 
-    async fn drop(&self, item: &Item, drop: &Drop) -> Result<(), String> {
-        let key: BlobKey = drop.key.parse().map_err(|_| drop.key.clone())?;
+#[async_trait]
+impl JobHandler for DropBlob {
+    const KIND: &'static str = "blob.drop";
+    type Payload = Drop;
+
+    async fn run(&self, job: &Job, drop: Drop) -> Result<Outcome, String> {
+        let key: BlobKey = drop.key.parse().map_err(|_| drop.key)?;
         let cause = drop.event_id;
         let request = Request::reaction(
-            item.product_id,
+            job.product_id,
             drop.correlation_id,
             cause,
             format!("drop:{cause}"),
         );
-        release(&self.office.executor, &self.blobs, &request, &key)
-            .await
-            .map(std::mem::drop)
+        release(&self.context.executor, &self.blobs, &request, &key).await?;
+        Ok(Outcome::Done)
     }
 }
 
@@ -111,28 +108,11 @@ pub(super) async fn release(
         .execute(request, &On::<Blob> { id, command })
         .await
         .map_err(|error| error.to_string())?;
-    let blob = executor.loader().latest::<Blob>(id).await;
+    let blob = executor.repository().latest::<Blob>(id).await;
     let is_dropped = blob.map_err(|error| error.to_string())?.state.generation > key.generation;
     if is_dropped {
         let deleted = blobs.delete(&key.to_string()).await;
         deleted.map_err(|error| error.to_string())?;
     }
     Ok(is_dropped)
-}
-
-#[async_trait]
-impl Work for DropBlob {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    async fn run(&self, item: &Item) -> Outcome {
-        match serde_json::from_value(item.payload.clone()) {
-            Ok(drop) => match self.drop(item, &drop).await {
-                Ok(()) => Outcome::Done,
-                Err(error) => Outcome::Failed(error),
-            },
-            Err(error) => Outcome::Park(error.to_string()),
-        }
-    }
 }

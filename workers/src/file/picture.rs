@@ -7,22 +7,21 @@ use commands::{On, Request};
 use domain::Aggregate;
 use domain::operations::container::Container;
 use domain::operations::file::{File, FileCommand, FileEvent, Stored};
-use projections::PostError;
+use projections::ApplyError;
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use uuid::Uuid;
 
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::Item;
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
-use crate::{NewItem, Office};
+use crate::{NewJob, WorkerContext};
 
-const KIND: &str = "file.resize";
 /// Pixels of an edge.
 const SIZES: [u32; 3] = [64, 128, 256];
 
 #[derive(Serialize, Deserialize)]
-struct Picture {
+pub struct Picture {
     file_id: Uuid,
     correlation_id: Uuid,
     /// The event that says that it is there.
@@ -37,12 +36,12 @@ impl Reaction for Pictures {
     const NAME: &'static str = "file_pictures";
     const CATEGORIES: &'static [&'static str] = &[File::CATEGORY];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
         let mut consequences = Consequences::default();
         for event in events {
             let change = event
                 .decode::<FileEvent>()
-                .map_err(|error| PostError::contract(event, &error))?;
+                .map_err(|error| ApplyError::contract(event, &error))?;
             if let FileEvent::Stored {
                 container: Container::Avatars,
                 ..
@@ -53,14 +52,8 @@ impl Reaction for Pictures {
                     correlation_id: event.correlation_id,
                     event_id: event.event_id,
                 };
-                consequences.schedule.push(NewItem {
-                    id: event.event_id,
-                    kind: KIND,
-                    lane: event.product_id.to_string(),
-                    product_id: event.product_id,
-                    payload: serde_json::json!(picture),
-                    run_at: event.recorded_at,
-                });
+                let job = NewJob::of::<Resize>(event, &picture);
+                consequences.schedule.push(job);
             }
         }
         Ok(consequences)
@@ -69,19 +62,19 @@ impl Reaction for Pictures {
 
 /// Makes the other sizes, or says why there are none.
 pub struct Resize {
-    office: Office,
+    context: WorkerContext,
     blobs: Blobs,
 }
 
 impl Resize {
-    pub const fn new(office: Office, blobs: Blobs) -> Self {
-        Self { office, blobs }
+    pub const fn new(context: WorkerContext, blobs: Blobs) -> Self {
+        Self { context, blobs }
     }
 
-    async fn resize(&self, item: &Item, picture: &Picture) -> Result<(), String> {
+    async fn resize(&self, item: &Job, picture: &Picture) -> Result<(), String> {
         let id = picture.file_id;
-        let executor = &self.office.executor;
-        let file = executor.loader().latest::<File>(id).await;
+        let executor = &self.context.executor;
+        let file = executor.repository().latest::<File>(id).await;
         let file = file.map_err(|error| error.to_string())?.state;
         let Some(stored) = file.stored() else {
             return Ok(());
@@ -132,23 +125,17 @@ impl Resize {
 }
 
 #[async_trait]
-impl Work for Resize {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl JobHandler for Resize {
+    const KIND: &'static str = "file.resize";
+    type Payload = Picture;
 
     /// Each takes the memory of a whole picture.
     fn concurrency(&self) -> usize {
         1
     }
 
-    async fn run(&self, item: &Item) -> Outcome {
-        match serde_json::from_value(item.payload.clone()) {
-            Ok(picture) => match self.resize(item, &picture).await {
-                Ok(()) => Outcome::Done,
-                Err(error) => Outcome::Failed(error),
-            },
-            Err(error) => Outcome::Park(error.to_string()),
-        }
+    async fn run(&self, job: &Job, picture: Picture) -> Result<Outcome, String> {
+        self.resize(job, &picture).await?;
+        Ok(Outcome::Done)
     }
 }

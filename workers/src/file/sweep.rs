@@ -17,11 +17,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Settings, drop};
-use crate::NewItem;
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::{self, Item};
+use crate::NewJob;
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::{self, Job};
 
-const KIND: &str = "file.sweep";
 /// There is one for all nodes.
 const ID: Uuid = Uuid::from_u128(0x5eeb);
 /// Well within a lease.
@@ -114,8 +113,8 @@ impl Sweep {
     }
 
     async fn look_at_blob(&self, key: &BlobKey, is_young: bool) -> Result<Fate, SweepError> {
-        let loader = self.executor.loader();
-        let blob = loader.latest::<Blob>(key.id()).await;
+        let repository = self.executor.repository();
+        let blob = repository.latest::<Blob>(key.id()).await;
         let blob = blob
             .map_err(|error| SweepError::Log(error.to_string()))?
             .state;
@@ -148,7 +147,7 @@ impl Sweep {
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct Progress {
+pub struct Progress {
     /// The name of the last object that was looked at.
     after: Option<String>,
 }
@@ -174,13 +173,11 @@ impl Sweeping {
 }
 
 #[async_trait]
-impl Work for Sweeping {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl JobHandler for Sweeping {
+    const KIND: &'static str = "file.sweep";
+    type Payload = Progress;
 
-    async fn run(&self, item: &Item) -> Outcome {
-        let progress: Progress = serde_json::from_value(item.payload.clone()).unwrap_or_default();
+    async fn run(&self, _: &Job, progress: Progress) -> Result<Outcome, String> {
         let until = Instant::now() + TURN;
         let report = |object: &Object, fate| {
             if fate == Fate::Orphan {
@@ -190,25 +187,23 @@ impl Work for Sweeping {
         let swept = self
             .sweep
             .run(progress.after.as_deref(), Some(until), report);
-        match swept.await {
-            Ok(after) => Outcome::Again {
-                at: match after {
-                    Some(_) => Utc::now(),
-                    None => Utc::now() + self.interval,
-                },
-                payload: serde_json::json!(Progress { after }),
+        let after = swept.await.map_err(|error| error.to_string())?;
+        Ok(Outcome::Again {
+            at: match after {
+                Some(_) => Utc::now(),
+                None => Utc::now() + self.interval,
             },
-            Err(error) => Outcome::Failed(error.to_string()),
-        }
+            payload: serde_json::json!(Progress { after }),
+        })
     }
 }
 
 /// Schedules the first sweep, if that was not done before.
 pub async fn seed(database: Database, interval: Duration, shutdown: CancellationToken) {
-    let first = NewItem {
+    let first = NewJob {
         id: ID,
-        kind: KIND,
-        lane: String::new(),
+        kind: Sweeping::KIND,
+        partition: String::new(),
         product_id: OPERATOR,
         payload: serde_json::json!(Progress::default()),
         run_at: Utc::now() + interval,
@@ -225,8 +220,8 @@ pub async fn seed(database: Database, interval: Duration, shutdown: Cancellation
     }
 }
 
-async fn schedule(database: &Database, item: &NewItem) -> Result<(), due_work::Error> {
+async fn schedule(database: &Database, item: &NewJob) -> Result<(), jobs::Error> {
     let client = database.session(Purpose::Jobs).await?;
     let client: &tokio_postgres::Client = &client;
-    Ok(due_work::schedule(client, std::slice::from_ref(item)).await?)
+    Ok(jobs::schedule(client, std::slice::from_ref(item)).await?)
 }

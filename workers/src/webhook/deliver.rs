@@ -19,16 +19,16 @@ use super::payload::{DELIVER, Payload};
 use super::sender::{Answer, Sender, Signed};
 use super::streak::Streaks;
 use super::{Settings, body, owner, sign};
-use crate::Office;
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::Item;
+use crate::WorkerContext;
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::Job;
 
 /// Attempts at an endpoint at a time.
 const AT_A_TIME: usize = 64;
 
 /// Sends what is due to an endpoint.
 pub struct Deliver {
-    office: Office,
+    context: WorkerContext,
     settings: Settings,
     sender: Sender,
     events: Events,
@@ -38,46 +38,46 @@ pub struct Deliver {
 }
 
 impl Deliver {
-    pub fn new(office: Office, settings: Settings) -> Self {
+    pub fn new(context: WorkerContext, settings: Settings) -> Self {
         Self {
             sender: Sender::new(settings.allow_private, settings.timeout),
-            events: Events::new(Arc::clone(&office.store)),
-            office,
+            events: Events::new(Arc::clone(&context.store)),
+            context,
             settings,
             free_at: Mutex::default(),
             streaks: Streaks::default(),
         }
     }
 
-    async fn deliver(&self, item: &Item, payload: Payload) -> Result<Outcome, String> {
-        let loader = self.office.executor.loader();
-        let webhook = loader
+    async fn deliver(&self, item: &Job, payload: Payload) -> Result<Outcome, String> {
+        let repository = self.context.executor.repository();
+        let webhook = repository
             .recent::<Webhook>(payload.webhook_id)
             .await
             .map_err(|error| error.to_string())?;
         let Some(endpoint) = webhook.state.endpoint() else {
-            self.streaks.forget(&item.lane);
+            self.streaks.forget(&item.partition);
             return Ok(Outcome::Done);
         };
         if endpoint.disabled.is_some() {
             return Ok(Outcome::Hold("the endpoint is disabled".into()));
         }
-        let scopes = owner::scopes(loader, endpoint.owner).await;
+        let scopes = owner::scopes(repository, endpoint.owner).await;
         let Some(scopes) = scopes.map_err(|error| error.to_string())? else {
             let key = endpoint.owner.api_key_id;
-            let (office, id, cause) = (&self.office, payload.webhook_id, payload.event_id);
-            owner::disown(office, id, item.product_id, key, cause)
+            let (context, id, cause) = (&self.context, payload.webhook_id, payload.event_id);
+            owner::disown(context, id, item.product_id, key, cause)
                 .await
                 .map_err(|error| error.to_string())?;
             return Ok(Outcome::Hold(owner::KEY_REVOKED.into()));
         };
         let found = self.event(&payload).await;
         let Some(event) = found.map_err(|error| error.to_string())? else {
-            return Ok(Outcome::Park("its event is not in the log".into()));
+            return Ok(Outcome::DeadLetter("its event is not in the log".into()));
         };
         // An example tells nothing of anything.
         if event.event_type != EXAMPLE_REQUESTED
-            && !owner::sees(loader, item.product_id, endpoint.owner, &scopes, &event)
+            && !owner::sees(repository, item.product_id, endpoint.owner, &scopes, &event)
                 .await
                 .map_err(|error| error.to_string())?
         {
@@ -100,7 +100,7 @@ impl Deliver {
         let found = match payload.position {
             Some(position) => self.events.at(position).await?,
             None => {
-                let found = self.office.store.find(payload.event_id).await?;
+                let found = self.context.store.find(payload.event_id).await?;
                 found.map(Arc::new)
             }
         };
@@ -171,7 +171,7 @@ impl Deliver {
 
     async fn record(
         &self,
-        item: &Item,
+        item: &Job,
         payload: Payload,
         event: &Recorded,
         answer: Answer,
@@ -179,7 +179,7 @@ impl Deliver {
         let succeeded = answer
             .status
             .is_some_and(|status| (200..300).contains(&status));
-        self.streaks.note(&item.lane, succeeded);
+        self.streaks.note(&item.partition, succeeded);
         let outcome = if succeeded { "succeeded" } else { "failed" };
         metrics::counter!("daybook_webhook_attempts_total", "outcome" => outcome).increment(1);
         metrics::histogram!("daybook_webhook_attempt_seconds").record(answer.duration);
@@ -210,15 +210,15 @@ impl Deliver {
             delivery_id: id,
             attempt,
         };
-        let executor = &self.office.executor;
-        executor.loader().expect_new::<Delivery>(id);
+        let executor = &self.context.executor;
+        executor.repository().expect_new::<Delivery>(id);
         let done = executor
             .execute(&request, &command)
             .await
             .map_err(|error| error.to_string())?;
         announce(&done.events);
         let delivery = executor
-            .loader()
+            .repository()
             .recent::<Delivery>(id)
             .await
             .map_err(|error| error.to_string())?;
@@ -252,31 +252,24 @@ fn announce(events: &[Recorded]) {
 }
 
 #[async_trait]
-impl Work for Deliver {
-    fn kind(&self) -> &'static str {
-        DELIVER
-    }
+impl JobHandler for Deliver {
+    const KIND: &'static str = DELIVER;
+    type Payload = Payload;
 
     fn concurrency(&self) -> usize {
         1024
     }
 
-    fn per_lane(&self, lane: &str) -> usize {
+    fn per_partition(&self, partition: &str) -> usize {
         // What is lost anyway takes nothing from the others.
-        if self.streaks.is_down(lane) {
+        if self.streaks.is_down(partition) {
             1
         } else {
             AT_A_TIME
         }
     }
 
-    async fn run(&self, item: &Item) -> Outcome {
-        match serde_json::from_value(item.payload.clone()) {
-            Ok(payload) => self
-                .deliver(item, payload)
-                .await
-                .unwrap_or_else(Outcome::Failed),
-            Err(error) => Outcome::Park(error.to_string()),
-        }
+    async fn run(&self, job: &Job, payload: Payload) -> Result<Outcome, String> {
+        self.deliver(job, payload).await
     }
 }

@@ -9,13 +9,13 @@ use commands::CommandError;
 use domain::delivery::webhook::{Webhook, is_delivered};
 use domain::{Aggregate, covers};
 use projections::delivery::webhook::{self, WebhookContent};
-use projections::{PostError, Readers, Row};
+use projections::{ApplyError, Readers, Row};
 use store::{Position, Recorded};
 use uuid::Uuid;
 
 use super::owner;
 use super::payload::delivery;
-use crate::Office;
+use crate::WorkerContext;
 use crate::reaction::{Consequences, Reaction};
 
 /// Products whose endpoints are remembered.
@@ -23,7 +23,7 @@ const MAX_PRODUCTS: usize = 10_000;
 
 /// Schedules a delivery for every endpoint that has subscribed to an event.
 pub struct Fanout {
-    office: Office,
+    context: WorkerContext,
     readers: Readers,
     known: Mutex<Known>,
 }
@@ -39,9 +39,9 @@ struct Known {
 type Endpoints = Arc<Vec<Row<WebhookContent>>>;
 
 impl Fanout {
-    pub fn new(office: Office, readers: Readers) -> Self {
+    pub fn new(context: WorkerContext, readers: Readers) -> Self {
         Self {
-            office,
+            context,
             readers,
             known: Mutex::default(),
         }
@@ -68,11 +68,11 @@ impl Fanout {
             return Ok(endpoints);
         }
         self.readers.wait(Webhook::CATEGORY, last.position).await?;
-        let found = webhook::enabled(&self.office.database, &unknown, first.position).await?;
+        let found = webhook::enabled(&self.context.database, &unknown, first.position).await?;
         let mut of_each: HashMap<Uuid, Vec<_>> = unknown.iter().map(|id| (*id, vec![])).collect();
         for endpoint in found {
             of_each
-                .entry(endpoint.facts.product_id)
+                .entry(endpoint.metadata.product_id)
                 .or_default()
                 .push(endpoint);
         }
@@ -114,17 +114,17 @@ impl Reaction for Fanout {
     const NAME: &'static str = "webhook_fanout";
     const CATEGORIES: &'static [&'static str] = &[];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
         let endpoints = self
             .endpoints(events)
             .await
-            .map_err(|error| PostError::Retry(error.to_string()))?;
+            .map_err(|error| ApplyError::Retry(error.to_string()))?;
         let mut schedule = Vec::new();
         for event in events {
             let of_product = endpoints.get(&event.product_id);
             for endpoint in of_product.into_iter().flat_map(|found| found.iter()) {
                 if subscribes(endpoint, event) && self.may_get(endpoint, event).await? {
-                    schedule.push(delivery(event, endpoint.facts.id, None));
+                    schedule.push(delivery(event, endpoint.metadata.id, None));
                 }
             }
         }
@@ -141,11 +141,11 @@ impl Fanout {
         &self,
         endpoint: &Row<WebhookContent>,
         event: &Recorded,
-    ) -> Result<bool, PostError> {
-        let (loader, owner) = (self.office.executor.loader(), endpoint.content.owner);
-        let retry = |error: CommandError| PostError::Retry(error.to_string());
-        match owner::scopes(loader, owner).await.map_err(retry)? {
-            Some(scopes) => owner::sees(loader, event.product_id, owner, &scopes, event)
+    ) -> Result<bool, ApplyError> {
+        let (repository, owner) = (self.context.executor.repository(), endpoint.content.owner);
+        let retry = |error: CommandError| ApplyError::Retry(error.to_string());
+        match owner::scopes(repository, owner).await.map_err(retry)? {
+            Some(scopes) => owner::sees(repository, event.product_id, owner, &scopes, event)
                 .await
                 .map_err(retry),
             None => Ok(true),
@@ -157,7 +157,7 @@ impl Fanout {
 /// may be ahead of the event: what was disabled since gets it once it is enabled.
 fn subscribes(endpoint: &Row<WebhookContent>, event: &Recorded) -> bool {
     let content = &endpoint.content;
-    endpoint.facts.product_id == event.product_id
+    endpoint.metadata.product_id == event.product_id
         && content.created_position < event.position
         && content
             .disabled_position

@@ -33,6 +33,6 @@ pub struct Settings {
     pub schedule: Schedule,
     /// Whether private and loopback addresses may be called.
     pub allow_private: bool,
-    /// For a whole attempt; shorter than the lease of due work.
+    /// For a whole attempt; shorter than the lease of a job.
     pub timeout: Duration,
 }

@@ -4,34 +4,31 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use commands::{CommandError, Loader, On, Request};
+use commands::{CommandError, On, Repository, Request};
 use domain::Aggregate;
 use domain::delivery::webhook::{Owner, Webhook, WebhookCommand};
 use domain::identity::api_key::{ApiKey, ApiKeyEvent};
 use domain::knowledge::workspace::Workspace;
 use projections::delivery::webhook;
-use projections::{PostError, Readers};
+use projections::{ApplyError, Readers};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use store::{Position, Reader, Recorded};
 use uuid::Uuid;
 
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::Item;
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
-use crate::{NewItem, Office};
-
-const DISOWN: &str = "webhook.disown";
+use crate::{NewJob, WorkerContext};
 
 /// Says why nothing is sent to an endpoint.
 pub const KEY_REVOKED: &str = "the API key that the endpoint belongs to is revoked";
 
 /// The scopes of the key that an endpoint belongs to; none: it is revoked.
 pub async fn scopes(
-    loader: &Loader,
+    repository: &Repository,
     owner: Owner,
 ) -> Result<Option<BTreeSet<String>>, CommandError> {
-    let key = loader.recent::<ApiKey>(owner.api_key_id).await?;
+    let key = repository.recent::<ApiKey>(owner.api_key_id).await?;
     Ok(match key.state {
         ApiKey::Active(grant) => Some(grant.scopes),
         ApiKey::Absent | ApiKey::Revoked(_) => None,
@@ -40,7 +37,7 @@ pub async fn scopes(
 
 /// Returns true if the owner of an endpoint of this product may see an event.
 pub async fn sees(
-    loader: &Loader,
+    repository: &Repository,
     product_id: Uuid,
     owner: Owner,
     scopes: &BTreeSet<String>,
@@ -53,7 +50,7 @@ pub async fn sees(
     };
     let mut workspaces = HashSet::new();
     if let Some(id) = event.workspace_id.filter(|_| !reader.is_auditor()) {
-        let workspace = loader.recent::<Workspace>(id).await?;
+        let workspace = repository.recent::<Workspace>(id).await?;
         let details = workspace.state.details();
         if details.is_some_and(|details| details.members.contains_key(&owner.actor_id)) {
             workspaces.insert(id);
@@ -64,7 +61,7 @@ pub async fn sees(
 
 /// Disables an endpoint whose key is revoked.
 pub async fn disown(
-    office: &Office,
+    context: &WorkerContext,
     id: Uuid,
     product_id: Uuid,
     api_key_id: Uuid,
@@ -77,7 +74,7 @@ pub async fn disown(
     };
     let command = WebhookCommand::Disown { api_key_id };
     let disown = On::<Webhook> { id, command };
-    office.executor.execute(&request, &disown).await?;
+    context.executor.execute(&request, &disown).await?;
     Ok(())
 }
 
@@ -85,7 +82,7 @@ pub async fn disown(
 pub struct Revocations;
 
 #[derive(Serialize, Deserialize)]
-struct Revoked {
+pub struct Revoked {
     api_key_id: Uuid,
     event_id: Uuid,
     position: Position,
@@ -96,26 +93,20 @@ impl Reaction for Revocations {
     const NAME: &'static str = "webhook_revocations";
     const CATEGORIES: &'static [&'static str] = &[ApiKey::CATEGORY];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
         let mut consequences = Consequences::default();
         for event in events {
             let change = event
                 .decode::<ApiKeyEvent>()
-                .map_err(|error| PostError::contract(event, &error))?;
+                .map_err(|error| ApplyError::contract(event, &error))?;
             if matches!(change, ApiKeyEvent::Revoked {}) {
                 let revoked = Revoked {
                     api_key_id: event.stream.id,
                     event_id: event.event_id,
                     position: event.position,
                 };
-                consequences.schedule.push(NewItem {
-                    id: event.event_id,
-                    kind: DISOWN,
-                    lane: String::new(),
-                    product_id: event.product_id,
-                    payload: json!(revoked),
-                    run_at: event.recorded_at,
-                });
+                let job = NewJob::of::<Disown>(event, &revoked);
+                consequences.schedule.push(job);
             }
         }
         Ok(consequences)
@@ -124,42 +115,31 @@ impl Reaction for Revocations {
 
 /// Disables the endpoints of a revoked key.
 pub struct Disown {
-    office: Office,
+    context: WorkerContext,
     readers: Readers,
 }
 
 impl Disown {
-    pub const fn new(office: Office, readers: Readers) -> Self {
-        Self { office, readers }
-    }
-
-    async fn disown(&self, item: &Item, revoked: &Revoked) -> Result<Outcome, String> {
-        let waited = self.readers.wait(Webhook::CATEGORY, revoked.position).await;
-        waited.map_err(|error| error.to_string())?;
-        let found = webhook::of_key(&self.office.database, item.product_id, revoked.api_key_id);
-        for id in found.await.map_err(|error| error.to_string())? {
-            let (key, cause) = (revoked.api_key_id, revoked.event_id);
-            disown(&self.office, id, item.product_id, key, cause)
-                .await
-                .map_err(|error| error.to_string())?;
-        }
-        Ok(Outcome::Done)
+    pub const fn new(context: WorkerContext, readers: Readers) -> Self {
+        Self { context, readers }
     }
 }
 
 #[async_trait]
-impl Work for Disown {
-    fn kind(&self) -> &'static str {
-        DISOWN
-    }
+impl JobHandler for Disown {
+    const KIND: &'static str = "webhook.disown";
+    type Payload = Revoked;
 
-    async fn run(&self, item: &Item) -> Outcome {
-        match serde_json::from_value(item.payload.clone()) {
-            Ok(revoked) => self
-                .disown(item, &revoked)
+    async fn run(&self, job: &Job, revoked: Revoked) -> Result<Outcome, String> {
+        let waited = self.readers.wait(Webhook::CATEGORY, revoked.position).await;
+        waited.map_err(|error| error.to_string())?;
+        let found = webhook::of_key(&self.context.database, job.product_id, revoked.api_key_id);
+        for id in found.await.map_err(|error| error.to_string())? {
+            let (key, cause) = (revoked.api_key_id, revoked.event_id);
+            disown(&self.context, id, job.product_id, key, cause)
                 .await
-                .unwrap_or_else(Outcome::Failed),
-            Err(error) => Outcome::Park(error.to_string()),
+                .map_err(|error| error.to_string())?;
         }
+        Ok(Outcome::Done)
     }
 }

@@ -5,8 +5,9 @@ use sha2::{Digest, Sha256};
 use store::{Position, Recorded};
 use uuid::{Builder, Uuid};
 
-use crate::NewItem;
-use crate::due_work::LaneId;
+use super::deliver::Deliver;
+use crate::NewJob;
+use crate::jobs::PartitionId;
 
 pub const DELIVER: &str = "webhook.deliver";
 pub const REPLAY: &str = "webhook.replay";
@@ -41,7 +42,7 @@ pub fn delivery_id(webhook_id: Uuid, event_id: Uuid, replay: Option<Uuid>) -> Uu
 }
 
 /// The delivery of an event to an endpoint, due now.
-pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> NewItem {
+pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> NewJob {
     let payload = Payload {
         webhook_id,
         delivery_id: delivery_id(webhook_id, event.event_id, replay),
@@ -49,26 +50,23 @@ pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> New
         position: Some(event.position),
         paced: false,
     };
-    item(event, &payload)
+    job(event, &payload)
 }
 
 /// Everything that is done for an endpoint.
-pub fn lanes(webhook_id: Uuid) -> [LaneId; 2] {
-    [DELIVER, REPLAY].map(|kind| LaneId {
+pub fn partitions(webhook_id: Uuid) -> [PartitionId; 2] {
+    [DELIVER, REPLAY].map(|kind| PartitionId {
         kind,
-        lane: webhook_id.to_string(),
+        partition: webhook_id.to_string(),
     })
 }
 
 /// A delivery to be made because of an event.
-pub fn item(cause: &Recorded, payload: &Payload) -> NewItem {
-    NewItem {
+pub fn job(cause: &Recorded, payload: &Payload) -> NewJob {
+    NewJob {
         id: payload.delivery_id,
-        kind: DELIVER,
-        lane: payload.webhook_id.to_string(),
-        product_id: cause.product_id,
-        payload: serde_json::json!(payload),
-        run_at: cause.recorded_at,
+        partition: payload.webhook_id.to_string(),
+        ..NewJob::of::<Deliver>(cause, payload)
     }
 }
 

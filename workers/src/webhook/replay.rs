@@ -19,9 +19,9 @@ use uuid::Uuid;
 use super::fanout::wants;
 use super::owner;
 use super::payload::{DELIVER, REPLAY, delivery};
-use crate::dispatcher::{Outcome, Work};
-use crate::due_work::{self, Item};
-use crate::{NewItem, Office};
+use crate::job_handler::{JobHandler, Outcome};
+use crate::jobs::{self, Job};
+use crate::{NewJob, WorkerContext};
 
 const PAGE: usize = 500;
 /// Deliveries that wait for an endpoint when no more of its history is queued.
@@ -41,20 +41,20 @@ pub struct Progress {
 
 /// Schedules a stretch of history for an endpoint.
 pub struct Replay {
-    office: Office,
+    context: WorkerContext,
     readers: Readers,
 }
 
 impl Replay {
-    pub const fn new(office: Office, readers: Readers) -> Self {
-        Self { office, readers }
+    pub const fn new(context: WorkerContext, readers: Readers) -> Self {
+        Self { context, readers }
     }
 
-    async fn page(&self, item: &Item, progress: Progress) -> Result<Outcome, String> {
-        let office = &self.office;
-        let webhook = office
+    async fn page(&self, item: &Job, progress: Progress) -> Result<Outcome, String> {
+        let context = &self.context;
+        let webhook = context
             .executor
-            .loader()
+            .repository()
             .latest::<Webhook>(progress.webhook_id)
             .await
             .map_err(|error| error.to_string())?;
@@ -64,7 +64,7 @@ impl Replay {
         if endpoint.disabled.is_some() {
             return Ok(Outcome::Hold("the endpoint is disabled".into()));
         }
-        let scopes = owner::scopes(office.executor.loader(), endpoint.owner).await;
+        let scopes = owner::scopes(context.executor.repository(), endpoint.owner).await;
         let Some(scopes) = scopes.map_err(|error| error.to_string())? else {
             return Ok(Outcome::Hold(owner::KEY_REVOKED.into()));
         };
@@ -85,12 +85,12 @@ impl Replay {
             types: endpoint.events.iter().cloned().collect(),
             ..Filter::default()
         };
-        let page = office
+        let page = context
             .store
             .read_all(progress.after, &reader.narrow(wanted, workspaces), PAGE)
             .await
             .map_err(|error| error.to_string())?;
-        let items: Vec<NewItem> = page
+        let items: Vec<NewJob> = page
             .events
             .iter()
             .filter(|event| {
@@ -98,12 +98,12 @@ impl Replay {
             })
             .map(|event| delivery(event, progress.webhook_id, Some(progress.replay)))
             .collect();
-        let client = office
+        let client = context
             .database
             .session(Purpose::Jobs)
             .await
             .map_err(|error| store::describe(&error))?;
-        due_work::schedule(&**client, &items)
+        jobs::schedule(&**client, &items)
             .await
             .map_err(|error| store::describe(&error))?;
         if page.scanned_to >= progress.to {
@@ -120,29 +120,29 @@ impl Replay {
     }
 
     /// Deliveries that wait for the endpoint, counted as far as it matters.
-    async fn queued(&self, item: &Item) -> Result<i64, due_work::Error> {
+    async fn queued(&self, item: &Job) -> Result<i64, jobs::Error> {
         const QUEUED: &str = "
-            select count(*) from (select from log.due_work where kind = $1 and lane = $2 limit $3) queued";
-        let client = self.office.database.session(Purpose::Jobs).await?;
+            select count(*) from (select from log.jobs where kind = $1 and partition = $2 limit $3) queued";
+        let client = self.context.database.session(Purpose::Jobs).await?;
         let statement = client.prepare_cached(QUEUED).await?;
         let row = client
-            .query_one(&statement, &[&DELIVER, &item.lane, &MOST_QUEUED])
+            .query_one(&statement, &[&DELIVER, &item.partition, &MOST_QUEUED])
             .await?;
         Ok(row.get(0))
     }
 
     /// The workspaces of which the endpoint's owner is a member.
     async fn workspaces(&self, reader: &Reader<'_>) -> Result<Arc<HashSet<Uuid>>, String> {
-        let head = *self.office.store.head().borrow();
+        let head = *self.context.store.head().borrow();
         let waited = self.readers.wait(Workspace::CATEGORY, head).await;
         waited.map_err(|error| error.to_string())?;
-        let database = &self.office.database;
+        let database = &self.context.database;
         let found = workspace::of_member(database, reader.product_id, reader.actor_id).await;
         found.map(Arc::new).map_err(|error| error.to_string())
     }
 
     /// The next replay may begin.
-    async fn finish(&self, item: &Item, progress: &Progress) -> Result<(), String> {
+    async fn finish(&self, item: &Job, progress: &Progress) -> Result<(), String> {
         let request = Request {
             // What has ended already stays as it is.
             idempotency: None,
@@ -157,24 +157,17 @@ impl Replay {
             id: progress.webhook_id,
             command: WebhookCommand::FinishReplay,
         };
-        let finished = self.office.executor.execute(&request, &finish).await;
+        let finished = self.context.executor.execute(&request, &finish).await;
         finished.map(drop).map_err(|error| error.to_string())
     }
 }
 
 #[async_trait]
-impl Work for Replay {
-    fn kind(&self) -> &'static str {
-        REPLAY
-    }
+impl JobHandler for Replay {
+    const KIND: &'static str = REPLAY;
+    type Payload = Progress;
 
-    async fn run(&self, item: &Item) -> Outcome {
-        match serde_json::from_value(item.payload.clone()) {
-            Ok(progress) => self
-                .page(item, progress)
-                .await
-                .unwrap_or_else(Outcome::Failed),
-            Err(error) => Outcome::Park(error.to_string()),
-        }
+    async fn run(&self, job: &Job, progress: Progress) -> Result<Outcome, String> {
+        self.page(job, progress).await
     }
 }

@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use domain::delivery::webhook::{Webhook, WebhookEvent};
 use domain::delivery::webhook_delivery::{Delivery, DeliveryEvent};
 use domain::{Aggregate, ContractError};
-use projections::PostError;
-use serde_json::json;
+use projections::ApplyError;
 use store::Recorded;
 
-use super::payload::{Payload, REPLAY, delivery, item, lanes};
-use super::replay::Progress;
-use crate::NewItem;
+use super::payload::{Payload, delivery, job, partitions};
+use super::replay::{Progress, Replay};
+use crate::NewJob;
 use crate::reaction::{Consequences, Reaction};
 
 /// Turns requests into work.
@@ -21,7 +20,7 @@ impl Reaction for Requests {
     const NAME: &'static str = "webhook_requests";
     const CATEGORIES: &'static [&'static str] = &[Webhook::CATEGORY, Delivery::CATEGORY];
 
-    async fn react(&self, events: &[Recorded]) -> Result<Consequences, PostError> {
+    async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
         let mut consequences = Consequences::default();
         for event in events {
             if event.stream.category == Webhook::CATEGORY {
@@ -29,7 +28,7 @@ impl Reaction for Requests {
             } else {
                 resend(event, &mut consequences)
             }
-            .map_err(|error| PostError::contract(event, &error))?;
+            .map_err(|error| ApplyError::contract(event, &error))?;
         }
         Ok(consequences)
     }
@@ -53,17 +52,13 @@ fn endpoint(event: &Recorded, consequences: &mut Consequences) -> Result<(), Con
                 after: from_position,
                 to: to_position,
             };
-            consequences.schedule.push(NewItem {
-                id: event.event_id,
-                kind: REPLAY,
-                lane: webhook_id.to_string(),
-                product_id: event.product_id,
-                payload: json!(progress),
-                run_at: event.recorded_at,
+            consequences.schedule.push(NewJob {
+                partition: webhook_id.to_string(),
+                ..NewJob::of::<Replay>(event, &progress)
             });
         }
-        WebhookEvent::EndpointEnabled {} => consequences.unpark.extend(lanes(webhook_id)),
-        WebhookEvent::Deleted {} => consequences.clear.extend(lanes(webhook_id)),
+        WebhookEvent::EndpointEnabled {} => consequences.redrive.extend(partitions(webhook_id)),
+        WebhookEvent::Deleted {} => consequences.clear.extend(partitions(webhook_id)),
         WebhookEvent::Created { .. }
         | WebhookEvent::Updated { .. }
         | WebhookEvent::TakenOver { .. }
@@ -90,7 +85,7 @@ fn resend(event: &Recorded, consequences: &mut Consequences) -> Result<(), Contr
             position: None,
             paced: false,
         };
-        consequences.hasten.push(item(event, &payload));
+        consequences.hasten.push(job(event, &payload));
     }
     Ok(())
 }

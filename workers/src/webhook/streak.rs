@@ -6,25 +6,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Failures in a row after which an endpoint is taken to be down.
 const DOWN: u32 = 8;
 
-/// Failures in a row of each lane whose last attempt failed.
+/// Failures in a row of each partition whose last attempt failed.
 #[derive(Default)]
 pub struct Streaks(Mutex<HashMap<String, u32>>);
 
 impl Streaks {
-    pub fn note(&self, lane: &str, succeeded: bool) {
+    pub fn note(&self, partition: &str, succeeded: bool) {
         if succeeded {
-            self.forget(lane);
+            self.forget(partition);
         } else {
-            *self.failures().entry(lane.to_owned()).or_default() += 1;
+            *self.failures().entry(partition.to_owned()).or_default() += 1;
         }
     }
 
-    pub fn forget(&self, lane: &str) {
-        self.failures().remove(lane);
+    pub fn forget(&self, partition: &str) {
+        self.failures().remove(partition);
     }
 
-    pub fn is_down(&self, lane: &str) -> bool {
-        self.failures().get(lane).is_some_and(|row| *row >= DOWN)
+    pub fn is_down(&self, partition: &str) -> bool {
+        self.failures()
+            .get(partition)
+            .is_some_and(|row| *row >= DOWN)
     }
 
     fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {

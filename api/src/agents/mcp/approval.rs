@@ -56,7 +56,7 @@ enum Action {
 /// Sends a person to where they decide.
 pub fn ask(asked: &Asked<'_>, proposal: &Row<ProposalContent>) -> Result<Answer, Problem> {
     let context = asked.context;
-    let id = proposal.facts.id;
+    let id = proposal.metadata.id;
     let elicitation = ElicitRequestParams::UrlElicitationParams {
         meta: None,
         message: message(proposal),
@@ -164,7 +164,7 @@ fn message(proposal: &Row<ProposalContent>) -> String {
     format!(
         "Proposal {} makes {} change(s) in workspace {}. Why: {rationale}\nDecide on it at this address, with your own key \
          (its actions_hash is {}), and come back then.",
-        proposal.facts.id,
+        proposal.metadata.id,
         content.actions.len(),
         content.workspace_id,
         content.actions_hash,

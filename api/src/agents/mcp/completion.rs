@@ -52,7 +52,7 @@ async fn workspaces(context: &Context) -> Result<Vec<(String, String)>, Problem>
     let (found, _) = found.await?;
     let items = found.items.into_iter();
     Ok(items
-        .map(|row| (row.facts.id.to_string(), row.content.name))
+        .map(|row| (row.metadata.id.to_string(), row.content.name))
         .collect())
 }
 
@@ -62,6 +62,6 @@ async fn notes(context: &Context) -> Result<Vec<(String, String)>, Problem> {
     let (found, _) = app.list::<Notes>(&read, wanted, page()).await?;
     let items = found.items.into_iter();
     Ok(items
-        .map(|row| (row.facts.id.to_string(), row.content.title))
+        .map(|row| (row.metadata.id.to_string(), row.content.title))
         .collect())
 }

@@ -59,7 +59,8 @@ impl Context {
             opens_urls: opens_urls(request.meta.client_capabilities()),
             correlation_id: correlation.map_or_else(Uuid::now_v7, |correlation| correlation.0),
             traceparent: traceparent(parts, &request.meta),
-            min_position: query::min_position(&parts.headers).map_err(invalid_params)?,
+            min_position: query::min_position(&parts.headers, app, caller)
+                .map_err(invalid_params)?,
             lacking: lacking.clone(),
         };
         Ok(context)
@@ -116,7 +117,7 @@ impl Context {
             command: ToolCallCommand::Record(call),
         };
         let request = Request {
-            scopes: Arc::new([format!("{}:write", ToolCall::CONTEXT)].into()),
+            scopes: Arc::new([format!("{}:write", ToolCall::SCOPE)].into()),
             ..self.request(None)
         };
         self.app.executor.execute(&request, &record).await?;

@@ -162,7 +162,7 @@ async fn workspace(context: &Context, id: Uuid) -> Result<ContentBlock, ErrorDat
     let (notes, _) = found.map_err(|problem| context.error(problem, resources::SCOPE))?;
     let mut text = format!("The notes of the workspace {id}, newest first, {LISTED} at most:\n");
     for note in notes.items {
-        let (id, version, content) = (note.facts.id, note.facts.version, note.content);
+        let (id, version, content) = (note.metadata.id, note.metadata.version, note.content);
         let uri = resources::uri(id);
         let _ = writeln!(text, "- {uri} (version {version}): {}", content.title);
     }

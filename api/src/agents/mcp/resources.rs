@@ -64,7 +64,7 @@ fn describe(note: &Row<NoteContent>) -> Resource {
         "" => "Untitled",
         title => title,
     };
-    Resource::new(uri(note.facts.id), note.facts.id.to_string())
+    Resource::new(uri(note.metadata.id), note.metadata.id.to_string())
         .with_title(title)
         .with_mime_type(MARKDOWN)
 }
@@ -114,7 +114,7 @@ async fn tell_workspaces(context: &Context) -> Result<ReadResourceResult, Proble
             status,
             members,
         } = &row.content;
-        json!({"id": row.facts.id, "name": name, "status": status, "role": members.get(&me)})
+        json!({"id": row.metadata.id, "name": name, "status": status, "role": members.get(&me)})
     };
     let told: Vec<_> = found.items.iter().map(tell).collect();
     let text = json!({ "workspaces": told }).to_string();
@@ -127,21 +127,21 @@ fn absent(uri: &str) -> ErrorData {
 }
 
 pub fn contents(note: &Row<NoteContent>) -> ResourceContents {
-    ResourceContents::text(markdown(note), uri(note.facts.id)).with_mime_type(MARKDOWN)
+    ResourceContents::text(markdown(note), uri(note.metadata.id)).with_mime_type(MARKDOWN)
 }
 
 /// The note as a document. Every value of the front matter is JSON, which YAML contains.
 fn markdown(note: &Row<NoteContent>) -> String {
-    let (facts, content) = (&note.facts, &note.content);
+    let (metadata, content) = (&note.metadata, &note.content);
     let mut text = String::from("---\n");
     for (name, value) in [
-        ("id", json!(facts.id)),
+        ("id", json!(metadata.id)),
         ("workspace_id", json!(content.workspace_id)),
-        ("version", json!(facts.version)),
+        ("version", json!(metadata.version)),
         ("title", json!(content.title)),
         ("tags", json!(content.tags)),
         ("status", json!(content.status)),
-        ("updated_at", json!(facts.updated_at)),
+        ("updated_at", json!(metadata.updated_at)),
     ] {
         let _ = writeln!(text, "{name}: {value}");
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::change_set::{ChangeSet, require_possible};
 use super::governance;
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Approves a proposal. If nobody else has to, it is applied, or what stood in its way is recorded.
 pub struct Approve {
@@ -27,73 +27,73 @@ impl Handler for Approve {
     }
 
     fn context(&self) -> &'static str {
-        Proposal::CONTEXT
+        Proposal::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Proposal>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let submission = approve(book, self.id, self.approval.clone()).await?;
-        let policy = governance::policy(book, submission.draft.workspace_id).await?;
-        governance::require_approvable(book, &policy, &submission).await?;
-        let approver = book.request().actor.id;
-        let role = governance::role(book, submission.draft.workspace_id, approver).await?;
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let submission = approve(work, self.id, self.approval.clone()).await?;
+        let policy = governance::policy(work, submission.draft.workspace_id).await?;
+        governance::require_approvable(work, &policy, &submission).await?;
+        let approver = work.request().actor.id;
+        let role = governance::role(work, submission.draft.workspace_id, approver).await?;
         if !policy.is_approver(approver, role) {
             return Err(CommandError::refused(PolicyRefusal::NotApprover));
         }
-        if governance::missing_approvals(book, &policy, &submission).await? > 0 {
+        if governance::missing_approvals(work, &policy, &submission).await? > 0 {
             return Ok(());
         }
-        let before = book.staged();
+        let before = work.staged();
         let proposer = submission.proposer;
-        let outcome = match apply(book, &policy, &submission, proposer, &self.new_ids).await? {
+        let outcome = match apply(work, &policy, &submission, proposer, &self.new_ids).await? {
             Ok(complete) => complete,
             Err(conflicts) => {
                 // Whoever has edited it can do so again.
                 if self.approval.edited_actions.is_some() {
                     require_possible(&conflicts)?;
                 }
-                book.discard(before)?;
+                work.discard(before)?;
                 ProposalCommand::Fail { conflicts }
             }
         };
-        book.decide::<Proposal>(self.id, outcome).await?;
+        work.decide::<Proposal>(self.id, outcome).await?;
         Ok(())
     }
 }
 
 /// Records an approval; what follows from here on is caused by it.
 pub(super) async fn approve(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     approval: Approval,
 ) -> Result<Submission, CommandError> {
     let approve = ProposalCommand::Approve(approval);
-    let approved = book.decide::<Proposal>(id, approve).await?;
-    book.caused_by(approved.last().copied());
-    let proposal = book.load::<Proposal>(id).await?;
+    let approved = work.decide::<Proposal>(id, approve).await?;
+    work.caused_by(approved.last().copied());
+    let proposal = work.load::<Proposal>(id).await?;
     let submission = proposal.state.submission().cloned();
     submission.ok_or_else(|| CommandError::refused(ProposalRefusal::NotFound))
 }
 
 /// Carries out what was approved, in somebody's interest; returns the command that records it, or what stands in the way.
 pub(super) async fn apply(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     policy: &Policy,
     submission: &Submission,
     interest: Actor,
     new_ids: &[Uuid],
 ) -> Result<Result<ProposalCommand, Vec<Conflict>>, CommandError> {
-    book.on_behalf_of(interest, submission.draft.rationale.clone());
+    work.on_behalf_of(interest, submission.draft.rationale.clone());
     let change_set = ChangeSet {
         workspace_id: submission.draft.workspace_id,
         actions: submission.effective_actions(),
         new_ids,
         merging: policy.rules.merge,
     };
-    let (effects, conflicts) = change_set.carry_out(book).await?;
+    let (effects, conflicts) = change_set.carry_out(work).await?;
     Ok(if conflicts.is_empty() {
         Ok(ProposalCommand::Complete(effects))
     } else {

@@ -1,4 +1,4 @@
-//! The actions of a proposal, carried out on a book: all of them are what approval appends.
+//! The actions of a proposal, carried out on a unit of work: all of them are what approval appends.
 
 use domain::agents::action::{Action, Stale, Subject};
 use domain::agents::policy::Merging;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::knowledge::artifact::Draft;
 use crate::knowledge::{artifact, note, task};
-use crate::{Book, CommandError};
+use crate::{CommandError, UnitOfWork};
 
 /// Actions to be carried out.
 pub(super) struct ChangeSet<'a> {
@@ -33,7 +33,7 @@ impl ChangeSet<'_> {
     /// What the actions leave behind. Where there are conflicts nothing of it must be kept.
     pub async fn carry_out(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
     ) -> Result<(Effects, Vec<Conflict>), CommandError> {
         let mut effects = Effects::default();
         let mut conflicts = Vec::new();
@@ -48,24 +48,24 @@ impl ChangeSet<'_> {
             let stale = match action.subject() {
                 Subject::Note(id) => {
                     let id = id.unwrap_or(*new_id);
-                    let note = self.change_note(book, id, action).await?;
+                    let note = self.change_note(work, id, action).await?;
                     note.map(|note| effects.notes.push(note))
                 }
                 Subject::Task(id) => {
                     let id = id.unwrap_or(*new_id);
-                    let note = note_of(book, id).await?;
-                    let task = self.change_task(book, id, action).await?;
-                    effects.notes.extend(marked(book, note).await?);
+                    let note = note_of(work, id).await?;
+                    let task = self.change_task(work, id, action).await?;
+                    effects.notes.extend(marked(work, note).await?);
                     task.map(|task| effects.tasks.push(task))
                 }
                 Subject::Artifact(id) => {
                     let id = id.unwrap_or(*new_id);
-                    let artifact = self.change_artifact(book, id, action).await?;
+                    let artifact = self.change_artifact(work, id, action).await?;
                     artifact.map(|artifact| effects.artifacts.push(artifact))
                 }
             };
             if let Err(stale) = stale {
-                conflicts.push(conflict(book, index, action, stale).await?);
+                conflicts.push(conflict(work, index, action, stale).await?);
             }
         }
         Ok((effects, conflicts))
@@ -73,16 +73,16 @@ impl ChangeSet<'_> {
 
     async fn change_note(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         note_id: Uuid,
         action: &Action,
     ) -> Attempt<Applied> {
-        let home = note::workspace(book, note_id).await?;
+        let home = note::workspace(work, note_id).await?;
         if action.subject() != Subject::Note(None) && home != Some(self.workspace_id) {
             return Ok(Err(Stale::refused(&NoteRefusal::NotFound)));
         }
         let carried_over =
-            carried_over(book, note_id, action, self.merging, Action::onto_note).await?;
+            carried_over(work, note_id, action, self.merging, Action::onto_note).await?;
         let (action, moved) = match carried_over {
             Ok(carried_over) => carried_over,
             Err(stale) => return Ok(Err(stale)),
@@ -91,84 +91,84 @@ impl ChangeSet<'_> {
         let Some(command) = action.note_command(self.workspace_id, merged) else {
             return Err(CommandError::Damaged("no action on a note".into()));
         };
-        if let Err(stale) = stands(note::decide(book, note_id, command).await)? {
+        if let Err(stale) = stands(note::decide(work, note_id, command).await)? {
             return Ok(Err(stale));
         }
         Ok(Ok(Applied {
             note_id,
-            version: book.load::<Note>(note_id).await?.version,
-            base_version: Some(book.base_version::<Note>(note_id).await?),
+            version: work.load::<Note>(note_id).await?.version,
+            base_version: Some(work.base_version::<Note>(note_id).await?),
             merged,
         }))
     }
 
     async fn change_task(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         task_id: Uuid,
         action: &Action,
     ) -> Attempt<AppliedTask> {
-        let home = task::workspace(book, task_id).await?;
+        let home = task::workspace(work, task_id).await?;
         if action.subject() != Subject::Task(None) && home != Some(self.workspace_id) {
             return Ok(Err(Stale::refused(&TaskRefusal::NotFound)));
         }
         let carried_over =
-            carried_over(book, task_id, action, self.merging, Action::onto_task).await?;
+            carried_over(work, task_id, action, self.merging, Action::onto_task).await?;
         let (action, moved) = match carried_over {
             Ok(carried_over) => carried_over,
             Err(stale) => return Ok(Err(stale)),
         };
         let merged = moved.filter(|_| matches!(action, Action::ReviseTask { .. }));
         let done = match action.task_command(self.workspace_id, task_id) {
-            Some(command) => task::decide(book, task_id, command).await,
-            None => self.place(book, task_id, &action).await,
+            Some(command) => task::decide(work, task_id, command).await,
+            None => self.place(work, task_id, &action).await,
         };
         if let Err(stale) = stands(done)? {
             return Ok(Err(stale));
         }
         Ok(Ok(AppliedTask {
             task_id,
-            version: book.load::<Task>(task_id).await?.version,
-            base_version: book.base_version::<Task>(task_id).await?,
+            version: work.load::<Task>(task_id).await?.version,
+            base_version: work.base_version::<Task>(task_id).await?,
             merged,
         }))
     }
 
     async fn change_artifact(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         artifact_id: Uuid,
         action: &Action,
     ) -> Attempt<AppliedArtifact> {
         let home = match action.target_id() {
-            Some(note_id) => note::workspace(book, note_id).await?,
-            None => artifact::workspace(book, artifact_id).await?,
+            Some(note_id) => note::workspace(work, note_id).await?,
+            None => artifact::workspace(work, artifact_id).await?,
         };
         if home != Some(self.workspace_id) {
             return Ok(Err(Stale::refused(&ArtifactRefusal::NotFound)));
         }
         let done = match attached(action) {
-            Some((note_id, draft)) => artifact::attach(book, artifact_id, note_id, draft).await,
-            None => artifact::decide(book, artifact_id, ArtifactCommand::Detach).await,
+            Some((note_id, draft)) => artifact::attach(work, artifact_id, note_id, draft).await,
+            None => artifact::decide(work, artifact_id, ArtifactCommand::Detach).await,
         };
         if let Err(stale) = stands(done)? {
             return Ok(Err(stale));
         }
         Ok(Ok(AppliedArtifact {
             artifact_id,
-            version: book.load::<Artifact>(artifact_id).await?.version,
-            base_version: book.base_version::<Artifact>(artifact_id).await?,
+            version: work.load::<Artifact>(artifact_id).await?.version,
+            base_version: work.base_version::<Artifact>(artifact_id).await?,
         }))
     }
 
     async fn place(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         task_id: Uuid,
         action: &Action,
     ) -> Result<(), CommandError> {
         if let Action::MoveTask { after, before, .. } = action {
-            task::place(book, task_id, *after, *before).await
+            task::place(work, task_id, *after, *before).await
         } else {
             Err(CommandError::Damaged("no action on a task".into()))
         }
@@ -176,25 +176,28 @@ impl ChangeSet<'_> {
 }
 
 /// The note of a task, which may be changed with it, and its version.
-async fn note_of(book: &mut Book<'_>, task_id: Uuid) -> Result<Option<(Uuid, i64)>, CommandError> {
-    let task = book.load::<Task>(task_id).await?;
+async fn note_of(
+    work: &mut UnitOfWork<'_>,
+    task_id: Uuid,
+) -> Result<Option<(Uuid, i64)>, CommandError> {
+    let task = work.load::<Task>(task_id).await?;
     let Some(note_id) = task.state.draft().and_then(|draft| draft.note_id) else {
         return Ok(None);
     };
-    let version = book.load::<Note>(note_id).await?.version;
+    let version = work.load::<Note>(note_id).await?.version;
     Ok(Some((note_id, version)))
 }
 
 /// The note, if its line was marked.
 async fn marked(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     note: Option<(Uuid, i64)>,
 ) -> Result<Option<Applied>, CommandError> {
     let Some((note_id, version_before)) = note else {
         return Ok(None);
     };
-    let version = book.load::<Note>(note_id).await?.version;
-    let base_version = Some(book.base_version::<Note>(note_id).await?);
+    let version = work.load::<Note>(note_id).await?.version;
+    let base_version = Some(work.base_version::<Note>(note_id).await?);
     Ok((version > version_before).then_some(Applied {
         note_id,
         version,
@@ -231,7 +234,7 @@ fn attached(action: &Action) -> Option<(Uuid, Draft)> {
 /// An action as it fits what its subject is now; and over which versions it was carried, if it was. A revision keeps what the
 /// actions before it have made of its subject.
 pub(super) async fn carried_over<A: Aggregate>(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     action: &Action,
     merging: Merging,
@@ -240,13 +243,13 @@ pub(super) async fn carried_over<A: Aggregate>(
     let Some(base_version) = action.base_version() else {
         return Ok(Ok((action.clone(), None)));
     };
-    let onto_version = book.base_version::<A>(id).await?;
+    let onto_version = work.base_version::<A>(id).await?;
     let has_moved_on = base_version != onto_version;
     let revises = matches!(
         action,
         Action::ReviseNote { .. } | Action::ReviseTask { .. }
     );
-    let is_changed_here = revises && book.load::<A>(id).await?.version > onto_version;
+    let is_changed_here = revises && work.load::<A>(id).await?.version > onto_version;
     if !has_moved_on && !is_changed_here {
         return Ok(Ok((action.clone(), None)));
     }
@@ -258,11 +261,11 @@ pub(super) async fn carried_over<A: Aggregate>(
         let reason = "it has moved on, and the workspace's policy allows no merges";
         return Ok(Err(Stale::because(reason)));
     }
-    let base = book.at_version::<A>(id, base_version).await?;
+    let base = work.at_version::<A>(id, base_version).await?;
     let now = if revises {
-        book.load::<A>(id).await?
+        work.load::<A>(id).await?
     } else {
-        book.before::<A>(id).await?
+        work.before::<A>(id).await?
     };
     let merge = Merge {
         base_version,
@@ -274,7 +277,7 @@ pub(super) async fn carried_over<A: Aggregate>(
 }
 
 pub(super) async fn conflict(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     index: usize,
     action: &Action,
     stale: Stale,
@@ -282,9 +285,9 @@ pub(super) async fn conflict(
     let subject = action.subject();
     let current_version = match subject {
         _ if stale.is_absent => 0,
-        Subject::Note(Some(id)) => book.base_version::<Note>(id).await?,
-        Subject::Task(Some(id)) => book.base_version::<Task>(id).await?,
-        Subject::Artifact(Some(id)) => book.base_version::<Artifact>(id).await?,
+        Subject::Note(Some(id)) => work.base_version::<Note>(id).await?,
+        Subject::Task(Some(id)) => work.base_version::<Task>(id).await?,
+        Subject::Artifact(Some(id)) => work.base_version::<Artifact>(id).await?,
         Subject::Note(None) | Subject::Task(None) | Subject::Artifact(None) => 0,
     };
     let (note_id, task_id, artifact_id) = match subject {

@@ -10,24 +10,24 @@ use store::heavy;
 use uuid::Uuid;
 
 use crate::agents::agent;
-use crate::{Book, CommandError};
+use crate::{CommandError, UnitOfWork};
 
 /// The policy in force.
 pub(super) async fn policy(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,
 ) -> Result<Policy, CommandError> {
-    Ok(book.load::<Policy>(workspace_id).await?.state.clone())
+    Ok(work.load::<Policy>(workspace_id).await?.state.clone())
 }
 
 /// Refuses what the policy forbids.
 pub(super) async fn require_allowed(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     policy: &Policy,
     proposer: Actor,
     actions: &[Action],
 ) -> Result<(), CommandError> {
-    let change = measured(book, policy, proposer, actions).await?;
+    let change = measured(work, policy, proposer, actions).await?;
     match policy.forbids(&change) {
         Some(rule) => Err(CommandError::refused(PolicyRefusal::Forbidden(
             rule.name.clone(),
@@ -38,7 +38,7 @@ pub(super) async fn require_allowed(
 
 /// What rules look at. The size is found out only if a rule asks for it.
 pub(super) async fn measured<'a>(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     policy: &Policy,
     proposer: Actor,
     actions: &'a [Action],
@@ -46,7 +46,7 @@ pub(super) async fn measured<'a>(
     let mut characters = 0;
     if policy.measures() {
         for action in actions {
-            characters += size(book, action).await?;
+            characters += size(work, action).await?;
         }
     }
     Ok(Change {
@@ -56,10 +56,10 @@ pub(super) async fn measured<'a>(
     })
 }
 
-async fn size(book: &mut Book<'_>, action: &Action) -> Result<usize, CommandError> {
+async fn size(work: &mut UnitOfWork<'_>, action: &Action) -> Result<usize, CommandError> {
     let base = match (action.subject(), action.base_version()) {
         (Subject::Note(Some(id)), Some(version)) => {
-            Some(book.at_version::<Note>(id, version).await?)
+            Some(work.at_version::<Note>(id, version).await?)
         }
         (Subject::Note(_) | Subject::Task(_) | Subject::Artifact(_), _) => None,
     };
@@ -70,27 +70,27 @@ async fn size(book: &mut Book<'_>, action: &Action) -> Result<usize, CommandErro
 
 /// Refuses what nobody may approve now, whoever they are.
 pub(super) async fn require_approvable(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     policy: &Policy,
     submission: &Submission,
 ) -> Result<(), CommandError> {
-    if agent::is_suspended(book, submission.proposer).await? {
+    if agent::is_suspended(work, submission.proposer).await? {
         return Err(CommandError::refused(ProposalRefusal::Held));
     }
     let actions = submission.effective_actions();
-    require_allowed(book, policy, submission.proposer, actions).await
+    require_allowed(work, policy, submission.proposer, actions).await
 }
 
 /// How many more people have to approve it. Those who have, but could not now, do not count.
 pub(super) async fn missing_approvals(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     policy: &Policy,
     submission: &Submission,
 ) -> Result<u32, CommandError> {
     let workspace_id = submission.draft.workspace_id;
     let mut missing = policy.rules.quorum;
     for approver in submission.approvers.keys() {
-        let role = role(book, workspace_id, *approver).await?;
+        let role = role(work, workspace_id, *approver).await?;
         if policy.is_approver(*approver, role) {
             missing = missing.saturating_sub(1);
         }
@@ -99,21 +99,21 @@ pub(super) async fn missing_approvals(
 }
 
 pub(super) async fn role(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,
     actor_id: Uuid,
 ) -> Result<Option<Role>, CommandError> {
-    let workspace = book.load::<Workspace>(workspace_id).await?;
+    let workspace = work.load::<Workspace>(workspace_id).await?;
     let details = workspace.state.details();
     Ok(details.and_then(|details| details.members.get(&actor_id).copied()))
 }
 
 /// Somebody who may do everything in a workspace: there always is one.
 pub(super) async fn an_owner(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,
 ) -> Result<Option<Actor>, CommandError> {
-    let workspace = book.load::<Workspace>(workspace_id).await?;
+    let workspace = work.load::<Workspace>(workspace_id).await?;
     let members = workspace.state.details().map(|details| &details.members);
     let mut owners = members.into_iter().flatten();
     let owner = owners.find(|(_, role)| **role == Role::Owner);

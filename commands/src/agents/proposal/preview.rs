@@ -1,4 +1,4 @@
-//! What approving a proposal would do now, found out by doing it on a book that is thrown away.
+//! What approving a proposal would do now, found out by doing it on a unit of work that is thrown away.
 
 use domain::agents::proposal::{Conflict, Effects, Proposal};
 use domain::knowledge::artifact::Artifact;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::change_set::ChangeSet;
 use super::governance;
-use crate::{Book, CommandError, Loaded};
+use crate::{CommandError, Loaded, UnitOfWork};
 
 /// What approval would do now.
 pub struct Preview {
@@ -36,14 +36,14 @@ pub struct Changed<A> {
 
 impl<A: Aggregate> Changed<A> {
     async fn all(
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         ids: impl Iterator<Item = Uuid>,
     ) -> Result<Vec<Self>, CommandError> {
         let mut all: Vec<Self> = vec![];
         for id in ids {
             if !all.iter().any(|known| known.after.id == id) {
-                let before = book.before::<A>(id).await?.clone();
-                let after = book.load::<A>(id).await?.clone();
+                let before = work.before::<A>(id).await?.clone();
+                let after = work.load::<A>(id).await?.clone();
                 all.push(Self { before, after });
             }
         }
@@ -53,19 +53,19 @@ impl<A: Aggregate> Changed<A> {
 
 /// None, where the proposal is not waiting for a decision.
 pub async fn preview(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     id: Uuid,
     new_ids: &[Uuid],
 ) -> Result<Option<Preview>, CommandError> {
-    let proposal = book.load::<Proposal>(id).await?;
+    let proposal = work.load::<Proposal>(id).await?;
     let Some(submission) = proposal.state.pending().cloned() else {
         return Ok(None);
     };
     let workspace_id = submission.draft.workspace_id;
-    let policy = governance::policy(book, workspace_id).await?;
-    let mut approvable = governance::require_approvable(book, &policy, &submission).await;
+    let policy = governance::policy(work, workspace_id).await?;
+    let mut approvable = governance::require_approvable(work, &policy, &submission).await;
     if approvable.is_ok() {
-        let in_time = submission.require_in_time(&book.moment());
+        let in_time = submission.require_in_time(&work.context());
         approvable = in_time.map_err(CommandError::refused);
     }
     let refusal = match approvable {
@@ -73,10 +73,10 @@ pub async fn preview(
         Err(CommandError::Refused(refusal)) => Some(refusal),
         Err(error) => return Err(error),
     };
-    let missing_approvals = governance::missing_approvals(book, &policy, &submission).await?;
+    let missing_approvals = governance::missing_approvals(work, &policy, &submission).await?;
     // Who looks at it need not be one who could approve it.
-    if let Some(owner) = governance::an_owner(book, workspace_id).await? {
-        book.on_authority_of(owner);
+    if let Some(owner) = governance::an_owner(work, workspace_id).await? {
+        work.on_authority_of(owner);
     }
     let change_set = ChangeSet {
         workspace_id,
@@ -84,13 +84,13 @@ pub async fn preview(
         new_ids,
         merging: policy.rules.merge,
     };
-    let (effects, conflicts) = change_set.carry_out(book).await?;
+    let (effects, conflicts) = change_set.carry_out(work).await?;
     Ok(Some(Preview {
         refusal,
         missing_approvals,
-        notes: Changed::all(book, effects.notes.iter().map(|note| note.note_id)).await?,
-        tasks: Changed::all(book, effects.tasks.iter().map(|task| task.task_id)).await?,
-        artifacts: Changed::all(book, effects.artifacts.iter().map(|a| a.artifact_id)).await?,
+        notes: Changed::all(work, effects.notes.iter().map(|note| note.note_id)).await?,
+        tasks: Changed::all(work, effects.tasks.iter().map(|task| task.task_id)).await?,
+        artifacts: Changed::all(work, effects.artifacts.iter().map(|a| a.artifact_id)).await?,
         effects,
         conflicts,
     }))

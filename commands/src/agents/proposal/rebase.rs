@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Submit;
 use super::change_set::{carried_over, conflict};
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Submits anew what a pending or failed proposal would change. One that is pending is superseded by that.
 pub struct Rebase {
@@ -32,7 +32,7 @@ impl Handler for Rebase {
     }
 
     fn context(&self) -> &'static str {
-        Proposal::CONTEXT
+        Proposal::SCOPE
     }
 
     fn agents_may(&self) -> bool {
@@ -43,20 +43,20 @@ impl Handler for Rebase {
         StreamId::of::<Proposal>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
-        let old = book.load::<Proposal>(self.from).await?.state.clone();
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
+        let old = work.load::<Proposal>(self.from).await?.state.clone();
         let Proposal::Submitted(submission, stage) = old else {
             return Err(CommandError::refused(ProposalRefusal::NotFound));
         };
         let workspace_id = submission.draft.workspace_id;
-        book.permit(workspace_id, Permission::Propose).await?;
-        let moment = book.moment();
+        work.permit(workspace_id, Permission::Propose).await?;
+        let context = work.context();
         let given = self.actions.clone().unwrap_or_default();
         let mut draft = submission
-            .rebase(self.from, &stage, given, &moment)
+            .rebase(self.from, &stage, given, &context)
             .map_err(CommandError::refused)?;
         if self.actions.is_none() {
-            draft.actions = rebased(book, submission.effective_actions()).await?;
+            draft.actions = rebased(work, submission.effective_actions()).await?;
         }
         if let Some(rationale) = &self.rationale {
             draft.rationale.clone_from(rationale);
@@ -66,20 +66,23 @@ impl Handler for Rebase {
             draft,
             new_ids: self.new_ids.clone(),
         };
-        submit.handle(book).await
+        submit.handle(work).await
     }
 }
 
-async fn rebased(book: &mut Book<'_>, actions: &[Action]) -> Result<Vec<Action>, CommandError> {
+async fn rebased(
+    work: &mut UnitOfWork<'_>,
+    actions: &[Action],
+) -> Result<Vec<Action>, CommandError> {
     let mut rebased = Vec::with_capacity(actions.len());
     let mut conflicts = Vec::new();
     for (index, action) in actions.iter().enumerate() {
         let carried_over = match action.subject() {
             Subject::Note(Some(id)) => {
-                carried_over(book, id, action, Merging::Allowed, Action::onto_note).await?
+                carried_over(work, id, action, Merging::Allowed, Action::onto_note).await?
             }
             Subject::Task(Some(id)) => {
-                carried_over(book, id, action, Merging::Allowed, Action::onto_task).await?
+                carried_over(work, id, action, Merging::Allowed, Action::onto_task).await?
             }
             Subject::Note(None) | Subject::Task(None) | Subject::Artifact(_) => {
                 Ok((action.clone(), None))
@@ -87,7 +90,7 @@ async fn rebased(book: &mut Book<'_>, actions: &[Action]) -> Result<Vec<Action>,
         };
         match carried_over {
             Ok((action, _)) => rebased.push(action),
-            Err(stale) => conflicts.push(conflict(book, index, action, stale).await?),
+            Err(stale) => conflicts.push(conflict(work, index, action, stale).await?),
         }
     }
     if conflicts.is_empty() {

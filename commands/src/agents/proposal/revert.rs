@@ -14,7 +14,7 @@ use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
 use crate::knowledge::artifact;
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Changes everything back that an applied proposal has changed.
 pub struct Revert {
@@ -38,20 +38,20 @@ impl Handler for Revert {
     }
 
     fn context(&self) -> &'static str {
-        Proposal::CONTEXT
+        Proposal::SCOPE
     }
 
     fn stream(&self) -> StreamId {
         StreamId::of::<Proposal>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let reason = self.reason.clone();
-        let reverted = book
+        let reverted = work
             .decide::<Proposal>(self.id, ProposalCommand::Revert { reason })
             .await?;
-        book.caused_by(reverted.last().copied());
-        let proposal = book.load::<Proposal>(self.id).await?;
+        work.caused_by(reverted.last().copied());
+        let proposal = work.load::<Proposal>(self.id).await?;
         let applied = proposal.state.submission().map(|s| s.applied.clone());
         let Effects {
             notes,
@@ -67,13 +67,13 @@ impl Handler for Revert {
         let own: HashSet<Uuid> = tasks.keys().chain(artifacts.keys()).copied().collect();
         let others = self.contents.without(&own);
         for applied in notes.into_values() {
-            note::undo(book, applied, &others).await?;
+            note::undo(work, applied, &others).await?;
         }
         for applied in tasks.into_values() {
-            task::undo(book, applied).await?;
+            task::undo(work, applied).await?;
         }
         for applied in artifacts.into_values() {
-            undo(book, applied).await?;
+            undo(work, applied).await?;
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Contents {
 }
 
 /// What the proposal attached is detached; what it detached is attached again.
-async fn undo(book: &mut Book<'_>, applied: AppliedArtifact) -> Result<(), CommandError> {
+async fn undo(work: &mut UnitOfWork<'_>, applied: AppliedArtifact) -> Result<(), CommandError> {
     let AppliedArtifact {
         artifact_id,
         version,
@@ -99,7 +99,7 @@ async fn undo(book: &mut Book<'_>, applied: AppliedArtifact) -> Result<(), Comma
     if base_version == version {
         return Ok(());
     }
-    let current = book.base_version::<Artifact>(artifact_id).await?;
+    let current = work.base_version::<Artifact>(artifact_id).await?;
     if current != version {
         return Err(CommandError::refused(ProposalRefusal::ArtifactChanged {
             artifact_id,
@@ -107,12 +107,12 @@ async fn undo(book: &mut Book<'_>, applied: AppliedArtifact) -> Result<(), Comma
             current,
         }));
     }
-    let back = match book
+    let back = match work
         .at_version::<Artifact>(artifact_id, base_version)
         .await?
     {
         Artifact::Attached(_) => ArtifactCommand::Restore,
         Artifact::Absent | Artifact::Detached(_) | Artifact::Removed => ArtifactCommand::Detach,
     };
-    artifact::decide(book, artifact_id, back).await
+    artifact::decide(work, artifact_id, back).await
 }

@@ -17,7 +17,7 @@ use super::change_set::{ChangeSet, require_possible};
 use super::governance;
 use crate::agents::agent;
 use crate::knowledge::{artifact, note, task};
-use crate::{Book, CommandError, Handler};
+use crate::{CommandError, Handler, UnitOfWork};
 
 /// Submits a proposal over things that exist; if a rule of the workspace approves it, it is applied in the same append.
 pub struct Submit {
@@ -34,7 +34,7 @@ impl Handler for Submit {
     }
 
     fn context(&self) -> &'static str {
-        Proposal::CONTEXT
+        Proposal::SCOPE
     }
 
     fn agents_may(&self) -> bool {
@@ -45,35 +45,39 @@ impl Handler for Submit {
         StreamId::of::<Proposal>(self.id)
     }
 
-    async fn handle(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let workspace_id = self.draft.workspace_id;
-        let policy = governance::policy(book, workspace_id).await?;
-        let expiry = policy.expiry(self.draft.expires_at, book.moment().now);
+        let policy = governance::policy(work, workspace_id).await?;
+        let expiry = policy.expiry(self.draft.expires_at, work.context().now);
         let draft = Draft {
             expires_at: expiry.clone().unwrap_or(self.draft.expires_at),
             ..self.draft.clone()
         };
         // First whether the caller may: strangers learn nothing of policies, notes and tasks.
-        book.decide::<Proposal>(self.id, ProposalCommand::Submit(draft))
+        work.decide::<Proposal>(self.id, ProposalCommand::Submit(draft))
             .await?;
         expiry.map_err(CommandError::refused)?;
         for (index, action) in self.draft.actions.iter().enumerate() {
-            require_subject(book, workspace_id, index, action).await?;
+            require_subject(work, workspace_id, index, action).await?;
         }
-        let proposer = book.request().actor;
-        governance::require_allowed(book, &policy, proposer, &self.draft.actions).await?;
-        self.try_out(book, &policy).await?;
-        self.supersede(book).await?;
-        agent::count(book, self.id).await?;
-        self.approve_by_rule(book, &policy).await
+        let proposer = work.request().actor;
+        governance::require_allowed(work, &policy, proposer, &self.draft.actions).await?;
+        self.try_out(work, &policy).await?;
+        self.supersede(work).await?;
+        agent::count(work, self.id).await?;
+        self.approve_by_rule(work, &policy).await
     }
 }
 
 impl Submit {
     /// Refuses what could not be carried out now, whoever approved it.
-    async fn try_out(&self, book: &mut Book<'_>, policy: &Policy) -> Result<(), CommandError> {
+    async fn try_out(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        policy: &Policy,
+    ) -> Result<(), CommandError> {
         let workspace_id = self.draft.workspace_id;
-        let Some(owner) = governance::an_owner(book, workspace_id).await? else {
+        let Some(owner) = governance::an_owner(work, workspace_id).await? else {
             return Ok(());
         };
         let change_set = ChangeSet {
@@ -82,38 +86,38 @@ impl Submit {
             new_ids: &self.new_ids,
             merging: policy.rules.merge,
         };
-        let before = book.staged();
-        book.on_authority_of(owner);
-        let tried = change_set.carry_out(book).await;
-        book.on_own_authority();
-        book.discard(before)?;
+        let before = work.staged();
+        work.on_authority_of(owner);
+        let tried = change_set.carry_out(work).await;
+        work.on_own_authority();
+        work.discard(before)?;
         require_possible(&tried?.1)
     }
 
     /// The earlier proposal of its proposer, in whose place this one comes.
-    async fn supersede(&self, book: &mut Book<'_>) -> Result<(), CommandError> {
+    async fn supersede(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let Some(earlier) = self.draft.supersedes else {
             return Ok(());
         };
-        let proposal = book.load::<Proposal>(earlier).await?;
+        let proposal = work.load::<Proposal>(earlier).await?;
         let workspace = proposal.state.submission().map(|s| s.draft.workspace_id);
         if workspace != Some(self.draft.workspace_id) {
             return Err(CommandError::refused(ProposalRefusal::NotFound));
         }
         let supersede = ProposalCommand::Supersede { by: self.id };
-        book.decide::<Proposal>(earlier, supersede).await?;
+        work.decide::<Proposal>(earlier, supersede).await?;
         Ok(())
     }
 
     /// Applies it if a rule of the policy says so. What stands in the way of that leaves it to people.
     async fn approve_by_rule(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         policy: &Policy,
     ) -> Result<(), CommandError> {
-        let proposer = book.request().actor;
+        let proposer = work.request().actor;
         let actions = &self.draft.actions;
-        let change = governance::measured(book, policy, proposer, actions).await?;
+        let change = governance::measured(work, policy, proposer, actions).await?;
         let Some((rule, set_by)) = policy.approves(&change) else {
             return Ok(());
         };
@@ -121,26 +125,26 @@ impl Submit {
             name: rule.name.clone(),
             set_by,
         };
-        let before = book.staged();
-        book.on_authority_of(set_by);
-        let applied = self.apply(book, policy, by_rule, set_by).await;
-        book.on_own_authority();
+        let before = work.staged();
+        work.on_authority_of(set_by);
+        let applied = self.apply(work, policy, by_rule, set_by).await;
+        work.on_own_authority();
         match applied {
             Ok(true) => Ok(()),
             // Or whoever has set the rule may not change this any more.
-            Ok(false) | Err(CommandError::Refused(_)) => book.discard(before),
+            Ok(false) | Err(CommandError::Refused(_)) => work.discard(before),
             Err(error) => Err(error),
         }
     }
 
     async fn apply(
         &self,
-        book: &mut Book<'_>,
+        work: &mut UnitOfWork<'_>,
         policy: &Policy,
         by_rule: ByRule,
         set_by: Actor,
     ) -> Result<bool, CommandError> {
-        let proposal = book.load::<Proposal>(self.id).await?;
+        let proposal = work.load::<Proposal>(self.id).await?;
         let hash = proposal.state.pending().map(|s| s.actions_hash.clone());
         let approval = Approval {
             actions_hash: hash.unwrap_or_default(),
@@ -148,10 +152,10 @@ impl Submit {
             edited_actions: None,
             by_rule: Some(by_rule),
         };
-        let submission = approve(book, self.id, approval).await?;
-        match apply(book, policy, &submission, set_by, &self.new_ids).await? {
+        let submission = approve(work, self.id, approval).await?;
+        match apply(work, policy, &submission, set_by, &self.new_ids).await? {
             Ok(complete) => {
-                book.decide::<Proposal>(self.id, complete).await?;
+                work.decide::<Proposal>(self.id, complete).await?;
                 Ok(true)
             }
             Err(_) => Ok(false),
@@ -161,7 +165,7 @@ impl Submit {
 
 /// What an action is about is in the workspace, and has come to the version that it names.
 async fn require_subject(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,
     index: usize,
     action: &Action,
@@ -169,24 +173,24 @@ async fn require_subject(
     let no_note = || CommandError::refused(ProposalRefusal::NoteUnavailable { action: index });
     let current = match action.subject() {
         Subject::Note(Some(id)) => {
-            let note = book.load::<Note>(id).await?;
+            let note = work.load::<Note>(id).await?;
             let at_home = matches!(&note.state, Note::Active(content)
                 if content.workspace_id == workspace_id);
             at_home.then_some(note.version).ok_or_else(no_note)?
         }
         Subject::Task(Some(id)) => {
-            if task::workspace(book, id).await? != Some(workspace_id) {
+            if task::workspace(work, id).await? != Some(workspace_id) {
                 let refusal = ProposalRefusal::TaskUnavailable { action: index };
                 return Err(CommandError::refused(refusal));
             }
-            book.base_version::<Task>(id).await?
+            work.base_version::<Task>(id).await?
         }
         Subject::Artifact(Some(id)) => {
-            if artifact::workspace(book, id).await? != Some(workspace_id) {
+            if artifact::workspace(work, id).await? != Some(workspace_id) {
                 let refusal = ProposalRefusal::ArtifactUnavailable { action: index };
                 return Err(CommandError::refused(refusal));
             }
-            book.base_version::<Artifact>(id).await?
+            work.base_version::<Artifact>(id).await?
         }
         Subject::Note(None) | Subject::Task(None) | Subject::Artifact(None) => 0,
     };
@@ -196,7 +200,7 @@ async fn require_subject(
         return Err(CommandError::refused(refusal));
     }
     match action.target_id() {
-        Some(id) if note::workspace(book, id).await? != Some(workspace_id) => Err(no_note()),
+        Some(id) if note::workspace(work, id).await? != Some(workspace_id) => Err(no_note()),
         Some(_) | None => Ok(()),
     }
 }

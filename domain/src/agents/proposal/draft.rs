@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ProposalEvent;
 use crate::agents::action::{self, Action};
-use crate::{Moment, Violations};
+use crate::{DecisionContext, Violations};
 
 /// What an agent submits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Draft {
     pub rebased_from: Option<Uuid>,
 }
 
-pub(super) fn submit(mut draft: Draft, at: &Moment) -> Result<ProposalEvent, Violations> {
+pub(super) fn submit(mut draft: Draft, at: &DecisionContext) -> Result<ProposalEvent, Violations> {
     // Finer than any clock here, and than the read model keeps; a leap second becomes the one after it.
     draft.expires_at = draft
         .expires_at

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{ByRule, Draft, Effects, ProposalCommand, ProposalEvent, ProposalRefusal, Stage};
 use crate::agents::action::{self, Action};
-use crate::{Actor, ActorKind, Moment, Violations};
+use crate::{Actor, ActorKind, DecisionContext, Violations};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
@@ -46,7 +46,7 @@ impl Submission {
         &self,
         stage: &Stage,
         command: ProposalCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<ProposalEvent>, ProposalRefusal> {
         let event = match (stage, command) {
             (_, ProposalCommand::Submit(_)) => return Err(ProposalRefusal::Exists),
@@ -81,7 +81,7 @@ impl Submission {
             {
                 ProposalEvent::Expired {}
             }
-            // Due work that comes early or late has nothing to do.
+            // A job that runs early or late has nothing to do.
             (_, ProposalCommand::Expire) => return Ok(vec![]),
             (Stage::Applied, ProposalCommand::Revert { reason }) => {
                 require_person(at)?;
@@ -100,7 +100,7 @@ impl Submission {
         Ok(vec![event])
     }
 
-    fn require_proposer(&self, at: &Moment) -> Result<(), ProposalRefusal> {
+    fn require_proposer(&self, at: &DecisionContext) -> Result<(), ProposalRefusal> {
         if self.proposer.id == at.actor.id {
             Ok(())
         } else {
@@ -111,7 +111,7 @@ impl Submission {
     /// Four eyes, two of them human.
     fn require_other_person(
         &self,
-        at: &Moment,
+        at: &DecisionContext,
         own: ProposalRefusal,
     ) -> Result<(), ProposalRefusal> {
         if self.proposer.id == at.actor.id {
@@ -120,7 +120,11 @@ impl Submission {
         require_person(at)
     }
 
-    fn approve(&self, approval: Approval, at: &Moment) -> Result<ProposalEvent, ProposalRefusal> {
+    fn approve(
+        &self,
+        approval: Approval,
+        at: &DecisionContext,
+    ) -> Result<ProposalEvent, ProposalRefusal> {
         if approval.by_rule.is_none() {
             self.require_other_person(at, ProposalRefusal::SelfApproval)?;
         }
@@ -153,7 +157,11 @@ impl Submission {
     }
 
     /// Two people count as two only if nobody has both of their keys in hand. Whoever edits takes the earlier approvals away.
-    fn require_independent(&self, at: &Moment, edits: bool) -> Result<(), ProposalRefusal> {
+    fn require_independent(
+        &self,
+        at: &DecisionContext,
+        edits: bool,
+    ) -> Result<(), ProposalRefusal> {
         let is_proposers =
             self.proposer.kind == ActorKind::Person && self.controller == at.controller;
         let mut others = self.approvers.values().filter(|_| !edits);
@@ -164,7 +172,7 @@ impl Submission {
         }
     }
 
-    pub fn require_in_time(&self, at: &Moment) -> Result<(), ProposalRefusal> {
+    pub fn require_in_time(&self, at: &DecisionContext) -> Result<(), ProposalRefusal> {
         if self.draft.expires_at.is_some_and(|end| end <= at.now) {
             Err(ProposalRefusal::Expired)
         } else {
@@ -193,7 +201,7 @@ impl Submission {
         id: Uuid,
         stage: &Stage,
         actions: Vec<Action>,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Draft, ProposalRefusal> {
         self.require_proposer(at)?;
         let supersedes = match stage {
@@ -216,7 +224,7 @@ impl Submission {
     }
 }
 
-fn require_person(at: &Moment) -> Result<(), ProposalRefusal> {
+fn require_person(at: &DecisionContext) -> Result<(), ProposalRefusal> {
     match at.actor.kind {
         ActorKind::Person => Ok(()),
         ActorKind::Agent | ActorKind::Service => Err(ProposalRefusal::NeedsPerson),

@@ -6,13 +6,13 @@ use url::Url;
 use super::{
     Changes, DisableReason, Endpoint, Owner, WebhookCommand, WebhookEvent, WebhookRefusal,
 };
-use crate::{Moment, Violations, covers, event_types};
+use crate::{DecisionContext, Violations, covers, event_types};
 
 impl Endpoint {
     pub(super) fn decide(
         &self,
         command: WebhookCommand,
-        at: &Moment,
+        at: &DecisionContext,
     ) -> Result<Vec<WebhookEvent>, WebhookRefusal> {
         Ok(match command {
             WebhookCommand::Create(_) => return Err(WebhookRefusal::Exists),

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use store::Recorded;
 use uuid::Uuid;
 
-use super::change::Change;
-use super::web::Web;
+use super::link_change::LinkChange;
+use super::link_graph::LinkGraph;
 use super::{Kind, LinkRow};
 use crate::knowledge::properties::recorded;
 
@@ -117,14 +117,14 @@ fn follows(notes: &HashMap<Uuid, Note>, id: Uuid, event: &NoteEvent) -> bool {
     }
 }
 
-fn apply(web: &mut Web, events: &[Recorded]) {
-    for change in Change::all(events).unwrap() {
-        web.apply(change);
+fn apply_batch(graph: &mut LinkGraph, events: &[Recorded]) {
+    for change in LinkChange::all(events).unwrap() {
+        graph.apply_batch(change);
     }
 }
 
-fn rows(web: &Web) -> Vec<LinkRow> {
-    web.links.changes().new.into_iter().cloned().collect()
+fn rows(graph: &LinkGraph) -> Vec<LinkRow> {
+    graph.links.changes().new.into_iter().cloned().collect()
 }
 
 fn check(notes: &HashMap<Uuid, Note>, links: &[LinkRow]) -> Result<(), TestCaseError> {
@@ -196,7 +196,7 @@ proptest! {
     #[test]
     fn links_are_those_of_the_notes_and_lead_where_they_must(drawn in vec((note_id(), event()), 0..60)) {
         let mut notes: HashMap<Uuid, Note> = HashMap::new();
-        let mut web = Web::default();
+        let mut graph = LinkGraph::default();
         for (position, (id, event)) in (1..).zip(drawn) {
             if !follows(&notes, id, &event) {
                 continue;
@@ -206,8 +206,8 @@ proptest! {
             let mut envelope = recorded::<Note>(position, &event);
             envelope.stream.id = id;
             envelope.event_id = Uuid::from_u128(position.unsigned_abs().into());
-            apply(&mut web, &[envelope]);
-            check(&notes, &rows(&web))?;
+            apply_batch(&mut graph, &[envelope]);
+            check(&notes, &rows(&graph))?;
         }
     }
 }

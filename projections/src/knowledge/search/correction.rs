@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store::Database;
 use uuid::Uuid;
 
-use super::asked::{Asked, AskedWord};
+use super::parsed_query::{ParsedQuery, QueryWord};
 use super::typo;
 use super::words::words;
 use crate::QueryError;
@@ -36,10 +36,10 @@ pub async fn corrected(
     database: &Database,
     scope: &Scope<'_>,
     text: &str,
-    asked: &Asked,
+    query: &ParsedQuery,
 ) -> Result<Option<String>, QueryError> {
     let mut corrections = vec![];
-    for word in asked.words() {
+    for word in query.words() {
         if let Some(correction) = correction(database, scope, word).await? {
             corrections.push((word.text.as_str(), correction));
         }
@@ -66,9 +66,9 @@ pub async fn corrected(
 async fn correction(
     database: &Database,
     scope: &Scope<'_>,
-    asked: &AskedWord,
+    query: &QueryWord,
 ) -> Result<Option<String>, QueryError> {
-    let text = &asked.text;
+    let text = &query.text;
     let can_be_mistyped =
         text.chars().count() >= typo::SHORTEST && text.chars().all(char::is_alphabetic);
     if !can_be_mistyped {
@@ -83,7 +83,7 @@ async fn correction(
         &scope.workspaces,
         &scope.kinds,
         text,
-        &asked.prefix,
+        &query.prefix,
         &keys,
         &COMPARED,
     ];

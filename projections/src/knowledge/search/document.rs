@@ -12,14 +12,14 @@ use store::{Position, Recorded};
 use uuid::Uuid;
 
 use super::vector::{self, Text, Vectors};
-use crate::PostError;
+use crate::ApplyError;
 
 /// The categories that are searched.
 pub const CATEGORIES: &[&str] = &[Note::CATEGORY, Task::CATEGORY, Artifact::CATEGORY];
 
 /// What an event means for search.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum DocumentChange {
     Begun(Box<Beginning>),
     /// What is absent stays as it is.
     Revised {
@@ -47,9 +47,9 @@ pub struct Beginning {
     status: &'static str,
 }
 
-impl Change {
-    pub fn of(event: &Recorded) -> Result<Self, PostError> {
-        let contract = |error| PostError::contract(event, &error);
+impl DocumentChange {
+    pub fn of(event: &Recorded) -> Result<Self, ApplyError> {
+        let contract = |error| ApplyError::contract(event, &error);
         let category = event.stream.category.as_str();
         if category == Task::CATEGORY {
             event.decode().map(Self::of_task).map_err(contract)
@@ -171,23 +171,23 @@ pub struct Document {
 
 impl Document {
     /// The document after one more event; none: there is none.
-    pub fn after(document: Option<Self>, change: Change, event: &Recorded) -> Option<Self> {
-        if let Change::Begun(beginning) = change {
+    pub fn after(document: Option<Self>, change: DocumentChange, event: &Recorded) -> Option<Self> {
+        if let DocumentChange::Begun(beginning) = change {
             return Some(Self::begun(*beginning, event));
         }
         let mut document = document?;
         match change {
-            Change::Begun(_) | Change::Touched => {}
-            Change::Revised { title, body } => {
+            DocumentChange::Begun(_) | DocumentChange::Touched => {}
+            DocumentChange::Revised { title, body } => {
                 document.title = title.unwrap_or(document.title);
                 document.body = body.or(document.body);
             }
-            Change::Tagged { added, removed } => {
+            DocumentChange::Tagged { added, removed } => {
                 document.tags.retain(|tag| !removed.contains(tag));
                 document.tags.extend(added);
             }
-            Change::Moved(status) => status.clone_into(&mut document.status),
-            Change::Gone => return None,
+            DocumentChange::Moved(status) => status.clone_into(&mut document.status),
+            DocumentChange::Gone => return None,
         }
         document.updated_at = event.recorded_at;
         document.position = event.position;

@@ -6,9 +6,9 @@ use store::{Database, Position};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::asked::{Asked, AskedWord};
 use super::correction::{Scope, corrected};
 use super::cursor::Place;
+use super::parsed_query::{ParsedQuery, QueryWord};
 use super::snippet::{Fragment, highlighted, snippet};
 use super::vector;
 use crate::query::rows;
@@ -102,7 +102,7 @@ pub struct Hit {
     /// Of a task or an artifact: the note that it belongs to.
     pub note_id: Option<Uuid>,
     pub title: String,
-    /// The title in pieces, of which those that were asked for are marked.
+    /// The title in pieces, of which those that were query for are marked.
     pub highlighted_title: Vec<Fragment>,
     /// A part of the body in such pieces; nothing where there is no body.
     pub snippet: Vec<Fragment>,
@@ -111,7 +111,7 @@ pub struct Hit {
     pub status: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// From 2: the title is what was asked for; from 1: the title has it all. Compares within one search only.
+    /// From 2: the title is what was query for; from 1: the title has it all. Compares within one search only.
     pub score: f64,
 }
 
@@ -172,14 +172,14 @@ struct Row {
 }
 
 const FILTERS: &str = "
-    ($1 is null and $3 is null or t.workspace_id = any((select ids from asked)::uuid[]))
+    ($1 is null and $3 is null or t.workspace_id = any((select ids from query)::uuid[]))
     and t.kind = any($4)
     and (case when $6::text[] is null then t.status not in ('trashed', 'detached') else t.status = any($6) end)
     and ($7::timestamptz is null or t.updated_at >= $7) and ($20::timestamptz is null or t.updated_at < $20)
     -- A task or an artifact is out of sight for as long as its note is.
     and (t.note_id is null or (select n.status <> 'trashed' from search_documents n where n.id = t.note_id))";
 
-/// True of rows that have what is asked for, of those that the index takes for such: phrases, and words that only parts have.
+/// True of rows that have what is query for, of those that the index takes for such: phrases, and words that only parts have.
 const FITS: &str = "
     case when t.parts is null then $14::text is null or t.words @@ $14::text::tsquery
         when $14 is null and not t.incomplete then true
@@ -201,29 +201,29 @@ pub async fn search(
     viewer: Viewer,
     wanted: &Wanted,
 ) -> Result<Results, QueryError> {
-    let asked = Asked::parse(&wanted.text);
+    let query = ParsedQuery::parse(&wanted.text);
     if wanted.after.is_some_and(|place| place.corrected) {
-        let corrected = correct(database, viewer, wanted, &asked).await?;
-        let asked = corrected.as_deref().map_or(asked, Asked::parse);
-        let found = find(database, viewer, wanted, &asked).await?;
-        return Ok(found.shown(wanted, &asked, corrected, true));
+        let corrected = correct(database, viewer, wanted, &query).await?;
+        let query = corrected.as_deref().map_or(query, ParsedQuery::parse);
+        let found = find(database, viewer, wanted, &query).await?;
+        return Ok(found.shown(wanted, &query, corrected, true));
     }
-    let found = find(database, viewer, wanted, &asked).await?;
+    let found = find(database, viewer, wanted, &query).await?;
     let total = found.facets.as_ref().map_or(LITTLE, |facets| facets.total);
     if total >= LITTLE {
-        return Ok(found.shown(wanted, &asked, None, false));
+        return Ok(found.shown(wanted, &query, None, false));
     }
-    let Some(corrected) = correct(database, viewer, wanted, &asked).await? else {
-        return Ok(found.shown(wanted, &asked, None, false));
+    let Some(corrected) = correct(database, viewer, wanted, &query).await? else {
+        return Ok(found.shown(wanted, &query, None, false));
     };
-    let instead = Asked::parse(&corrected);
+    let instead = ParsedQuery::parse(&corrected);
     let more = find(database, viewer, wanted, &instead).await?;
     if more.found.len() <= found.found.len() {
-        return Ok(found.shown(wanted, &asked, None, false));
+        return Ok(found.shown(wanted, &query, None, false));
     }
     Ok(match total {
         0 => more.shown(wanted, &instead, Some(corrected), true),
-        _ => found.shown(wanted, &asked, Some(corrected), false),
+        _ => found.shown(wanted, &query, Some(corrected), false),
     })
 }
 
@@ -232,14 +232,14 @@ async fn correct(
     database: &Database,
     viewer: Viewer,
     wanted: &Wanted,
-    asked: &Asked,
+    query: &ParsedQuery,
 ) -> Result<Option<String>, QueryError> {
     let workspaces = workspaces(database, viewer, wanted.workspace_id).await?;
     let scope = Scope {
         workspaces: &workspaces,
         kinds: &names(&wanted.kinds),
     };
-    corrected(database, &scope, &wanted.text, asked).await
+    corrected(database, &scope, &wanted.text, query).await
 }
 
 pub(super) fn names(kinds: &[Kind]) -> Vec<&'static str> {
@@ -270,16 +270,16 @@ async fn find(
     database: &Database,
     viewer: Viewer,
     wanted: &Wanted,
-    asked: &Asked,
+    query: &ParsedQuery,
 ) -> Result<Found, QueryError> {
     let sql = include_str!("query.sql")
         .replace("{filters}", FILTERS)
         .replace("{fits}", FITS);
     let kinds = names(&wanted.kinds);
-    let exactly = asked.exactly();
+    let exactly = query.exactly();
     let place = wanted.after;
-    let words: Vec<String> = asked.words().map(AskedWord::show).collect();
-    let terms = asked.by_terms();
+    let words: Vec<String> = query.words().map(QueryWord::show).collect();
+    let terms = query.by_terms();
     let found: Vec<Found> = rows(
         database,
         &sql,
@@ -291,10 +291,10 @@ async fn find(
             &terms.alternatives,
             &some(&wanted.statuses),
             &wanted.since,
-            &indexed(asked, wanted, &kinds),
-            &asked.in_title(),
-            &asked.whole_title(),
-            &asked.ranking(),
+            &indexed(query, wanted, &kinds),
+            &query.in_title(),
+            &query.whole_title(),
+            &query.ranking(),
             &if exactly.is_some() {
                 COUNTED_EXACTLY
             } else {
@@ -321,9 +321,9 @@ async fn find(
     }))
 }
 
-/// What the index is asked: words, and marks.
-fn indexed(asked: &Asked, wanted: &Wanted, kinds: &[&str]) -> String {
-    let words = asked.anywhere().map_or_else(
+/// What the index is query: words, and marks.
+fn indexed(query: &ParsedQuery, wanted: &Wanted, kinds: &[&str]) -> String {
+    let words = query.anywhere().map_or_else(
         || of_kinds(kinds),
         // They may be among the words that the index does not have.
         |words| format!("{words} | '{}'", vector::INCOMPLETE),
@@ -349,11 +349,11 @@ pub(super) fn of_kinds(kinds: &[&str]) -> String {
 }
 
 impl Found {
-    /// The page, for what was asked in the end.
+    /// The page, for what was query in the end.
     fn shown(
         self,
         wanted: &Wanted,
-        asked: &Asked,
+        query: &ParsedQuery,
         did_you_mean: Option<String>,
         corrected: bool,
     ) -> Results {
@@ -367,7 +367,7 @@ impl Found {
         let items = self.found.into_iter().take(wanted.limit);
         Results {
             next_cursor: next.map(|place| place.to_string()),
-            items: items.map(|row| row.shown(asked)).collect(),
+            items: items.map(|row| row.shown(query)).collect(),
             facets: self.facets,
             did_you_mean,
             corrected,
@@ -383,10 +383,10 @@ fn whole_words(excerpt: &str) -> &str {
 }
 
 impl Row {
-    fn shown(self, asked: &Asked) -> Hit {
+    fn shown(self, query: &ParsedQuery) -> Hit {
         Hit {
-            highlighted_title: highlighted(&self.title, asked),
-            snippet: snippet(whole_words(&self.excerpt), asked),
+            highlighted_title: highlighted(&self.title, query),
+            snippet: snippet(whole_words(&self.excerpt), query),
             kind: self.kind,
             id: self.id,
             workspace_id: self.workspace_id,

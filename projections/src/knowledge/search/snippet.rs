@@ -1,4 +1,4 @@
-//! Texts in pieces, of which those that were asked for are marked.
+//! Texts in pieces, of which those that were query for are marked.
 //!
 //! Pieces instead of markup: nothing in a text can be taken for a mark, and nobody has to count characters alike.
 
@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::asked::{Asked, Term};
+use super::parsed_query::{ParsedQuery, Term};
 use super::words::{Word, words};
 
 /// Characters of a snippet, about.
@@ -19,21 +19,21 @@ const BEFORE: usize = 40;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fragment {
     pub text: String,
-    /// Whether it is what was asked for.
+    /// Whether it is what was query for.
     pub matched: bool,
 }
 
-/// Where asked words stand in a text.
+/// Where query words stand in a text.
 struct Match {
     at: Range<usize>,
-    asked: usize,
+    query: usize,
 }
 
-fn matches(text: &str, asked: &Asked) -> Vec<Match> {
+fn matches(text: &str, query: &ParsedQuery) -> Vec<Match> {
     let found: Vec<Word> = words(text).collect();
     let mut matched = vec![None; found.len()];
     let mut number = 0;
-    for term in asked.terms() {
+    for term in query.terms() {
         for at in 0..found.len() {
             if !stands_at(term, &found[at..]) {
                 continue;
@@ -47,9 +47,9 @@ fn matches(text: &str, asked: &Asked) -> Vec<Match> {
         number += term.words.len();
     }
     let matched = found.into_iter().zip(matched);
-    let matched = matched.filter_map(|(word, asked)| {
-        let (at, asked) = (word.at, asked?);
-        Some(Match { at, asked })
+    let matched = matched.filter_map(|(word, query)| {
+        let (at, query) = (word.at, query?);
+        Some(Match { at, query })
     });
     matched.collect()
 }
@@ -57,21 +57,21 @@ fn matches(text: &str, asked: &Asked) -> Vec<Match> {
 /// Returns true if the words of a text begin with those of a term, at their distances.
 fn stands_at(term: &Term, found: &[Word]) -> bool {
     let first = term.words.first().map_or(0, |word| word.at);
-    let mut asked = term.words.iter();
-    asked.all(|asked| {
-        let word = found.get(asked.at - first);
-        word.is_some_and(|word| asked.is(&word.text))
+    let mut query = term.words.iter();
+    query.all(|query| {
+        let word = found.get(query.at - first);
+        word.is_some_and(|word| query.is(&word.text))
     })
 }
 
 /// A whole text.
-pub fn highlighted(text: &str, asked: &Asked) -> Vec<Fragment> {
-    fragments(text, 0..text.len(), &matches(text, asked))
+pub fn highlighted(text: &str, query: &ParsedQuery) -> Vec<Fragment> {
+    fragments(text, 0..text.len(), &matches(text, query))
 }
 
-/// What is around the most different of the asked words; the beginning, where there are none.
-pub fn snippet(text: &str, asked: &Asked) -> Vec<Fragment> {
-    let matches = matches(text, asked);
+/// What is around the most different of the query words; the beginning, where there are none.
+pub fn snippet(text: &str, query: &ParsedQuery) -> Vec<Fragment> {
+    let matches = matches(text, query);
     let first = best(&matches).map_or(0, |best| best.at.start);
     let start = begin(text, first);
     let end = ended(text, start);
@@ -83,7 +83,7 @@ fn best(matches: &[Match]) -> Option<&Match> {
     let different = |n: usize| {
         let until = matches[n].at.start + LENGTH - BEFORE;
         let near = matches[n..].iter().take_while(|m| m.at.end <= until);
-        near.fold(0_u64, |seen, m| seen | 1 << (m.asked % 64))
+        near.fold(0_u64, |seen, m| seen | 1 << (m.query % 64))
             .count_ones()
     };
     let best = (0..matches.len()).max_by_key(|n| (different(*n), std::cmp::Reverse(*n)));
@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// What was asked for in brackets.
+    /// What was query for in brackets.
     fn shown(fragments: &[Fragment]) -> String {
         let shown = fragments.iter().map(|fragment| match fragment.matched {
             true => format!("[{}]", fragment.text),
@@ -154,9 +154,9 @@ mod tests {
         shown.collect()
     }
 
-    fn cut(text: &str, asked: &str) -> String {
-        let asked = Asked::parse(asked);
-        shown(&snippet(text, &asked))
+    fn cut(text: &str, query: &str) -> String {
+        let query = ParsedQuery::parse(query);
+        shown(&snippet(text, &query))
     }
 
     #[test]
@@ -201,11 +201,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_pieces_are_a_part_of_the_text(text in "([a-c]{1,3}|\\PC| |東京){0,400}", asked in "[a-c]{1,2}( [a-c]{1,2})?") {
-            let asked = Asked::parse(&asked);
-            let whole: String = highlighted(&text, &asked).into_iter().map(|piece| piece.text).collect();
+        fn the_pieces_are_a_part_of_the_text(text in "([a-c]{1,3}|\\PC| |東京){0,400}", query in "[a-c]{1,2}( [a-c]{1,2})?") {
+            let query = ParsedQuery::parse(&query);
+            let whole: String = highlighted(&text, &query).into_iter().map(|piece| piece.text).collect();
             prop_assert_eq!(&whole, &text);
-            let part: String = snippet(&text, &asked).into_iter().map(|piece| piece.text).collect();
+            let part: String = snippet(&text, &query).into_iter().map(|piece| piece.text).collect();
             prop_assert!(text.contains(&part));
             prop_assert!(part.chars().count() <= LENGTH);
         }

@@ -5,7 +5,7 @@ use store::Database;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::asked::Asked;
+use super::parsed_query::ParsedQuery;
 use super::query::{Kind, Wanted, names, of_kinds, workspaces};
 use crate::query::rows;
 use crate::{QueryError, Viewer};
@@ -27,14 +27,14 @@ pub async fn suggest(
     viewer: Viewer,
     wanted: &Wanted,
 ) -> Result<Vec<Suggestion>, QueryError> {
-    let asked = Asked::begun(&wanted.text);
-    let begun: Vec<&str> = asked.words().map(|word| word.text.as_str()).collect();
+    let query = ParsedQuery::begun(&wanted.text);
+    let begun: Vec<&str> = query.words().map(|word| word.text.as_str()).collect();
     if begun.is_empty() && !wanted.text.trim().is_empty() {
         return Ok(vec![]);
     }
     let workspaces = workspaces(database, viewer, wanted.workspace_id).await?;
     let kinds = names(&wanted.kinds);
-    let titled = asked.in_title();
+    let titled = query.in_title();
     let last = begun.last().copied();
     let limit = i64::try_from(wanted.limit).unwrap_or(i64::MAX);
     rows(

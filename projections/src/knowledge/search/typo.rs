@@ -28,7 +28,7 @@ const fn forgiven(characters: usize) -> usize {
 /// What a word of a workspace is looked up by.
 pub fn keys_of(workspace_id: Uuid, word: &str) -> Vec<i64> {
     let characters = word.chars().count();
-    // A word that is asked for may be longer than the one that it is meant to be, and forgiven more.
+    // A word that is query for may be longer than the one that it is meant to be, and forgiven more.
     let mistakes = match characters {
         0..3 => 0,
         3..6 => 1,
@@ -38,14 +38,14 @@ pub fn keys_of(workspace_id: Uuid, word: &str) -> Vec<i64> {
 }
 
 /// What words are looked up by that may be meant by one.
-pub fn keys_for(workspace_id: Uuid, asked: &str) -> Vec<i64> {
-    keys(workspace_id, asked, forgiven(asked.chars().count()))
+pub fn keys_for(workspace_id: Uuid, query: &str) -> Vec<i64> {
+    keys(workspace_id, query, forgiven(query.chars().count()))
 }
 
 /// How many mistakes make the one of the other, if they can be forgiven.
-pub fn mistakes(asked: &str, word: &str) -> Option<usize> {
-    let mistakes = osa_distance(asked, word);
-    (mistakes <= forgiven(asked.chars().count())).then_some(mistakes)
+pub fn mistakes(query: &str, word: &str) -> Option<usize> {
+    let mistakes = osa_distance(query, word);
+    (mistakes <= forgiven(query.chars().count())).then_some(mistakes)
 }
 
 fn keys(workspace_id: Uuid, word: &str, mistakes: usize) -> Vec<i64> {
@@ -82,17 +82,17 @@ mod tests {
 
     use super::*;
 
-    fn found(asked: &str, word: &str) -> bool {
+    fn found(query: &str, word: &str) -> bool {
         let keys = keys_of(Uuid::nil(), word);
-        mistakes(asked, word).is_some()
-            && keys_for(Uuid::nil(), asked)
+        mistakes(query, word).is_some()
+            && keys_for(Uuid::nil(), query)
                 .iter()
                 .any(|key| keys.contains(key))
     }
 
     #[test]
     fn a_short_word_is_forgiven_one_mistake_and_a_long_one_two() {
-        for (asked, word, expected) in [
+        for (query, word, expected) in [
             ("kettel", "kettle", true),
             ("ketle", "kettle", true),
             ("kettlle", "kettle", true),
@@ -103,7 +103,7 @@ mod tests {
             ("tae", "tea", false),
             ("grün", "grun", true),
         ] {
-            assert_eq!(found(asked, word), expected, "{asked} {word}");
+            assert_eq!(found(query, word), expected, "{query} {word}");
         }
     }
 
@@ -151,9 +151,9 @@ mod tests {
         fn whatever_is_forgiven_is_found(
             word in "[a-d]{4,14}", mistakes_made in proptest::collection::vec(mistake(), 0..3)
         ) {
-            let asked = mistakes_made.iter().fold(word.clone(), |word, mistake| mistyped(&word, mistake));
-            if mistakes(&asked, &word).is_some() {
-                prop_assert!(found(&asked, &word), "{asked} {word}");
+            let query = mistakes_made.iter().fold(word.clone(), |word, mistake| mistyped(&word, mistake));
+            if mistakes(&query, &word).is_some() {
+                prop_assert!(found(&query, &word), "{query} {word}");
             }
         }
     }

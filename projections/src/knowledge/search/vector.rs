@@ -15,7 +15,7 @@ use domain::knowledge::tag;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::asked::MOST_WORDS;
+use super::parsed_query::MOST_WORDS;
 use super::words::{Word, words};
 
 /// The last position that PostgreSQL tells from others.

@@ -1,4 +1,4 @@
-//! The words of workspaces: how many documents have them changes with what is posted.
+//! The words of workspaces: how many documents have them changes with what is applied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::document::Document;
 use super::typo;
 use super::words::{Script, words};
-use crate::PostError;
+use crate::ApplyError;
 
 /// Words of one document that count; those that come after them are found, but not suggested.
 const MOST: usize = 2_000;
@@ -67,7 +67,7 @@ impl Changes {
     }
 
     /// Brings the table up to date.
-    pub async fn write(self, session: &Session) -> Result<(), PostError> {
+    pub async fn write(self, session: &Session) -> Result<(), ApplyError> {
         let rows = self
             .0
             .into_iter()
@@ -114,7 +114,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-async fn write(session: &Session, rows: &[Row]) -> Result<(), PostError> {
+async fn write(session: &Session, rows: &[Row]) -> Result<(), ApplyError> {
     let columns = Columns::of(rows.iter());
     let change = session.prepare_cached(CHANGE).await?;
     let known = session
@@ -136,7 +136,7 @@ async fn write(session: &Session, rows: &[Row]) -> Result<(), PostError> {
     clean(session, &Columns::of(fewer)).await
 }
 
-async fn insert(session: &Session, new: Vec<&Row>) -> Result<(), PostError> {
+async fn insert(session: &Session, new: Vec<&Row>) -> Result<(), ApplyError> {
     if new.is_empty() {
         return Ok(());
     }
@@ -161,7 +161,7 @@ async fn insert(session: &Session, new: Vec<&Row>) -> Result<(), PostError> {
     Ok(())
 }
 
-async fn clean(session: &Session, fewer: &Columns<'_>) -> Result<(), PostError> {
+async fn clean(session: &Session, fewer: &Columns<'_>) -> Result<(), ApplyError> {
     if fewer.words.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Words of a text: the same for what is found and for what is asked, in whatever language.
+//! Words of a text: the same for what is found and for what is query, in whatever language.
 //!
 //! A word is a run of letters and digits, without case, diacritics and what is invisible. Scripts that put no blanks between
 //! words become pairs of characters, and every emoji is a word. PostgreSQL's own parser is not used: what it takes for a letter

@@ -53,9 +53,9 @@ impl From<Row<ProposalContent>> for ProposalState {
     fn from(row: Row<ProposalContent>) -> Self {
         let proposal = row.content;
         Self {
-            proposal_id: row.facts.id,
+            proposal_id: row.metadata.id,
             workspace_id: proposal.workspace_id,
-            version: row.facts.version,
+            version: row.metadata.version,
             status: proposal.status,
             actions_hash: proposal.actions_hash,
             expires_at: proposal.expires_at,

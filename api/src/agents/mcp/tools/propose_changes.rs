@@ -71,7 +71,7 @@ impl Tool for ProposeChanges {
         let asks = how.wait_for_approval && asked.context.opens_urls;
         let (proposal, position, is_recorded) =
             submit(asked, how.idempotency_key, draft, asks).await?;
-        let id = proposal.facts.id;
+        let id = proposal.metadata.id;
         let answer = if asks && proposal.content.status == "pending" {
             approval::ask(asked, &proposal)?
         } else {

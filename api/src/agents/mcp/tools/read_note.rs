@@ -76,7 +76,7 @@ impl Tool for ReadNote {
         if let Some(version) = version {
             // Whoever may see it now may see its past.
             note = note_history::at(app, note_id, When::Version(version)).await?;
-            if note.facts.version != version {
+            if note.metadata.version != version {
                 return Err(Problem::not_found("version of the note"));
             }
         }

@@ -126,7 +126,7 @@ impl Tool for SearchNotes {
     async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem> {
         let input: SearchNotesInput = asked.parse(asked.arguments.clone())?;
         let (app, read) = (&asked.context.app, asked.context.read_list(self.name()));
-        let position = app.ready_for(&read, Note::CONTEXT, Search::NAME).await?;
+        let position = app.ready_for(&read, Note::SCOPE, Search::NAME).await?;
         let wanted = input.wanted(read.list)?;
         let found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
         let output = SearchNotesOutput {

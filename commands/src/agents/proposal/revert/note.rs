@@ -10,11 +10,11 @@ use domain::knowledge::task::{Status, Task};
 use uuid::Uuid;
 
 use super::Contents;
-use crate::{Book, CommandError};
+use crate::{CommandError, UnitOfWork};
 
 /// A note that the proposal wrote goes to the trash, unless others have put something into it; any other is as it was before.
 pub(super) async fn undo(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     applied: Applied,
     others: &Contents,
 ) -> Result<(), CommandError> {
@@ -25,7 +25,7 @@ pub(super) async fn undo(
     if base == version {
         return Ok(());
     }
-    let current = book.base_version::<Note>(note_id).await?;
+    let current = work.base_version::<Note>(note_id).await?;
     if current != version {
         return Err(CommandError::refused(ProposalRefusal::LaterEdits {
             note_id,
@@ -33,13 +33,13 @@ pub(super) async fn undo(
             current,
         }));
     }
-    let before = book.at_version::<Note>(note_id, base).await?;
+    let before = work.at_version::<Note>(note_id, base).await?;
     if before.content().is_none() {
-        require_empty(book, note_id, others).await?;
+        require_empty(work, note_id, others).await?;
     }
-    let now = book.load::<Note>(note_id).await?.state.clone();
+    let now = work.load::<Note>(note_id).await?.state.clone();
     for command in way_back(&before, &now) {
-        book.decide::<Note>(note_id, command).await?;
+        work.decide::<Note>(note_id, command).await?;
     }
     Ok(())
 }
@@ -74,17 +74,17 @@ fn way_back(before: &Note, now: &Note) -> Vec<NoteCommand> {
 
 /// Refuses while others have something in the note. A task that says no more than its line does is none of it.
 async fn require_empty(
-    book: &mut Book<'_>,
+    work: &mut UnitOfWork<'_>,
     note_id: Uuid,
     others: &Contents,
 ) -> Result<(), CommandError> {
-    let lines = &book.load::<Checklist>(note_id).await?.state.lines;
+    let lines = &work.load::<Checklist>(note_id).await?.state.lines;
     let titles: HashMap<Uuid, String> = lines
         .iter()
         .map(|line| (line.task_id, line.title.clone()))
         .collect();
     for id in &others.tasks {
-        let Task::Present(task, status) = &book.load::<Task>(*id).await?.state else {
+        let Task::Present(task, status) = &work.load::<Task>(*id).await?.state else {
             continue;
         };
         let title = titles.get(id);
@@ -98,7 +98,7 @@ async fn require_empty(
         }
     }
     for id in &others.artifacts {
-        let artifact = &book.load::<Artifact>(*id).await?.state;
+        let artifact = &work.load::<Artifact>(*id).await?.state;
         if matches!(artifact, Artifact::Attached(attached) if attached.note_id == note_id) {
             return Err(CommandError::refused(ProposalRefusal::NoteInUse {
                 note_id,

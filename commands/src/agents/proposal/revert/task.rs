@@ -4,11 +4,14 @@ use domain::agents::proposal::{AppliedTask, ProposalRefusal};
 use domain::knowledge::task::{Changes, Draft, Status, Task, TaskCommand};
 
 use crate::knowledge::{checklist, task};
-use crate::{Book, CommandError};
+use crate::{CommandError, UnitOfWork};
 
 /// A task that the proposal made goes, one that it removed comes back; any other is as it was before. What it says because its
 /// line says so since is left to its line.
-pub(super) async fn undo(book: &mut Book<'_>, applied: AppliedTask) -> Result<(), CommandError> {
+pub(super) async fn undo(
+    work: &mut UnitOfWork<'_>,
+    applied: AppliedTask,
+) -> Result<(), CommandError> {
     let AppliedTask {
         task_id,
         version,
@@ -18,33 +21,33 @@ pub(super) async fn undo(book: &mut Book<'_>, applied: AppliedTask) -> Result<()
     if base_version == version {
         return Ok(());
     }
-    let only_followed = book
+    let only_followed = work
         .is_changed_by::<Task>(task_id, version, checklist::FOLLOW)
         .await?;
     if !only_followed {
-        let current = book.base_version::<Task>(task_id).await?;
+        let current = work.base_version::<Task>(task_id).await?;
         return Err(CommandError::refused(ProposalRefusal::LaterChanges {
             task_id,
             version,
             current,
         }));
     }
-    let before = book.at_version::<Task>(task_id, base_version).await?;
-    let now = book.load::<Task>(task_id).await?.state.clone();
+    let before = work.at_version::<Task>(task_id, base_version).await?;
+    let now = work.load::<Task>(task_id).await?.state.clone();
     match (before, now) {
         (Task::Present(was, status), now) => {
             if matches!(now, Task::Removed(..)) {
-                task::decide(book, task_id, TaskCommand::Restore).await?;
+                task::decide(work, task_id, TaskCommand::Restore).await?;
             }
-            let left = book.at_version::<Task>(task_id, version).await?;
+            let left = work.at_version::<Task>(task_id, version).await?;
             let is_retitled = left.draft().is_some_and(|left| left.title != was.title);
             let title = is_retitled.then(|| was.title.clone());
             for command in way_back(&was, title, status) {
-                book.decide::<Task>(task_id, command).await?;
+                work.decide::<Task>(task_id, command).await?;
             }
         }
         (Task::Absent | Task::Removed(..), Task::Present(..)) => {
-            book.decide::<Task>(task_id, TaskCommand::Delete).await?;
+            work.decide::<Task>(task_id, TaskCommand::Delete).await?;
         }
         (Task::Absent | Task::Removed(..), Task::Absent | Task::Removed(..)) => {}
     }

@@ -14,7 +14,7 @@ use crate::CommandError;
 /// Payload bytes behind the states that are kept.
 const CACHE_BYTES: u64 = 64 << 20;
 /// The same for states that are ahead of the log.
-const AHEAD_BYTES: u64 = 16 << 20;
+const IN_FLIGHT_BYTES: u64 = 16 << 20;
 /// What a kept state costs beside its payload.
 const ENTRY_BYTES: u64 = 512;
 /// What a state with a long history of small events counts as.
@@ -36,7 +36,7 @@ pub struct Loaded<A> {
     /// Up to here the log has nothing newer.
     pub(crate) as_of: Position,
     /// Its last events are on their way into the log, and may not arrive.
-    pub(crate) ahead: bool,
+    pub(crate) in_flight: bool,
     pub(crate) bytes: u64,
 }
 
@@ -50,7 +50,7 @@ impl<A: Aggregate> Loaded<A> {
             workspace_id: None,
             last_event: None,
             as_of: 0,
-            ahead: false,
+            in_flight: false,
             bytes: ENTRY_BYTES,
         }
     }
@@ -146,21 +146,21 @@ fn get<A: Aggregate>(cache: &Cache<StreamId, Kept, ByBytes>, id: Uuid) -> Option
 }
 
 /// Loads states from the log.
-pub struct Loader {
+pub struct Repository {
     store: Arc<dyn EventStore>,
     /// As the log has them, or had them.
     cache: Cache<StreamId, Kept, ByBytes>,
     /// As they will be once the appends under way have arrived: commands on one stream need not wait for each other.
-    ahead: Cache<StreamId, Kept, ByBytes>,
+    in_flight: Cache<StreamId, Kept, ByBytes>,
     order: Mutex<()>,
 }
 
-impl Loader {
+impl Repository {
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self {
             store,
             cache: by_bytes(CACHE_BYTES),
-            ahead: by_bytes(AHEAD_BYTES),
+            in_flight: by_bytes(IN_FLIGHT_BYTES),
             order: Mutex::default(),
         }
     }
@@ -171,8 +171,8 @@ impl Loader {
     }
 
     /// The state as the appends under way will make it, if there are any.
-    pub(crate) fn ahead<A: Aggregate>(&self, id: Uuid) -> Option<Loaded<A>> {
-        get(&self.ahead, id)
+    pub(crate) fn in_flight<A: Aggregate>(&self, id: Uuid) -> Option<Loaded<A>> {
+        get(&self.in_flight, id)
     }
 
     /// Held while an append is announced and handed over, so that the log gets appends in the order in which they were decided
@@ -184,9 +184,12 @@ impl Loader {
     /// Whether nothing is known of the stream that a state was loaded without.
     pub(crate) fn is_current<A: Aggregate>(&self, loaded: &Loaded<A>) -> bool {
         let stream = StreamId::of::<A>(loaded.id);
-        let known = self.ahead.get(&stream).or_else(|| self.cache.get(&stream));
+        let known = self
+            .in_flight
+            .get(&stream)
+            .or_else(|| self.cache.get(&stream));
         let known = known.as_ref().and_then(Kept::loaded::<A>);
-        if loaded.ahead {
+        if loaded.in_flight {
             known.is_some_and(|known| known.last_event == loaded.last_event)
         } else {
             known.is_none_or(|known| known.version <= loaded.version)
@@ -195,17 +198,18 @@ impl Loader {
 
     /// Announces a state whose last events are about to be appended.
     pub(crate) fn announce<A: Aggregate>(&self, loaded: Loaded<A>) {
-        let ahead = Loaded {
-            ahead: true,
+        let in_flight = Loaded {
+            in_flight: true,
             ..loaded
         };
-        self.ahead.insert(StreamId::of::<A>(ahead.id), kept(ahead));
+        self.in_flight
+            .insert(StreamId::of::<A>(in_flight.id), kept(in_flight));
     }
 
     /// What was announced did not arrive, and nothing that was decided on it will.
     pub(crate) fn withdraw(&self, stream: &StreamId) {
         let _order = self.order();
-        self.ahead.remove(stream);
+        self.in_flight.remove(stream);
     }
 
     /// Remembers a state that the log has.
@@ -213,12 +217,12 @@ impl Loader {
         let stream = StreamId::of::<A>(loaded.id);
         let _order = self.order();
         let is_later = |other: Option<Loaded<A>>| other.is_some_and(|o| o.version > loaded.version);
-        if !is_later(self.ahead(loaded.id)) {
-            self.ahead.remove(&stream);
+        if !is_later(self.in_flight(loaded.id)) {
+            self.in_flight.remove(&stream);
         }
         if !is_later(self.kept(loaded.id)) {
             let confirmed = Loaded {
-                ahead: false,
+                in_flight: false,
                 ..loaded
             };
             self.cache.insert(stream, kept(confirmed));

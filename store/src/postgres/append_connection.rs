@@ -13,8 +13,8 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::condition::Trouble;
+use super::conflict_check::{AppendDecision, ConflictCheck, StreamHead, StreamHeads};
 use super::database::{self, Database};
-use super::ground::{Ground, Judgement, Tip, Tips};
 use super::insert::{BEGIN, Batch, Statements};
 use super::listener::advance;
 use super::open_error::OpenError;
@@ -31,16 +31,16 @@ const RECONNECT: Duration = Duration::from_millis(100);
 
 type Verdict = Result<Appended, AppendError>;
 
-/// What all lanes of a node share.
+/// What all append connections of a node share.
 pub struct Shared {
     database: Database,
-    tips: Mutex<Tips>,
+    stream_heads: Mutex<StreamHeads>,
     head: Arc<watch::Sender<Position>>,
     tail: Arc<Tail>,
 }
 
 /// A connection that commits one batch at a time.
-pub struct Lane {
+pub struct AppendConnection {
     shared: Arc<Shared>,
     session: Session,
     /// The session can work no longer.
@@ -52,21 +52,21 @@ struct Session {
     client: database::Session,
     writing: Statements,
     lock: Statement,
-    tips: Statement,
+    stream_heads: Statement,
     receipts: Statement,
     existing: Statement,
 }
 
 const LOCK: &str = "select from log.head for update";
 
-const TIPS: &str = "
-select coalesce(tip.version, 0), tip.event_id
+const STREAM_HEADS: &str = "
+select coalesce(stream_head.version, 0), stream_head.event_id
 from unnest($1::text[], $2::uuid[]) with ordinality as wanted(category, stream_id, place)
 left join lateral (
     select version, event_id from log.events e
     where e.stream_id = wanted.stream_id and e.category = wanted.category
     order by version desc limit 1
-) as tip on true
+) as stream_head on true
 order by place";
 
 const EXISTING: &str =
@@ -83,7 +83,7 @@ impl Session {
         Ok(Self {
             writing: Statements::prepare(&client).await?,
             lock: client.prepare(LOCK).await?,
-            tips: client.prepare(TIPS).await?,
+            stream_heads: client.prepare(STREAM_HEADS).await?,
             receipts: client.prepare(&receipts).await?,
             existing: client.prepare(EXISTING).await?,
             client,
@@ -99,7 +99,7 @@ impl Shared {
     ) -> Arc<Self> {
         Arc::new(Self {
             database,
-            tips: Mutex::default(),
+            stream_heads: Mutex::default(),
             head,
             tail,
         })
@@ -112,8 +112,10 @@ impl Shared {
         refuses.then_some(trouble)
     }
 
-    fn tips(&self) -> MutexGuard<'_, Tips> {
-        self.tips.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stream_heads(&self) -> MutexGuard<'_, StreamHeads> {
+        self.stream_heads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows the readers of this node what was appended.
@@ -140,7 +142,7 @@ impl Shared {
     }
 }
 
-impl Lane {
+impl AppendConnection {
     pub async fn open(shared: Arc<Shared>) -> Result<Self, OpenError> {
         Ok(Self {
             session: Session::open(&shared.database).await?,
@@ -313,24 +315,24 @@ impl Lane {
         &mut self,
         appends: &[Append],
     ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
-        let assumed = Ground::assumed(appends, &self.shared.tips());
-        if let Some(mut ground) = assumed {
+        let assumed = ConflictCheck::assumed(appends, &self.shared.stream_heads());
+        if let Some(mut check) = assumed {
             let mut batch = Batch::default();
-            let judgements = ground.judge_all(appends, &mut batch);
-            if judgements.iter().all(Judgement::holds) {
-                ground.guard(&mut batch);
+            let judgements = check.judge_all(appends, &mut batch);
+            if judgements.iter().all(AppendDecision::holds) {
+                check.guard(&mut batch);
                 let Session {
                     client, writing, ..
                 } = &self.session;
-                let alone = self.shared.tips().is_alone();
+                let alone = self.shared.stream_heads().is_alone();
                 match batch.commit(client, writing, alone).await {
-                    Ok(place) => return Ok(self.committed(&ground, judgements, &batch, place)),
+                    Ok(place) => return Ok(self.committed(&check, judgements, &batch, place)),
                     Err(error) if error.as_db_error().is_some() => {}
                     Err(error) => return Err(error),
                 }
             }
         }
-        self.shared.tips().forget(appends);
+        self.shared.stream_heads().forget(appends);
         self.look_and_commit(appends).await
     }
 
@@ -339,9 +341,9 @@ impl Lane {
         &mut self,
         appends: &[Append],
     ) -> Result<Vec<Verdict>, tokio_postgres::Error> {
-        let mut ground = self.lock_and_look(appends).await?;
+        let mut check = self.lock_and_look(appends).await?;
         let mut batch = Batch::default();
-        let judgements = ground.judge_all(appends, &mut batch);
+        let judgements = check.judge_all(appends, &mut batch);
         let Session {
             client, writing, ..
         } = &self.session;
@@ -350,18 +352,20 @@ impl Lane {
             batch.insert(client, writing),
             client.batch_execute("commit")
         )?;
-        Ok(self.committed(&ground, judgements, &batch, place))
+        Ok(self.committed(&check, judgements, &batch, place))
     }
 
     fn committed(
         &self,
-        ground: &Ground<'_>,
-        judgements: Vec<Judgement>,
+        check: &ConflictCheck<'_>,
+        judgements: Vec<AppendDecision>,
         batch: &Batch<'_>,
         (base, recorded_at): (Position, DateTime<Utc>),
     ) -> Vec<Verdict> {
-        self.shared.tips().learn(ground, base, batch.events());
-        let verdict = |judgement: Judgement| judgement.verdict(base, recorded_at);
+        self.shared
+            .stream_heads()
+            .learn(check, base, batch.events());
+        let verdict = |decision: AppendDecision| decision.verdict(base, recorded_at);
         judgements.into_iter().map(verdict).collect()
     }
 
@@ -369,7 +373,7 @@ impl Lane {
     async fn lock_and_look<'a>(
         &self,
         appends: &'a [Append],
-    ) -> Result<Ground<'a>, tokio_postgres::Error> {
+    ) -> Result<ConflictCheck<'a>, tokio_postgres::Error> {
         let Session { client, .. } = &self.session;
         let mut streams: Vec<&StreamId> = appends.iter().flat_map(Append::streams).collect();
         streams.sort_unstable();
@@ -382,19 +386,19 @@ impl Lane {
             .collect();
         let wanted: [&(dyn ToSql + Sync); 2] = [&categories, &ids];
         let keys: [&(dyn ToSql + Sync); 1] = [&keys];
-        let ((), _, tips, receipts) = futures::try_join!(
+        let ((), _, stream_heads, receipts) = futures::try_join!(
             client.batch_execute(BEGIN),
             client.query_one(&self.session.lock, &[]),
-            client.query(&self.session.tips, &wanted),
+            client.query(&self.session.stream_heads, &wanted),
             client.query(&self.session.receipts, &keys),
         )?;
-        let tips = tips.iter().map(|row| Tip {
+        let stream_heads = stream_heads.iter().map(|row| StreamHead {
             version: row.get(0),
             event_id: row.get(1),
         });
         let receipts = receipts.iter().map(|row| (row.get(0), rows::receipt(row)));
-        Ok(Ground::looked_up(
-            streams.into_iter().zip(tips).collect(),
+        Ok(ConflictCheck::looked_up(
+            streams.into_iter().zip(stream_heads).collect(),
             receipts.collect(),
         ))
     }

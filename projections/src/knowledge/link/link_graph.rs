@@ -7,7 +7,7 @@ use domain::knowledge::wiki::Reference;
 use store::{Position, Recorded};
 use uuid::{Builder, Uuid};
 
-use super::change::{Change, What};
+use super::link_change::{LinkChange, What};
 use super::{Kind, LinkRow, NoteTitle};
 use crate::table::Changes;
 
@@ -16,7 +16,7 @@ use crate::table::Changes;
 /// No wiki link dangles, or leads by one of its names, while a note has a name that comes before: whatever gives a note a name, or takes a link's
 /// target away, sees to that.
 #[derive(Default)]
-pub struct Web {
+pub struct LinkGraph {
     pub titles: Rows<NoteTitle>,
     pub links: Rows<LinkRow>,
     /// Notes by their names, the oldest first.
@@ -90,7 +90,7 @@ impl<T: Ord + Copy> Index<T> {
     }
 }
 
-impl Web {
+impl LinkGraph {
     /// How many rows it has.
     pub fn len(&self) -> usize {
         self.titles.known.len() + self.links.known.len()
@@ -133,7 +133,7 @@ impl Web {
         links.flat_map(LinkRow::name_ids).copied()
     }
 
-    pub fn apply(&mut self, change: Change<'_>) {
+    pub fn apply_batch(&mut self, change: LinkChange<'_>) {
         let (event, id) = (change.event, change.note_id());
         if let What::Created {
             workspace_id,

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
-use workers::{Item, list as due, redrive as drive};
+use workers::{Job, list as due, redrive as drive};
 
 use crate::App;
 use crate::answer::{self, DryRun};
@@ -29,16 +29,16 @@ pub fn routes() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Query)]
 struct Which {
     /// Only those that were given up.
-    parked: Option<bool>,
+    dead_letter: Option<bool>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }
 
-/// Items of due work.
+/// Jobs.
 #[derive(Serialize, ToSchema)]
 struct DueWork {
     #[schema(value_type = Vec<Object>)]
-    items: Vec<Item>,
+    items: Vec<Job>,
 }
 
 fn operator(caller: &Caller, scope: &str) -> Result<(), Problem> {
@@ -55,18 +55,18 @@ fn operator(caller: &Caller, scope: &str) -> Result<(), Problem> {
 }
 
 /// What is due, by the time it is due. Only the operator can ask.
-#[utoipa::path(get, path = "/due-work", tag = "operations", params(Which),
-    responses((status = 200, body = DueWork)), security(("api_key" = ["due_work:read"])))]
+#[utoipa::path(get, path = "/jobs", tag = "operations", params(Which),
+    responses((status = 200, body = DueWork)), security(("api_key" = ["jobs:"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
     Params(which): Params<Which>,
 ) -> Result<Response, Problem> {
-    operator(&read.caller, "due_work:read")?;
+    operator(&read.caller, "jobs:")?;
     let position = reached(&app, read.min_position).await?;
     let limit = query::limit(which.limit, 50, 200)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let items = due(&app.database, which.parked.unwrap_or(false), limit).await?;
+    let items = due(&app.database, which.dead_letter.unwrap_or(false), limit).await?;
     Ok(answer::found((DueWork { items }, position)))
 }
 
@@ -80,21 +80,21 @@ async fn reached(app: &App, wanted: Position) -> Result<Position, Problem> {
 }
 
 /// Makes an item that was given up due again; appends no event. Only the operator can.
-#[utoipa::path(post, path = "/due-work/{id}/redrive", tag = "operations", params(("id" = Uuid, Path)),
-    responses((status = 204)), security(("api_key" = ["due_work:write"])))]
+#[utoipa::path(post, path = "/jobs/{id}/redrive", tag = "operations", params(("id" = Uuid, Path)),
+    responses((status = 204)), security(("api_key" = ["jobs:"])))]
 async fn redrive(
     State(app): State<App>,
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    operator(&command.caller, "due_work:write")?;
+    operator(&command.caller, "jobs:")?;
     command.caller.require_no_agent()?;
     if command.request.dry_run {
         return Ok(DryRun::of(vec![]));
     }
     let driven = drive(&app.database, Some(id)).await?;
     if driven == 0 {
-        return Err(Problem::not_found("parked item"));
+        return Err(Problem::not_found("dead_letter item"));
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -7,9 +7,9 @@ use domain::knowledge::wiki::{self, Reference};
 use store::Recorded;
 use uuid::Uuid;
 
-use crate::PostError;
+use crate::ApplyError;
 
-pub struct Change<'a> {
+pub struct LinkChange<'a> {
     pub event: &'a Recorded,
     pub what: What,
 }
@@ -37,12 +37,12 @@ pub enum What {
     Purged,
 }
 
-impl<'a> Change<'a> {
+impl<'a> LinkChange<'a> {
     /// The changes that events make, in their order.
-    pub fn all(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Vec<Self>, PostError> {
+    pub fn all(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Vec<Self>, ApplyError> {
         let changes = events.into_iter().map(|event| {
             let decoded = event.decode::<NoteEvent>();
-            let decoded = decoded.map_err(|error| PostError::contract(event, &error))?;
+            let decoded = decoded.map_err(|error| ApplyError::contract(event, &error))?;
             Ok(What::of(decoded).map(|what| Self { event, what }))
         });
         changes.filter_map(Result::transpose).collect()

@@ -8,9 +8,9 @@ pub const MOST_WORDS: usize = 32;
 /// Characters from which on the last word stands for all that begin like it.
 const SHORTEST_PREFIX: usize = 2;
 
-/// What is asked for: all terms of one of the alternatives.
+/// What is query for: all terms of one of the alternatives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct ParsedQuery {
     alternatives: Vec<Vec<Term>>,
     /// As a title would be; none if there is more to it than words.
     plain: Option<String>,
@@ -19,12 +19,12 @@ pub struct Asked {
 /// Words one after another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
-    pub words: Vec<AskedWord>,
+    pub words: Vec<QueryWord>,
     excluded: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AskedWord {
+pub struct QueryWord {
     pub text: String,
     /// And all that begin like it.
     pub prefix: bool,
@@ -32,7 +32,7 @@ pub struct AskedWord {
     pub at: usize,
 }
 
-/// The terms of all alternatives, column by column: whether a document is asked for is told from which of them it has.
+/// The terms of all alternatives, column by column: whether a document is query for is told from which of them it has.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// Number of the alternative.
@@ -48,7 +48,7 @@ struct Part<'a> {
     excluded: bool,
 }
 
-impl Asked {
+impl ParsedQuery {
     pub fn parse(text: &str) -> Self {
         let mut alternatives = vec![vec![]];
         let mut left = MOST_WORDS;
@@ -85,11 +85,11 @@ impl Asked {
     /// Words of which the last one is to be completed, however short it is.
     pub fn begun(text: &str) -> Self {
         let plain = text.replace(['"', '-'], " ");
-        let mut asked = Self::parse(plain.trim_end());
-        if let Some(word) = asked.last_word() {
+        let mut query = Self::parse(plain.trim_end());
+        if let Some(word) = query.last_word() {
             word.prefix = true;
         }
-        asked
+        query
     }
 
     /// What is looked for: words, and phrases.
@@ -111,22 +111,22 @@ impl Asked {
         terms
     }
 
-    fn last_word(&mut self) -> Option<&mut AskedWord> {
+    fn last_word(&mut self) -> Option<&mut QueryWord> {
         self.alternatives.last_mut()?.last_mut()?.words.last_mut()
     }
 
     /// The words that are looked for, those excluded not among them.
-    pub fn words(&self) -> impl Iterator<Item = &AskedWord> {
+    pub fn words(&self) -> impl Iterator<Item = &QueryWord> {
         self.terms().flat_map(|term| &term.words)
     }
 
-    /// What the index can tell: every word, wherever it stands. None: it cannot narrow down what is asked.
+    /// What the index can tell: every word, wherever it stands. None: it cannot narrow down what is query.
     pub fn anywhere(&self) -> Option<String> {
         let indexed = |term: &Term| match (term.excluded, term.words.as_slice()) {
             (true, [word]) => Some(format!("!{}", word.show())),
             // More than one word: what has them all may still not have the phrase.
             (true, _) => None,
-            (false, words) => Some(join(words, " & ", AskedWord::show)),
+            (false, words) => Some(join(words, " & ", QueryWord::show)),
         };
         let is_open = |terms: &Vec<Term>| terms.iter().all(|term| indexed(term).is_none());
         if self.alternatives.iter().any(is_open) {
@@ -157,7 +157,7 @@ impl Asked {
     /// All words of an alternative in a title.
     pub fn in_title(&self) -> Option<String> {
         self.query(|term| {
-            (!term.excluded).then(|| join(&term.words, " & ", AskedWord::show_in_title))
+            (!term.excluded).then(|| join(&term.words, " & ", QueryWord::show_in_title))
         })
     }
 
@@ -177,11 +177,11 @@ impl Asked {
     }
 }
 
-fn join(words: &[AskedWord], with: &str, show: impl Fn(&AskedWord) -> String) -> String {
+fn join(words: &[QueryWord], with: &str, show: impl Fn(&QueryWord) -> String) -> String {
     words.iter().map(show).collect::<Vec<_>>().join(with)
 }
 
-impl AskedWord {
+impl QueryWord {
     pub fn show(&self) -> String {
         self.quoted(&self.text)
     }
@@ -210,7 +210,7 @@ impl Term {
         let found: Vec<_> = words(part.text).collect();
         let count = found.len();
         let prefix = unfinished || part.is_begun();
-        let asked = found.into_iter().enumerate().filter_map(|(n, word)| {
+        let query = found.into_iter().enumerate().filter_map(|(n, word)| {
             let prefix = match word.script {
                 // The pair before it says as much.
                 Script::Last => return None,
@@ -224,10 +224,10 @@ impl Term {
             };
             let text = word.text;
             let at = n;
-            Some(AskedWord { text, prefix, at })
+            Some(QueryWord { text, prefix, at })
         });
         Self {
-            words: asked.collect(),
+            words: query.collect(),
             excluded: part.excluded,
         }
     }
@@ -382,15 +382,15 @@ mod tests {
             ("**bold** te* ", Some("('bold' & 'te':*)"), None),
             ("⭐* ", Some("('⭐')"), None),
         ] {
-            let asked = Asked::parse(text);
-            assert_eq!(asked.anywhere().as_deref(), anywhere, "{text}");
-            assert_eq!(asked.exactly().as_deref(), exactly, "{text}");
+            let query = ParsedQuery::parse(text);
+            assert_eq!(query.anywhere().as_deref(), anywhere, "{text}");
+            assert_eq!(query.exactly().as_deref(), exactly, "{text}");
         }
     }
 
     #[test]
     fn terms_say_of_which_alternative_they_are() {
-        let terms = Asked::parse("tea -\"hot water\" or milk ").by_terms();
+        let terms = ParsedQuery::parse("tea -\"hot water\" or milk ").by_terms();
         assert_eq!(terms.alternatives, [0, 0, 1]);
         assert_eq!(terms.queries, ["'tea'", "'hot' <-> 'water'", "'milk'"]);
         assert_eq!(terms.excluded, [false, true, false]);
@@ -398,33 +398,33 @@ mod tests {
 
     #[test]
     fn what_is_excluded_makes_no_rank() {
-        let asked = Asked::parse("tea -hot or \"green tea\"");
+        let query = ParsedQuery::parse("tea -hot or \"green tea\"");
         let ranking = "(('tea')) | (('green' <-> 'tea'))";
-        assert_eq!(asked.ranking().as_deref(), Some(ranking));
+        assert_eq!(query.ranking().as_deref(), Some(ranking));
         let in_title = "(':ttea') | (':tgreen' & ':ttea')";
-        assert_eq!(asked.in_title().as_deref(), Some(in_title));
-        assert_eq!(asked.whole_title(), None);
-        assert!(Asked::parse("-hot").ranking().is_none());
+        assert_eq!(query.in_title().as_deref(), Some(in_title));
+        assert_eq!(query.whole_title(), None);
+        assert!(ParsedQuery::parse("-hot").ranking().is_none());
     }
 
     #[test]
     fn a_title_is_the_same_however_it_is_written() {
-        let title = Asked::parse("the KETTLE").whole_title();
+        let title = ParsedQuery::parse("the KETTLE").whole_title();
         assert!(title.is_some());
-        assert_eq!(title, Asked::parse("\"The, Kettle!\"").whole_title());
-        assert_ne!(title, Asked::parse("kettle the").whole_title());
+        assert_eq!(title, ParsedQuery::parse("\"The, Kettle!\"").whole_title());
+        assert_ne!(title, ParsedQuery::parse("kettle the").whole_title());
     }
 
     #[test]
     fn only_so_many_words_count() {
-        let asked = Asked::parse(&"tea ".repeat(1_000));
-        assert_eq!(asked.words().count(), MOST_WORDS);
+        let query = ParsedQuery::parse(&"tea ".repeat(1_000));
+        assert_eq!(query.words().count(), MOST_WORDS);
     }
 
     #[test]
     fn what_is_begun_is_completed_however_short_it_is() {
-        let asked = Asked::begun("\"hot t ");
-        let words: Vec<_> = asked
+        let query = ParsedQuery::begun("\"hot t ");
+        let words: Vec<_> = query
             .words()
             .map(|word| (word.text.as_str(), word.prefix))
             .collect();

@@ -1,4 +1,4 @@
-//! Due work: what waits, what was given up, and making it due again.
+//! Jobs: what waits, what was given up, and making it due again.
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
@@ -26,7 +26,7 @@ async fn daybook(app: &TestApp, arguments: &[&str]) -> String {
 /// A delivery to an endpoint that was given up because its event is not in the log; returns the item's id.
 async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
     const SCHEDULE: &str = "
-        insert into log.due_work (id, kind, lane, product_id, payload, run_at)
+        insert into log.jobs (id, kind, partition, product_id, payload, run_at)
         values ($1, 'webhook.deliver', $2, $3, $4::text::json, now())";
     let item = Uuid::now_v7();
     let payload = json!({"webhook_id": endpoint.id, "delivery_id": item, "event_id": Uuid::nil()});
@@ -44,7 +44,7 @@ async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
         .await
         .unwrap();
     eventually(async || {
-        parked(app)
+        dead_letter(app)
             .await
             .into_iter()
             .find(|given_up| id(given_up) == item)
@@ -53,10 +53,10 @@ async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
     item
 }
 
-async fn parked(app: &TestApp) -> Vec<Value> {
+async fn dead_letter(app: &TestApp) -> Vec<Value> {
     items(
         app.operator
-            .get("/v1/due-work?parked=true")
+            .get("/v1/jobs?dead_letter=true")
             .await
             .expect(200),
     )
@@ -65,7 +65,7 @@ async fn parked(app: &TestApp) -> Vec<Value> {
 /// Makes a given up delivery one of an event that is there.
 async fn mend(app: &TestApp, item: Uuid) {
     const MEND: &str = "
-        update log.due_work set payload = (payload::jsonb || jsonb_build_object('event_id', $2::text))::json
+        update log.jobs set payload = (payload::jsonb || jsonb_build_object('event_id', $2::text))::json
         where id = $1";
     let event = &app.alice.events("").await[0]["event_id"];
     let event = event.as_str().unwrap().to_owned();
@@ -96,18 +96,18 @@ async fn what_is_due_later_is_listed_with_its_time() {
         .await
         .expect(201);
     app.settle().await;
-    let mut waiting = items(app.operator.get("/v1/due-work").await.expect(200));
+    let mut waiting = items(app.operator.get("/v1/jobs").await.expect(200));
     waiting.retain(|item| item["kind"] != "file.sweep");
     let [item] = waiting.as_slice() else {
         panic!("{waiting:?}");
     };
     assert_eq!(
-        (&item["kind"], &item["parked"]),
+        (&item["kind"], &item["dead_letter"]),
         (&json!("proposal.expire"), &json!(false))
     );
     assert_eq!(item["run_at"], expires_at);
     assert_eq!(item["payload"]["id"], proposal["id"]);
-    assert!(parked(&app).await.is_empty());
+    assert!(dead_letter(&app).await.is_empty());
     let printed = daybook(&app, &["work", "list"]).await;
     let printed: Vec<Value> = printed
         .lines()
@@ -115,7 +115,7 @@ async fn what_is_due_later_is_listed_with_its_time() {
         .filter(|item: &Value| item["kind"] != "file.sweep")
         .collect();
     assert_eq!(printed, std::slice::from_ref(item));
-    assert_eq!(daybook(&app, &["work", "list", "--parked"]).await, "");
+    assert_eq!(daybook(&app, &["work", "list", "--dead_letter"]).await, "");
 }
 
 #[tokio::test]
@@ -125,17 +125,17 @@ async fn what_was_given_up_is_listed_with_its_reason_and_runs_again_once_its_cau
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["note.created"]).await;
     let item = give_up(&app, &endpoint).await;
     assert_eq!(
-        parked(&app).await[0]["last_error"],
+        dead_letter(&app).await[0]["last_error"],
         "its event is not in the log"
     );
 
-    let redrive = format!("/v1/due-work/{item}/redrive");
+    let redrive = format!("/v1/jobs/{item}/redrive");
     mend(&app, item).await;
     app.operator.post_empty(&redrive).await.expect(204);
     let arrived = receiver.wait_for(1).await;
     assert!(arrived[0].verifies_with(&endpoint.secret));
     app.settle().await;
-    assert!(parked(&app).await.is_empty());
+    assert!(dead_letter(&app).await.is_empty());
     app.operator
         .post_empty(&redrive)
         .await
@@ -152,12 +152,12 @@ async fn the_command_line_lists_and_redrives_beside_the_running_server() {
         give_up(&app, &endpoint).await,
         give_up(&app, &endpoint).await,
     ];
-    let printed = daybook(&app, &["work", "list", "--parked"]).await;
+    let printed = daybook(&app, &["work", "list", "--dead_letter"]).await;
     let lines: Vec<Value> = printed
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines, parked(&app).await);
+    assert_eq!(lines, dead_letter(&app).await);
     assert_eq!(lines.len(), 3);
 
     for item in given_up {
@@ -181,17 +181,17 @@ async fn the_command_line_lists_and_redrives_beside_the_running_server() {
 }
 
 #[tokio::test]
-async fn due_work_is_the_operators_alone() {
+async fn jobs_are_the_operators_alone() {
     let app = TestApp::start().await;
-    let redrive = format!("/v1/due-work/{}/redrive", Uuid::now_v7());
-    for (method, path) in [(Method::GET, "/v1/due-work"), (Method::POST, &redrive)] {
+    let redrive = format!("/v1/jobs/{}/redrive", Uuid::now_v7());
+    for (method, path) in [(Method::GET, "/v1/jobs"), (Method::POST, &redrive)] {
         let answer = app.alice.send(app.alice.request(method, path)).await;
         answer.expect_problem(403, "operator_only");
     }
 }
 
 #[tokio::test]
-async fn an_item_that_is_parked_just_as_its_lane_is_freed_runs_after_all() {
+async fn a_job_that_becomes_a_dead_letter_just_as_its_partition_is_freed_runs_after_all() {
     let app = TestApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
     receiver.reply([status(500)]);
@@ -207,7 +207,7 @@ async fn an_item_that_is_parked_just_as_its_lane_is_freed_runs_after_all() {
     // The worker that finds the endpoint disabled is held up before it says so; no other has anything to say.
     let gate = app.sql().await;
     gate.batch_execute(
-        "delete from log.due_work where kind = 'file.sweep';
+        "delete from log.jobs where kind = 'file.sweep';
          select pg_advisory_lock(1);
          create function log.hold() returns trigger language plpgsql as $$
          begin
@@ -216,7 +216,7 @@ async fn an_item_that_is_parked_just_as_its_lane_is_freed_runs_after_all() {
              end if;
              return null;
          end $$;
-         create trigger hold before update on log.due_work for each statement execute function log.hold()",
+         create trigger hold before update on log.jobs for each statement execute function log.hold()",
     )
     .await
     .unwrap();

@@ -1,4 +1,4 @@
-//! Posts a [`ReadModel`]: events are folded in memory, and the rows they touch written once.
+//! Applies a [`ReadModel`]: events are folded in memory, and the rows they touch written once.
 
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
@@ -8,21 +8,21 @@ use store::{Recorded, Session};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::memory::Part;
-use crate::read_model::{ReadModel, Row, post};
+use crate::memory_budget::Part;
+use crate::read_model::{ReadModel, Row, apply};
 use crate::table::{Changes, Prepared, Table, WriteError};
-use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
+use crate::{ApplyError, Consumer, MemoryBudget, Rebuilding, Transaction, consumer};
 
 /// What a row costs beside its payload.
 const ROW_BYTES: usize = 512;
 
 /// The consumer of a read model.
-pub struct Fold<M> {
+pub struct Projection<M> {
     table: OnceCell<Table>,
     model: PhantomData<fn() -> M>,
 }
 
-impl<M> Default for Fold<M> {
+impl<M> Default for Projection<M> {
     fn default() -> Self {
         Self {
             table: OnceCell::new(),
@@ -31,8 +31,8 @@ impl<M> Default for Fold<M> {
     }
 }
 
-impl<M: ReadModel> Fold<M> {
-    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Prepared<'a>, PostError> {
+impl<M: ReadModel> Projection<M> {
+    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Prepared<'a>, ApplyError> {
         let describe = || Table::describe(session, M::TABLE);
         let table = self.table.get_or_try_init(describe).await?;
         Ok(table.prepare(session).await?)
@@ -40,7 +40,7 @@ impl<M: ReadModel> Fold<M> {
 }
 
 #[async_trait]
-impl<M: ReadModel> Consumer for Fold<M> {
+impl<M: ReadModel> Consumer for Projection<M> {
     fn name(&self) -> &'static str {
         M::NAME
     }
@@ -57,18 +57,22 @@ impl<M: ReadModel> Consumer for Fold<M> {
         consumer::built_by(M::VERSION, M::DDL)
     }
 
-    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
-        let session = posting.session().await?;
+    async fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        events: &[Recorded],
+    ) -> Result<(), ApplyError> {
+        let session = transaction.session().await?;
         let table = self.prepare(&session).await?;
         let events: Vec<&Recorded> = events.iter().collect();
         let mut rows = Rows::<M>::default();
         let read = rows.read(&table, begun_before(&events));
-        posting.begin_with(read).await?;
+        transaction.begin_with(read).await?;
         rows.fold(&events)?;
-        posting.commit_with(rows.write(&table)).await
+        transaction.commit_with(rows.write(&table)).await
     }
 
-    fn rebuilding(&self, memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, memory: &MemoryBudget) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Rebuild {
             fold: self,
             rows: Rows::default(),
@@ -114,10 +118,10 @@ impl<M: ReadModel> Default for Rows<M> {
 
 impl<M: ReadModel> Rows<M> {
     /// Takes in what the table has of some rows.
-    async fn read(&mut self, table: &Prepared<'_>, ids: Vec<Uuid>) -> Result<(), PostError> {
+    async fn read(&mut self, table: &Prepared<'_>, ids: Vec<Uuid>) -> Result<(), ApplyError> {
         for (id, row) in table.read(&ids).await? {
             let row = serde_json::from_str(&row).map_err(|error| {
-                PostError::Batch(format!("a row of {} does not fit: {error}", M::TABLE))
+                ApplyError::Batch(format!("a row of {} does not fit: {error}", M::TABLE))
             })?;
             let known = self.known.entry(id).or_default();
             known.row = Some(row);
@@ -127,12 +131,12 @@ impl<M: ReadModel> Rows<M> {
     }
 
     /// Returns about how much more memory they take.
-    fn fold(&mut self, events: &[&Recorded]) -> Result<usize, PostError> {
+    fn fold(&mut self, events: &[&Recorded]) -> Result<usize, ApplyError> {
         let mut taken = 0;
         for event in events {
             let known = self.known.entry(event.stream.id).or_default();
-            known.row = post::<M>(known.row.take(), event)
-                .map_err(|error| PostError::contract(event, &error))?;
+            known.row = apply::<M>(known.row.take(), event)
+                .map_err(|error| ApplyError::contract(event, &error))?;
             let more = (event.data.len() + ROW_BYTES).saturating_sub(known.bytes);
             known.bytes += more;
             taken += more;
@@ -142,7 +146,7 @@ impl<M: ReadModel> Rows<M> {
     }
 
     /// Brings the table up to date.
-    async fn write(&mut self, table: &Prepared<'_>) -> Result<(), PostError> {
+    async fn write(&mut self, table: &Prepared<'_>) -> Result<(), ApplyError> {
         let mut changes = Changes::default();
         for id in self.changed.drain() {
             if let Some(known) = self.known.get(&id) {
@@ -153,7 +157,7 @@ impl<M: ReadModel> Rows<M> {
     }
 }
 
-impl From<WriteError> for PostError {
+impl From<WriteError> for ApplyError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Row(error) => Self::Batch(error.to_string()),
@@ -174,7 +178,7 @@ fn begun_before(events: &[&Recorded]) -> Vec<Uuid> {
 
 /// A rebuild: rows stay in memory until they take too much.
 struct Rebuild<'a, M: ReadModel> {
-    fold: &'a Fold<M>,
+    fold: &'a Projection<M>,
     rows: Rows<M>,
     memory: Part,
     /// The table has rows that are not in memory any more.
@@ -183,7 +187,7 @@ struct Rebuild<'a, M: ReadModel> {
 
 #[async_trait]
 impl<M: ReadModel> Rebuilding for Rebuild<'_, M> {
-    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), ApplyError> {
         if self.written {
             let table = self.fold.prepare(session).await?;
             let mut unknown = begun_before(events);
@@ -197,7 +201,7 @@ impl<M: ReadModel> Rebuilding for Rebuild<'_, M> {
         Ok(())
     }
 
-    async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
+    async fn finish(&mut self, session: &Session) -> Result<(), ApplyError> {
         let table = self.fold.prepare(session).await?;
         self.rows.write(&table).await?;
         self.rows = Rows::default();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::try_join;
 use store::{Database, PooledSession, Position, Purpose, Session};
 
-use crate::{PostError, checkpoint};
+use crate::{ApplyError, checkpoint};
 
 /// The checkpoint that moves with the batch.
 pub(crate) struct Step {
@@ -27,12 +27,12 @@ pub(crate) enum Frame<'a> {
 
 /// A session that a batch is written on.
 #[derive(Clone)]
-pub enum BatchSession<'a> {
+pub enum TransactionSession<'a> {
     Given(&'a Session),
     Pooled(Arc<PooledSession>),
 }
 
-impl Deref for BatchSession<'_> {
+impl Deref for TransactionSession<'_> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
@@ -52,13 +52,13 @@ enum State {
 }
 
 /// What a consumer writes through. Everything is committed together with the checkpoint, or not at all.
-pub struct Posting<'a> {
+pub struct Transaction<'a> {
     frame: Frame<'a>,
-    session: Option<BatchSession<'a>>,
+    session: Option<TransactionSession<'a>>,
     state: State,
 }
 
-impl<'a> Posting<'a> {
+impl<'a> Transaction<'a> {
     /// A batch of its own.
     pub(crate) const fn of(frame: Frame<'a>) -> Self {
         Self {
@@ -70,16 +70,16 @@ impl<'a> Posting<'a> {
 
     /// The session of the transaction. A batch that writes nothing needs none: ask for it once there is something to write, as few
     /// sessions serve many consumers.
-    pub async fn session(&mut self) -> Result<BatchSession<'a>, PostError> {
+    pub async fn session(&mut self) -> Result<TransactionSession<'a>, ApplyError> {
         if let Some(session) = &self.session {
             return Ok(session.clone());
         }
         let session = match self.frame {
-            Frame::Savepoint(session) => BatchSession::Given(session),
+            Frame::Savepoint(session) => TransactionSession::Given(session),
             Frame::Transaction(database, _) => {
                 let session = database.session(Purpose::Consumers).await?;
                 checkpoint::prepare(&session).await?;
-                BatchSession::Pooled(Arc::new(session))
+                TransactionSession::Pooled(Arc::new(session))
             }
         };
         Ok(self.session.insert(session).clone())
@@ -89,14 +89,14 @@ impl<'a> Posting<'a> {
     /// them: its lock keeps a rebuild's swap away.
     pub async fn begin_with<T>(
         &mut self,
-        first: impl Future<Output = Result<T, PostError>>,
-    ) -> Result<T, PostError> {
+        first: impl Future<Output = Result<T, ApplyError>>,
+    ) -> Result<T, ApplyError> {
         let session = self.session().await?;
         self.state = State::Begun;
         let begin = async {
             let begin = match self.frame {
                 Frame::Transaction(..) => "begin",
-                Frame::Savepoint(_) => "savepoint posting",
+                Frame::Savepoint(_) => "savepoint transaction",
             };
             Ok(session.batch_execute(begin).await?)
         };
@@ -117,30 +117,30 @@ impl<'a> Posting<'a> {
         if moved {
             Ok(first)
         } else {
-            Err(PostError::moved())
+            Err(ApplyError::moved())
         }
     }
 
-    pub async fn commit(&mut self) -> Result<(), PostError> {
+    pub async fn commit(&mut self) -> Result<(), ApplyError> {
         self.commit_with(async { Ok(()) }).await
     }
 
     /// Runs the last statements and commits, in the same round trip: none of them may wait for another.
     pub async fn commit_with(
         &mut self,
-        last: impl Future<Output = Result<(), PostError>>,
-    ) -> Result<(), PostError> {
+        last: impl Future<Output = Result<(), ApplyError>>,
+    ) -> Result<(), ApplyError> {
         // A commit behind a failed statement rolls back.
-        let commit = self.run("commit", "release savepoint posting");
+        let commit = self.run("commit", "release savepoint transaction");
         try_join!(last, commit)?;
         self.state = State::Ended;
         Ok(())
     }
 
     /// Undoes what was written.
-    pub(crate) async fn roll_back(&mut self) -> Result<(), PostError> {
+    pub(crate) async fn roll_back(&mut self) -> Result<(), ApplyError> {
         if self.state != State::Untouched {
-            self.run("rollback", "rollback to savepoint posting")
+            self.run("rollback", "rollback to savepoint transaction")
                 .await?;
             self.state = State::Ended;
         }
@@ -148,7 +148,7 @@ impl<'a> Posting<'a> {
     }
 
     /// Runs a statement if there is a session: one for a transaction, another for a savepoint.
-    async fn run(&self, transaction: &str, savepoint: &str) -> Result<(), PostError> {
+    async fn run(&self, transaction: &str, savepoint: &str) -> Result<(), ApplyError> {
         let statement = match self.frame {
             Frame::Transaction(..) => transaction,
             Frame::Savepoint(_) => savepoint,
@@ -166,10 +166,10 @@ impl<'a> Posting<'a> {
 }
 
 /// A session in the middle of a transaction is of no use to anybody else.
-impl Drop for Posting<'_> {
+impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.state == State::Begun
-            && let Some(BatchSession::Pooled(session)) = self.session.take()
+            && let Some(TransactionSession::Pooled(session)) = self.session.take()
             && let Some(session) = Arc::into_inner(session)
         {
             drop(PooledSession::take(session));

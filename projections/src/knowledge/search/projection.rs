@@ -1,4 +1,4 @@
-//! Posts what can be found: documents that a stretch of the log is about are read, changed in memory, and written once.
+//! Applies what can be found: documents that a stretch of the log is about are read, changed in memory, and written once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,12 +8,12 @@ use store::{Recorded, Session};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::document::{CATEGORIES, Change, Document};
+use super::document::{CATEGORIES, Document, DocumentChange};
 use super::vector::Vectors;
 use super::vocabulary::Changes as Vocabulary;
-use crate::memory::Part;
+use crate::memory_budget::Part;
 use crate::table::{Changes as RowChanges, Prepared, Table};
-use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
+use crate::{ApplyError, Consumer, MemoryBudget, Rebuilding, Transaction, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
 /// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
@@ -75,7 +75,7 @@ impl Search {
     /// Name of the checkpoint.
     pub const NAME: &'static str = "search";
 
-    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Tables<'a>, PostError> {
+    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Tables<'a>, ApplyError> {
         let describe = || Table::describe(session, "search_documents");
         let table = self.table.get_or_try_init(describe).await?;
         Ok(Tables {
@@ -103,18 +103,22 @@ impl Consumer for Search {
         consumer::built_by(VERSION, DDL)
     }
 
-    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
+    async fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        events: &[Recorded],
+    ) -> Result<(), ApplyError> {
         let changes = changes(events)?;
-        let session = posting.session().await?;
+        let session = transaction.session().await?;
         let tables = self.prepare(&session).await?;
-        let known = posting.begin_with(tables.read(&changes, false)).await?;
+        let known = transaction.begin_with(tables.read(&changes, false)).await?;
         let mut vocabulary = Vocabulary::default();
         tables.write(after(known, changes), &mut vocabulary).await?;
         vocabulary.write(&session).await?;
-        posting.commit().await
+        transaction.commit().await
     }
 
-    fn rebuilding(&self, memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, memory: &MemoryBudget) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Rebuild {
             search: self,
             known: HashMap::new(),
@@ -135,7 +139,7 @@ struct Rebuild<'a> {
 
 #[async_trait]
 impl Rebuilding for Rebuild<'_> {
-    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), ApplyError> {
         let changes = changes(events.iter().copied())?;
         if self.written {
             let unknown = changes
@@ -153,7 +157,7 @@ impl Rebuilding for Rebuild<'_> {
         Ok(())
     }
 
-    async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
+    async fn finish(&mut self, session: &Session) -> Result<(), ApplyError> {
         let tables = self.search.prepare(session).await?;
         let mut vocabulary = Vocabulary::default();
         let known = std::mem::take(&mut self.known);
@@ -165,12 +169,12 @@ impl Rebuilding for Rebuild<'_> {
     }
 }
 
-type Changes<'a> = Vec<(&'a Recorded, Change)>;
+type Changes<'a> = Vec<(&'a Recorded, DocumentChange)>;
 
-fn changes<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Changes<'a>, PostError> {
+fn changes<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Changes<'a>, ApplyError> {
     let changes = events.into_iter();
     changes
-        .map(|event| Ok((event, Change::of(event)?)))
+        .map(|event| Ok((event, DocumentChange::of(event)?)))
         .collect()
 }
 
@@ -189,7 +193,7 @@ impl Tables<'_> {
         &self,
         changes: &Changes<'_>,
         whole: bool,
-    ) -> Result<HashMap<Uuid, Known>, PostError> {
+    ) -> Result<HashMap<Uuid, Known>, ApplyError> {
         let mut begun: HashMap<Uuid, bool> = HashMap::new();
         let mut new = HashSet::new();
         for (event, change) in changes {
@@ -219,14 +223,14 @@ impl Tables<'_> {
         });
         parsed
             .collect::<Result<_, serde_json::Error>>()
-            .map_err(|error| PostError::Batch(format!("a document does not fit: {error}")))
+            .map_err(|error| ApplyError::Batch(format!("a document does not fit: {error}")))
     }
 
     async fn write(
         &self,
         known: HashMap<Uuid, Known>,
         vocabulary: &mut Vocabulary,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), ApplyError> {
         for known in known.values() {
             vocabulary.add(known.before.as_ref(), known.now.as_ref());
         }
@@ -252,38 +256,38 @@ impl Tables<'_> {
         self.documents.write(&gone).await?;
         for (documents, stored) in [(&new, false), (&whole, true)] {
             for documents in batches(documents) {
-                let posted = posted(documents);
+                let applied = applied(documents);
                 let mut changes = RowChanges::default();
-                for row in &posted {
+                for row in &applied {
                     changes.add(row.document.id, Some(row), stored);
                 }
                 self.documents.write(&changes).await?;
             }
         }
         for documents in batches(&reworded) {
-            self.update(REWORD, &posted(documents)).await?;
+            self.update(REWORD, &applied(documents)).await?;
         }
         self.update(TOUCH, &touched).await
     }
 
-    async fn update<T: Serialize>(&self, sql: &str, rows: &[T]) -> Result<(), PostError> {
+    async fn update<T: Serialize>(&self, sql: &str, rows: &[T]) -> Result<(), ApplyError> {
         if rows.is_empty() {
             return Ok(());
         }
         let rows =
-            serde_json::to_string(rows).map_err(|error| PostError::Batch(error.to_string()))?;
+            serde_json::to_string(rows).map_err(|error| ApplyError::Batch(error.to_string()))?;
         let statement = self.session.prepare_cached(sql).await?;
         self.session.execute(&statement, &[&rows]).await?;
         Ok(())
     }
 }
 
-fn posted<'a>(documents: &[&'a Document]) -> Vec<Posted<'a>> {
-    let posted = documents.iter().map(|document| Posted {
+fn applied<'a>(documents: &[&'a Document]) -> Vec<Posted<'a>> {
+    let applied = documents.iter().map(|document| Posted {
         document,
         vectors: document.vectors(),
     });
-    posted.collect()
+    applied.collect()
 }
 
 /// Runs of documents that are written together.

@@ -6,12 +6,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::{SubsecRound, Utc};
 use domain::knowledge::workspace::{Permission, Workspace};
-use domain::{Aggregate, EventContract, Moment, Standing, StreamId, encode_payload};
+use domain::{
+    Aggregate, DecisionContext, EventContract, RequiredPermission, StreamId, encode_payload,
+};
 use serde::Serialize;
 use store::{Append, Appended, Expected, Metadata, NewEvent, Position, ReceiptKey, Recorded};
 use uuid::Uuid;
 
-use crate::{CommandError, Loaded, Loader, Request};
+use crate::{CommandError, Loaded, Repository, Request};
 
 /// An event that a dry run would append.
 #[derive(Debug, Clone, Serialize)]
@@ -26,12 +28,12 @@ pub struct Planned {
 /// What a command has read and what it wants to write.
 ///
 /// Every stream that was read is guarded: if one has moved on by the time of the append, the command runs again.
-pub struct Book<'a> {
-    loader: &'a Loader,
+pub struct UnitOfWork<'a> {
+    repository: &'a Repository,
     request: &'a Request,
     source: Source,
-    moment: Moment,
-    entries: HashMap<StreamId, Box<dyn Entry>>,
+    context: DecisionContext,
+    streams: HashMap<StreamId, Box<dyn Tracked>>,
     staged: Vec<NewEvent>,
     command: String,
     causation_id: Option<Uuid>,
@@ -56,25 +58,25 @@ pub(crate) enum Source {
 }
 
 /// A stream that was read, and its state with the staged events folded in.
-struct Page<A> {
+struct TrackedStream<A> {
     base_version: i64,
     /// Before anything was staged, to go back to.
     base: Loaded<A>,
     current: Loaded<A>,
 }
 
-/// A [`Page`] of any aggregate.
-trait Entry: Any + Send {
+/// A [`TrackedStream`] of any aggregate.
+trait Tracked: Any + Send {
     fn expected(&self) -> Expected;
     fn base_version(&self) -> i64;
     /// Goes back to what the first so many of its staged events make of its base.
     fn go_back(&mut self, kept: &mut dyn Iterator<Item = &NewEvent>) -> Result<(), CommandError>;
-    fn is_current(&self, loader: &Loader) -> bool;
-    fn announce(&self, loader: &Loader, product_id: Uuid);
-    fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid, as_of: Position);
+    fn is_current(&self, repository: &Repository) -> bool;
+    fn announce(&self, repository: &Repository, product_id: Uuid);
+    fn keep(self: Box<Self>, repository: &Repository, product_id: Uuid, as_of: Position);
 }
 
-impl<A: Aggregate> Entry for Page<A> {
+impl<A: Aggregate> Tracked for TrackedStream<A> {
     fn base_version(&self) -> i64 {
         self.base_version
     }
@@ -82,7 +84,9 @@ impl<A: Aggregate> Entry for Page<A> {
     fn expected(&self) -> Expected {
         match (self.base_version, self.base.last_event) {
             (0, _) => Expected::NoStream,
-            (version, Some(event_id)) if self.base.ahead => Expected::After { version, event_id },
+            (version, Some(event_id)) if self.base.in_flight => {
+                Expected::After { version, event_id }
+            }
             (version, _) => Expected::Exact(version),
         }
     }
@@ -96,22 +100,22 @@ impl<A: Aggregate> Entry for Page<A> {
         Ok(())
     }
 
-    fn is_current(&self, loader: &Loader) -> bool {
-        loader.is_current(&self.base)
+    fn is_current(&self, repository: &Repository) -> bool {
+        repository.is_current(&self.base)
     }
 
-    fn announce(&self, loader: &Loader, product_id: Uuid) {
+    fn announce(&self, repository: &Repository, product_id: Uuid) {
         if self.current.version > self.base_version {
-            loader.announce(Loaded {
+            repository.announce(Loaded {
                 product_id: Some(product_id),
                 ..self.current.clone()
             });
         }
     }
 
-    fn keep(self: Box<Self>, loader: &Loader, product_id: Uuid, as_of: Position) {
+    fn keep(self: Box<Self>, repository: &Repository, product_id: Uuid, as_of: Position) {
         if self.current.version > self.base_version {
-            loader.keep(Loaded {
+            repository.keep(Loaded {
                 product_id: Some(product_id),
                 as_of,
                 ..self.current
@@ -120,24 +124,24 @@ impl<A: Aggregate> Entry for Page<A> {
     }
 }
 
-impl<'a> Book<'a> {
+impl<'a> UnitOfWork<'a> {
     pub(crate) fn open(
-        loader: &'a Loader,
+        repository: &'a Repository,
         request: &'a Request,
         command: &str,
         source: Source,
     ) -> Self {
         Self {
-            loader,
+            repository,
             request,
             source,
-            moment: Moment {
+            context: DecisionContext {
                 // Read models keep no more: what is answered now must be what is read later.
                 now: Utc::now().trunc_subsecs(6),
                 actor: request.actor,
                 controller: request.controller,
             },
-            entries: HashMap::new(),
+            streams: HashMap::new(),
             staged: Vec::new(),
             command: command.to_owned(),
             causation_id: request.causation_id,
@@ -156,60 +160,63 @@ impl<'a> Book<'a> {
 
     /// When the command is decided, and by whom.
     #[must_use]
-    pub const fn moment(&self) -> Moment {
-        self.moment
+    pub const fn context(&self) -> DecisionContext {
+        self.context
     }
 
     /// The state of a stream, this command's own events included. Another product's stream is absent.
     pub async fn load<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
-        Ok(&self.page::<A>(id).await?.current)
+        Ok(&self.tracked::<A>(id).await?.current)
     }
 
     /// The version that a stream had before this command.
     pub async fn base_version<A: Aggregate>(&mut self, id: Uuid) -> Result<i64, CommandError> {
-        Ok(self.page::<A>(id).await?.base_version)
+        Ok(self.tracked::<A>(id).await?.base_version)
     }
 
     /// The state that a stream had before this command.
     pub async fn before<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
-        Ok(&self.page::<A>(id).await?.base)
+        Ok(&self.tracked::<A>(id).await?.base)
     }
 
-    async fn page<A: Aggregate>(&mut self, id: Uuid) -> Result<&mut Page<A>, CommandError> {
+    async fn tracked<A: Aggregate>(
+        &mut self,
+        id: Uuid,
+    ) -> Result<&mut TrackedStream<A>, CommandError> {
         let stream = StreamId::of::<A>(id);
-        if !self.entries.contains_key(&stream) {
+        if !self.streams.contains_key(&stream) {
             let loaded = self.read::<A>(id).await?.seen_by(self.request.product_id);
-            let page = Page {
+            let tracked = TrackedStream {
                 base_version: loaded.version,
                 base: loaded.clone(),
                 current: loaded,
             };
-            self.entries.insert(stream.clone(), Box::new(page));
+            self.streams.insert(stream.clone(), Box::new(tracked));
         }
-        self.entries
+        self.streams
             .get_mut(&stream)
-            .and_then(|entry| (entry.as_mut() as &mut dyn Any).downcast_mut())
+            .and_then(|tracked| (tracked.as_mut() as &mut dyn Any).downcast_mut())
             .ok_or_else(|| CommandError::Damaged(format!("{stream} is not a {}", A::CATEGORY)))
     }
 
     async fn read<A: Aggregate>(&mut self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let remembered = match self.source {
             Source::Past(position) if A::CATEGORY != Workspace::CATEGORY => {
-                return self.loader.at_position(id, position).await;
+                return self.repository.at_position(id, position).await;
             }
             Source::Log | Source::Past(_) => None,
-            Source::Current => self.loader.ahead(id),
+            Source::Current => self.repository.in_flight(id),
             Source::Memory => self
-                .loader
-                .ahead(id)
-                .or_else(|| self.loader.kept(id))
+                .repository
+                .in_flight(id)
+                .or_else(|| self.repository.kept(id))
                 .or_else(|| is_new(id).then(|| Loaded::empty(id))),
         };
         if let Some(loaded) = remembered {
             self.remembered = true;
             return Ok(loaded);
         }
-        self.loader.latest(id).await
+        self.repository.latest(id).await
     }
 
     /// Decides a command on a stream and stages what follows; returns the ids of the new events.
@@ -218,29 +225,29 @@ impl<'a> Book<'a> {
         id: Uuid,
         command: A::Command,
     ) -> Result<Vec<Uuid>, CommandError> {
-        let moment = self.moment;
+        let context = self.context;
         let loaded = self.load::<A>(id).await?;
-        if let Standing::Member {
+        if let RequiredPermission::Member {
             workspace_id,
             permission,
-        } = loaded.state.standing(id, &command, &moment)
+        } = loaded.state.required_permission(id, &command, &context)
         {
             self.permit(workspace_id, permission).await?;
         }
-        let page = self.page::<A>(id).await?;
-        let events = page
+        let tracked = self.tracked::<A>(id).await?;
+        let events = tracked
             .current
             .state
-            .decide(command, &moment)
+            .decide(command, &context)
             .map_err(CommandError::refused)?;
         let stream = StreamId::of::<A>(id);
         let mut ids = Vec::with_capacity(events.len());
         for event in events {
             let data = encode_payload(&event)?;
-            let page = self.page::<A>(id).await?;
+            let tracked = self.tracked::<A>(id).await?;
             let event_id = Uuid::now_v7();
-            let before = page.current.stage(&event, event_id, &data);
-            let workspace_id = page.current.workspace_id;
+            let before = tracked.current.stage(&event, event_id, &data);
+            let workspace_id = tracked.current.workspace_id;
             self.stage(
                 stream.clone(),
                 workspace_id,
@@ -260,7 +267,7 @@ impl<'a> Book<'a> {
         workspace_id: Uuid,
         permission: Permission,
     ) -> Result<(), CommandError> {
-        let actor = self.moment.actor;
+        let actor = self.context.actor;
         self.load::<Workspace>(workspace_id)
             .await?
             .state
@@ -312,13 +319,13 @@ impl<'a> Book<'a> {
 
     /// What is decided from here on is decided as if by another actor, who answers for it: their role counts.
     pub const fn on_authority_of(&mut self, actor: domain::Actor) {
-        self.moment = Moment::of(actor, self.moment.now);
+        self.context = DecisionContext::of(actor, self.context.now);
     }
 
     /// Goes back to deciding as whoever sent the command.
     pub const fn on_own_authority(&mut self) {
-        self.moment.actor = self.request.actor;
-        self.moment.controller = self.request.controller;
+        self.context.actor = self.request.actor;
+        self.context.controller = self.request.controller;
     }
 
     /// A state as it was right after a version.
@@ -334,7 +341,7 @@ impl<'a> Book<'a> {
         {
             return Ok(state.clone());
         }
-        let loaded = self.loader.at_version::<A>(id, version).await?;
+        let loaded = self.repository.at_version::<A>(id, version).await?;
         let state = loaded.seen_by(self.request.product_id).state;
         self.past = Some((stream, version, Box::new(state.clone())));
         Ok(state)
@@ -351,17 +358,17 @@ impl<'a> Book<'a> {
         if expected == 0 {
             return Ok(true);
         }
-        let commands = self.loader.commands_after::<A>(id, version).await?;
+        let commands = self.repository.commands_after::<A>(id, version).await?;
         let is_known = i64::try_from(commands.len()) == Ok(expected);
         Ok(is_known && commands.iter().all(|done| done == command))
     }
 
-    /// Forgets what was staged since the book held `kept` events; the streams that lose events go back to what they were then.
+    /// Forgets what was staged since the unit of work held `kept` events; the streams that lose events go back to what they were then.
     pub fn discard(&mut self, kept: usize) -> Result<(), CommandError> {
         let lost: HashSet<StreamId> = self.staged.drain(kept..).map(|e| e.stream).collect();
         for stream in lost {
-            if let Some(entry) = self.entries.get_mut(&stream) {
-                entry.go_back(&mut self.staged.iter().filter(|e| e.stream == stream))?;
+            if let Some(tracked) = self.streams.get_mut(&stream) {
+                tracked.go_back(&mut self.staged.iter().filter(|e| e.stream == stream))?;
             }
         }
         Ok(())
@@ -380,7 +387,9 @@ impl<'a> Book<'a> {
 
     /// Version of a stream before this command, if it was read.
     pub(crate) fn base_version_of(&self, stream: &StreamId) -> Option<i64> {
-        self.entries.get(stream).map(|entry| entry.base_version())
+        self.streams
+            .get(stream)
+            .map(|tracked| tracked.base_version())
     }
 
     /// Version of a stream after this command.
@@ -412,9 +421,9 @@ impl<'a> Book<'a> {
         Append {
             product_id: self.request.product_id,
             expectations: self
-                .entries
+                .streams
                 .iter()
-                .map(|(stream, entry)| (stream.clone(), entry.expected()))
+                .map(|(stream, tracked)| (stream.clone(), tracked.expected()))
                 .collect(),
             events: self.staged.clone(),
             receipt,
@@ -423,29 +432,29 @@ impl<'a> Book<'a> {
 
     /// Whether this node knows nothing newer of any stream than what was read.
     pub(crate) fn is_current(&self) -> bool {
-        let mut entries = self.entries.values();
-        entries.all(|entry| entry.is_current(self.loader))
+        let mut streams = self.streams.values();
+        streams.all(|tracked| tracked.is_current(self.repository))
     }
 
     /// Lets other commands be decided on what this one is about to append.
     pub(crate) fn announce(&self) {
-        for entry in self.entries.values() {
-            entry.announce(self.loader, self.request.product_id);
+        for tracked in self.streams.values() {
+            tracked.announce(self.repository, self.request.product_id);
         }
     }
 
     /// What was announced is not in the log.
     pub(crate) fn withdraw(&self) {
         for event in &self.staged {
-            self.loader.withdraw(&event.stream);
+            self.repository.withdraw(&event.stream);
         }
     }
 
     /// Remembers the states that the append made; returns its events as the log has them.
     pub(crate) fn close(self, appended: &Appended) -> Vec<Recorded> {
         let product_id = self.request.product_id;
-        for entry in self.entries.into_values() {
-            entry.keep(self.loader, product_id, appended.position);
+        for tracked in self.streams.into_values() {
+            tracked.keep(self.repository, product_id, appended.position);
         }
         self.staged
             .into_iter()

@@ -6,10 +6,10 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt;
 use store::{Database, Position, Recorded, Session};
 
-use crate::posting::{Frame, Step};
 use crate::progress::Progress;
 use crate::quarantine::{Quarantine, Quarantined};
-use crate::{Consumer, PostError, Posting};
+use crate::transaction::{Frame, Step};
+use crate::{ApplyError, Consumer, Transaction};
 
 /// Events that follow one another, up to a position.
 pub(crate) struct Stretch {
@@ -54,8 +54,13 @@ impl Stretch {
 }
 
 impl<'a> Place<'a> {
-    const fn posting(&self, name: &'static str, quarantine: i64, to: Position) -> Posting<'a> {
-        Posting::of(match self {
+    const fn transaction(
+        &self,
+        name: &'static str,
+        quarantine: i64,
+        to: Position,
+    ) -> Transaction<'a> {
+        Transaction::of(match self {
             Self::Live(database, progress) => {
                 let step = Step {
                     name,
@@ -78,12 +83,12 @@ impl<'a> Place<'a> {
 }
 
 /// Applies a stretch; returns how many of its events made the consumer write.
-pub(crate) async fn apply(
+pub(crate) async fn apply_batch(
     consumer: &dyn Consumer,
     quarantine: &mut Quarantine,
     stretch: Stretch,
     mut place: Place<'_>,
-) -> Result<usize, PostError> {
+) -> Result<usize, ApplyError> {
     let name = consumer.name();
     let mut written = 0;
     let mut stretches = vec![stretch];
@@ -92,10 +97,10 @@ pub(crate) async fn apply(
             .events
             .retain(|event| !quarantine.holds(&event.stream));
         let to = stretch.to;
-        let mut posting = place.posting(name, quarantine.version, to);
-        let error = match post(consumer, &mut posting, &stretch.events).await {
+        let mut transaction = place.transaction(name, quarantine.version, to);
+        let error = match apply(consumer, &mut transaction, &stretch.events).await {
             Ok(()) => {
-                let wrote = posting.begun();
+                let wrote = transaction.begun();
                 place.passed(to, wrote);
                 written += if wrote { stretch.events.len() } else { 0 };
                 continue;
@@ -103,7 +108,7 @@ pub(crate) async fn apply(
             Err(error) if error.is_of_an_event() => error,
             Err(error) => return Err(error),
         };
-        posting.roll_back().await?;
+        transaction.roll_back().await?;
         match stretch.split(error.position()) {
             Ok((first, second)) => stretches.extend([second, first]),
             Err(event) if quarantine.skips(&event) => place.passed(to, false),
@@ -117,12 +122,12 @@ pub(crate) async fn apply(
                     held.retried = *retried;
                 }
                 if !matches!(place, Place::Anew(_)) {
-                    let mut posting = place.posting(name, quarantine.version, to);
-                    let session = posting.session().await?;
-                    posting
+                    let mut transaction = place.transaction(name, quarantine.version, to);
+                    let session = transaction.session().await?;
+                    transaction
                         .begin_with(async { Ok(held.write(&**session).await?) })
                         .await?;
-                    posting.commit().await?;
+                    transaction.commit().await?;
                 }
                 quarantine.add(held);
                 place.passed(to, true);
@@ -132,20 +137,20 @@ pub(crate) async fn apply(
     Ok(written)
 }
 
-/// Posts events. A consumer that panics has met an event that it cannot apply.
-async fn post(
+/// Applies events. A consumer that panics has met an event that it cannot apply.
+async fn apply(
     consumer: &dyn Consumer,
-    posting: &mut Posting<'_>,
+    transaction: &mut Transaction<'_>,
     events: &[Recorded],
-) -> Result<(), PostError> {
+) -> Result<(), ApplyError> {
     if events.is_empty() {
         return Ok(());
     }
-    let posted = AssertUnwindSafe(consumer.post(posting, events));
-    posted
+    let applied = AssertUnwindSafe(consumer.apply(transaction, events));
+    applied
         .catch_unwind()
         .await
-        .unwrap_or_else(|panic| Err(PostError::Batch(format!("panicked: {}", said(&*panic)))))
+        .unwrap_or_else(|panic| Err(ApplyError::Batch(format!("panicked: {}", said(&*panic)))))
 }
 
 fn said(panic: &(dyn Any + Send)) -> &str {

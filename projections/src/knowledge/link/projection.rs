@@ -1,4 +1,4 @@
-//! Posts links: what a stretch of the log can touch is read, changed in memory, and written once.
+//! Applies links: what a stretch of the log can touch is read, changed in memory, and written once.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,12 +12,12 @@ use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::change::{Change, What};
-use super::web::Web;
+use super::link_change::{LinkChange, What};
+use super::link_graph::LinkGraph;
 use super::{LinkRow, NoteTitle};
-use crate::memory::Part;
+use crate::memory_budget::Part;
 use crate::table::{Prepared, Table};
-use crate::{Consumer, Memory, PostError, Posting, Rebuilding, consumer};
+use crate::{ApplyError, Consumer, MemoryBudget, Rebuilding, Transaction, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/link.sql");
 /// Raise it when what is made of an event changes; a change of the tables is noticed without.
@@ -55,11 +55,11 @@ impl Links {
     /// Name of the checkpoint.
     pub const NAME: &'static str = "link";
 
-    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Tables<'a>, PostError> {
+    async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Tables<'a>, ApplyError> {
         let describe = async || {
             let titles = Table::describe(session, "note_titles").await?;
             let links = Table::describe(session, "links").await?;
-            Ok::<_, PostError>((titles, links))
+            Ok::<_, ApplyError>((titles, links))
         };
         let (titles, links) = self.tables.get_or_try_init(describe).await?;
         Ok(Tables {
@@ -88,32 +88,36 @@ impl Consumer for Links {
         consumer::built_by(VERSION, DDL)
     }
 
-    async fn post(&self, posting: &mut Posting<'_>, events: &[Recorded]) -> Result<(), PostError> {
-        let changes = Change::all(events)?;
+    async fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        events: &[Recorded],
+    ) -> Result<(), ApplyError> {
+        let changes = LinkChange::all(events)?;
         if changes.is_empty() {
             return Ok(());
         }
-        let session = posting.session().await?;
+        let session = transaction.session().await?;
         let tables = self.prepare(&session).await?;
-        let web = posting.begin_with(tables.read(&changes)).await?;
-        tables.write(web, changes).await?;
-        posting.commit().await
+        let graph = transaction.begin_with(tables.read(&changes)).await?;
+        tables.write(graph, changes).await?;
+        transaction.commit().await
     }
 
-    fn rebuilding(&self, memory: &Memory) -> Option<Box<dyn Rebuilding + '_>> {
+    fn rebuilding(&self, memory: &MemoryBudget) -> Option<Box<dyn Rebuilding + '_>> {
         Some(Box::new(Rebuild {
             links: self,
-            web: Web::default(),
+            graph: LinkGraph::default(),
             memory: memory.part(),
             written: false,
         }))
     }
 }
 
-/// A rebuild: everything stays in memory until it is too much; from then on it goes through the log as posting does.
+/// A rebuild: everything stays in memory until it is too much; from then on it goes through the log as applying does.
 struct Rebuild<'a> {
     links: &'a Links,
-    web: Web,
+    graph: LinkGraph,
     memory: Part,
     /// The tables have what was in memory.
     written: bool,
@@ -121,57 +125,61 @@ struct Rebuild<'a> {
 
 #[async_trait]
 impl Rebuilding for Rebuild<'_> {
-    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), PostError> {
-        let changes = Change::all(events.iter().copied())?;
+    async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), ApplyError> {
+        let changes = LinkChange::all(events.iter().copied())?;
         if self.written {
             let tables = self.links.prepare(session).await?;
-            let web = tables.read(&changes).await?;
-            return tables.write(web, changes).await;
+            let graph = tables.read(&changes).await?;
+            return tables.write(graph, changes).await;
         }
-        let before = self.web.len();
+        let before = self.graph.len();
         for change in changes {
-            self.web.apply(change);
+            self.graph.apply_batch(change);
         }
-        let more = self.web.len().saturating_sub(before);
+        let more = self.graph.len().saturating_sub(before);
         if !self.memory.take(more * ROW_BYTES) {
             self.finish(session).await?;
         }
         Ok(())
     }
 
-    async fn finish(&mut self, session: &Session) -> Result<(), PostError> {
-        let web = std::mem::take(&mut self.web);
+    async fn finish(&mut self, session: &Session) -> Result<(), ApplyError> {
+        let graph = std::mem::take(&mut self.graph);
         self.memory.clear();
         self.written = true;
-        self.links.prepare(session).await?.write(web, vec![]).await
+        self.links
+            .prepare(session)
+            .await?
+            .write(graph, vec![])
+            .await
     }
 }
 
 impl Tables<'_> {
     /// All that changes can touch.
-    async fn read(&self, changes: &[Change<'_>]) -> Result<Web, PostError> {
-        let mut web = Web::default();
+    async fn read(&self, changes: &[LinkChange<'_>]) -> Result<LinkGraph, ApplyError> {
+        let mut graph = LinkGraph::default();
         let touched = Touched::by(changes);
         let (titles, leaving, arriving) = try_join!(
             self.rows::<NoteTitle>(TITLES, &touched.notes, &[]),
             self.rows::<LinkRow>(LEAVING, &touched.begun, &[]),
             self.rows::<LinkRow>(ARRIVING, &touched.purged, &[]),
         )?;
-        titles.into_iter().for_each(|note| web.read_title(note));
+        titles.into_iter().for_each(|note| graph.read_title(note));
         for link in leaving.into_iter().chain(arriving) {
-            web.read_link(link);
+            graph.read_link(link);
         }
-        let (given, mut asked) = names_in(changes, &touched, &web);
+        let (given, mut asked) = names_in(changes, &touched, &graph);
         let waiting = self.rows::<LinkRow>(WAITING, &given, &[]).await?;
         for link in waiting {
             asked.extend(link.name_ids());
-            web.read_link(link);
+            graph.read_link(link);
         }
         let asked: Vec<Uuid> = asked.into_iter().collect();
         let known: [&(dyn ToSql + Sync); 1] = [&touched.notes];
         let oldest = self.rows::<NoteTitle>(OLDEST, &asked, &known).await?;
-        oldest.into_iter().for_each(|note| web.read_title(note));
-        Ok(web)
+        oldest.into_iter().for_each(|note| graph.read_title(note));
+        Ok(graph)
     }
 
     async fn rows<T: DeserializeOwned>(
@@ -179,7 +187,7 @@ impl Tables<'_> {
         sql: &str,
         ids: &Vec<Uuid>,
         more: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<T>, PostError> {
+    ) -> Result<Vec<T>, ApplyError> {
         if ids.is_empty() {
             return Ok(vec![]);
         }
@@ -190,15 +198,19 @@ impl Tables<'_> {
         let parsed = rows.iter().map(|row| serde_json::from_str(row.get(0)));
         parsed
             .collect::<Result<_, _>>()
-            .map_err(|error| PostError::Batch(format!("a row of links does not fit: {error}")))
+            .map_err(|error| ApplyError::Batch(format!("a row of links does not fit: {error}")))
     }
 
-    async fn write(&self, mut web: Web, changes: Vec<Change<'_>>) -> Result<(), PostError> {
+    async fn write(
+        &self,
+        mut graph: LinkGraph,
+        changes: Vec<LinkChange<'_>>,
+    ) -> Result<(), ApplyError> {
         for change in changes {
-            web.apply(change);
+            graph.apply_batch(change);
         }
-        self.titles.write(&web.titles.changes()).await?;
-        self.links.write(&web.links.changes()).await
+        self.titles.write(&graph.titles.changes()).await?;
+        self.links.write(&graph.links.changes()).await
     }
 }
 
@@ -212,7 +224,7 @@ struct Touched {
 }
 
 impl Touched {
-    fn by(changes: &[Change<'_>]) -> Self {
+    fn by(changes: &[LinkChange<'_>]) -> Self {
         let (mut new, mut begun) = (BTreeSet::new(), BTreeSet::new());
         let (mut targets, mut purged) = (BTreeSet::new(), vec![]);
         for change in changes {
@@ -241,7 +253,11 @@ impl Touched {
 }
 
 /// The names that changes give to notes, and those that links may come to ask for.
-fn names_in(changes: &[Change<'_>], touched: &Touched, web: &Web) -> (Vec<Uuid>, BTreeSet<Uuid>) {
+fn names_in(
+    changes: &[LinkChange<'_>],
+    touched: &Touched,
+    graph: &LinkGraph,
+) -> (Vec<Uuid>, BTreeSet<Uuid>) {
     let (mut given, mut asked) = (BTreeSet::new(), BTreeSet::new());
     let mut notes: HashMap<Uuid, NoteTitle> = HashMap::new();
     for change in changes {
@@ -270,7 +286,7 @@ fn names_in(changes: &[Change<'_>], touched: &Touched, web: &Web) -> (Vec<Uuid>,
                 path,
                 named,
             } => {
-                let known = notes.remove(&id).or_else(|| web.titles.get(id).cloned());
+                let known = notes.remove(&id).or_else(|| graph.titles.get(id).cloned());
                 let Some(mut note) = known else { continue };
                 note.rename(title.clone(), aliases.clone(), path.clone());
                 given.extend(&note.name_ids);
@@ -285,7 +301,7 @@ fn names_in(changes: &[Change<'_>], touched: &Touched, web: &Web) -> (Vec<Uuid>,
         }
     }
     for id in &touched.purged {
-        asked.extend(web.names_of_links_to(*id));
+        asked.extend(graph.names_of_links_to(*id));
     }
     (given.into_iter().collect(), asked)
 }

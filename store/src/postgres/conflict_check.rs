@@ -15,7 +15,7 @@ const REMEMBERED: usize = 65_536;
 
 /// The end of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tip {
+pub struct StreamHead {
     /// 0: the stream has no event.
     pub version: i64,
     /// The last event, where it is known.
@@ -23,15 +23,15 @@ pub struct Tip {
 }
 
 /// Where streams and the log end, as this node last saw it. Another node may have moved on, so that is only ever too early.
-pub struct Tips {
-    streams: Cache<StreamId, Tip>,
+pub struct StreamHeads {
+    streams: Cache<StreamId, StreamHead>,
     /// Where this node's last batch ended in the log.
     end: Position,
     /// Whether that batch followed this node's own.
     alone: bool,
 }
 
-impl Default for Tips {
+impl Default for StreamHeads {
     fn default() -> Self {
         Self {
             streams: Cache::new(REMEMBERED),
@@ -41,11 +41,11 @@ impl Default for Tips {
     }
 }
 
-impl Tips {
+impl StreamHeads {
     /// Takes in what a committed batch was judged by and came to.
-    pub fn learn(&mut self, ground: &Ground<'_>, base: Position, events: Position) {
-        for (stream, tip) in &ground.tips {
-            self.streams.insert((*stream).clone(), *tip);
+    pub fn learn(&mut self, check: &ConflictCheck<'_>, base: Position, events: Position) {
+        for (stream, stream_head) in &check.stream_heads {
+            self.streams.insert((*stream).clone(), *stream_head);
         }
         self.alone = base == self.end;
         self.end = base + events;
@@ -65,7 +65,7 @@ impl Tips {
 }
 
 /// How an append of a batch fares, if the batch is committed.
-pub enum Judgement {
+pub enum AppendDecision {
     Holds {
         /// Place in the batch and version of each event.
         placed: Vec<(Position, i64)>,
@@ -83,7 +83,7 @@ pub enum Judgement {
     RepeatedHere(Box<Receipt>),
 }
 
-impl Judgement {
+impl AppendDecision {
     pub const fn holds(&self) -> bool {
         matches!(self, Self::Holds { .. })
     }
@@ -125,8 +125,8 @@ impl Judgement {
 
 /// Streams and keys of a batch, as far as they are known; moves on with every append that holds.
 #[derive(Default)]
-pub struct Ground<'a> {
-    tips: HashMap<&'a StreamId, Tip>,
+pub struct ConflictCheck<'a> {
+    stream_heads: HashMap<&'a StreamId, StreamHead>,
     receipts: HashMap<Vec<u8>, Receipt>,
     /// Keys used by this batch.
     claimed: HashMap<[u8; 32], Receipt>,
@@ -142,14 +142,14 @@ struct Assumption<'a> {
     remembered: bool,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> ConflictCheck<'a> {
     /// As the log has it.
     pub fn looked_up(
-        tips: HashMap<&'a StreamId, Tip>,
+        stream_heads: HashMap<&'a StreamId, StreamHead>,
         receipts: HashMap<Vec<u8>, Receipt>,
     ) -> Self {
         Self {
-            tips,
+            stream_heads,
             receipts,
             ..Self::default()
         }
@@ -157,26 +157,26 @@ impl<'a> Ground<'a> {
 
     /// Without asking the log: what is remembered is taken to hold still, and what is not to be as the appends expect.
     /// None, if an append leaves it open where its stream ends.
-    pub fn assumed(appends: &'a [Append], remembered: &Tips) -> Option<Self> {
-        let mut ground = Self::default();
+    pub fn assumed(appends: &'a [Append], remembered: &StreamHeads) -> Option<Self> {
+        let mut check = Self::default();
         for append in appends {
             for (stream, expected) in &append.expectations {
-                ground.assume(stream, Some(*expected), remembered)?;
+                check.assume(stream, Some(*expected), remembered)?;
             }
             for stream in append.streams() {
-                ground.assume(stream, None, remembered)?;
+                check.assume(stream, None, remembered)?;
             }
         }
-        Some(ground)
+        Some(check)
     }
 
     fn assume(
         &mut self,
         stream: &'a StreamId,
         expected: Option<Expected>,
-        remembered: &Tips,
+        remembered: &StreamHeads,
     ) -> Option<()> {
-        if self.tips.contains_key(stream) {
+        if self.stream_heads.contains_key(stream) {
             return Some(());
         }
         let known = remembered.streams.get(stream).copied();
@@ -184,15 +184,16 @@ impl<'a> Ground<'a> {
             Some(Expected::NoStream) => Some(0),
             Some(Expected::Exact(version)) if version >= 0 => Some(version),
             Some(Expected::After { version, .. }) => {
-                known.filter(|tip| tip.version >= version)?;
+                known.filter(|stream_head| stream_head.version >= version)?;
                 None
             }
             Some(Expected::Exact(_) | Expected::Any | Expected::Existing) | None => None,
         };
-        let current = known.filter(|tip| wanted.is_none_or(|wanted| tip.version >= wanted));
-        let tip = match (current, wanted) {
-            (Some(tip), _) => tip,
-            (None, Some(version)) => Tip {
+        let current =
+            known.filter(|stream_head| wanted.is_none_or(|wanted| stream_head.version >= wanted));
+        let stream_head = match (current, wanted) {
+            (Some(stream_head), _) => stream_head,
+            (None, Some(version)) => StreamHead {
                 version,
                 event_id: None,
             },
@@ -200,10 +201,10 @@ impl<'a> Ground<'a> {
         };
         self.assumptions.push(Assumption {
             stream,
-            version: tip.version,
+            version: stream_head.version,
             remembered: current.is_some(),
         });
-        self.tips.insert(stream, tip);
+        self.stream_heads.insert(stream, stream_head);
         Some(())
     }
 
@@ -211,7 +212,7 @@ impl<'a> Ground<'a> {
     /// not go on, for no two events share a version.
     pub fn guard(&self, batch: &mut Batch<'a>) {
         for assumption in &self.assumptions {
-            let written = self.tip(assumption.stream).version > assumption.version;
+            let written = self.stream_head(assumption.stream).version > assumption.version;
             let begun = assumption.remembered || assumption.version == 0;
             if !(written && begun) {
                 batch.guard(assumption.stream, assumption.version);
@@ -220,39 +221,43 @@ impl<'a> Ground<'a> {
     }
 
     /// Judges each append by what those before it left.
-    pub fn judge_all(&mut self, appends: &'a [Append], batch: &mut Batch<'a>) -> Vec<Judgement> {
+    pub fn judge_all(
+        &mut self,
+        appends: &'a [Append],
+        batch: &mut Batch<'a>,
+    ) -> Vec<AppendDecision> {
         let judge = |append| self.judge(append, batch);
         appends.iter().map(judge).collect()
     }
 
     /// Judges one append by what the appends before it left, and takes its rows if it holds.
-    fn judge(&mut self, append: &'a Append, batch: &mut Batch<'a>) -> Judgement {
+    fn judge(&mut self, append: &'a Append, batch: &mut Batch<'a>) -> AppendDecision {
         if let Some(key) = &append.receipt {
             if let Some(receipt) = self.receipts.get(key.key.as_slice()) {
-                return Judgement::Repeated(Box::new(receipt.clone()));
+                return AppendDecision::Repeated(Box::new(receipt.clone()));
             }
             if let Some(receipt) = self.claimed.get(&key.key) {
-                return Judgement::RepeatedHere(Box::new(receipt.clone()));
+                return AppendDecision::RepeatedHere(Box::new(receipt.clone()));
             }
         }
         for (stream, expected) in &append.expectations {
-            let tip = self.tip(stream);
-            if !expected.holds(tip.version, tip.event_id) {
-                return Judgement::Conflict {
+            let stream_head = self.stream_head(stream);
+            if !expected.holds(stream_head.version, stream_head.event_id) {
+                return AppendDecision::Conflict {
                     stream: stream.clone(),
                     expected: *expected,
-                    actual: tip.version,
+                    actual: stream_head.version,
                 };
             }
         }
         let mut placed = Vec::with_capacity(append.events.len());
         for event in &append.events {
-            let version = self.tip(&event.stream).version + 1;
-            let tip = Tip {
+            let version = self.stream_head(&event.stream).version + 1;
+            let stream_head = StreamHead {
                 version,
                 event_id: Some(event.event_id),
             };
-            self.tips.insert(&event.stream, tip);
+            self.stream_heads.insert(&event.stream, stream_head);
             placed.push((batch.add_event(append.product_id, event, version), version));
         }
         if let Some(key) = &append.receipt {
@@ -260,19 +265,19 @@ impl<'a> Ground<'a> {
                 fingerprint: key.fingerprint.to_vec(),
                 position: batch.events(),
                 stream: key.stream.clone(),
-                version: self.tip(&key.stream).version,
+                version: self.stream_head(&key.stream).version,
                 event_ids: append.events.iter().map(|event| event.event_id).collect(),
             };
             batch.add_receipt(&key.key, receipt.clone());
             self.claimed.insert(key.key, receipt);
         }
-        Judgement::Holds {
+        AppendDecision::Holds {
             placed,
             end: batch.events(),
         }
     }
 
-    fn tip(&self, stream: &StreamId) -> Tip {
-        self.tips.get(stream).copied().unwrap_or_default()
+    fn stream_head(&self, stream: &StreamId) -> StreamHead {
+        self.stream_heads.get(stream).copied().unwrap_or_default()
     }
 }

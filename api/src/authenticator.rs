@@ -39,7 +39,7 @@ struct Found {
     as_of: Position,
 }
 
-pub struct Keyring {
+pub struct Authenticator {
     database: Database,
     store: Arc<dyn EventStore>,
     readers: Readers,
@@ -48,10 +48,10 @@ pub struct Keyring {
     changed: AtomicI64,
 }
 
-impl Keyring {
+impl Authenticator {
     pub fn start(database: Database, store: Arc<dyn EventStore>, readers: Readers) -> Arc<Self> {
         let head = *store.head().borrow();
-        let keyring = Arc::new(Self {
+        let authenticator = Arc::new(Self {
             database,
             readers,
             kept: Cache::new(KEPT),
@@ -63,11 +63,14 @@ impl Keyring {
             ..Filter::default()
         };
         // Other nodes do things to keys, too.
-        let (weak, store) = (Arc::downgrade(&keyring), Arc::clone(&keyring.store));
-        follow(weak, store, head, filter, |keyring, event| {
-            keyring.changed_at(event.position);
+        let (weak, store) = (
+            Arc::downgrade(&authenticator),
+            Arc::clone(&authenticator.store),
+        );
+        follow(weak, store, head, filter, |authenticator, event| {
+            authenticator.changed_at(event.position);
         });
-        keyring
+        authenticator
     }
 
     /// Nothing that was found before this position counts any more.
@@ -124,15 +127,15 @@ impl Keyring {
             actor.kind == ActorKind::Agent && agent::is_suspended(&self.database, actor.id).await?;
         let caller = Caller {
             actor,
-            product_id: row.facts.product_id,
+            product_id: row.metadata.product_id,
             scopes: Arc::new(row.content.scopes.clone()),
-            credential: row.facts.id,
+            credential: row.metadata.id,
             controller: row.content.controller,
             vouched: row.content.vouched,
             key_sha256: sha256.into(),
         };
         let found = Arc::new(Found {
-            id: row.facts.id,
+            id: row.metadata.id,
             key: row.content,
             caller,
             is_suspended,

@@ -1,4 +1,4 @@
-//! `daybook work`: what is due, and what was given up.
+//! `daybook jobs`: what is due, and what was given up.
 
 use std::error::Error;
 
@@ -10,12 +10,12 @@ use crate::node::Node;
 use crate::output::print;
 
 #[derive(Subcommand)]
-pub enum Work {
-    /// Show due work as JSON, one item a line
+pub enum Jobs {
+    /// Show jobs as JSON, one a line
     List {
         /// Only what was given up
         #[arg(long)]
-        parked: bool,
+        dead_letter: bool,
     },
     /// Make work that was given up due again
     Redrive {
@@ -24,7 +24,7 @@ pub enum Work {
     },
 }
 
-impl Work {
+impl Jobs {
     pub async fn run(self, config: &Config) -> Result<(), Box<dyn Error>> {
         let node = Node::open_existing(config).await?;
         let done = self.on(&node).await;
@@ -34,8 +34,8 @@ impl Work {
 
     async fn on(self, node: &Node) -> Result<(), Box<dyn Error>> {
         match self {
-            Self::List { parked } => {
-                for item in workers::list(&node.database, parked, i64::MAX).await? {
+            Self::List { dead_letter } => {
+                for item in workers::list(&node.database, dead_letter, i64::MAX).await? {
                     print(&serde_json::to_string(&item)?)?;
                 }
             }
@@ -43,7 +43,7 @@ impl Work {
                 let count = workers::redrive(&node.database, id).await?;
                 if let (0, Some(id)) = (count, id) {
                     return Err(format!(
-                        "there is no parked item {id}; `daybook work list --parked` shows those there are"
+                        "there is no dead letter {id}; `daybook jobs list --dead-letter` shows those there are"
                     )
                     .into());
                 }

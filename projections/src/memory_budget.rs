@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that rebuilds share, about.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct MemoryBudget {
     limit: usize,
     taken: Arc<AtomicUsize>,
 }
 
-impl Memory {
+impl MemoryBudget {
     #[must_use]
     pub fn of(bytes: usize) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Memory {
     }
 }
 
-impl Default for Memory {
+impl Default for MemoryBudget {
     /// 512 MiB.
     fn default() -> Self {
         Self::of(512 << 20)
@@ -38,7 +38,7 @@ impl Default for Memory {
 /// What one rebuild keeps in memory.
 #[derive(Debug)]
 pub(crate) struct Part {
-    memory: Memory,
+    memory: MemoryBudget,
     taken: usize,
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn it_is_shared_and_comes_back() {
-        let memory = Memory::of(10);
+        let memory = MemoryBudget::of(10);
         let (mut one, mut other) = (memory.part(), memory.part());
         assert!(one.take(6) && other.take(4));
         assert!(!other.take(1));
