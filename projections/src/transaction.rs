@@ -137,8 +137,8 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Undoes what was written.
-    pub(crate) async fn roll_back(&mut self) -> Result<(), ApplyError> {
+    /// Undoes what was written, and gives the session back: whoever held one while waiting for another could wait for ever.
+    pub(crate) async fn roll_back(mut self) -> Result<(), ApplyError> {
         if self.state != State::Untouched {
             self.run("rollback", "rollback to savepoint transaction")
                 .await?;

@@ -47,7 +47,7 @@ impl Jobs {
                     )
                     .into());
                 }
-                print(&format!("{count} item(s) are due again"))?;
+                print(&format!("{count} job(s) are due again"))?;
             }
         }
         Ok(())

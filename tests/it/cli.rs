@@ -352,13 +352,13 @@ async fn no_command_minds_that_nobody_reads_its_answer() {
     let proposal = json!({"workspace_id": workspace_id, "actions": [action], "rationale": "thirst", "expires_at": expires_at});
     app.alice.post("/v1/proposals", proposal).await.expect(201);
     app.settle().await;
-    let listed = printed(&daybook(&app, &["work", "list"]).await);
+    let listed = printed(&daybook(&app, &["jobs", "list"]).await);
     assert!(listed.contains("proposal.expire"), "{listed}");
     let another = operator_key_file(&app.database_url).with_extension("another");
     let another = ("DAYBOOK_OPERATOR_KEY_FILE", another.to_str().unwrap());
     for arguments in [
-        &["work", "list"][..],
-        &["work", "redrive"],
+        &["jobs", "list"][..],
+        &["jobs", "redrive"],
         &["projections", "list"],
         &["projections", "diff", "all"],
         &["replay"],

@@ -108,14 +108,14 @@ async fn what_is_due_later_is_listed_with_its_time() {
     assert_eq!(item["run_at"], expires_at);
     assert_eq!(item["payload"]["id"], proposal["id"]);
     assert!(dead_letter(&app).await.is_empty());
-    let printed = daybook(&app, &["work", "list"]).await;
+    let printed = daybook(&app, &["jobs", "list"]).await;
     let printed: Vec<Value> = printed
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|item: &Value| item["kind"] != "file.sweep")
         .collect();
     assert_eq!(printed, std::slice::from_ref(item));
-    assert_eq!(daybook(&app, &["work", "list", "--dead_letter"]).await, "");
+    assert_eq!(daybook(&app, &["jobs", "list", "--dead-letter"]).await, "");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn the_command_line_lists_and_redrives_beside_the_running_server() {
         give_up(&app, &endpoint).await,
         give_up(&app, &endpoint).await,
     ];
-    let printed = daybook(&app, &["work", "list", "--dead_letter"]).await;
+    let printed = daybook(&app, &["jobs", "list", "--dead-letter"]).await;
     let lines: Vec<Value> = printed
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -165,18 +165,18 @@ async fn the_command_line_lists_and_redrives_beside_the_running_server() {
     }
     let one = given_up[0].to_string();
     assert_eq!(
-        daybook(&app, &["work", "redrive", &one]).await,
-        "1 item(s) are due again\n"
+        daybook(&app, &["jobs", "redrive", &one]).await,
+        "1 job(s) are due again\n"
     );
     receiver.wait_for(1).await;
     assert_eq!(
-        daybook(&app, &["work", "redrive"]).await,
-        "2 item(s) are due again\n"
+        daybook(&app, &["jobs", "redrive"]).await,
+        "2 job(s) are due again\n"
     );
     receiver.wait_for(3).await;
     assert_eq!(
-        daybook(&app, &["work", "redrive"]).await,
-        "0 item(s) are due again\n"
+        daybook(&app, &["jobs", "redrive"]).await,
+        "0 job(s) are due again\n"
     );
 }
 

@@ -173,17 +173,17 @@ async fn a_preview_shows_what_cannot_be_seen() {
 }
 
 #[tokio::test]
-async fn redriving_an_unknown_item_fails() {
+async fn redriving_an_unknown_job_fails() {
     let app = TestApp::start().await;
     let unknown = uuid::Uuid::now_v7().to_string();
     let done = crate::harness::command(&app.database_url, &[])
-        .args(["work", "redrive", &unknown])
+        .args(["jobs", "redrive", &unknown])
         .output()
         .await
         .unwrap();
     assert!(!done.status.success());
     let said = String::from_utf8(done.stderr).unwrap();
-    assert!(said.contains("there is no dead_letter item"), "{said}");
+    assert!(said.contains("there is no dead letter"), "{said}");
     let path = format!("/v1/jobs/{unknown}/redrive");
     let request = app.operator.request(Method::POST, &path).json(&json!({}));
     app.operator

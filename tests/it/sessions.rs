@@ -161,15 +161,13 @@ async fn a_query_for_which_there_is_no_session_is_told_the_cause() {
         let request = app.alice.request(Method::GET, "/v1/notes");
         app.alice.send(request.timeout(PATIENCE)).await
     };
-    let refused = tokio::join!(get(), get());
-    let refused = [refused.0, refused.1]
-        .into_iter()
-        .map(|answer| answer.expect_problem(503, "unavailable"));
-    let details: Vec<_> = refused.map(|problem| problem["detail"].clone()).collect();
+    let (one, other) = tokio::join!(get(), get());
+    let refused = [one, other].map(|answer| answer.expect(503));
+    let details: Vec<_> = refused.iter().map(|problem| &problem["detail"]).collect();
     let expected = json!(
         "all 1 database sessions for queries are in use; try again later, or allow for more with DAYBOOK_SESSIONS_QUERIES"
     );
-    assert!(details.contains(&expected), "{details:?}");
+    assert!(details.contains(&&expected), "{details:?}");
     database.batch_execute("rollback").await.unwrap();
     app.alice.get("/v1/notes").await.expect(200);
 }

@@ -163,7 +163,7 @@ async fn help_names_every_subcommand_and_each_has_help_of_its_own() {
         .map_while(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
         .collect();
-    for name in ["serve", "replay", "projections", "work", "config", "health"] {
+    for name in ["serve", "replay", "projections", "jobs", "config", "health"] {
         assert!(names.contains(&name), "{name} is missing in {names:?}");
     }
     for name in names {
@@ -340,7 +340,7 @@ async fn only_the_server_makes_a_database() {
     for arguments in [
         &["replay"][..],
         &["projections", "list"],
-        &["work", "list"],
+        &["jobs", "list"],
         &["operator-key"],
     ] {
         let mut command = daybook(arguments, &[]);

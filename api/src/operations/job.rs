@@ -36,7 +36,7 @@ struct Which {
 
 /// Jobs.
 #[derive(Serialize, ToSchema)]
-struct DueWork {
+struct JobList {
     #[schema(value_type = Vec<Object>)]
     items: Vec<Job>,
 }
@@ -56,18 +56,18 @@ fn operator(caller: &Caller, scope: &str) -> Result<(), Problem> {
 
 /// What is due, by the time it is due. Only the operator can ask.
 #[utoipa::path(get, path = "/jobs", tag = "operations", params(Which),
-    responses((status = 200, body = DueWork)), security(("api_key" = ["jobs:"])))]
+    responses((status = 200, body = JobList)), security(("api_key" = ["jobs:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
     Params(which): Params<Which>,
 ) -> Result<Response, Problem> {
-    operator(&read.caller, "jobs:")?;
+    operator(&read.caller, "jobs:read")?;
     let position = reached(&app, read.min_position).await?;
     let limit = query::limit(which.limit, 50, 200)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let items = due(&app.database, which.dead_letter.unwrap_or(false), limit).await?;
-    Ok(answer::found((DueWork { items }, position)))
+    Ok(answer::found((JobList { items }, position)))
 }
 
 /// Work falls due by what the reactions make of the log: waits until they all are at a position.
@@ -81,13 +81,13 @@ async fn reached(app: &App, wanted: Position) -> Result<Position, Problem> {
 
 /// Makes an item that was given up due again; appends no event. Only the operator can.
 #[utoipa::path(post, path = "/jobs/{id}/redrive", tag = "operations", params(("id" = Uuid, Path)),
-    responses((status = 204)), security(("api_key" = ["jobs:"])))]
+    responses((status = 204)), security(("api_key" = ["jobs:write"])))]
 async fn redrive(
     State(app): State<App>,
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    operator(&command.caller, "jobs:")?;
+    operator(&command.caller, "jobs:write")?;
     command.caller.require_no_agent()?;
     if command.request.dry_run {
         return Ok(DryRun::of(vec![]));

@@ -172,7 +172,7 @@ struct Row {
 }
 
 const FILTERS: &str = "
-    ($1 is null and $3 is null or t.workspace_id = any((select ids from query)::uuid[]))
+    ($1 is null and $3 is null or t.workspace_id = any((select ids from asked)::uuid[]))
     and t.kind = any($4)
     and (case when $6::text[] is null then t.status not in ('trashed', 'detached') else t.status = any($6) end)
     and ($7::timestamptz is null or t.updated_at >= $7) and ($20::timestamptz is null or t.updated_at < $20)
