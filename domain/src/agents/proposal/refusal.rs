@@ -117,7 +117,7 @@ pub enum ProposalRefusal {
         version: i64,
         current: i64,
     },
-    /// A revert would archive a note that others have added to since.
+    /// A revert would trash a note that others have added something to since.
     #[error(
         "the proposal wrote note {note_id}, in which {by} is now; remove that first, or trash the note by hand"
     )]
