@@ -1,4 +1,4 @@
-//! The conditions of the measurements: hardware and settings.
+//! The conditions of the measurements: hardware, system and settings.
 
 use std::fmt;
 

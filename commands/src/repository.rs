@@ -243,8 +243,8 @@ impl Repository {
         Ok(loaded)
     }
 
-    /// Returns the state that this node knows; events that another node has just appended may be missing. Reads the log
-    /// only if nothing is cached.
+    /// Returns the state that this node knows; events that another node has just appended may be missing. Asks the log
+    /// only for events that are not in memory.
     pub async fn recent<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let Some(mut loaded) = self.kept::<A>(id).filter(|kept| kept.as_of > 0) else {
             return self.latest(id).await;

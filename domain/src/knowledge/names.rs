@@ -49,8 +49,8 @@ pub struct Candidate {
 }
 
 /// Returns the names that a reference may refer to; the first that a note has wins. The order is: a file in the same
-/// folder, the file at the path from the root, a title or the end of a path, an alias; each first with its number sign,
-/// then without a heading.
+/// folder, the file at the path from the root, a title or the end of a path, an alias. Names that include the number
+/// sign come before names without a heading.
 #[must_use]
 pub fn candidates(workspace_id: Uuid, reference: &Reference, path: Option<&str>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
