@@ -30,7 +30,7 @@ pub async fn row(bench: &Bench, name: &str, writers: usize) -> Row {
     Row::of(name, "events/s", &seen).limited(limit::INSERTS, limit)
 }
 
-/// So many writers, each appending one new note after the other.
+/// Measures concurrent writers, each of which appends one new note after the other.
 pub async fn new_notes(store: Arc<PostgresStore>, writers: usize) -> Seen {
     let desk = Desk::new();
     load::run(writers, move |_| {

@@ -1,4 +1,4 @@
-//! Where the measurements run: a PostgreSQL of their own, waiting for the disk as in production.
+//! The environment of the measurements: a separate PostgreSQL, which waits for the disk as in production.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// `only`: the rows that are wanted; none: all.
+    /// Starts the server. `only` holds the rows to measure; empty: all.
     pub async fn open(only: Vec<String>) -> Self {
         let directory = directory();
         Self {
@@ -27,7 +27,7 @@ impl Bench {
         }
     }
 
-    /// On a server that another process runs.
+    /// Uses a server that another process runs.
     pub fn on(postgres: PrivatePostgres) -> Self {
         Self {
             postgres,
@@ -44,7 +44,7 @@ impl Bench {
         self.is_whole() || self.names(name)
     }
 
-    /// Whether it is one of a few that are asked for.
+    /// Returns true if the row is requested by name.
     pub fn names(&self, name: &str) -> bool {
         self.only.iter().any(|only| only == name)
     }
@@ -57,24 +57,24 @@ impl Bench {
         self.only.is_empty()
     }
 
-    /// A new database.
+    /// Creates and opens a database.
     pub async fn database(&self, name: &str) -> Database {
         self.create(name).await;
         Database::open(self.postgres.config(name)).await.unwrap()
     }
 
-    /// A new database and the product in this process, wired but not started.
+    /// Creates a database and the product in this process, wired but not started.
     pub async fn product(&self, name: &str) -> Product {
         Product::open(self.database(name).await).await
     }
 
-    /// The log of a database that is there, beside whoever else uses it.
+    /// Opens the log of an existing database, which others may use.
     pub async fn store(&self, name: &str) -> Arc<PostgresStore> {
         let database = Database::open(self.postgres.config(name)).await.unwrap();
         PostgresStore::open(database).await.unwrap()
     }
 
-    /// A new, empty database; its URL.
+    /// Creates an empty database; returns its URL.
     pub async fn create(&self, name: &str) -> String {
         let sql = format!("create database {name}");
         self.client("postgres")
@@ -85,7 +85,7 @@ impl Bench {
         self.postgres.url(name)
     }
 
-    /// Nothing of a measurement is left to be vacuumed during the next.
+    /// Drops a database, so that no vacuum of it disturbs the next measurement.
     pub async fn clear(&self, name: &str) {
         let client = self.client("postgres").await;
         let sql = format!("drop database {name} with (force)");
@@ -93,7 +93,7 @@ impl Bench {
         client.batch_execute("checkpoint").await.unwrap();
     }
 
-    /// The superuser's connection.
+    /// Connects as the superuser.
     pub async fn client(&self, database: &str) -> Client {
         let config = self.postgres.config(database);
         let (client, connection) = config.connect(NoTls).await.unwrap();
@@ -102,7 +102,7 @@ impl Bench {
     }
 }
 
-/// PostgreSQL's account must get through.
+/// Creates a directory that PostgreSQL's account can enter.
 fn directory() -> TempDir {
     tempfile::Builder::new()
         .prefix("daybook-bench-")

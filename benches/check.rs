@@ -1,4 +1,4 @@
-//! Comparing with the figures that are committed.
+//! Comparison with the committed figures.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::report::{Results, Row};
 /// The share of a ratio that may be lost.
 const TOLERANCE: f64 = 0.2;
 
-/// Rows whose ratio is worse than the committed one by more than the tolerance.
+/// Returns the rows whose ratio is worse than the committed one by more than the tolerance.
 pub fn regressions(rows: &[Row]) -> Vec<String> {
     let committed = committed();
     rows.iter()

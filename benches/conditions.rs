@@ -1,4 +1,4 @@
-//! What the figures were taken on.
+//! The conditions of the measurements: hardware, system and settings.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub struct Conditions {
     cores: usize,
     processor: String,
     kernel: String,
-    /// Names and values.
+    /// Names and values of the settings.
     postgres: Vec<(String, String)>,
 }
 

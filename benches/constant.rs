@@ -1,4 +1,4 @@
-//! What HTTP alone can do: an axum server that answers every request with the same.
+//! The limit of HTTP alone: an axum server that answers every request with a constant.
 
 use axum::Router;
 use axum::routing::get;
@@ -6,10 +6,10 @@ use tokio::net::TcpListener;
 
 use crate::wrk::{self, Requests};
 
-/// What [`answers_per_second`] is called in the table.
+/// The name of [`answers_per_second`] in the table.
 pub const ANSWER: &str = "axum answering a constant";
 
-/// The same requests, while this process does nothing else.
+/// Measures the same requests, while this process does nothing else.
 pub async fn answers_per_second(requests: &Requests, connections: usize) -> f64 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

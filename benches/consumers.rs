@@ -1,4 +1,4 @@
-//! The cost of many consumers: of the load of a node, and of database sessions.
+//! The cost of many consumers: in the load of a node, and in database sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::report::Row;
 use crate::server::{Server, Tenant};
 use crate::{Bench, lag, limit, load, wrk};
 
-/// Consumers beside those of the product.
+/// Number of consumers besides those of the product.
 const MORE: usize = 200;
 const CLIENTS: usize = 64;
-/// Events a second whose lag is measured.
+/// Number of events per second while the lag is measured.
 const RATE: u32 = 1_000;
-/// The time after which no session is open that nobody uses.
+/// Time after which unused sessions are closed.
 const SETTLED: Duration = Duration::from_secs(45);
 const BESIDE: &str = "the same without 200 more consumers of other categories";
 
@@ -41,7 +41,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// The load on a product with more consumers, and between two turns without.
+/// Measures the load on a product with more consumers, between two runs without.
 async fn compared(bench: &Bench, load: impl AsyncFn(&Product) -> Seen) -> (Seen, f64) {
     const NAME: &str = "consumers_200";
     let with = async |more: usize| {
@@ -56,7 +56,7 @@ async fn compared(bench: &Bench, load: impl AsyncFn(&Product) -> Seen) -> (Seen,
     limit::around(async || with(0).await.per_second, async || with(MORE).await).await
 }
 
-/// Commands that write notes.
+/// Runs commands that write notes.
 async fn commands(product: &Product) -> Seen {
     let author = Author::new(product).await;
     let write = move |_| {
@@ -68,7 +68,7 @@ async fn commands(product: &Product) -> Seen {
     load::run(CLIENTS, write).await
 }
 
-/// The median lag in milliseconds, in the place of a rate.
+/// Measures the median lag in milliseconds, returned in place of a rate.
 async fn lag_ms(product: &Product) -> Seen {
     let seen = lag::measure(product, RATE).await;
     Seen {
@@ -77,7 +77,7 @@ async fn lag_ms(product: &Product) -> Seen {
     }
 }
 
-/// A consumer that no event concerns.
+/// A consumer that handles no event.
 struct Idle(&'static str);
 
 impl Idle {
@@ -101,7 +101,7 @@ impl Consumer for Idle {
     }
 }
 
-/// Sessions of a node under the load of commands and queries, and of one that has nothing to do.
+/// Counts the sessions of a node under commands and queries, and of an idle one.
 async fn sessions(bench: &Bench) -> Vec<Row> {
     const NAME: &str = "sessions";
     let server = Server::start(&bench.create(NAME).await).await;
@@ -130,7 +130,7 @@ async fn sessions(bench: &Bench) -> Vec<Row> {
     ]
 }
 
-/// Sessions that are open on a database.
+/// Counts the open sessions of a database.
 async fn open(bench: &Bench, name: &str) -> i64 {
     const OPEN: &str = "select count(*) from pg_stat_activity where datname = $1";
     let client = bench.client("postgres").await;

@@ -28,7 +28,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// Each command writes a note.
+/// Measures commands that each write a note.
 async fn new_notes(bench: &Bench) -> Row {
     const NAME: &str = "executor_64";
     let author = Author::new(&bench.product(NAME).await).await;
@@ -47,7 +47,7 @@ async fn new_notes(bench: &Bench) -> Row {
     Row::of(NAME, "commands/s", &seen).limited(limit::INSERTS, limit)
 }
 
-/// Every client revises the same note; as many revise one each.
+/// Measures clients that all revise the same note; the limit is as many clients with a note each.
 async fn hot(bench: &Bench) -> Row {
     const NAME: &str = "hot_64";
     let product = bench.product(NAME).await;
@@ -104,7 +104,7 @@ async fn hot(bench: &Bench) -> Row {
         ))
 }
 
-/// Who issues commands, each with an idempotency key of its own.
+/// An actor who issues commands, each with its own idempotency key.
 #[derive(Clone)]
 pub struct Author {
     executor: Arc<Executor>,
@@ -112,7 +112,7 @@ pub struct Author {
 }
 
 impl Author {
-    /// With a workspace.
+    /// Creates an author with a workspace.
     pub async fn new(product: &Product) -> Self {
         let author = Self {
             executor: product.executor.clone(),
@@ -146,7 +146,7 @@ impl Author {
         id
     }
 
-    /// Gives a note another title.
+    /// Changes the title of a note.
     async fn revise(&self, id: Uuid) -> Result<Done, CommandError> {
         let revise = On::<Note> {
             id,

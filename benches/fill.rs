@@ -1,4 +1,4 @@
-//! A long log, made by the database itself in minutes.
+//! A long log that the database itself generates in minutes.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use crate::Bench;
 use crate::notes::Desk;
 use crate::product::{Product, skip_to_head};
 
-/// Events of each note.
+/// Number of events per note.
 const EVENTS_PER_NOTE: i64 = 10;
 
-/// A transaction's own new files are not written ahead (`wal_level` is minimal). Indexes that are not ready are left alone.
+/// Files created in the same transaction are not written ahead (`wal_level` is minimal). Indexes that are not ready are
+/// not maintained.
 const BEGIN: &str = "
     set local maintenance_work_mem = '1GB';
     alter table log.events disable trigger refuse_change;
@@ -37,7 +38,7 @@ const NOTES: &str = "
 const END: &str = "
     update log.head set (position, recorded_at) = (select position, recorded_at from log.events order by position desc limit 1)";
 
-/// A database whose log has so many events, and the read model of its notes.
+/// A database with a generated log, and the read model of its notes.
 pub struct Filled {
     database: Database,
     pub notes: Arc<[Uuid]>,
@@ -71,7 +72,7 @@ impl Filled {
         }
     }
 
-    /// The product on it, its consumers at the head of the log.
+    /// Opens the product on the database, with all consumers at the head of the log.
     pub async fn product(&self) -> Product {
         let product = Product::open(self.database.clone()).await;
         product.skip_to_head().await;

@@ -1,4 +1,4 @@
-//! Whether a long log makes anything slower: the same on 20 million events and on 100,000.
+//! The effect of a long log: the same measurements on 20 million events and on 100,000.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ const NAMES: [&str; 5] = [
     "idle_memory",
 ];
 const LARGE: i64 = 20_000_000;
-/// The variable that says how many events there shall be instead.
+/// Name of the variable that sets another number of events.
 pub const EVENTS: &str = "DAYBOOK_BENCH_EVENTS";
 const SMALL: i64 = 100_000;
-/// What the limit is called in the table.
+/// The name of the limit in the table.
 const SAME: &str = "the same on 100,000 events";
 
 const CLIENTS: usize = 64;
-/// Appends per second while the lag is measured.
+/// Number of appends per second while the lag is measured.
 const RATE: u32 = 1000;
-/// What an event takes, its indexes and its share of a note included.
+/// Size of an event in bytes, including its indexes and its share of a note.
 const BYTES_PER_EVENT: i64 = 800;
-/// How long a server is left alone before its memory is looked at.
+/// Idle time before the memory of a server is measured.
 const IDLE: Duration = Duration::from_secs(5);
 
 pub async fn rows(bench: &Bench) -> Vec<Row> {
@@ -75,7 +75,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
         .collect()
 }
 
-/// As many as are asked for, or as fit a third of the free space, in whole millions.
+/// Returns the requested number of events, or as many as fit a third of the free space, in whole millions.
 async fn events(bench: &Bench) -> i64 {
     if let Ok(events) = std::env::var(EVENTS) {
         return events.parse().expect("a number of events");
@@ -93,7 +93,7 @@ async fn appends(log: &Filled) -> Seen {
     append::new_notes(log.product().await.store, CLIENTS).await
 }
 
-/// Notes by id, any of them.
+/// Reads random notes by id.
 async fn reads(log: &Filled) -> Seen {
     let database = log.product().await.database;
     let notes = log.notes.clone();

@@ -1,4 +1,4 @@
-//! Commands and queries over HTTP, everything that the product does switched on.
+//! Commands and queries over HTTP, with all features of the product enabled.
 
 use reqwest::Client;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::server::{Server, Tenant};
 use crate::wrk::{self, Requests};
 use crate::{Bench, limit};
 
-/// Notes that are queried.
+/// Number of notes that are queried.
 const NOTES: usize = 5000;
 
 pub async fn rows(bench: &Bench) -> Vec<Row> {
@@ -30,7 +30,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// `POST /v1/notes`.
+/// Returns requests to `POST /v1/notes`.
 pub fn new_notes(tenant: &Tenant) -> Requests {
     let workspace_id = tenant.desk.workspace_id;
     let body = json!({"workspace_id": workspace_id, "title": "Bench", "body": "x".repeat(200), "tags": []});
@@ -69,7 +69,7 @@ async fn queries(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// Waits until the server's notes have come so far.
+/// Waits until the server's notes have reached the position.
 async fn await_position(server: &Server, tenant: &Tenant, position: i64) {
     let request = Client::new()
         .get(format!("{}/v1/notes", server.url))

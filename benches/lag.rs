@@ -1,4 +1,4 @@
-//! From an append's return until the note can be read, at a constant rate, with all that the product runs.
+//! The time from an append's return until the note can be read, at a constant rate, with the whole product running.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// The rate that was reached, and the lag.
+/// Measures the lag, and the rate that was reached.
 pub async fn measure(product: &Product, rate: u32) -> Seen {
     let warm_up = count(rate, WARM_UP);
     let events = warm_up + count(rate, MEASURED);
@@ -52,10 +52,10 @@ fn count(rate: u32, time: Duration) -> usize {
     usize::try_from(u64::from(rate) * time.as_secs()).unwrap()
 }
 
-/// Positions, and since when they are there.
+/// Positions, and the times when they were reached.
 type Moments = Vec<(Position, Instant)>;
 
-/// Appends new notes, each when it is due, whatever becomes of those before; in order of their positions.
+/// Appends new notes, each at its due time, without waiting for earlier ones; returns them in order of their positions.
 async fn append_at(store: Arc<PostgresStore>, rate: u32, events: usize) -> Moments {
     let desk = Desk::new();
     let start = Instant::now();
@@ -75,7 +75,7 @@ async fn append(store: Arc<PostgresStore>, append: Append) -> (Position, Instant
     (appended.position, Instant::now())
 }
 
-/// When the read model came how far.
+/// Records the times at which the read model reached its positions.
 async fn watch(readers: Readers, mut position: Position, last: Position) -> Moments {
     let mut visible = Vec::new();
     while position < last {
@@ -85,7 +85,7 @@ async fn watch(readers: Readers, mut position: Position, last: Position) -> Mome
     visible
 }
 
-/// How much later each became visible; nothing where that was before its append returned.
+/// Returns the time from each append until it was visible; zero if it was visible before its append returned.
 fn lags(appended: Moments, visible: &[(Position, Instant)]) -> Vec<Duration> {
     let lag = |(position, at): (Position, Instant)| {
         let seen = visible.partition_point(|(seen, _)| *seen < position);

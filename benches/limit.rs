@@ -1,4 +1,4 @@
-//! What the same PostgreSQL can do at most.
+//! The limits of the same PostgreSQL.
 
 use std::pin::pin;
 use std::time::Instant;
@@ -10,18 +10,18 @@ use tokio_postgres::Client;
 
 use crate::{Bench, notes, program};
 
-/// What [`inserts_per_second`] is called in the table.
+/// The name of [`inserts_per_second`] in the table.
 pub const INSERTS: &str = "pgbench one-row insert, as many clients, 64 at most";
-/// What [`copied_per_second`] is called in the table.
+/// The name of [`copied_per_second`] in the table.
 pub const COPY: &str = "COPY of the same rows";
 
 const TABLE: &str = "drop table if exists limit_rows; \
     create table limit_rows (id bigserial primary key, data json not null)";
 
-/// Seconds of one run.
+/// Duration of one run in seconds.
 const SECONDS: &str = "5";
 
-/// Takes a measurement between two of its limit, whose mean counts.
+/// Measures between two runs of the limit; returns the mean of the two.
 pub async fn around<T>(limit: impl AsyncFn() -> f64, measure: impl AsyncFnOnce() -> T) -> (T, f64) {
     let before = limit().await;
     let seen = measure().await;
@@ -29,7 +29,7 @@ pub async fn around<T>(limit: impl AsyncFn() -> f64, measure: impl AsyncFnOnce()
     (seen, f64::midpoint(before, after))
 }
 
-/// One-row inserts per second by pgbench, as many clients at a time; more than 64 do not make it faster.
+/// Measures one-row inserts per second by pgbench with as many clients; more than 64 do not make it faster.
 pub async fn inserts_per_second(bench: &Bench, clients: usize) -> f64 {
     let script = bench.directory.path().join("insert.sql");
     let data = notes::payload();
@@ -56,14 +56,14 @@ pub async fn inserts_per_second(bench: &Bench, clients: usize) -> f64 {
         .expect("pgbench prints its rate")
 }
 
-/// Events per second that leave the log as PostgreSQL has them, parsed by nobody.
+/// Measures the events per second that PostgreSQL copies out of the log, without parsing them.
 pub async fn copied_per_second(client: &Client, events: usize) -> f64 {
     let started = Instant::now();
     copy_out(client, "log.events", |_| ()).await;
     events as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Rows per second of the first events of the log, copied into a table with the log's indexes.
+/// Measures the rows per second when the first events of the log are copied into a table with the log's indexes.
 pub async fn copied_in_per_second(client: &Client, events: usize) -> f64 {
     let mut rows = Vec::new();
     let first = format!("(select * from log.events where position <= {events})");

@@ -1,13 +1,13 @@
-//! Many clients doing the same thing for a while.
+//! Runs many clients that do the same work for a while.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// How long a load runs before it is measured, and then while it is.
+/// Duration of a load before it is measured, and while it is measured.
 pub const WARM_UP: Duration = Duration::from_secs(1);
 pub const MEASURED: Duration = Duration::from_secs(5);
 
-/// What a load saw.
+/// The results of a load.
 pub struct Seen {
     pub per_second: f64,
     pub p50_ms: f64,
@@ -15,7 +15,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// How long each piece of work took that was done within a stretch of time.
+    /// Summarises the durations of the work done within a period of time.
     pub fn of(mut took: Vec<Duration>, within: Duration) -> Self {
         took.sort_unstable();
         Self {

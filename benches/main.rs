@@ -1,6 +1,6 @@
-//! How much of the machine is used: each figure beside the limit of the same PostgreSQL, measured in the same run.
-//! `make bench` runs all, `make bench ONLY=append_64,http_command_64` a few, `make bench-record` likewise and keeps them;
-//! `make bench-check` compares with what is committed.
+//! Measures the use of the machine: each figure beside the limit of the same PostgreSQL, measured in the same run.
+//! `make bench` runs all, `make bench ONLY=append_64,http_command_64` a few, `make bench-record` does the same and
+//! keeps the results; `make bench-check` compares with the committed results.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -46,11 +46,11 @@ use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use report::Row;
 
-/// The product's own.
+/// The same allocator as the product's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What this process and the servers that it starts have to say.
+/// Path of the log of this process and of the servers that it starts.
 const LOG: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/bench.log");
 
 #[tokio::main]
@@ -95,7 +95,7 @@ async fn measure(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// Shows them as they come. A disk that stands still for seconds breaks off a measurement, and only that.
+/// Adds rows and prints them as they come. A disk that stalls for seconds aborts only the current measurement.
 async fn add(rows: &mut Vec<Row>, more: impl Future<Output = Vec<Row>>) {
     match AssertUnwindSafe(more).catch_unwind().await {
         Ok(more) => {
@@ -114,12 +114,12 @@ fn check(rows: &[Row]) -> ExitCode {
     ExitCode::from(u8::from(!regressions.is_empty()))
 }
 
-/// For one more writer of the log.
+/// Opens the log file for another writer.
 pub fn log() -> File {
     File::options().append(true).open(LOG).unwrap()
 }
 
-/// Logs and metrics are kept as in production.
+/// Records logs and metrics as in production.
 fn observe() {
     File::create(LOG).unwrap();
     tracing_subscriber::fmt()

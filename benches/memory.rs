@@ -1,4 +1,4 @@
-//! Whether a server takes more and more memory under load.
+//! The memory of a server under continuous load.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::report::Row;
 use crate::server::{Server, Tenant};
 use crate::{Bench, wrk};
 
-/// Ten minutes are too long for every run: only where it is asked for.
+/// Name of a row that takes ten minutes, so it runs only on request.
 const NAME: &str = "memory_10m";
 const MINUTE: Duration = Duration::from_mins(1);
 const MINUTES: u32 = 10;

@@ -1,4 +1,4 @@
-//! A log of a million events on 100,000 notes in eight products, and what is measured on it.
+//! Measurements on a log of a million events on 100,000 notes in eight products.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ const EVENTS: usize = 1_000_000;
 const NOTES: usize = 100_000;
 const PRODUCTS: usize = 8;
 
-/// Rows that are copied in to see how fast that is.
+/// Number of rows copied in to measure the limit.
 const COPIED: usize = 200_000;
-/// Appends that wait for the writer.
+/// Number of appends that wait for the writer.
 const IN_FLIGHT: usize = 4;
 
 pub async fn rows(bench: &Bench) -> Vec<Row> {
@@ -50,7 +50,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// Every note is written, then every note is revised, and so on: the events of a note are far apart.
+/// Writes every note, then revises every note, and so on, so that the events of a note are far apart.
 async fn append(bench: &Bench, product: &Product) -> Row {
     let desks: Vec<Desk> = (0..PRODUCTS).map(|_| Desk::new()).collect();
     let notes: Vec<Uuid> = (0..NOTES).map(|_| Uuid::now_v7()).collect();
@@ -80,7 +80,7 @@ async fn append(bench: &Bench, product: &Product) -> Row {
         .under("appends of 1,000 events, each with its expected version; the limit is taken afterwards, on 200,000 rows")
 }
 
-/// The whole log through the store.
+/// Reads the whole log through the store.
 async fn replay(bench: &Bench, product: &Product) -> Row {
     let replay = async || {
         let started = Instant::now();
@@ -98,7 +98,7 @@ async fn replay(bench: &Bench, product: &Product) -> Row {
     Row::new("replay", "events/s", rate).limited(COPY, limit)
 }
 
-/// The whole log from `GET /v1/events`.
+/// Reads the whole log from `GET /v1/events`.
 async fn ndjson(bench: &Bench) -> Row {
     let server = Server::start(&bench.postgres.url(NAME)).await;
     let before = server.resident_mb();

@@ -1,4 +1,4 @@
-//! Note events for appends that go straight to the log, with payloads of 300 bytes.
+//! Note events for direct appends to the log, with payloads of 300 bytes.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use uuid::Uuid;
 /// The length of a new note's body that makes its payload 300 bytes long.
 pub const BODY: usize = 208;
 
-/// Events of one append where there are many.
+/// Number of events in one append of a batch.
 pub const BATCH: usize = 1000;
 
-/// Where notes are written, and by whom.
+/// The author of notes, and their workspace.
 #[derive(Clone, Copy)]
 pub struct Desk {
     pub product_id: Uuid,
@@ -33,12 +33,12 @@ impl Desk {
         }
     }
 
-    /// An append of one new note.
+    /// Returns an append of one new note.
     pub fn new_note(&self) -> Append {
         self.append([(Uuid::now_v7(), 0)])
     }
 
-    /// An append of one event to each note, whose version is checked.
+    /// Returns an append of one event to each note, whose version is checked.
     pub fn append(&self, notes: impl IntoIterator<Item = (Uuid, i64)>) -> Append {
         let (expectations, events) = notes
             .into_iter()
@@ -59,7 +59,7 @@ impl Desk {
         }
     }
 
-    /// Appends new notes in batches; their ids, and the position of the last.
+    /// Appends new notes in batches; returns their ids and the position of the last.
     pub async fn write(&self, store: &dyn EventStore, count: usize) -> (Vec<Uuid>, Position) {
         let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
         let mut position = 0;
@@ -70,7 +70,7 @@ impl Desk {
         (ids, position)
     }
 
-    /// An append of new notes as they are given.
+    /// Returns an append of the given new notes.
     pub fn append_new(&self, notes: impl IntoIterator<Item = NoteEvent>) -> Append {
         let (expectations, events) = notes
             .into_iter()
@@ -132,7 +132,7 @@ fn revised(version: i64) -> NoteEvent {
     }
 }
 
-/// The payload of a new note.
+/// Returns the payload of a new note.
 pub fn payload() -> String {
     serde_json::to_string(&Desk::new().created()).unwrap()
 }

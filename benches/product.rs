@@ -1,4 +1,4 @@
-//! The product in this process, wired as `daybook serve` does it, without HTTP.
+//! The product in this process, wired as by `daybook serve`, without HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Product {
     workers: Workers,
     tasks: TaskTracker,
     shutdown: CancellationToken,
-    /// Of files.
+    /// Folder of files; deleted when dropped.
     _folder: TempDir,
 }
 
@@ -69,7 +69,7 @@ impl Product {
         }
     }
 
-    /// Adds consumers beside the product's own.
+    /// Adds consumers to the product's own.
     pub fn add(&mut self, consumers: Vec<Arc<dyn Consumer>>) {
         self.runtime.add(consumers);
     }
@@ -87,7 +87,7 @@ impl Product {
         self.tasks.wait().await;
     }
 
-    /// Makes every consumer begin where the log ends.
+    /// Moves every consumer to the head of the log.
     pub async fn skip_to_head(&self) {
         for consumer in models()
             .into_iter()
@@ -98,7 +98,7 @@ impl Product {
     }
 }
 
-/// Makes a consumer begin where the log ends; the tables of a read model are made, and empty.
+/// Moves a consumer to the head of the log; the tables of a read model are created empty.
 pub async fn skip_to_head(database: &Database, consumer: &dyn Consumer) {
     const CHECKPOINT: &str = "
         insert into log.checkpoints (name, position, built_by) select $1, position, $2 from log.head

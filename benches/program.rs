@@ -1,11 +1,11 @@
-//! Programs of others: PostgreSQL's, wrk, the C compiler.
+//! Runs external programs: PostgreSQL's, wrk, the C compiler.
 
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// What a program prints; it must succeed.
+/// Returns the output of a program, which must succeed.
 pub async fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().await.unwrap();
     assert!(
@@ -16,7 +16,7 @@ pub async fn run(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A program of PostgreSQL's, from where Debian puts it or from the path.
+/// Returns the path of a PostgreSQL program, from Debian's directory or the search path.
 pub fn of_postgres(name: &str) -> PathBuf {
     let debian = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -1,4 +1,4 @@
-//! Rebuilding read models, as after an update that changed them: they are not compared with the live ones.
+//! Rebuilds of read models, as after an update that changed them; the results are not compared with the live ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::report::Row;
 
 pub const NAMES: [&str; 3] = ["rebuild_note", "rebuild_fold", "rebuild_all"];
 
-/// On a log of so many events, its consumers at its head.
+/// Measures rebuilds on a log of `events` events, with all consumers at its head.
 pub async fn rows(bench: &Bench, product: &Product, events: usize) -> Vec<Row> {
     let [note, fold, all] = NAMES;
     let mut rows = Vec::new();
@@ -63,7 +63,7 @@ async fn row(name: &str, product: &Product, models: &[Arc<dyn Consumer>], events
     )
 }
 
-/// How much is written in each product: a model that folds everything into a few rows.
+/// A read model of the activity in each product, which folds all events into a few rows.
 struct Activity;
 
 #[async_trait]
@@ -89,7 +89,7 @@ impl Consumer for Activity {
     }
 }
 
-/// Events and bytes of each product.
+/// Number of events and bytes of each product.
 #[derive(Default)]
 struct Totals(HashMap<Uuid, (i64, i64)>);
 
@@ -120,7 +120,7 @@ impl Rebuilding for Totals {
 const INSERT: &str =
     "insert into bench_activity select * from unnest($1::uuid[], $2::bigint[], $3::bigint[])";
 
-/// Bytes of text.
+/// Returns the number of bytes of text.
 fn written(change: &NoteEvent) -> i64 {
     let bytes = match change {
         NoteEvent::Created { body, .. } => body.len(),

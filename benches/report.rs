@@ -1,4 +1,4 @@
-//! The table, on the terminal and in the repository.
+//! The table of results, on the terminal and in the repository.
 
 use std::fmt::{self, Write as _};
 
@@ -10,7 +10,7 @@ use crate::load::Seen;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches");
 
-/// One measurement, beside its limit where it has one.
+/// One measurement, with its limit if it has one.
 #[derive(Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
@@ -19,11 +19,11 @@ pub struct Row {
     unit: String,
     limit: Option<f64>,
     limited_by: Option<String>,
-    /// More is better, also of milliseconds, megabytes and sessions.
+    /// Ratio to the limit; higher is better, also for milliseconds, megabytes and sessions.
     pub ratio: Option<f64>,
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
-    /// What else must be known of it.
+    /// Further conditions of the measurement.
     conditions: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Row {
         }
     }
 
-    /// What a load saw.
+    /// Returns a row with the results of a load.
     pub fn of(name: &str, unit: &str, seen: &Seen) -> Self {
         Self {
             p50_ms: Some(rounded(seen.p50_ms)),
@@ -76,7 +76,7 @@ impl Row {
     }
 }
 
-/// Whole numbers where they are large, hundredths where they are not.
+/// Rounds large numbers to integers and others to hundredths.
 fn rounded(number: f64) -> f64 {
     if number < 100.0 {
         (number * 100.0).round() / 100.0
@@ -96,7 +96,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// As a line of the table.
+/// Formats a line of the table.
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number =
@@ -119,13 +119,13 @@ impl fmt::Display for Row {
     }
 }
 
-/// What stands in `results.json`.
+/// The content of `results.json`.
 #[derive(Serialize, Deserialize)]
 pub struct Results {
     pub rows: Vec<Row>,
 }
 
-/// Replaces the committed figures; what was broken off this time stays as it was, with its time.
+/// Replaces the committed figures; rows whose measurement was aborted keep their earlier values and times.
 pub fn write(rows: Vec<Row>, conditions: &Conditions) {
     let mut results = former();
     for row in rows {

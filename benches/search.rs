@@ -1,5 +1,5 @@
-//! Search on 100,000 notes of about a kilobyte each, whose words are as common as words are: the second is met half as often
-//! as the first, the third a third as often.
+//! Search on 100,000 notes of about a kilobyte each. Word frequencies follow natural language: the second word is half
+//! as frequent as the first, the third a third as frequent.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,7 +28,7 @@ const TAGS: usize = 50;
 
 type Ask = fn(&Words) -> String;
 
-/// What is asked, by how common the words are: the first is in nearly every note.
+/// Queries by the frequency of their words; the first word is in nearly every note.
 const ASKED: [(&str, Ask); 6] = [
     ("search_100k_rare", |words| words.between(20_000, 50_000)),
     ("search_100k_common", |words| words.between(0, 1)),
@@ -66,7 +66,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     rows
 }
 
-/// Writes the notes, and then posts them.
+/// Writes the notes, and then applies them to the read model.
 async fn post(bench: &Bench, product: &Product, desk: &Desk, words: &Words) -> Row {
     let mut head = 0;
     for _ in 0..NOTES / BATCH {
@@ -96,7 +96,7 @@ async fn post(bench: &Bench, product: &Product, desk: &Desk, words: &Words) -> R
         .under(format!("{NOTES} notes of a kilobyte, {VOCABULARY} words"))
 }
 
-/// Makes the one who writes a member of the workspace.
+/// Makes the author a member of the workspace.
 async fn admit(database: &Database, desk: &Desk) {
     const WORKSPACE: &str = "
         insert into workspaces (id, product_id, version, created_at, created_by, updated_at, position, name, status, members)
@@ -128,10 +128,10 @@ async fn ask_for(database: &Database, desk: &Desk, words: &Arc<Words>, ask: Ask)
     .await
 }
 
-/// Made-up words, the most common first.
+/// Generated words, the most frequent first.
 struct Words {
     words: Vec<String>,
-    /// How common each is together with those before it.
+    /// Cumulative frequency of each word and those before it.
     sums: Vec<f64>,
 }
 
@@ -153,7 +153,7 @@ impl Words {
         &self.words[self.sums.partition_point(|sum| *sum < share)]
     }
 
-    /// One whose rank is between two.
+    /// Returns a word whose rank is between two.
     fn between(&self, from: usize, to: usize) -> String {
         self.words[rand::random_range(from..to)].clone()
     }
@@ -177,7 +177,8 @@ impl Words {
     }
 }
 
-/// The word of a rank: syllables that say the number, mixed up, so that words that are as common do not begin alike.
+/// Returns the word of a rank: syllables derived from the number, scrambled so that words of similar frequency begin
+/// differently.
 fn word(rank: usize) -> String {
     const FIRST: &[u8] = b"bdfghjklmnprstvw";
     const SECOND: &[u8] = b"aeiou";
@@ -192,7 +193,7 @@ fn word(rank: usize) -> String {
     format!("{word}{}", char::from(FIRST[number % FIRST.len()]))
 }
 
-/// Two letters in the middle change places.
+/// Swaps two letters in the middle.
 fn mistyped(word: &str) -> String {
     let mut letters: Vec<char> = word.chars().collect();
     let middle = rand::rng().random_range(2..letters.len() - 1);

@@ -1,4 +1,4 @@
-//! A `daybook serve` of its own process, and a tenant to load it with.
+//! A `daybook serve` in its own process, and a tenant to load it with.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,9 +19,9 @@ const SECRET_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub struct Server {
     process: Child,
     pub url: String,
-    /// The operator's API key; empty where this was not the first start on the database.
+    /// The operator's API key; empty if this was not the first start on the database.
     pub operator: String,
-    /// Until it listened.
+    /// Time from the start until the server listened.
     pub started_in: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    /// MemoryBudget that it has, in megabytes.
+    /// Returns the resident memory of the server, in megabytes.
     pub fn resident_mb(&self) -> f64 {
         let id = self.process.id().expect("the server runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
@@ -69,7 +69,7 @@ impl Server {
         self.process.kill().await.unwrap();
     }
 
-    /// What a `POST` answers.
+    /// Sends a `POST` request; returns the response.
     pub async fn post(&self, key: &str, what: &str, body: Value) -> Value {
         let request = Client::new()
             .post(format!("{}/v1/{what}", self.url))
@@ -80,7 +80,7 @@ impl Server {
     }
 }
 
-/// `daybook serve`, not started yet.
+/// Returns `daybook serve`, not started yet.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_daybook"));
     command
@@ -95,12 +95,12 @@ pub fn command() -> Command {
     command
 }
 
-/// A file for the operator's key of one database.
+/// Returns a path for the operator's key of one database.
 fn operator_key_file() -> PathBuf {
     std::env::temp_dir().join(format!("daybook-bench-{}.key", Uuid::new_v4()))
 }
 
-/// A product of a server, a person in it and their workspace.
+/// A product on a server, a person in it and their workspace.
 pub struct Tenant {
     /// The person's API key.
     pub key: String,

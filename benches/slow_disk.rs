@@ -1,4 +1,4 @@
-//! Appends on a disk that takes a millisecond more: `slow_fsync.c` is preloaded into a PostgreSQL of its own.
+//! Appends on a disk that is a millisecond slower: `slow_fsync.c` is preloaded into a separate PostgreSQL.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,8 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     let directory = bench.directory.path().join("slow");
     fs::create_dir(&directory).unwrap();
     let programs = slow_programs(&directory).await;
-    // Only a process of its own can be told where the programs are; this one uses the server that it starts.
+    // The path of the programs can only be set for a new process, so this process uses the server that the other one
+    // starts.
     let mut command = server::command();
     command
         .arg("--data-dir")
@@ -35,7 +36,7 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     vec![row.under("fsync and fdatasync take 1 ms more")]
 }
 
-/// A directory with a `postgres` whose disk is slow.
+/// Creates a directory with a `postgres` whose disk is slow.
 async fn slow_programs(directory: &Path) -> PathBuf {
     let library = directory.join("slow_fsync.so");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());

@@ -20,7 +20,7 @@ use crate::server::{Server, Tenant, command};
 const NAME: &str = "webhooks";
 const EVENTS: usize = 20_000;
 const LOOK: Duration = Duration::from_secs(1);
-/// As often nothing may have changed.
+/// Number of looks without progress after which the measurement ends.
 const PATIENCE: u32 = 20;
 
 pub async fn rows(bench: &Bench) -> Vec<Row> {
@@ -50,20 +50,20 @@ pub async fn rows(bench: &Bench) -> Vec<Row> {
     ))]
 }
 
-/// Subscribes to new notes.
+/// Registers an endpoint for new notes.
 async fn endpoint(server: &Server, tenant: &Tenant, url: &str) -> Uuid {
     let endpoint = json!({"url": url, "events": ["note.created"]});
     let made = server.post(&tenant.key, "webhooks", endpoint).await;
     made["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// An address where nobody listens.
+/// Returns an address that nobody listens on.
 async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// The ids of the messages that came.
+/// The ids of the received messages.
 type Received = Arc<Mutex<HashSet<String>>>;
 
 async fn receive() -> (String, Received) {
@@ -96,7 +96,7 @@ async fn all_received(received: &Received) {
     }
 }
 
-/// Deliveries per second from the first to the last that is recorded, once all are.
+/// Returns the deliveries per second between the first and the last record, once all are recorded.
 async fn recorded(client: &Client, webhook_id: Uuid) -> f64 {
     const ATTEMPTS: &str = "
         select count(distinct data->>'event_id'), extract(epoch from max(recorded_at) - min(recorded_at))::float8

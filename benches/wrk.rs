@@ -1,4 +1,4 @@
-//! Loads an HTTP server with wrk, which takes little of the machine itself.
+//! Loads an HTTP server with wrk, which itself uses little of the machine.
 
 use serde::Deserialize;
 use tempfile::NamedTempFile;
@@ -10,17 +10,17 @@ use crate::program;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/wrk.lua");
 
-/// What is asked of a server, again and again.
+/// The requests that are repeated.
 pub struct Requests {
     /// API key.
     pub key: String,
-    /// In turn.
+    /// Paths, requested in turn.
     pub paths: Vec<String>,
-    /// Of a `POST`; none: a `GET`.
+    /// Body of a `POST`; none: a `GET`.
     pub body: Option<String>,
 }
 
-/// What the script prints in the end.
+/// The result that the script prints at the end.
 #[derive(Deserialize)]
 struct Outcome {
     requests: u64,
@@ -30,7 +30,7 @@ struct Outcome {
     p99_ms: f64,
 }
 
-/// Every request must succeed.
+/// Runs the requests; every one must succeed.
 pub async fn run(url: &str, requests: &Requests, connections: usize) -> Seen {
     let paths = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&paths, requests.paths.join("\n")).unwrap();

@@ -1,4 +1,4 @@
-//! The colours that a picture means: those of its profile, or of its gamma, as every screen shows them.
+//! Colours of pictures: converts them from the picture's profile or gamma to sRGB.
 
 use std::io::Cursor;
 
@@ -6,15 +6,15 @@ use image::RgbaImage;
 use image::codecs::png::PngDecoder;
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
-/// Bytes of a profile that is looked at.
+/// Maximum size in bytes of a profile that is read.
 const MAX_PROFILE: usize = 1 << 20;
-/// How a picture that says nothing encodes light.
+/// Gamma of a picture that names none.
 const USUAL_GAMMA: f64 = 0.454_55;
-/// Gammas that are as good as the usual one.
+/// Maximum difference from the usual gamma that needs no conversion.
 const NEARLY: f64 = 0.005;
 const CHANNELS: usize = 4;
 
-/// How colours are to be converted to sRGB, which is what a picture has that says nothing.
+/// The conversion of colours to sRGB, which is the default of a picture.
 pub enum Colors {
     AsTheyAre,
     Profile(Box<ColorProfile>),
@@ -23,11 +23,11 @@ pub enum Colors {
 }
 
 impl Colors {
-    /// As a picture says, by its profile or by the gamma of a PNG.
+    /// Reads the conversion from a picture's profile, or from the gamma of a PNG.
     pub fn of(picture: &[u8], profile: Option<Vec<u8>>) -> Self {
         if let Some(profile) = profile.filter(|profile| profile.len() <= MAX_PROFILE) {
             let parsed = ColorProfile::new_from_slice(&profile);
-            // CMYK has become RGB while it was decoded.
+            // CMYK was converted to RGB during decoding.
             let is_known = |profile: &ColorProfile| {
                 matches!(
                     profile.color_space,
@@ -48,7 +48,7 @@ impl Colors {
         }
     }
 
-    /// Converts pixels; leaves them as they are where the profile is of no use.
+    /// Converts pixels; leaves them unchanged if the profile is unusable.
     pub fn convert(&self, pixels: &mut RgbaImage) {
         match self {
             Self::AsTheyAre => {}
@@ -107,7 +107,7 @@ mod tests {
         pixels.get_pixel(2, 2).0
     }
 
-    /// A PNG with a profile, and its profile as it is read back.
+    /// Writes a PNG with a profile, and reads its colours back.
     fn with_profile(profile: &ColorProfile) -> Colors {
         let mut bytes = vec![];
         let mut encoder = PngEncoder::new(&mut bytes);

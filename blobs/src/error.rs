@@ -1,18 +1,18 @@
-//! Why bytes could not be kept or had.
+//! Errors of the blob store.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-/// Why bytes could not be kept or had.
+/// Reasons why bytes could not be stored or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlobError {
-    /// There is no such object.
+    /// The object does not exist.
     #[error("there is no object {0}")]
     Absent(String),
-    /// No more bytes fit in.
+    /// The store has no space left.
     #[error("the store of files is full: {0}")]
     Full(String),
-    /// The store does not answer, or not as it should.
+    /// The store does not respond, or responds with an error.
     #[error("the store of files is not available: {0}")]
     Unavailable(String),
 }
@@ -27,7 +27,7 @@ impl BlobError {
         }
     }
 
-    /// The same, with the store's name.
+    /// Returns the same error with the store's name.
     pub(crate) fn at(self, place: &str) -> Self {
         match self {
             Self::Absent(name) => Self::Absent(name),
@@ -51,7 +51,7 @@ impl From<object_store::Error> for BlobError {
     }
 }
 
-/// An error and what is behind it.
+/// Returns an error and its causes.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! What a process that died in the middle of an upload leaves in a local folder: files that no list shows.
+//! Temporary files that a process leaves in a local folder if it dies during an upload; listings do not show them.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use crate::{BlobError, Blobs};
 
 impl Blobs {
-    /// Deletes the files of uploads that were begun at least so long ago, and have not ended; returns how many there
-    /// were. A remote store has a rule of its own for them.
+    /// Deletes the files of unfinished uploads that are at least this old; returns their number. A remote store has its
+    /// own rule for them.
     pub async fn clear_leftovers(&self, age: Duration, dry_run: bool) -> Result<u64, BlobError> {
         let Some(root) = self.root.clone() else {
             return Ok(0);
@@ -41,11 +41,11 @@ fn clear(root: PathBuf, age: Duration, dry_run: bool) -> std::io::Result<u64> {
 }
 
 fn is_older(modified: SystemTime, age: Duration) -> bool {
-    // Of the future, after the clock was set back: not old.
+    // A time in the future, after the clock was set back, is not old.
     modified.elapsed().is_ok_and(|elapsed| elapsed >= age)
 }
 
-/// As the local store names what it has not finished: the name of the object, `#`, and a number.
+/// Returns true for the local store's name of an unfinished file: the name of the object, `#`, and a number.
 fn is_unfinished(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.and_then(|name| name.rsplit_once('#'))

@@ -1,4 +1,4 @@
-//! The bytes of files: in a folder, in S3 or in Azure. They are hashed as they arrive, and read from anywhere in them.
+//! The bytes of files: in a folder, in S3 or in Azure. They are hashed as they arrive, and can be read from any offset.
 
 mod colors;
 mod error;
@@ -26,27 +26,27 @@ pub use error::BlobError;
 pub use open::{OpenError, Place, Secret};
 pub use receive::{ReceiveError, Received};
 
-/// How long the store may take to say that it is there.
+/// Timeout of a health check.
 const PING: Duration = Duration::from_secs(3);
-/// How long its answer holds.
+/// Time for which the result of a health check is cached.
 const FRESH: Duration = Duration::from_secs(5);
-/// Below this are the bytes of uploads that have not ended yet.
+/// Prefix of the bytes of unfinished uploads.
 pub const ARRIVING: &str = "arriving";
 
-/// Where the bytes of files are.
+/// The store of the bytes of files.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
-    /// Of a local folder.
+    /// Path of a local folder; none for a remote store.
     root: Option<PathBuf>,
     place: Arc<str>,
     health: Arc<Mutex<Option<Health>>>,
 }
 
-/// What the store said, and when.
+/// The last result of a health check, and its time.
 type Health = (Instant, Result<(), BlobError>);
 
-/// An object that is there.
+/// A stored object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     pub name: String,
@@ -54,11 +54,12 @@ pub struct Object {
     pub modified_at: DateTime<Utc>,
 }
 
-/// Bytes as they are read.
+/// A stream of bytes being read.
 pub type Bytestream = BoxStream<'static, Result<Bytes, BlobError>>;
 
 impl Blobs {
-    /// Whether the store answers, or did a moment ago: whoever asks often asks a remote one no more often than needed.
+    /// Checks that the store responds. The result is cached for a moment, so that frequent calls do not burden a remote
+    /// store.
     pub async fn health(&self) -> Result<(), BlobError> {
         let mut health = self.health.lock().await;
         match &*health {
@@ -90,7 +91,7 @@ impl Blobs {
             .map_err(|error| error.at(&self.place))
     }
 
-    /// Writes an object, whether there is one of this name or not.
+    /// Writes an object; replaces one of the same name.
     pub async fn write(&self, name: &str, bytes: Bytes) -> Result<(), BlobError> {
         let payload = PutPayload::from_bytes(bytes);
         self.store.put(&Path::from(name), payload).await?;
@@ -117,7 +118,7 @@ impl Blobs {
         Ok(found.bytes().await?)
     }
 
-    /// Deletes an object; there may be none.
+    /// Deletes an object, if it exists.
     pub async fn delete(&self, name: &str) -> Result<(), BlobError> {
         match self.store.delete(&Path::from(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -125,7 +126,7 @@ impl Blobs {
         }
     }
 
-    /// All objects whose names come after one, or all there are, in order of their names.
+    /// Lists the objects whose names come after the given one, or all, in order of their names.
     pub fn list(&self, after: Option<&str>) -> BoxStream<'static, Result<Object, BlobError>> {
         let found = match after {
             Some(after) => self.store.list_with_offset(None, &Path::from(after)),
@@ -146,7 +147,7 @@ impl Blobs {
     }
 }
 
-/// A folder is listed in no order.
+/// Sorts the listing of a folder, which has no order.
 fn sorted(
     found: BoxStream<'static, object_store::Result<ObjectMeta>>,
 ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {

@@ -1,4 +1,4 @@
-//! Which store: a folder, a bucket of S3, or a container of Azure.
+//! Opens a store: a folder, a bucket of S3, or a container of Azure.
 
 use std::path::{Path as Folder, PathBuf};
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
 use crate::Blobs;
 
-/// How often a request that failed is tried again, and for how long.
+/// Retries of a failed request: their number, and the total time.
 const RETRIES: usize = 3;
 const RETRY_FOR: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Which store, and how to get in. What is not said here is taken from the usual variables: `AWS_*`, `AZURE_*`.
+/// The address and credentials of a store. Absent values are taken from the usual variables: `AWS_*`, `AZURE_*`.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
     /// `s3://bucket/prefix`, `az://container/prefix`, or a folder.
     pub url: String,
-    /// Of a store that is not the provider's own.
+    /// Address of a store that is not the provider's own.
     pub endpoint: Option<String>,
     pub region: Option<String>,
-    /// Of S3: the id of the access key. Of Azure: the account.
+    /// Id of the access key for S3; name of the account for Azure.
     pub account: Option<String>,
-    /// The secret that belongs to it.
+    /// The secret of the account.
     pub secret: Option<Secret>,
 }
 
-/// Not to be shown.
+/// A secret that is never printed.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
@@ -41,19 +41,19 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Why the store cannot be used.
+/// Reasons why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder cannot be made, or cannot be read.
+    /// The folder cannot be created or read.
     #[error("the folder of files {folder} cannot be used: {source}")]
     Folder {
         folder: String,
         source: std::io::Error,
     },
-    /// It is no address of a store.
+    /// The text is not the address of a store.
     #[error("{0} is neither s3://bucket, nor az://container, nor a folder")]
     Scheme(String),
-    /// Something is missing, or does not fit together.
+    /// A setting is missing or inconsistent.
     #[error("{0}")]
     Settings(#[from] object_store::Error),
 }
@@ -84,7 +84,7 @@ impl Place {
         }
     }
 
-    /// Whether the settings fit together; asks nobody.
+    /// Checks that the settings are consistent, without contacting the store.
     pub fn check(&self) -> Result<(), OpenError> {
         match self.kind()? {
             Kind::Folder(_) => Ok(()),
@@ -98,7 +98,7 @@ impl Place {
         ClientOptions::new()
             .with_allow_http(plain.starts_with("http://"))
             .with_connect_timeout(CONNECT)
-            // A long download is not cut off: whoever reads it may be slow.
+            // A long download has no timeout, because its reader may be slow.
             .with_timeout_disabled()
     }
 
@@ -155,7 +155,7 @@ fn below(prefix: &str, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
 }
 
 impl Blobs {
-    /// Opens the store; makes the folder if it is one. Whether a remote store answers is not asked.
+    /// Opens the store; creates a local folder. Does not contact a remote store.
     pub fn open(place: &Place) -> Result<Self, OpenError> {
         let (store, root): (Arc<dyn ObjectStore>, Option<PathBuf>) = match place.kind()? {
             Kind::Folder(path) => {
@@ -181,7 +181,7 @@ fn folder(path: &Folder) -> Result<(LocalFileSystem, PathBuf), OpenError> {
     };
     std::fs::create_dir_all(path).map_err(fault)?;
     let root = path.canonicalize().map_err(fault)?;
-    // What was said to be stored is there after a power cut, too.
+    // Objects reported as stored must survive a power cut.
     let store = LocalFileSystem::new_with_prefix(&root)?.with_fsync(true);
     Ok((store, root))
 }
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_place_is_a_folder_a_bucket_or_a_container() {
-        // As a program does when it starts.
+        // The program does the same when it starts.
         let _ = rustls::crypto::ring::default_provider().install_default();
         for good in [
             "data/files",

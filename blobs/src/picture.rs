@@ -1,4 +1,4 @@
-//! Pictures in other sizes: squares, cut to their centre, upright, in the colours that they have.
+//! Resizes pictures to squares, cut from the centre, upright, in their own colours.
 
 use std::io::Cursor;
 
@@ -13,27 +13,27 @@ use image::{
 
 use crate::colors::Colors;
 
-/// Pixels of an edge of a picture that is looked at.
+/// Maximum edge in pixels of a picture that is decoded.
 const MAX_EDGE: u32 = 16_384;
-/// Pixels of a picture that is looked at: those of the cameras in telephones.
+/// Maximum number of pixels of a picture that is decoded: enough for the cameras of phones.
 const MAX_PIXELS: u64 = 50_000_000;
-/// Bytes that decoding may take: a small file can unfold into a large picture.
+/// Maximum memory in bytes for decoding, because a small file can decode to a large picture.
 const MAX_MEMORY: u64 = 256 << 20;
-/// How many times the largest size a picture has along its edge before it is resampled: beyond that, averages are as good.
+/// Edge of a picture before resampling, as a multiple of the largest size; beyond that, averages are as good.
 const OVERSAMPLING: u32 = 2;
-/// Of 100.
+/// JPEG quality, out of 100.
 const JPEG_QUALITY: u8 = 85;
 
 /// A picture in one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Square {
-    /// Of an edge.
+    /// Length of an edge.
     pub pixels: u32,
     pub media_type: &'static str,
     pub bytes: Bytes,
 }
 
-/// It is no picture, or none that is looked at.
+/// The bytes are not a picture, or one that is too large to decode.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoPicture(String);
@@ -44,8 +44,8 @@ impl From<image::ImageError> for NoPicture {
     }
 }
 
-/// A picture as squares of these sizes. Takes its time, and the memory of the whole picture: not to be called where others wait, and not for
-/// many at once.
+/// Returns a picture as squares of these sizes. This takes time, and the memory of the whole picture: do not call it on
+/// an async thread, or for many pictures at once.
 pub fn squares(bytes: &[u8], sizes: &[u32]) -> Result<Vec<Square>, NoPicture> {
     let decoded = Decoded::read(bytes)?;
     let has_alpha = decoded.picture.color().has_alpha();
@@ -66,10 +66,10 @@ pub fn squares(bytes: &[u8], sizes: &[u32]) -> Result<Vec<Square>, NoPicture> {
     sizes.iter().map(square).collect()
 }
 
-/// A picture, and what it says of itself.
+/// A decoded picture with its metadata.
 struct Decoded {
     picture: DynamicImage,
-    /// As its camera held it.
+    /// Orientation of the camera.
     orientation: Orientation,
     colors: Colors,
 }
@@ -102,8 +102,8 @@ impl Decoded {
     }
 }
 
-/// The square in the middle of a picture, with an edge of at most so many pixels. Colours are multiplied by their opacity, so that those of
-/// what cannot be seen do not count.
+/// Returns the square in the middle of a picture, with an edge of at most `most` pixels. Colours are multiplied by
+/// their opacity, so that invisible pixels do not count.
 fn middle(picture: &DynamicImage, most: u32) -> Rgba32FImage {
     match picture {
         DynamicImage::ImageLuma8(pixels) => averaged(pixels, most),
@@ -120,7 +120,7 @@ fn middle(picture: &DynamicImage, most: u32) -> Rgba32FImage {
     }
 }
 
-/// Each pixel of the square is the average of as many as fall on it.
+/// Averages the pixels that fall on each pixel of the square.
 fn averaged<I>(picture: &I, most: u32) -> Rgba32FImage
 where
     I: GenericImageView<Pixel: Pixel<Subpixel: Into<f32>>>,
@@ -156,7 +156,7 @@ fn premultiplied<P: Pixel<Subpixel: Into<f32>>>(pixel: P) -> [f32; 4] {
     [red * alpha, green * alpha, blue * alpha, alpha]
 }
 
-/// Eight bits a channel, no longer multiplied by their opacity.
+/// Returns eight bits per channel, no longer multiplied by their opacity.
 fn straight(pixels: &Rgba32FImage) -> RgbaImage {
     #[expect(
         clippy::cast_possible_truncation,
@@ -174,7 +174,7 @@ fn straight(pixels: &Rgba32FImage) -> RgbaImage {
     })
 }
 
-/// JPEG, or PNG where something shines through.
+/// Encodes a picture as JPEG, or as PNG if it is transparent.
 fn encode(picture: &DynamicImage, has_alpha: bool) -> Result<Square, NoPicture> {
     let mut bytes = Cursor::new(Vec::new());
     let media_type = if has_alpha {
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(found.to_rgba8().get_pixel(5, 5).0[3], 0);
     }
 
-    /// A JPEG with an EXIF segment that says how its camera was held.
+    /// Returns a JPEG with an EXIF segment that names its orientation.
     fn held(orientation: u8) -> Vec<u8> {
         // Red above, blue below.
         let picture = RgbImage::from_fn(32, 32, |_, y| if y < 16 { RED } else { BLUE });
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_picture_of_more_pixels_than_any_camera_has_is_not_decoded() {
-        // The head of a picture of 10,000 times 10,000 pixels, and no pixel.
+        // The header of a picture of 10,000 times 10,000 pixels, without any pixel.
         let mut head = written(RgbImage::new(1, 1), ImageFormat::Png);
         head[16..24].copy_from_slice(&[0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10]);
         let crc = crc32(&head[12..29]).to_be_bytes();
@@ -335,7 +335,7 @@ mod tests {
         assert!(error.contains("50 million"), "{error}");
     }
 
-    /// As PNG has it.
+    /// Computes the checksum of a PNG chunk.
     fn crc32(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |crc, byte| {
             (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_picture_that_would_unfold_without_end_is_not_looked_at() {
-        // 20,000 pixels wide and one byte of each row: small as a file.
+        // 20,000 pixels wide and compressed to a small file.
         let wide = written(image::GrayImage::new(20_000, 10), ImageFormat::Png);
         assert!(wide.len() < 10_000);
         let error = squares(&wide, &[64]).unwrap_err().to_string();

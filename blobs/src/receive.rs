@@ -1,4 +1,4 @@
-//! An upload: hashed as it arrives, in little memory whatever its size.
+//! Uploads: hashed as they arrive, in little memory whatever their size.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,39 +13,40 @@ use uuid::Uuid;
 
 use crate::{ARRIVING, BlobError, Blobs};
 
-/// Up to here an upload stays in memory: most are one request to the store. The least that S3 takes as a part of many.
+/// Maximum size of an upload kept in memory; most uploads are one request to the store. Also the minimum part size of
+/// S3.
 const PART: usize = 5 << 20;
-/// Bytes a second that come at least, once an upload has had its time to begin: fewer hold its place for too long.
+/// Minimum speed in bytes per second after an initial time; slower uploads hold resources for too long.
 const SLOWEST: u64 = 8 << 10;
-/// Idle times that an upload has, before its speed counts.
+/// Number of idle times that an upload has before its speed counts.
 const PAUSES: u32 = 4;
-/// Parts of one upload that are on their way to the store.
+/// Number of parts of one upload that are in flight to the store.
 const PARTS: usize = 2;
 
-/// Why an upload was not taken in.
+/// Reasons why an upload failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// It is longer than it may be.
+    /// The upload is too long.
     #[error("there are more than {0} bytes")]
     TooLong(u64),
-    /// Nothing came for too long.
+    /// No bytes arrived for too long.
     #[error("nothing came for {} s", .0.as_secs())]
     Stalled(Duration),
-    /// It took too long, though something came again and again.
+    /// The upload was too slow, although bytes kept arriving.
     #[error("fewer than {0} bytes came a second; send it over a quicker connection")]
     Slow(u64),
-    /// The sender went away.
+    /// The sender closed the connection.
     #[error("the bytes did not arrive whole: {0}")]
     Broken(String),
-    /// The store does not take it.
+    /// The store does not accept the bytes.
     #[error(transparent)]
     Store(#[from] BlobError),
 }
 
-/// An upload that has arrived whole, and is not kept yet.
+/// A complete upload that is not stored under its name yet.
 #[derive(Debug)]
 pub struct Received {
-    /// In hex.
+    /// SHA-256 in hex.
     pub sha256: String,
     pub size: u64,
     bytes: Arrived,
@@ -56,11 +57,11 @@ enum Arrived {
     InMemory(Bytes),
     /// The name of an object.
     InStore(String),
-    /// Only looked at.
+    /// The bytes were inspected and not kept.
     Nowhere,
 }
 
-/// Bytes on their way in: counted, and hashed.
+/// Incoming bytes, which are counted and hashed.
 struct Incoming<S> {
     bytes: S,
     size: u64,
@@ -104,8 +105,8 @@ where
 }
 
 impl Blobs {
-    /// Takes in what comes: not more than `limit` bytes, and never nothing for longer than `idle`. What does not end well
-    /// leaves nothing behind.
+    /// Receives an upload of at most `limit` bytes, with no pause longer than `idle`. A failed upload leaves nothing
+    /// behind.
     pub async fn receive<E: Display>(
         &self,
         bytes: impl Stream<Item = Result<Bytes, E>> + Unpin,
@@ -125,7 +126,7 @@ impl Blobs {
         Ok(incoming.received(Arrived::InMemory(first.freeze())))
     }
 
-    /// Looks at what comes, and keeps nothing.
+    /// Inspects an upload without keeping its bytes.
     pub async fn inspect<E: Display>(
         bytes: impl Stream<Item = Result<Bytes, E>> + Unpin,
         limit: u64,
@@ -167,14 +168,14 @@ impl Blobs {
                 Ok(())
             }
             Err(error) => {
-                // What is left is nobody's: the sweep, or the bucket's own rule, finds it.
+                // The sweep, or the bucket's own rule, deletes what is left.
                 let _ = upload.abort().await;
                 Err(error)
             }
         }
     }
 
-    /// Keeps what has arrived under a name.
+    /// Stores a received upload under a name.
     pub async fn keep(&self, received: &Received, name: &str) -> Result<(), BlobError> {
         match &received.bytes {
             Arrived::InMemory(bytes) => self.write(name, bytes.clone()).await,
@@ -186,7 +187,7 @@ impl Blobs {
         }
     }
 
-    /// What has arrived is kept, or not wanted.
+    /// Deletes the temporary object of an upload that is stored or not wanted.
     pub async fn forget(&self, received: &Received) {
         if let Arrived::InStore(name) = &received.bytes
             && let Err(error) = self.delete(name).await
@@ -226,7 +227,7 @@ mod tests {
         Blobs::open(&place).unwrap()
     }
 
-    /// So many bytes, in pieces.
+    /// Returns this many bytes, in pieces.
     fn some(size: usize) -> impl Stream<Item = Result<Bytes, String>> + Unpin {
         let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
         let pieces: Vec<_> = bytes.chunks(60_000).map(Bytes::copy_from_slice).collect();

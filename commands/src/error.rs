@@ -1,12 +1,12 @@
-//! Why a command had no effect.
+//! Errors of commands.
 
 use domain::{ContractError, PayloadError, Refusal};
 use store::{AppendError, Busy, ReadError};
 
-/// Why a command had no effect.
+/// Reasons why a command had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The key that was used lacks the scope.
+    /// The API key lacks the scope.
     #[error("this needs the scope {0}; use a key that has it")]
     ScopeMissing(String),
     /// An agent's key was used for more than reading and proposing.
@@ -14,10 +14,10 @@ pub enum CommandError {
         "an agent reads and proposes, whatever its scopes and role; propose the change, or use the key of a person or a service"
     )]
     AgentNotAllowed,
-    /// The decision said no.
+    /// The aggregate refused the command.
     #[error("{0}")]
     Refused(Box<dyn Refusal>),
-    /// The stream is no longer at a version that the caller saw.
+    /// The stream is no longer at a version that the caller expects.
     #[error("it is at version {0}, not at one that If-Match names; read it again")]
     PreconditionFailed(i64),
     /// The idempotency key belongs to another command.
@@ -50,12 +50,12 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// The decision said no.
+    /// Wraps a refusal of an aggregate.
     pub fn refused(refusal: impl Refusal) -> Self {
         Self::Refused(Box::new(refusal))
     }
 
-    /// Label for the metrics.
+    /// Returns the label for the metrics.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
             Self::ScopeMissing(_) | Self::AgentNotAllowed => "forbidden",

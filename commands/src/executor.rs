@@ -1,4 +1,4 @@
-//! From a command to its events: scope, idempotency, decision, append, and again if others were faster.
+//! Runs a command: checks the scope and the idempotency key, decides, appends, and retries after concurrent changes.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,26 +14,27 @@ use crate::unit_of_work::Source;
 use crate::writes::Writes;
 use crate::{CommandError, Planned, Repository, Request, UnitOfWork};
 
-/// How often a command is decided again because others changed its streams meanwhile.
+/// Maximum number of times that a command is decided if others change its streams concurrently.
 const ATTEMPTS: u32 = 32;
 
 /// A command that can be run: it reads streams and stages events, and may be run again from the start.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// `note.revise`: for metadata, logs and metrics.
+    /// Returns the name for metadata, logs and metrics: `note.revise`.
     fn name(&self) -> String;
-    /// The context whose `write` scope it needs.
+    /// Returns the context whose `write` scope the command needs.
     fn context(&self) -> &'static str;
-    /// Returns true if agents may issue it. By default an agent reads and proposes, whatever its scopes and role.
+    /// Returns true if agents may issue the command. By default they only read and propose, whatever their scopes and
+    /// role.
     fn agents_may(&self) -> bool {
         false
     }
-    /// The stream that the answer is read from, and that `If-Match` speaks of.
+    /// Returns the stream that the response is read from and that `If-Match` refers to.
     fn stream(&self) -> StreamId;
     async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError>;
 }
 
-/// A command on one aggregate: all that a plain context needs.
+/// A command on one aggregate, without any other checks.
 pub struct On<A: Aggregate> {
     pub id: Uuid,
     pub command: A::Command,
@@ -63,20 +64,20 @@ impl<A: Aggregate> Handler for On<A> {
     }
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Done {
-    /// The stream that the answer is read from: of the first time, where this is a repetition.
+    /// The stream that the response is read from; for a repetition, that of the first run.
     pub stream: StreamId,
-    /// Of the last event; of the log's end where none was needed.
+    /// Position of the last event; the log's head if no event was needed.
     pub position: Position,
     /// Version of the command's stream.
     pub version: i64,
-    /// The same command had been done before; this is its answer.
+    /// True if the same command was run before; this is its result.
     pub replayed: bool,
-    /// What was appended, if anything was now.
+    /// The events that were appended by this run.
     pub events: Vec<Recorded>,
-    /// What a dry run would have appended.
+    /// The events that a dry run would have appended.
     pub planned: Option<Vec<Planned>>,
 }
 
@@ -111,12 +112,12 @@ impl Executor {
         }
     }
 
-    /// Where states are loaded from.
+    /// Returns the repository that states are loaded from.
     pub const fn repository(&self) -> &Repository {
         &self.repository
     }
 
-    /// Runs a command to its end: its events are in the log, or nothing happened.
+    /// Runs a command completely: either its events are in the log, or nothing has changed.
     #[tracing::instrument(skip_all, fields(command = handler.name(), correlation_id = %request.correlation_id))]
     pub async fn execute(
         &self,
@@ -141,13 +142,13 @@ impl Executor {
         result
     }
 
-    /// Returns the last position that a credential has written through this node; -1: none.
+    /// Returns the last position that a credential has written through this node; -1 if there is none.
     #[must_use]
     pub fn written_by(&self, credential: Uuid) -> Position {
         self.writes.last(credential)
     }
 
-    /// A unit of work to look at what a decision would come to. Nothing of it is ever appended.
+    /// Returns a unit of work for previews of decisions. Its events are never appended.
     #[must_use]
     pub fn scratch<'a>(&'a self, request: &'a Request) -> UnitOfWork<'a> {
         UnitOfWork::open(&self.repository, request, "", Source::Log)
@@ -182,8 +183,8 @@ impl Executor {
         }
     }
 
-    /// Returns true if the caller of a repetition would still be allowed the command: decides it once more on what there
-    /// was then, but on who may do what now.
+    /// Returns true if the caller of a repetition would still be allowed the command. Decides it again on the state of
+    /// the first run, but with the current permissions.
     async fn still_may(
         &self,
         request: &Request,
@@ -209,7 +210,7 @@ impl Executor {
         receipt: Option<&ReceiptKey>,
     ) -> Result<Done, CommandError> {
         let name = handler.name();
-        // A preview answers from the log, never from memory.
+        // A preview reads from the log, never from memory.
         let mut source = if request.dry_run {
             Source::Log
         } else {
@@ -221,7 +222,7 @@ impl Executor {
                 Ok(()) => precondition(request, handler, &work),
                 Err(error) => Err(error),
             };
-            // Only the log itself can say no, or that there is nothing to do.
+            // A refusal, or a result without events, counts only if it is based on the log.
             if work.remembered() && (decided.is_err() || work.staged() == 0) {
                 source = Source::Log;
                 continue;
@@ -240,7 +241,7 @@ impl Executor {
         Err(CommandError::Contention(handler.stream().to_string()))
     }
 
-    /// None, if another command was faster.
+    /// Appends the staged events; none if another command was faster.
     async fn conclude(
         &self,
         request: &Request,
@@ -275,7 +276,7 @@ impl Executor {
         }
     }
 
-    /// Begins the append. None, if what was remembered is out of date: the append would fail.
+    /// Starts the append. None if a remembered state is out of date, because the append would fail.
     fn hand_over(
         &self,
         work: &UnitOfWork<'_>,
@@ -306,7 +307,7 @@ fn precondition(
     }
 }
 
-/// Returns true for an error that a repetition may meet because of the first time. That somebody may not is none.
+/// Returns true for an error that the first run may cause in a repetition. A missing permission is not such an error.
 fn may_be_own_effect(error: &CommandError) -> bool {
     if let CommandError::Refused(refusal) = error {
         refusal.class() != Class::Forbidden
@@ -315,7 +316,7 @@ fn may_be_own_effect(error: &CommandError) -> bool {
     }
 }
 
-/// The first answer, if the repetition says the same.
+/// Returns the first result if the repetition has the same content.
 fn answer(stored: &Receipt, wanted: &ReceiptKey) -> Result<Done, CommandError> {
     if stored.fingerprint == wanted.fingerprint {
         Ok(Done {
@@ -327,7 +328,7 @@ fn answer(stored: &Receipt, wanted: &ReceiptKey) -> Result<Done, CommandError> {
     }
 }
 
-/// The right to run a command under a key, given back at the end.
+/// The right to run a command under an idempotency key; released when dropped.
 struct Turn<'a> {
     in_progress: &'a Mutex<HashSet<[u8; 32]>>,
     key: [u8; 32],

@@ -1,4 +1,4 @@
-//! The write side: commands become events.
+//! The write side, which turns commands into events.
 
 mod error;
 mod executor;

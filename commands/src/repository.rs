@@ -1,4 +1,4 @@
-//! Current states, folded from their streams; recent ones are kept.
+//! Loads current states, folded from their streams, and caches recent ones.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use crate::CommandError;
 
-/// Payload bytes behind the states that are kept.
+/// Memory budget of the cache, in bytes of payloads.
 const CACHE_BYTES: u64 = 64 << 20;
-/// The same for states that are ahead of the log.
+/// Memory budget of the states that are ahead of the log.
 const IN_FLIGHT_BYTES: u64 = 16 << 20;
-/// What a kept state costs beside its payload.
+/// Overhead of a cached state besides its payload.
 const ENTRY_BYTES: u64 = 512;
-/// What a state with a long history of small events counts as.
+/// Weight of a state with a long history of small events.
 const LONG_HISTORY_BYTES: u64 = 256 << 10;
 const PAGE: usize = 500;
 
@@ -26,16 +26,17 @@ const PAGE: usize = 500;
 pub struct Loaded<A> {
     pub id: Uuid,
     pub state: A,
-    /// 0: nothing happened yet.
+    /// Version of the stream; 0: it has no events.
     pub version: i64,
-    /// Whose it is, also where it is absent because another product sees it; none where nothing happened yet.
+    /// Id of the product that owns the stream, even if the state is absent for another product; none if there are no
+    /// events.
     pub product_id: Option<Uuid>,
-    /// The workspace that it is in, or was in when it ended.
+    /// Id of the workspace that the subject is in, or was in when it was deleted.
     pub workspace_id: Option<Uuid>,
     pub(crate) last_event: Option<Uuid>,
-    /// Up to here the log has nothing newer.
+    /// Position up to which the log has no newer event of the stream.
     pub(crate) as_of: Position,
-    /// Its last events are on their way into the log, and may not arrive.
+    /// True if its last events are in flight and may not reach the log.
     pub(crate) in_flight: bool,
     pub(crate) bytes: u64,
 }
@@ -66,7 +67,7 @@ impl<A: Aggregate> Loaded<A> {
         Ok(self)
     }
 
-    /// Adds an event that is not in the log yet; returns the one before it.
+    /// Adds an event that is not in the log yet; returns the id of the event before it.
     pub(crate) fn stage(&mut self, event: &A::Event, event_id: Uuid, data: &str) -> Option<Uuid> {
         self.state = std::mem::take(&mut self.state).evolve(event);
         self.workspace_id = self.state.workspace(self.id).or(self.workspace_id);
@@ -75,20 +76,21 @@ impl<A: Aggregate> Loaded<A> {
         self.last_event.replace(event_id)
     }
 
-    /// Takes a state to be as large as all the payloads behind it. Of a long history most has been replaced.
+    /// Estimates the size of a state as the sum of its payloads, with a limit, because most of a long history has been
+    /// replaced.
     pub(crate) fn weigh(&mut self, payload: &str) {
         let payload = payload.len() as u64;
         let most = LONG_HISTORY_BYTES.max(self.bytes).max(2 * payload);
         self.bytes = (self.bytes + payload).min(most);
     }
 
-    /// The event that made the state what it is.
+    /// Returns the id of the last event of the state.
     #[must_use]
     pub const fn last_event(&self) -> Option<Uuid> {
         self.last_event
     }
 
-    /// The same thing as another product sees it: absent.
+    /// Returns the state as a product sees it: absent if another product owns it.
     #[must_use]
     pub fn seen_by(self, product_id: Uuid) -> Self {
         if self.product_id.is_some_and(|owner| owner != product_id) {
@@ -102,7 +104,7 @@ impl<A: Aggregate> Loaded<A> {
     }
 }
 
-/// A kept state of any aggregate.
+/// A cached state of any aggregate.
 #[derive(Clone)]
 pub(crate) struct Kept {
     state: Arc<dyn Any + Send + Sync>,
@@ -148,9 +150,9 @@ fn get<A: Aggregate>(cache: &Cache<StreamId, Kept, ByBytes>, id: Uuid) -> Option
 /// Loads states from the log.
 pub struct Repository {
     store: Arc<dyn EventStore>,
-    /// As the log has them, or had them.
+    /// States as the log has them, or had them.
     cache: Cache<StreamId, Kept, ByBytes>,
-    /// As they will be once the appends under way have arrived: commands on one stream need not wait for each other.
+    /// States after the appends in flight, so that commands on one stream need not wait for each other.
     in_flight: Cache<StreamId, Kept, ByBytes>,
     order: Mutex<()>,
 }
@@ -165,23 +167,23 @@ impl Repository {
         }
     }
 
-    /// The state as this node last knew it, if it does; another node may have moved on.
+    /// Returns the state that this node knows, if any; another node may have written since.
     pub(crate) fn kept<A: Aggregate>(&self, id: Uuid) -> Option<Loaded<A>> {
         get(&self.cache, id)
     }
 
-    /// The state as the appends under way will make it, if there are any.
+    /// Returns the state after the appends in flight, if there are any.
     pub(crate) fn in_flight<A: Aggregate>(&self, id: Uuid) -> Option<Loaded<A>> {
         get(&self.in_flight, id)
     }
 
-    /// Held while an append is announced and handed over, so that the log gets appends in the order in which they were decided
-    /// on each other, and while what is known changes.
+    /// Locks the order of appends. The lock is held while an append is announced and handed over, so that the log gets
+    /// appends in the order in which they depend on each other, and while the cached states change.
     pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing is known of the stream that a state was loaded without.
+    /// Returns true if this node knows no newer version.
     pub(crate) fn is_current<A: Aggregate>(&self, loaded: &Loaded<A>) -> bool {
         let stream = StreamId::of::<A>(loaded.id);
         let known = self
@@ -206,13 +208,13 @@ impl Repository {
             .insert(StreamId::of::<A>(in_flight.id), kept(in_flight));
     }
 
-    /// What was announced did not arrive, and nothing that was decided on it will.
+    /// Discards an announced state whose events did not reach the log; nor will any decided on it.
     pub(crate) fn withdraw(&self, stream: &StreamId) {
         let _order = self.order();
         self.in_flight.remove(stream);
     }
 
-    /// Remembers a state that the log has.
+    /// Caches a state that the log has.
     pub(crate) fn keep<A: Aggregate>(&self, loaded: Loaded<A>) {
         let stream = StreamId::of::<A>(loaded.id);
         let _order = self.order();
@@ -229,7 +231,7 @@ impl Repository {
         }
     }
 
-    /// The state as the log has it now.
+    /// Returns the state as the log has it now.
     pub async fn latest<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let known = self.kept::<A>(id).unwrap_or_else(|| Loaded::empty(id));
         let head = *self.store.head().borrow();
@@ -241,8 +243,8 @@ impl Repository {
         Ok(loaded)
     }
 
-    /// The state as this node has heard of it: what another node has just appended may be missing. Asks the log only for
-    /// what is not remembered.
+    /// Returns the state that this node knows; events that another node has just appended may be missing. Asks the log
+    /// only for events that are not in memory.
     pub async fn recent<A: Aggregate>(&self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let Some(mut loaded) = self.kept::<A>(id).filter(|kept| kept.as_of > 0) else {
             return self.latest(id).await;
@@ -266,14 +268,14 @@ impl Repository {
         Ok(loaded)
     }
 
-    /// Takes a stream of which nothing is known to have no event yet. If it has, the first append to it finds out.
+    /// Assumes that an unknown stream has no events. If it has, the first append to it fails with a conflict.
     pub fn expect_new<A: Aggregate>(&self, id: Uuid) {
         if self.kept::<A>(id).is_none() {
             self.keep(Loaded::<A>::empty(id));
         }
     }
 
-    /// The state as it was right after a version, or is, if it has not come so far.
+    /// Returns the state at a version, or the current state if it has not reached that version.
     pub async fn at_version<A: Aggregate>(
         &self,
         id: Uuid,
@@ -283,7 +285,7 @@ impl Repository {
             .await
     }
 
-    /// The state as it was at a position of the log.
+    /// Returns the state at a position of the log.
     pub(crate) async fn at_position<A: Aggregate>(
         &self,
         id: Uuid,
@@ -293,7 +295,8 @@ impl Repository {
             .await
     }
 
-    /// The names of the commands that a stream's events after a version come from; at most a page of them, and fewer where they are large.
+    /// Returns the names of the commands that produced a stream's events after a version; at most a page, and fewer if
+    /// they are large.
     pub(crate) async fn commands_after<A: Aggregate>(
         &self,
         id: Uuid,
@@ -307,7 +310,7 @@ impl Repository {
         Ok(page.into_iter().map(|e| e.metadata.command).collect())
     }
 
-    /// The state after the events that come next and belong to the stretch asked for.
+    /// Folds the next events into the state while they belong to the requested range.
     async fn advance<A: Aggregate>(
         &self,
         mut loaded: Loaded<A>,

@@ -1,4 +1,4 @@
-//! What surrounds a command: who sends it, for which product, under which conditions.
+//! The context of a command: its sender, product and conditions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,42 +9,42 @@ use sha2::{Digest, Sha256};
 use store::ReceiptKey;
 use uuid::Uuid;
 
-/// The caller's promise that a repetition is a repetition.
+/// An idempotency key, with which the caller marks repetitions of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     pub key: String,
-    /// The product of the caller's own key: callers of different products never meet.
+    /// Product of the caller's own key, so that keys of different products never collide.
     pub tenant: Uuid,
-    /// SHA-256 over everything that the command says.
+    /// SHA-256 over the whole content of the command.
     pub fingerprint: [u8; 32],
 }
 
-/// Everything about a command but the command.
+/// All data of a request except the command itself.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub actor: Actor,
-    /// Id of the API key that the actor came with; none: Daybook acts by itself, or somebody with a signed address.
+    /// Id of the API key of the actor; none if Daybook acts by itself or the actor uses a signed address.
     pub credential: Option<Uuid>,
-    /// Id of the actor in whose hands that key is: the actor's own, unless somebody else has seen the key.
+    /// Id of the actor who controls that key: the holder, unless somebody else has seen the key.
     pub controller: Uuid,
-    /// The product in whose streams it acts.
+    /// The product whose streams the command uses.
     pub product_id: Uuid,
     pub scopes: Arc<BTreeSet<String>>,
     pub correlation_id: Uuid,
     pub causation_id: Option<Uuid>,
     /// W3C trace context.
     pub traceparent: Option<String>,
-    /// Why, in the actor's words.
+    /// Reason in the actor's words.
     pub reason: Option<String>,
     pub idempotency: Option<Idempotency>,
-    /// The versions of the command's stream of which it must be at one; none: whichever it is at.
+    /// Versions of the command's stream, one of which must be current; empty: any version.
     pub if_match: Vec<i64>,
-    /// Only say what would be appended.
+    /// True if the command only returns the events that it would append.
     pub dry_run: bool,
 }
 
 impl Request {
-    /// Somebody who only looks at what a command would come to.
+    /// Returns a request of an actor who only previews a command.
     #[must_use]
     pub fn look(actor: Actor, product_id: Uuid) -> Self {
         Self {
@@ -63,7 +63,8 @@ impl Request {
         }
     }
 
-    /// Daybook itself, reacting to an event under a key that is the same however often it reacts.
+    /// Returns a request of Daybook itself, which reacts to an event. The idempotency key is the same for every
+    /// repetition.
     #[must_use]
     pub fn reaction(product_id: Uuid, correlation_id: Uuid, cause: Uuid, key: String) -> Self {
         let fingerprint = Sha256::digest(&key).into();
@@ -89,7 +90,7 @@ impl Request {
 }
 
 impl Request {
-    /// The stored outcome that a repetition of the command is answered with.
+    /// Returns the key of the stored result that answers a repetition of the command.
     pub(crate) fn receipt(&self, stream: StreamId) -> Option<ReceiptKey> {
         let idempotency = self.idempotency.as_ref()?;
         let holder = self.credential.unwrap_or(self.actor.id);
@@ -100,7 +101,7 @@ impl Request {
         })
     }
 
-    /// An actor, by something that was given to them to act by once: a signed address.
+    /// Returns a request of an actor who uses a signed address, which permits one action.
     #[must_use]
     pub fn signed(
         actor: Actor,
@@ -119,8 +120,8 @@ impl Request {
 }
 
 impl Idempotency {
-    /// Returns the key of the receipt. It belongs to one credential: another key of the same actor may have fewer
-    /// scopes, and is never answered in its place.
+    /// Returns the key of the receipt. It belongs to one credential, because another key of the same actor may have
+    /// fewer scopes and must not get its results.
     pub(crate) fn storage_key(&self, holder: Uuid) -> [u8; 32] {
         Sha256::new()
             .chain_update(self.tenant)

@@ -1,5 +1,5 @@
-//! API keys, signing secrets and addresses of calendars. They are derived from the node's root secret, so that the log
-//! holds none of them and every node can verify and sign.
+//! API keys, signing secrets and addresses of calendar feeds. They are derived from the node's root secret, so that the
+//! log holds none of them and every node can verify and sign.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ const SEALED: &str = "sealed:v1:";
 #[derive(Clone)]
 pub struct Secrets([u8; 32]);
 
-/// A text that cannot be an API key.
+/// The text cannot be an API key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "this is not an API key: it starts with dbk_, followed by 72 hexadecimal digits with a valid checksum"
@@ -29,7 +29,7 @@ impl Secrets {
         Self(root)
     }
 
-    /// `dbk_`, 256 bits and their CRC-32, in hex.
+    /// Returns an API key: `dbk_`, 256 bits and their CRC-32, in hex.
     #[must_use]
     pub fn api_key(&self, id: Uuid, generation: u32) -> String {
         let bits = hex::encode(self.derive("api-key", id, generation));
@@ -37,13 +37,13 @@ impl Secrets {
         format!("{PREFIX}{bits}{checksum:08x}")
     }
 
-    /// The token in the address of a calendar feed: `dbf_` and 256 bits in hex.
+    /// Returns the token in the address of a calendar feed: `dbf_` and 256 bits in hex.
     #[must_use]
     pub fn calendar_feed(&self, id: Uuid) -> String {
         format!("dbf_{}", hex::encode(self.derive("calendar-feed", id, 0)))
     }
 
-    /// A signing secret as Standard Webhooks writes it: `whsec_` and 256 bits in base64.
+    /// Returns a signing secret in the format of Standard Webhooks: `whsec_` and 256 bits in base64.
     #[must_use]
     pub fn webhook(&self, id: Uuid, generation: u32) -> String {
         format!(
@@ -52,25 +52,25 @@ impl Secrets {
         )
     }
 
-    /// The bits behind [`Self::webhook`].
+    /// Returns the raw key of [`Self::webhook`].
     #[must_use]
     pub fn webhook_key(&self, id: Uuid, generation: u32) -> [u8; 32] {
         self.derive("webhook", id, generation)
     }
 
-    /// Signs what clients of the protocol of tools carry from one call to the next.
+    /// Returns the key that signs the state that clients of the tool protocol carry from one call to the next.
     #[must_use]
     pub fn request_state_key(&self) -> [u8; 32] {
         self.derive("mcp-request-state", Uuid::nil(), 0)
     }
 
-    /// What a signed address of a file says, signed: 256 bits in hex.
+    /// Returns the signature of the claims in a signed address of a file: 256 bits in hex.
     #[must_use]
     pub fn sign_file_url(&self, id: Uuid, claims: &str) -> String {
         hex::encode(self.file_url(id, claims).finalize().into_bytes())
     }
 
-    /// Whether the signature is the one over this; takes as long wherever it differs.
+    /// Returns true if the signature matches the claims; takes constant time.
     #[must_use]
     pub fn verify_file_url(&self, id: Uuid, claims: &str, signature: &str) -> bool {
         let bits = hex::decode(signature).unwrap_or_default();
@@ -83,8 +83,8 @@ impl Secrets {
         mac
     }
 
-    /// A text as it may stand in the log: the same text of the same thing is sealed the same, so that a repeated
-    /// command says the same.
+    /// Encrypts a text for the log. The same text of the same subject always gives the same result, so that a repeated
+    /// command has the same content.
     #[must_use]
     pub fn seal(&self, id: Uuid, text: &str) -> String {
         let key = self.derive("seal", id, 0);
@@ -93,7 +93,7 @@ impl Secrets {
         let digest = mac.finalize().into_bytes();
         let mut nonce = XNonce::default();
         nonce.copy_from_slice(&digest[..24]);
-        // Fails beyond 256 GiB.
+        // Encryption fails only beyond 256 GiB.
         let sealed = XChaCha20Poly1305::new(&key.into())
             .encrypt(&nonce, text.as_bytes())
             .unwrap_or_default();
@@ -103,7 +103,7 @@ impl Secrets {
         )
     }
 
-    /// The text behind [`Self::seal`]; none: it was sealed for another thing, or by another root secret.
+    /// Decrypts the result of [`Self::seal`]; none if it was sealed for another subject or with another root secret.
     #[must_use]
     pub fn open(&self, id: Uuid, sealed: &str) -> Option<String> {
         let bytes = STANDARD.decode(sealed.strip_prefix(SEALED)?).ok()?;
@@ -116,7 +116,7 @@ impl Secrets {
         String::from_utf8(text).ok()
     }
 
-    /// Tells nodes with different root secrets apart without revealing them.
+    /// Returns a fingerprint that distinguishes root secrets without revealing them.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         hex::encode(self.derive("fingerprint", Uuid::nil(), 0))
@@ -133,14 +133,14 @@ impl Secrets {
 
 impl From<&Secrets> for Hmac<Sha256> {
     fn from(secrets: &Secrets) -> Self {
-        // Half a block is padded with zeroes: a key of exactly one block cannot be refused.
+        // Half a block, padded with zeroes; a key of exactly one block is always accepted.
         let mut block = [0; 64];
         block[..32].copy_from_slice(&secrets.0);
         Self::new(&block.into())
     }
 }
 
-/// Whether a text is an API key, without asking anyone: its checksum must hold.
+/// Checks offline that a text can be an API key: its checksum must be right.
 pub fn check_api_key(text: &str) -> Result<(), ApiKeyError> {
     let digits = text.strip_prefix(PREFIX).ok_or(ApiKeyError)?;
     let (bits, checksum) = digits.split_at_checked(64).ok_or(ApiKeyError)?;
@@ -152,7 +152,7 @@ pub fn check_api_key(text: &str) -> Result<(), ApiKeyError> {
     }
 }
 
-/// How a key is stored, and what bytes are known by.
+/// Returns the hash under which a key is stored and bytes are identified.
 #[must_use]
 pub fn sha256_hex(text: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(text.as_ref()))

@@ -1,4 +1,4 @@
-//! One command at work: the streams it has read, and the events it would append, all or none.
+//! The unit of work of one command: the streams it has read, and the events it would append, all or none.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -25,9 +25,9 @@ pub struct Planned {
     pub data: serde_json::Value,
 }
 
-/// What a command has read and what it wants to write.
+/// The streams that a command has read, and the events that it has staged.
 ///
-/// Every stream that was read is guarded: if one has moved on by the time of the append, the command runs again.
+/// Every stream that was read is guarded: if one has changed by the time of the append, the command runs again.
 pub struct UnitOfWork<'a> {
     repository: &'a Repository,
     request: &'a Request,
@@ -40,27 +40,27 @@ pub struct UnitOfWork<'a> {
     on_behalf_of: Option<domain::Actor>,
     reason: Option<String>,
     remembered: bool,
-    /// The last state that was asked for as it was at a version: the actions of a proposal are mostly written for the same.
+    /// The last state that was loaded at a version, because most actions of a proposal are written for the same one.
     past: Option<(StreamId, i64, Box<dyn Any + Send>)>,
 }
 
-/// Where a command reads its streams.
+/// The source of a command's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// In what this node remembers.
+    /// The memory of this node.
     Memory,
-    /// In the log, and what is on its way there.
+    /// The log, and the appends in flight.
     Current,
-    /// In the log.
+    /// The log.
     Log,
-    /// In the log as it was at a position; but who may do what in a workspace is as it is now.
+    /// The log at a position, but with the current permissions in workspaces.
     Past(Position),
 }
 
-/// A stream that was read, and its state with the staged events folded in.
+/// A stream that was read, and its state including the staged events.
 struct TrackedStream<A> {
     base_version: i64,
-    /// Before anything was staged, to go back to.
+    /// The state before anything was staged, to go back to.
     base: Loaded<A>,
     current: Loaded<A>,
 }
@@ -69,7 +69,7 @@ struct TrackedStream<A> {
 trait Tracked: Any + Send {
     fn expected(&self) -> Expected;
     fn base_version(&self) -> i64;
-    /// Goes back to what the first so many of its staged events make of its base.
+    /// Goes back to the base plus the given staged events.
     fn go_back(&mut self, kept: &mut dyn Iterator<Item = &NewEvent>) -> Result<(), CommandError>;
     fn is_current(&self, repository: &Repository) -> bool;
     fn announce(&self, repository: &Repository, product_id: Uuid);
@@ -136,7 +136,7 @@ impl<'a> UnitOfWork<'a> {
             request,
             source,
             context: DecisionContext {
-                // Read models keep no more: what is answered now must be what is read later.
+                // Truncated to the precision of read models, so that the response equals what is read later.
                 now: Utc::now().trunc_subsecs(6),
                 actor: request.actor,
                 controller: request.controller,
@@ -152,29 +152,29 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// The request that the command came with.
+    /// Returns the request of the command.
     #[must_use]
     pub const fn request(&self) -> &Request {
         self.request
     }
 
-    /// When the command is decided, and by whom.
+    /// Returns the time and actor of the decision.
     #[must_use]
     pub const fn context(&self) -> DecisionContext {
         self.context
     }
 
-    /// The state of a stream, this command's own events included. Another product's stream is absent.
+    /// Returns the state of a stream, including this command's own events. Another product's stream is absent.
     pub async fn load<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
         Ok(&self.tracked::<A>(id).await?.current)
     }
 
-    /// The version that a stream had before this command.
+    /// Returns the version of a stream before this command.
     pub async fn base_version<A: Aggregate>(&mut self, id: Uuid) -> Result<i64, CommandError> {
         Ok(self.tracked::<A>(id).await?.base_version)
     }
 
-    /// The state that a stream had before this command.
+    /// Returns the state of a stream before this command.
     pub async fn before<A: Aggregate>(&mut self, id: Uuid) -> Result<&Loaded<A>, CommandError> {
         Ok(&self.tracked::<A>(id).await?.base)
     }
@@ -219,7 +219,7 @@ impl<'a> UnitOfWork<'a> {
         self.repository.latest(id).await
     }
 
-    /// Decides a command on a stream and stages what follows; returns the ids of the new events.
+    /// Decides a command on a stream and stages its events; returns the ids of the new events.
     pub async fn decide<A: Aggregate>(
         &mut self,
         id: Uuid,
@@ -275,7 +275,7 @@ impl<'a> UnitOfWork<'a> {
             .map_err(CommandError::refused)
     }
 
-    /// `cause`: where nobody has named one.
+    /// Stages an event; `cause` applies if nobody has named one.
     fn stage(
         &mut self,
         stream: StreamId,
@@ -306,29 +306,29 @@ impl<'a> UnitOfWork<'a> {
         });
     }
 
-    /// What is staged from here on was caused by an event of this command.
+    /// Sets an event of this command as the cause of the events staged from now on.
     pub fn caused_by(&mut self, event_id: Option<Uuid>) {
         self.causation_id = event_id.or(self.request.causation_id);
     }
 
-    /// What is staged from here on is in another actor's interest, and for their reason.
+    /// Stages the following events on behalf of another actor, with the given reason.
     pub fn on_behalf_of(&mut self, actor: domain::Actor, reason: String) {
         self.on_behalf_of = Some(actor);
         self.reason = Some(reason);
     }
 
-    /// What is decided from here on is decided as if by another actor, who answers for it: their role counts.
+    /// Decides the following commands on the authority of another actor, whose role counts.
     pub const fn on_authority_of(&mut self, actor: domain::Actor) {
         self.context = DecisionContext::of(actor, self.context.now);
     }
 
-    /// Goes back to deciding as whoever sent the command.
+    /// Decides the following commands as the sender of the command again.
     pub const fn on_own_authority(&mut self) {
         self.context.actor = self.request.actor;
         self.context.controller = self.request.controller;
     }
 
-    /// A state as it was right after a version.
+    /// Returns a state right after a version.
     pub async fn at_version<A: Aggregate>(
         &mut self,
         id: Uuid,
@@ -347,7 +347,7 @@ impl<'a> UnitOfWork<'a> {
         Ok(state)
     }
 
-    /// Whether all that has happened to a stream after a version, and before this command, is one command's doing.
+    /// Returns true if one command made all changes of a stream after a version and before this command.
     pub(crate) async fn is_changed_by<A: Aggregate>(
         &mut self,
         id: Uuid,
@@ -363,7 +363,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(is_known && commands.iter().all(|done| done == command))
     }
 
-    /// Forgets what was staged since the unit of work held `kept` events; the streams that lose events go back to what they were then.
+    /// Discards what was staged since the unit of work held `kept` events; the affected streams go back to their states
+    /// at that time.
     pub fn discard(&mut self, kept: usize) -> Result<(), CommandError> {
         let lost: HashSet<StreamId> = self.staged.drain(kept..).map(|e| e.stream).collect();
         for stream in lost {
@@ -374,25 +375,25 @@ impl<'a> UnitOfWork<'a> {
         Ok(())
     }
 
-    /// How many events are staged.
+    /// Returns the number of staged events.
     #[must_use]
     pub const fn staged(&self) -> usize {
         self.staged.len()
     }
 
-    /// Whether any state came from this node's memory, and may be behind the log.
+    /// Returns true if any state came from this node's memory and may be behind the log.
     pub(crate) const fn remembered(&self) -> bool {
         self.remembered
     }
 
-    /// Version of a stream before this command, if it was read.
+    /// Returns the version of a stream before this command, if it was read.
     pub(crate) fn base_version_of(&self, stream: &StreamId) -> Option<i64> {
         self.streams
             .get(stream)
             .map(|tracked| tracked.base_version())
     }
 
-    /// Version of a stream after this command.
+    /// Returns the version of a stream after this command.
     pub(crate) fn version_of(&self, stream: &StreamId) -> i64 {
         let staged = self.staged.iter().filter(|e| e.stream == *stream).count();
         self.base_version_of(stream).unwrap_or_default() + i64::try_from(staged).unwrap_or_default()
@@ -430,27 +431,27 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// Whether this node knows nothing newer of any stream than what was read.
+    /// Returns true if this node knows no newer version of any stream that was read.
     pub(crate) fn is_current(&self) -> bool {
         let mut streams = self.streams.values();
         streams.all(|tracked| tracked.is_current(self.repository))
     }
 
-    /// Lets other commands be decided on what this one is about to append.
+    /// Lets other commands be decided on the events that this one is about to append.
     pub(crate) fn announce(&self) {
         for tracked in self.streams.values() {
             tracked.announce(self.repository, self.request.product_id);
         }
     }
 
-    /// What was announced is not in the log.
+    /// Withdraws the announced states, whose events are not in the log.
     pub(crate) fn withdraw(&self) {
         for event in &self.staged {
             self.repository.withdraw(&event.stream);
         }
     }
 
-    /// Remembers the states that the append made; returns its events as the log has them.
+    /// Caches the states after the append; returns its events as the log has them.
     pub(crate) fn close(self, appended: &Appended) -> Vec<Recorded> {
         let product_id = self.request.product_id;
         for tracked in self.streams.into_values() {
@@ -464,7 +465,7 @@ impl<'a> UnitOfWork<'a> {
     }
 }
 
-/// Whether an id was made so lately that its stream has most likely no event yet. If it has, the append finds out.
+/// Returns true if an id is so recent that its stream most likely has no event yet. If it has one, the append fails.
 fn is_new(id: Uuid) -> bool {
     const NEW: Duration = Duration::from_secs(1);
     let made = id.get_timestamp().map(|timestamp| timestamp.to_unix());

@@ -1,10 +1,10 @@
-//! The last position that each credential has written through this node: its queries see at least that.
+//! The last position that each credential has written through this node; its queries see at least that position.
 
 use quick_cache::sync::Cache;
 use store::Position;
 use uuid::Uuid;
 
-/// Credentials that are remembered. One that is forgotten sees its writes as everybody else does.
+/// Number of credentials that are remembered. A forgotten one sees its writes with the usual delay.
 const REMEMBERED: usize = 100_000;
 
 pub struct Writes(Cache<Uuid, Position>);
@@ -21,7 +21,7 @@ impl Writes {
             .insert(credential, position.max(self.last(credential)));
     }
 
-    /// Returns -1 for a credential that has written nothing.
+    /// Returns the last position; -1 for a credential that has written nothing.
     pub fn last(&self, credential: Uuid) -> Position {
         self.0.get(&credential).unwrap_or(-1)
     }

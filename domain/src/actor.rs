@@ -1,9 +1,9 @@
-//! Who acts.
+//! Actors: people, agents and services.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What kind of actor stands behind a key.
+/// The kind of actor that a key belongs to.
 #[derive(
     Debug,
     Clone,
@@ -27,7 +27,7 @@ pub enum ActorKind {
     Service,
 }
 
-/// The one who issues a command; recorded with every event.
+/// The actor who issues a command; recorded with every event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Actor {
     pub kind: ActorKind,
@@ -35,7 +35,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Daybook itself, when a worker acts on what the log says.
+    /// Daybook itself, when a worker reacts to events of the log.
     pub const SYSTEM: Self = Self {
         kind: ActorKind::Service,
         id: Uuid::nil(),

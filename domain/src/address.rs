@@ -1,4 +1,4 @@
-//! Addresses on the web, as people and programs write them down.
+//! Web addresses, as people and programs write them.
 
 use std::cell::Cell;
 
@@ -6,22 +6,23 @@ use url::{SyntaxViolation, Url};
 
 use crate::text::first_hidden;
 
-/// Bytes of an address.
+/// The maximum length of an address in bytes.
 const MAX_LENGTH: usize = 2_000;
 
-/// Says what [`is_web_address`] takes, as the detail of a violation.
+/// Describes what [`is_web_address`] accepts; used as the detail of a violation.
 pub const WEB_ADDRESS: &str = "must be an http or https URL of at most 2000 characters such as https://example.com/hook, \
     without blanks, a name or a password";
 
 /// Returns true for an http or https URL with a host.
 ///
-/// Parsers of URLs mend a lot silently: they take `https:\\example.com` and `https:example.com`, and drop tabs. None of
-/// that is taken here, so that what people read is where it leads. Nor are names and passwords in front of the host.
+/// URL parsers silently repair a lot: they accept `https:\\example.com` and `https:example.com`, and drop tabs. This
+/// function refuses all of that, so that the text people read is the address it leads to. It also refuses user names
+/// and passwords before the host.
 #[must_use]
 pub fn is_web_address(text: &str) -> bool {
     let mended = Cell::new(false);
     let note = |violation| {
-        // Browsers encode what should have been encoded: that leads nowhere else.
+        // Browsers percent-encode such characters themselves, so the address leads to the same place.
         let is_harmless = matches!(
             violation,
             SyntaxViolation::NonUrlCodePoint | SyntaxViolation::PercentDecode

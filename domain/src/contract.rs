@@ -1,16 +1,16 @@
-//! The contract of an event: its type name, its version, and how its payload is written and read.
+//! Event contracts: the type name, the version, and how the payload is written and read.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Why a recorded payload cannot be read.
+/// Reasons why a recorded payload cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
-    /// No contract of this aggregate has the type.
+    /// No contract of this aggregate has the event type.
     #[error("no contract for event type {0:?}")]
     UnknownType(String),
-    /// A newer Daybook wrote the event.
+    /// A newer build of Daybook wrote the event.
     #[error("{event_type} has contract version {found}, but this build knows {known}; upgrade it")]
     Newer {
         event_type: &'static str,
@@ -26,24 +26,24 @@ pub enum ContractError {
     },
 }
 
-/// Lifts a payload of the given version to the next one.
+/// Converts a payload of the given version to the next version.
 pub type Upcaster = fn(u16, Value) -> Value;
 
-/// The events of one aggregate, as they stand in the log. Declared by [`events!`](crate::events).
+/// The events of one aggregate as the log stores them. Declared by [`events!`](crate::events).
 pub trait EventContract:
     Serialize + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static
 {
     /// Type names with their current versions.
     const TYPES: &'static [(&'static str, u16)];
-    /// A sentence for each type, in the same order: what has happened.
+    /// Descriptions of the types, one sentence each, in the same order.
     const MEANINGS: &'static [&'static str];
     fn event_type(&self) -> &'static str;
     fn version(&self) -> u16;
-    /// Reads a payload of any version ever shipped.
+    /// Reads a payload of any released version.
     fn decode(event_type: &str, version: u16, data: &str) -> Result<Self, ContractError>;
 }
 
-/// Parses a payload, lifting it first where an older build wrote it.
+/// Parses a payload, after upcasting it if an older build wrote it.
 pub fn parse<T: DeserializeOwned>(
     event_type: &'static str,
     known: u16,
@@ -71,8 +71,8 @@ pub fn parse<T: DeserializeOwned>(
     })
 }
 
-/// Declares the events of an aggregate: `Variant("type.name", version) { fields }`, with the function that upcasts
-/// older payloads as a third argument where there are any.
+/// Declares the events of an aggregate: `Variant("type.name", version) { fields }`, optionally with an upcaster of
+/// older payloads as a third argument.
 #[macro_export]
 macro_rules! events {
     (

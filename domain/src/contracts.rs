@@ -1,4 +1,4 @@
-//! The registry of every event contract: one line per aggregate.
+//! The registry of all event contracts: one line per aggregate.
 
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
@@ -10,18 +10,18 @@ use crate::{
     knowledge, operations,
 };
 
-/// What is known of an aggregate's events without knowing its type.
+/// The contract of an aggregate's events, independent of the aggregate's Rust type.
 pub struct Contract {
     pub category: &'static str,
     pub scope: &'static str,
     pub audience: Audience,
     /// Type names with their current versions.
     pub types: &'static [(&'static str, u16)],
-    /// A sentence for each type, in the same order: what has happened.
+    /// Descriptions of the types, one sentence each, in the same order.
     pub meanings: &'static [&'static str],
-    /// Reads a payload of any version, folds it into a fresh state, and writes it again as the current version would.
+    /// Reads a payload of any version, folds it into a new state, and writes it in the current version.
     pub upcast: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
-    /// Returns the workspace in which a stream is whose first event this is.
+    /// Returns the workspace of a stream that begins with this event.
     #[cfg(test)]
     workspace: fn(id: Uuid, event_type: &str, version: u16, data: &str) -> Option<Uuid>,
 }
@@ -57,7 +57,7 @@ fn workspace<A: Aggregate>(id: Uuid, event_type: &str, version: u16, data: &str)
     A::default().evolve(&event).workspace(id)
 }
 
-/// Every type of event.
+/// Returns all event types.
 pub fn event_types() -> impl Iterator<Item = &'static str> {
     contracts()
         .into_iter()
@@ -65,14 +65,14 @@ pub fn event_types() -> impl Iterator<Item = &'static str> {
         .map(|&(event_type, _)| event_type)
 }
 
-/// Most patterns of types, and most categories, that a filter or a subscription names.
+/// The maximum number of type patterns, and of categories, in a filter or a subscription.
 pub const MAX_PATTERNS: usize = 50;
-/// Names that are told to whoever has misspelt one.
+/// Number of similar names suggested for a misspelt one.
 const NEAREST: usize = 3;
-/// Characters of a misspelt name that are looked at.
+/// Number of characters of a misspelt name that are compared.
 const COMPARED: usize = 100;
 
-/// Refuses a type of event, or a prefix that ends in `*`, that no event can have; the error names the nearest types.
+/// Refuses an event type, or a prefix ending in `*`, that matches no event; the error names the most similar types.
 pub fn check_type_pattern(pattern: &str) -> Result<(), String> {
     if event_types().any(|known| covers(pattern, known)) {
         return Ok(());
@@ -84,7 +84,7 @@ pub fn check_type_pattern(pattern: &str) -> Result<(), String> {
     ))
 }
 
-/// Refuses a category that no stream can have; the error names the nearest.
+/// Refuses a category that no stream has; the error names the most similar categories.
 pub fn check_category(category: &str) -> Result<(), String> {
     let known = || contracts().into_iter().map(|contract| contract.category);
     if known().any(|known| known == category) {
@@ -97,7 +97,7 @@ pub fn check_category(category: &str) -> Result<(), String> {
     ))
 }
 
-/// The known names that look most like a text, the likeliest first.
+/// Returns the known names most similar to a text, the most similar first.
 fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> String {
     let text: String = text.chars().take(COMPARED).collect();
     let mut known: Vec<(f64, &str)> = known
@@ -112,7 +112,7 @@ fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> String {
         .join(", ")
 }
 
-/// Whether a pattern covers an event type: the type itself, or `*` for any rest.
+/// Returns true if a pattern matches an event type: either the type itself, or a prefix followed by `*`.
 #[must_use]
 pub fn covers(pattern: &str, event_type: &str) -> bool {
     pattern.strip_suffix('*').map_or_else(
@@ -123,7 +123,7 @@ pub fn covers(pattern: &str, event_type: &str) -> bool {
 
 static SAMPLES: Dir = include_dir!("$CARGO_MANIFEST_DIR/../schema/events");
 
-/// An event as its current contract has it.
+/// An example event in the current version of its contract.
 pub struct Sample {
     pub category: &'static str,
     pub contract_version: u16,
@@ -131,7 +131,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Nothing where there is no such type.
+    /// Returns the sample of an event type; none if the type does not exist.
     #[must_use]
     pub fn of(event_type: &str) -> Option<Self> {
         contracts().into_iter().find_map(|contract| {
@@ -149,7 +149,7 @@ impl Sample {
     }
 }
 
-/// Every contract of this build.
+/// Returns all contracts of this build.
 #[must_use]
 pub fn contracts() -> Vec<Contract> {
     vec![
@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Fails where a context declares members as its audience and does not say which workspace it is in.
+    /// Fails if an aggregate declares members as its audience but does not return its workspace.
     #[test]
     fn whatever_members_see_says_which_workspace_it_is_in() {
         for contract in contracts() {

@@ -1,10 +1,11 @@
-//! Comparison of what people write: titles, links, tags, labels and names are the same word however they are typed.
+//! Comparison of text that people write: titles, links, tags, labels and names match regardless of case and Unicode
+//! composition.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-/// Form of a text that is equal for all texts that differ only in case or in how Unicode composes their characters
-/// (canonical caseless matching, The Unicode Standard, D145). For comparing, never for showing.
+/// Returns a form that is equal for all texts that differ only in case or in Unicode composition (canonical caseless
+/// matching, The Unicode Standard, D145). It is for comparison, never for display.
 #[must_use]
 pub fn folded(text: &str) -> String {
     if text.is_ascii() {
@@ -15,7 +16,7 @@ pub fn folded(text: &str) -> String {
     composed(&folded)
 }
 
-/// Text in Normalization Form C: what looks the same has the same characters.
+/// Returns the text in Normalization Form C: text that looks the same has the same characters.
 #[must_use]
 pub fn composed(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc()
@@ -23,7 +24,7 @@ pub fn composed(text: &str) -> String {
         .into_owned()
 }
 
-/// Text with one blank for every run of white space, and none around it.
+/// Returns the text with one blank for every run of white space, and none at either end.
 #[must_use]
 pub fn spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")

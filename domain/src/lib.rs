@@ -1,4 +1,4 @@
-//! What can happen, and what follows from it: events, states, decisions. Pure: no I/O, no clock, no randomness.
+//! The domain: events, states and decisions. Pure code: no I/O, no clock, no randomness.
 
 mod actor;
 mod address;

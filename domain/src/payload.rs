@@ -1,17 +1,17 @@
-//! The payload of an event on its way into the log: JSON that every read model can keep.
+//! Encoding of an event's payload for the log: JSON that every read model can store.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::Violations;
 
-/// Digits of the largest integer that the database keeps.
+/// Number of digits of the largest integer that the database stores.
 const DIGITS: usize = 19;
 
-/// Why an event has no payload.
+/// Reasons why an event cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
-    /// A value is one that PostgreSQL cannot keep: read models would stop at it.
+    /// PostgreSQL cannot store a value, so read models would stop at the event.
     #[error("{0}")]
     Unstorable(Violations),
     /// The event is not JSON.
@@ -19,8 +19,8 @@ pub enum PayloadError {
     Encode(#[from] serde_json::Error),
 }
 
-/// Writes an event as JSON, unless a value of it does not fit into the database: U+0000 in a text, an integer beyond
-/// 64 bits with a sign.
+/// Writes an event as JSON. Refuses values that the database cannot store: U+0000 in a text, or an integer beyond 64
+/// bits with a sign.
 pub fn encode(event: &impl Serialize) -> Result<String, PayloadError> {
     let data = serde_json::to_string(event)?;
     if is_suspicious(data.as_bytes()) {
@@ -40,7 +40,7 @@ pub fn has_nul(json: &[u8]) -> bool {
     })
 }
 
-/// Returns false if nothing in the JSON text can be out of bounds.
+/// Returns false if no value in the JSON text can be out of bounds.
 fn is_suspicious(json: &[u8]) -> bool {
     let long = json
         .chunk_by(|one, next| one.is_ascii_digit() && next.is_ascii_digit())

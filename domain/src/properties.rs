@@ -1,4 +1,4 @@
-//! Whatever a log holds, in whatever order: folding it never panics, and every payload is read as it was written.
+//! Properties of all events in any order: folding them never panics, and every payload is read as it was written.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use crate::testing::strategies::{Recipient, give_all};
 use crate::{Aggregate, EventContract, contracts};
 
-/// Checks every aggregate, and notes its category.
+/// Checks every aggregate, and records its category.
 #[derive(Default)]
 struct Folding(Vec<&'static str>);
 

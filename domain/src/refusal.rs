@@ -1,4 +1,4 @@
-//! Why a decision says no.
+//! Refusals: the errors of decisions.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -6,32 +6,32 @@ use serde::Serialize;
 use crate::agents::proposal::Conflict;
 use crate::text::first_hidden;
 
-/// What a refusal means for the one who asked; the API maps it to a status.
+/// The class of a refusal; the API maps it to a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class<'a> {
-    /// The thing does not exist, as far as this actor may know.
+    /// The subject does not exist, or the actor may not know that it does.
     Absent,
-    /// The actor may not do this.
+    /// The actor lacks a permission.
     Forbidden,
     /// Another change came first.
     Conflict,
-    /// The state does not allow it.
+    /// The state does not allow the command.
     Rule,
-    /// The command itself is malformed, whatever the state; every field at fault is named.
+    /// The command itself is malformed, whatever the state; every invalid field is named.
     Invalid(&'a Violations),
 }
 
-/// A decision's error. Its `AsRef<str>` is the stable code that clients match on.
+/// The error of a decision. Its `AsRef<str>` is the stable code that clients match on.
 pub trait Refusal: std::error::Error + AsRef<str> + Send + Sync + 'static {
     fn class(&self) -> Class<'_>;
 
-    /// What stands in the way, where that is more than a sentence.
+    /// Returns the conflicts that caused the refusal, if a sentence does not describe them.
     fn conflicts(&self) -> &[Conflict] {
         &[]
     }
 }
 
-/// A value for a message: quoted, and no more of it than tells which it is.
+/// Returns a value for a message: quoted, and cut after a few characters.
 #[must_use]
 pub fn excerpt(value: &str) -> String {
     match value.char_indices().nth(40) {
@@ -40,22 +40,22 @@ pub fn excerpt(value: &str) -> String {
     }
 }
 
-/// One field that breaks its rule.
+/// An invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// Path to the field, as a JSON pointer (RFC 6901).
     pub pointer: String,
-    /// What the field must be.
+    /// Description of a valid value.
     pub detail: String,
 }
 
-/// Every broken rule of one command, gathered before it is refused.
+/// All violations of one command, collected before it is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.0.iter().map(|v| format!("{} {}", v.pointer, v.detail)).collect::<Vec<_>>().join("; "))]
 pub struct Violations(pub Vec<Violation>);
 
 impl Violations {
-    /// Notes a violation unless the rule holds.
+    /// Records a violation unless the rule holds.
     pub fn require(&mut self, holds: bool, pointer: impl Into<String>, detail: impl Into<String>) {
         if !holds {
             self.0.push(Violation {
@@ -65,7 +65,7 @@ impl Violations {
         }
     }
 
-    /// Text of `min` to `max` characters.
+    /// Requires a text of `min` to `max` characters.
     pub fn require_length(&mut self, text: &str, min: usize, max: usize, pointer: &str) {
         let length = text.chars().count();
         let detail = match min {
@@ -75,13 +75,13 @@ impl Violations {
         self.require((min..=max).contains(&length), pointer, detail);
     }
 
-    /// One line of `min` to `max` characters, all of which can be seen: people decide by it.
+    /// Requires one line of `min` to `max` visible characters, because people decide by it.
     pub fn require_line(&mut self, text: &str, min: usize, max: usize, pointer: &str) {
         self.require_length(text, min, max, pointer);
         self.require_visible(text, pointer);
     }
 
-    /// Text without characters that break or turn its line, or that cannot be seen.
+    /// Requires a text without invisible characters and without any that break the line or change its direction.
     pub fn require_visible(&mut self, text: &str, pointer: &str) {
         if let Some(hidden) = first_hidden(text) {
             self.require(
@@ -95,7 +95,7 @@ impl Violations {
         }
     }
 
-    /// How long an old secret goes on working beside the new one.
+    /// Requires a valid time for which an old secret keeps working beside the new one.
     pub fn require_overlap(&mut self, overlap: TimeDelta) {
         self.require(
             (TimeDelta::zero()..=TimeDelta::days(30)).contains(&overlap),
@@ -104,7 +104,7 @@ impl Violations {
         );
     }
 
-    /// Ok if no rule is broken.
+    /// Returns Ok if there are no violations.
     pub fn into_result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }

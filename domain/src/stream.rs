@@ -1,4 +1,4 @@
-//! The name of a stream.
+//! Names of streams.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::Aggregate;
 
-/// A stream's name: `category-uuid`.
+/// The name of a stream: `category-uuid`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct StreamId {
@@ -31,7 +31,7 @@ impl StreamId {
         }
     }
 
-    /// The stream of an aggregate.
+    /// Returns the stream of an aggregate.
     #[must_use]
     pub fn of<A: Aggregate>(id: Uuid) -> Self {
         Self::new(A::CATEGORY, id)

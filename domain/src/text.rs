@@ -1,16 +1,16 @@
-//! Text that people decide by: the characters that could make one line look like another.
+//! Detects characters in text that could make one line look like another, because people decide by such text.
 
 use std::fmt::Write as _;
 
-/// The first character that nobody can see on its line, or that breaks or turns the line; none in plain text.
+/// Returns the first character that is invisible, breaks the line or changes its direction; none in plain text.
 ///
-/// Joiners, variation selectors and tags count where no script or emoji needs them.
+/// Joiners, variation selectors and tags count unless a script or emoji needs them.
 #[must_use]
 pub fn first_hidden(text: &str) -> Option<char> {
     hidden(text).next().map(|(_, c)| c)
 }
 
-/// The text on one line: what ends a line becomes a blank, and what nobody can see is left out.
+/// Returns the text on one line: line ends become blanks, and invisible characters are left out.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     replaced(text, |c, line| {
@@ -20,13 +20,13 @@ pub fn one_line(text: &str) -> String {
     })
 }
 
-/// The text on one line, with every hidden character as an escape such as `\u{202e}`.
+/// Returns the text on one line, with every hidden character as an escape such as `\u{202e}`.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     replaced(text, escape)
 }
 
-/// The text with every hidden character as an escape, but for ends of lines and tabs.
+/// Returns the text with every hidden character as an escape, except for line ends and tabs.
 #[must_use]
 pub fn escaped_lines(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -61,7 +61,7 @@ fn replaced(text: &str, replace: impl Fn(char, &mut String)) -> String {
     replaced
 }
 
-/// The hidden characters and where they are.
+/// Returns the hidden characters and their positions.
 fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut before = None;
     let mut in_flag = false;
@@ -72,7 +72,7 @@ fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
             '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
                 before.is_some_and(|before: char| !is_invisible(before) && !before.is_whitespace())
             }
-            // The flag of a region: a black flag, its letters, an end.
+            // The flag of a region consists of a black flag, its letters, and an end tag.
             '\u{e0020}'..='\u{e007f}' => in_flag,
             _ => false,
         };
@@ -90,7 +90,7 @@ const fn is_line_end(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Unicode's property `Default_Ignorable_Code_Point`, and the marks of interlinear annotations.
+/// Returns true for Unicode's property `Default_Ignorable_Code_Point`, and for the marks of interlinear annotations.
 const fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -114,7 +114,7 @@ const fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Returns true if a joiner stands in a script that is written with joiners, or joins two emoji.
+/// Returns true if a joiner is in a script that is written with joiners, or joins two emoji.
 fn joins(before: Option<char>, joiner: char, after: Option<char>) -> bool {
     let Some((before, after)) = before.zip(after) else {
         return false;
@@ -132,7 +132,7 @@ fn joins(before: Option<char>, joiner: char, after: Option<char>) -> bool {
             && is_emoji(after)
 }
 
-/// Returns true if the tags of a flag follow: at most six, and an end.
+/// Returns true if the tags of a flag follow: at most six, and an end tag.
 fn is_flag(rest: &str) -> bool {
     let tags = rest
         .chars()

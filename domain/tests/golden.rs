@@ -1,4 +1,4 @@
-//! Golden payloads: one for every version of every event type that was ever shipped, as it stands in somebody's log.
+//! Golden payloads: one for every version of every event type ever released, as existing logs contain it.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ fn name(event_type: &str, version: u16) -> String {
     format!("{event_type}.v{version}.json")
 }
 
-/// The payload as it was written.
+/// Returns the recorded payload.
 fn golden(event_type: &str, version: u16) -> String {
     let name = name(event_type, version);
     fs::read_to_string(directory().join(&name))

@@ -1,4 +1,5 @@
-//! Every refusal is produced by a test: by name in a test of the domain, or by code in one that goes through HTTP; and `docs/errors.md` describes it.
+//! A test produces every refusal: by name in a test of the domain, or by code in one that goes through HTTP; and
+//! `docs/errors.md` describes it.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -25,7 +26,7 @@ use domain::operations::file::FileRefusal;
 use domain::operations::storage::StorageRefusal;
 use strum::VariantNames;
 
-/// The text of every test.
+/// Returns the text of all tests.
 fn tests() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
@@ -42,7 +43,7 @@ fn tests() -> String {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {
                 let file = fs::read_to_string(&path).unwrap();
-                // Beside a decision its tests come last.
+                // In a file with decisions, the tests come last.
                 let from = match path.to_str().unwrap() {
                     name if name.contains("_tests") || name.contains("/it/") => 0,
                     _ => file.find("mod tests {").unwrap_or(file.len()),
@@ -86,7 +87,7 @@ fn every_refusal_is_produced_by_a_test_and_described() {
         assert!(!names.is_empty(), "{refusal}");
         for name in names {
             let name = name.trim_start_matches(prefix);
-            // What is malformed is asserted by the fields that are named.
+            // For malformed commands, tests assert the named fields.
             let variant: String = name.split('_').map(capitalised).collect();
             let is_produced = variant == "Invalid"
                 || tests.contains(&format!("{refusal}::{variant}"))

@@ -28,7 +28,7 @@ async fn command(State(cqrs): State<Cqrs>, _body: String) -> StatusCode {
     StatusCode::CREATED
 }
 
-/// A second to warm up, then five that the script prints.
+/// Runs wrk for a second to warm up, then for five seconds, whose results the script prints.
 async fn wrk(url: &str, peer: &str, version: &str) {
     for duration in ["1s", "5s"] {
         let output = Command::new("wrk")

@@ -1,4 +1,4 @@
-//! cqrs-es on postgres-es: one command, and so one event, for each new aggregate.
+//! cqrs-es on postgres-es: one command, and thus one event, for each new aggregate.
 
 mod http;
 #[path = "../../load.rs"]
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The table of the crate's `db/init.sql`.
+/// The table in the crate's `db/init.sql`.
 const EVENTS: &str = "create table events (
     aggregate_type text not null,
     aggregate_id text not null,
@@ -65,7 +65,7 @@ async fn create(cqrs: Cqrs) {
         .unwrap();
 }
 
-/// Counts what is replayed to it.
+/// Counts the replayed events.
 #[derive(Clone, Default)]
 struct Count(Arc<AtomicU64>);
 

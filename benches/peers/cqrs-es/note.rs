@@ -1,4 +1,4 @@
-//! The smallest aggregate: its one command always becomes its one event.
+//! The smallest aggregate: its only command always produces its only event.
 
 use std::convert::Infallible;
 

@@ -1,4 +1,4 @@
-//! UmaDB: its own server, and an append under the condition that nothing has the event's tag yet.
+//! UmaDB: its own server, and appends on the condition that no event has the same tag yet.
 
 #[path = "../../load.rs"]
 mod load;

@@ -1,4 +1,4 @@
-//! Registering an agent gives it a key of its own, in the same append.
+//! Commands on agents. Registering an agent issues its API key in the same append.
 
 use async_trait::async_trait;
 use domain::agents::agent::{Agent, AgentCommand, AgentRefusal, Changes, Registration, SCOPES};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::identity::api_key::Issue;
 use crate::{CommandError, Handler, Secrets, UnitOfWork};
 
-/// Registers an agent. Its key may do what [`SCOPES`] say, whatever the key of whoever registers it may do.
+/// Registers an agent. Its key has the scopes [`SCOPES`], whatever the scopes of the caller's key.
 pub struct Register {
     pub id: Uuid,
     pub registration: Registration,
@@ -67,7 +67,7 @@ impl Register {
     }
 }
 
-/// Changes an agent; its actor is called as it is.
+/// Changes an agent; its actor gets the same name.
 pub struct Revise {
     pub id: Uuid,
     pub changes: Changes,
@@ -98,7 +98,7 @@ impl Handler for Revise {
     }
 }
 
-/// Counts a proposal of a registered agent against its budget; one that was never registered has none.
+/// Counts a proposal of a registered agent against its budget; an agent that was never registered has no budget.
 pub(super) async fn count(
     work: &mut UnitOfWork<'_>,
     proposal_id: Uuid,
@@ -115,7 +115,7 @@ async fn is_registered(work: &mut UnitOfWork<'_>, id: Uuid) -> Result<bool, Comm
     Ok(work.load::<Agent>(id).await?.state != Agent::Absent)
 }
 
-/// Whether what an actor has proposed is held.
+/// Returns true if the proposals of an actor are held.
 pub(super) async fn is_suspended(
     work: &mut UnitOfWork<'_>,
     actor: Actor,

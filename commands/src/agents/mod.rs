@@ -1,4 +1,4 @@
-//! Decisions on proposals, which reach into other streams.
+//! Commands on agents, proposals and tool calls, which also affect other streams.
 
 pub mod agent;
 pub mod proposal;

@@ -1,4 +1,5 @@
-//! Proposals reach into other streams: those of the things that they would change, and what is said of who may change them.
+//! Commands on proposals. They also affect other streams: the subjects of the actions, and the agent and policy that
+//! govern the proposal.
 
 mod approve;
 mod change_set;

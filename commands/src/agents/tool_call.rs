@@ -1,4 +1,5 @@
-//! What a tool call does is recorded together with the call, in one append: neither is there without the other.
+//! Recording of tool calls. A call and its effects are recorded in one append, so that neither exists without the
+//! other.
 
 use async_trait::async_trait;
 use domain::StreamId;
@@ -7,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// A command that a tool call asks for. What it decides has the call as its cause.
+/// A command that a tool call runs. The call is the cause of the command's events.
 pub struct Called<H> {
-    /// Of the call.
+    /// Id of the call.
     pub id: Uuid,
     pub call: Call,
     pub command: H,

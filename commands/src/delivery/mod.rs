@@ -1,3 +1,3 @@
-//! Decisions on deliveries, which also concern their endpoint.
+//! Commands on deliveries, which also affect their endpoint.
 
 pub mod webhook;

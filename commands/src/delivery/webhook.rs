@@ -1,5 +1,5 @@
-//! Endpoints, whose headers may hold passwords; and deliveries: an attempt belongs to its delivery, what it means for the
-//! endpoint's health to the endpoint.
+//! Commands on endpoints, whose headers may contain passwords, and on deliveries. An attempt is recorded in its
+//! delivery, its effect on the endpoint's health in the endpoint.
 
 use async_trait::async_trait;
 use domain::delivery::webhook::{
@@ -52,7 +52,7 @@ impl Handler for Configure {
     }
 }
 
-/// Lets deliveries go to an endpoint again.
+/// Enables deliveries to an endpoint again.
 pub struct Enable {
     pub id: Uuid,
 }
@@ -80,7 +80,7 @@ impl Handler for Enable {
     }
 }
 
-/// The caller with the key that the command came with.
+/// Returns the caller with the API key of the request.
 fn caller(work: &UnitOfWork<'_>) -> Owner {
     Owner {
         actor_id: work.context().actor.id,
@@ -88,7 +88,7 @@ fn caller(work: &UnitOfWork<'_>) -> Owner {
     }
 }
 
-/// Sends a delivery once more, now, if its endpoint takes anything. A retry that waits comes at once instead.
+/// Sends a delivery again now, if its endpoint is enabled; this replaces a scheduled retry.
 pub struct Resend {
     pub delivery_id: Uuid,
 }
@@ -124,7 +124,7 @@ impl Handler for Resend {
     }
 }
 
-/// Records an attempt, and what it tells of the endpoint.
+/// Records an attempt, and its effect on the endpoint's health.
 pub struct RecordAttempt {
     pub delivery_id: Uuid,
     pub attempt: Attempt,

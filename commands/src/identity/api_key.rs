@@ -1,4 +1,4 @@
-//! Issuing, rotating and enrolling API keys: the secret is derived here, and only its hash is decided on.
+//! Issuing, rotating and enrolling API keys. The secret is derived here; decisions use only its hash.
 
 use std::collections::BTreeSet;
 
@@ -17,9 +17,9 @@ pub struct Issue {
     pub id: Uuid,
     pub name: String,
     pub actor: Actor,
-    /// As people call the actor, if the key makes them known.
+    /// Display name of the actor, used if the key registers them.
     pub actor_name: String,
-    /// The issuer says who the actor is; otherwise it is a new one.
+    /// True if the issuer names the actor; otherwise the actor is new.
     pub named: bool,
     pub scopes: BTreeSet<String>,
     pub issuer: Issuer,
@@ -53,7 +53,7 @@ impl Handler for Issue {
             sha256: sha256_hex(self.secrets.api_key(self.id, 0)),
             issuer: self.issuer.clone(),
         };
-        // First whether the issuer may: whoever may not learns nothing of the actor.
+        // The permission is checked first, so that an issuer without it learns nothing about the actor.
         work.decide::<ApiKey>(self.id, command).await?;
         let owner = work.load::<KnownActor>(self.actor.id).await?.product_id;
         if owner.is_some_and(|owner| owner != product_id) {
@@ -71,7 +71,7 @@ impl Handler for Issue {
 /// Replaces a key by a new one.
 pub struct Rotate {
     pub id: Uuid,
-    /// How long the old key goes on working.
+    /// Time for which the old key keeps working.
     pub overlap: TimeDelta,
     pub issuer: Issuer,
     pub secrets: Secrets,
@@ -102,9 +102,9 @@ impl Handler for Rotate {
     }
 }
 
-/// Takes a key out of the hands of whoever issued it: replaces it at once by a new one, which only its holder sees.
+/// Ends the issuer's control of a key: replaces it at once by a new one that only its holder sees.
 pub struct Enrol {
-    /// Of the key that the request comes with.
+    /// Id of the API key of the request.
     pub id: Uuid,
     pub secrets: Secrets,
 }
@@ -131,7 +131,7 @@ impl Handler for Enrol {
     }
 }
 
-/// The hash of the key that comes after the one in force.
+/// Returns the hash of the key that follows the current one.
 async fn successor(
     work: &mut UnitOfWork<'_>,
     id: Uuid,

@@ -1,4 +1,4 @@
-//! An avatar is of an actor that Daybook knows, and a picture that is there.
+//! Commands on avatars, which check the actor and the picture.
 
 use async_trait::async_trait;
 use domain::identity::actor::KnownActor;
@@ -57,7 +57,7 @@ impl Handler for Change {
     }
 }
 
-/// The whole product sees an avatar.
+/// Requires a picture outside of any workspace, because the whole product sees an avatar.
 async fn require_picture(work: &mut UnitOfWork<'_>, file_id: Uuid) -> Result<(), CommandError> {
     let file = work.load::<File>(file_id).await?.state.stored();
     let is_picture = file.is_some_and(|file| {

@@ -1,4 +1,4 @@
-//! Decisions on keys, which need secrets.
+//! Commands on keys, which need secrets, and on avatars.
 
 pub mod api_key;
 pub mod avatar;

@@ -1,4 +1,4 @@
-//! An artifact is of a note that is there, and so is its file: decisions on all three.
+//! Commands on artifacts, which also check and affect the note and the file.
 
 use async_trait::async_trait;
 use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRefusal, Attachment};
@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// What is to be attached, as far as whoever attaches it says: of a file the rest is known.
+/// Data of an attachment as the caller gives it; for a file, the rest is known.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
     pub file_id: Option<Uuid>,
     pub url: Option<String>,
-    /// That of the file if not given.
+    /// Name of the artifact; that of the file if absent.
     pub name: Option<String>,
-    /// Path within the folder that it is imported from.
+    /// Path within the imported folder.
     pub path: Option<String>,
     pub media_type: Option<String>,
     pub size: Option<u64>,
@@ -50,7 +50,7 @@ impl Handler for Attach {
     }
 }
 
-/// Any command on an artifact but to attach it.
+/// Any command on an artifact except attaching.
 pub struct Change {
     pub id: Uuid,
     pub command: ArtifactCommand,
@@ -75,7 +75,7 @@ impl Handler for Change {
     }
 }
 
-/// Attaches to a note what a draft says, under the id of a new artifact.
+/// Attaches the draft to a note as a new artifact.
 pub(crate) async fn attach(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
@@ -85,7 +85,7 @@ pub(crate) async fn attach(
     let note = work.load::<Note>(note_id).await?;
     let workspace_id = note.state.content().map(|content| content.workspace_id);
     let workspace_id = workspace_id.ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
-    // First whether the caller may: strangers cannot try out what there is.
+    // The permission is checked first, so that other actors cannot probe for notes and files.
     work.permit(workspace_id, Permission::Write).await?;
     require_note(work, note_id).await?;
     let attachment = Attachment {
@@ -112,7 +112,7 @@ pub(crate) async fn attach(
     refer(work, id, file_id, workspace_id).await
 }
 
-/// Decides any command on an artifact that is there; its file is held for as long as it is attached.
+/// Decides any command on an existing artifact; its file is referenced as long as it is attached.
 pub(crate) async fn decide(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
@@ -144,7 +144,7 @@ pub(crate) async fn decide(
     }
 }
 
-/// What is known of a file goes before what is said of it; but an artifact has a name of its own.
+/// Replaces the given data by the file's own, except for the artifact's name.
 fn of_file(attachment: Attachment, file: &Stored) -> Attachment {
     let upload = &file.upload;
     let name = match attachment.name.as_str() {
@@ -160,7 +160,7 @@ fn of_file(attachment: Attachment, file: &Stored) -> Attachment {
     }
 }
 
-/// The note is there, and not on its way out.
+/// Requires that the note exists and is not in the trash.
 async fn require_note(work: &mut UnitOfWork<'_>, note_id: Uuid) -> Result<(), CommandError> {
     match &work.load::<Note>(note_id).await?.state {
         Note::Active(_) | Note::Archived(_) => Ok(()),
@@ -170,7 +170,7 @@ async fn require_note(work: &mut UnitOfWork<'_>, note_id: Uuid) -> Result<(), Co
     }
 }
 
-/// A file that is there for the workspace.
+/// Returns a stored file that the workspace may use.
 async fn stored(
     work: &mut UnitOfWork<'_>,
     file_id: Uuid,
@@ -199,7 +199,7 @@ async fn refer(
     Ok(())
 }
 
-/// Where an artifact is attached, or was; none: there is no such artifact.
+/// Returns the workspace of an artifact, attached or detached; none if there is no such artifact.
 pub(crate) async fn workspace(
     work: &mut UnitOfWork<'_>,
     id: Uuid,

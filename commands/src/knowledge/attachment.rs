@@ -14,7 +14,7 @@ use super::artifact::{Draft, attach};
 use crate::operations::file::{Ask, Keeper, Store, StoreError};
 use crate::{CommandError, Done, Handler, Request, UnitOfWork};
 
-/// A file to be attached to a note; its bytes are there already.
+/// A file to attach to a note; its bytes are already uploaded.
 #[derive(Clone)]
 pub struct Attachment {
     /// Id of the artifact.
@@ -22,11 +22,11 @@ pub struct Attachment {
     pub note_id: Uuid,
     /// Name of the artifact; that of the file if absent.
     pub name: Option<String>,
-    /// The file, with room for its bytes. Its workspace is the note's.
+    /// The file, with its storage limits. Its workspace is the note's.
     pub file: Ask,
 }
 
-/// An attachment whose bytes have a place.
+/// An attachment whose bytes have an object name.
 struct Placed<'a> {
     attachment: &'a Attachment,
     key: BlobKey,
@@ -57,7 +57,7 @@ impl Handler for Placed<'_> {
         let workspace_id = note
             .map(|content| content.workspace_id)
             .ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
-        // Permission comes first: a stranger learns nothing about files and quotas.
+        // The permission is checked first, so that other actors learn nothing about files and quotas.
         work.permit(workspace_id, Permission::Write).await?;
         let upload = Upload {
             workspace_id: Some(workspace_id),
@@ -84,7 +84,7 @@ impl Handler for Placed<'_> {
 }
 
 impl Keeper<'_> {
-    /// Refuses what would be refused whatever the bytes are, before they are received.
+    /// Checks the attachment before its bytes are received, as far as possible without them.
     pub async fn check(&self, attachment: &Attachment) -> Result<(), CommandError> {
         let look = Request {
             dry_run: true,
@@ -100,7 +100,7 @@ impl Keeper<'_> {
         self.executor.execute(&look, &placed).await.map(drop)
     }
 
-    /// Keeps the bytes and records file and artifact together.
+    /// Stores the bytes and records file and artifact together.
     pub async fn attach(
         &self,
         attachment: &Attachment,

@@ -1,4 +1,4 @@
-//! The tasks of a note follow its lines.
+//! Keeps the tasks of a note in step with its lines.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,13 @@ use uuid::Uuid;
 
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// The name of the command by which a task follows its line.
+/// The name of the command that updates tasks from their lines.
 pub(crate) const FOLLOW: &str = "checklist.follow";
 
-/// Brings the tasks of a note in line with what it says now: whatever was not followed yet is, in one append, and
-/// following it again changes nothing.
+/// Updates the tasks of a note to match its current lines, in one append. Repeating the command changes nothing.
 pub struct Follow {
     pub note_id: Uuid,
-    /// The event of the note that is followed, and whose it is.
+    /// The event of the note that is followed, and its author.
     pub cause: Uuid,
     pub author: Actor,
 }
@@ -43,7 +42,7 @@ impl Handler for Follow {
         let note = work.load::<Note>(self.note_id).await?;
         let said = note.state.content();
         let said = said.map(|note| (note.workspace_id, task_lines(&note.body)));
-        // A note that is gone says nothing any more.
+        // A note that is gone has no lines.
         let (workspace_id, lines) = said.unzip();
         work.on_behalf_of(self.author, "what a line of the note says".into());
         let before = self.lines(work).await?;
@@ -74,7 +73,7 @@ impl Handler for Follow {
     }
 }
 
-/// What somebody removed stays removed.
+/// Decides a command on a task, unless the task was removed.
 async fn carry_out(
     work: &mut UnitOfWork<'_>,
     task_id: Uuid,
@@ -125,7 +124,7 @@ impl Follow {
     }
 }
 
-/// The line is there again, and so is its task, as it was.
+/// Restores the task of a line that is back, as it was.
 async fn come_back(work: &mut UnitOfWork<'_>, line: &Line) -> Result<(), CommandError> {
     let follow = TaskCommand::FollowLine {
         title: Some(line.title.clone()),
@@ -137,7 +136,7 @@ async fn come_back(work: &mut UnitOfWork<'_>, line: &Line) -> Result<(), Command
     Ok(())
 }
 
-/// A new line above one that was there before comes between the tasks of its neighbours; any other comes last.
+/// Places the task of a new line between those of its neighbours if an older line follows it, and otherwise last.
 async fn place(
     work: &mut UnitOfWork<'_>,
     before: &[Line],

@@ -1,4 +1,4 @@
-//! Decisions that look at what is around them, too: at the actors, at other notes, at a note's lines.
+//! Commands that also check related actors, notes and lines.
 
 pub mod artifact;
 pub mod attachment;

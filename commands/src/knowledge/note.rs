@@ -1,4 +1,4 @@
-//! A link leads from one note to another that is there: a decision on both.
+//! Commands on notes; linking also checks the other note.
 
 use async_trait::async_trait;
 use domain::knowledge::note::{Note, NoteCommand, NoteRefusal, TypedLink};
@@ -38,7 +38,7 @@ impl Handler for Link {
     }
 }
 
-/// Decides any command on a note. What a new link leads to must be another note of the same workspace.
+/// Decides any command on a note. The target of a new link must be another note of the same workspace.
 pub(crate) async fn decide(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
@@ -56,7 +56,7 @@ pub(crate) async fn decide(
         | NoteCommand::Restore
         | NoteCommand::Purge => None,
     };
-    // First whether the caller may: strangers cannot try out what there is.
+    // The permission is checked first, so that other actors cannot probe for notes.
     let events = work.decide::<Note>(id, command).await?;
     match target_id {
         Some(target_id) if target_id == id => Err(CommandError::refused(NoteRefusal::SelfLink)),
@@ -72,7 +72,7 @@ pub(crate) async fn decide(
     }
 }
 
-/// Where a note lives; none: there is no such note.
+/// Returns the workspace of a note; none if there is no such note.
 pub(crate) async fn workspace(
     work: &mut UnitOfWork<'_>,
     id: Uuid,

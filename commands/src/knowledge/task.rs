@@ -1,4 +1,4 @@
-//! A task looks at its note, its assignee and its neighbours.
+//! Commands on tasks, which also check the note, the assignee and the neighbours.
 
 use async_trait::async_trait;
 use domain::agents::proposal::Proposal;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// Any command on a task but to move it.
+/// Any command on a task except moving.
 pub struct Change {
     pub id: Uuid,
     pub command: TaskCommand,
@@ -25,7 +25,7 @@ impl Handler for Change {
         self.command.as_ref().to_owned()
     }
 
-    /// To suggest is to propose: an agent's key that can do nothing else can do that.
+    /// Suggesting a task needs only the scope for proposals, so that an agent's key suffices.
     fn context(&self) -> &'static str {
         if matches!(self.command, TaskCommand::Suggest(_)) {
             Proposal::SCOPE
@@ -47,14 +47,14 @@ impl Handler for Change {
     }
 }
 
-/// Decides any command on a task but to move it.
+/// Decides any command on a task except moving.
 pub(crate) async fn decide(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
     command: TaskCommand,
 ) -> Result<(), CommandError> {
     let (given, settled) = (given(&command), settled(&command));
-    // First whether the caller may: strangers learn nothing of notes and members.
+    // The permission is checked first, so that other actors learn nothing about notes and members.
     work.decide::<Task>(id, command).await?;
     let task = work.load::<Task>(id).await?;
     let Some(draft) = task.state.draft().cloned() else {
@@ -70,7 +70,7 @@ pub(crate) async fn decide(
     Ok(())
 }
 
-/// Where a task lives; none: there is no such task.
+/// Returns the workspace of a task; none if there is no such task.
 pub(crate) async fn workspace(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
@@ -79,7 +79,7 @@ pub(crate) async fn workspace(
     Ok(task.state.draft().map(|draft| draft.workspace_id))
 }
 
-/// Whether a task is done after a command that says so.
+/// Returns true if a command completes a task, and false if it reopens one.
 fn settled(command: &TaskCommand) -> Option<bool> {
     if matches!(command, TaskCommand::Complete) {
         Some(true)
@@ -88,7 +88,7 @@ fn settled(command: &TaskCommand) -> Option<bool> {
     }
 }
 
-/// The line that a task comes from says what became of it, unless its note is put away.
+/// Marks or unmarks the line that a task comes from, unless its note is not active.
 async fn mark(
     work: &mut UnitOfWork<'_>,
     task_id: Uuid,
@@ -110,13 +110,13 @@ async fn mark(
         ..Changes::default()
     });
     work.decide::<Note>(note_id, revise).await?;
-    // So that a later reading of the note finds nothing that it would have to follow.
+    // Lets the next reading of the note find no difference.
     let marked = ChecklistCommand::Mark { task_id, done };
     work.decide::<Checklist>(note_id, marked).await?;
     Ok(())
 }
 
-/// To whom a command gives a task.
+/// Returns the assignee that a command sets.
 const fn given(command: &TaskCommand) -> Option<Uuid> {
     match command {
         TaskCommand::Create(draft) | TaskCommand::Suggest(draft) => draft.assignee,
@@ -135,7 +135,7 @@ const fn given(command: &TaskCommand) -> Option<Uuid> {
     }
 }
 
-/// The note of a task is in the same workspace, and not on its way out.
+/// Requires that the note of a task is in the same workspace and not in the trash.
 async fn require_note(work: &mut UnitOfWork<'_>, draft: &Draft) -> Result<(), CommandError> {
     let Some(note_id) = draft.note_id else {
         return Ok(());
@@ -164,12 +164,12 @@ async fn require_member(
     }
 }
 
-/// Puts a task between two others.
+/// Moves a task between two others.
 pub struct Move {
     pub id: Uuid,
-    /// None: it becomes the first.
+    /// Id of the previous task; none: the task becomes the first.
     pub after: Option<Uuid>,
-    /// None: it becomes the last.
+    /// Id of the next task; none: the task becomes the last.
     pub before: Option<Uuid>,
 }
 
@@ -228,7 +228,7 @@ pub(crate) async fn place(
     require_note(work, &draft).await
 }
 
-/// Where a task of the same workspace stands.
+/// Returns the rank of a task of the same workspace.
 async fn neighbour(
     work: &mut UnitOfWork<'_>,
     draft: &Draft,

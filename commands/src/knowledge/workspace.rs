@@ -1,4 +1,4 @@
-//! A member is an actor that Daybook knows.
+//! Commands on the members of workspaces, which check that the actor exists.
 
 use async_trait::async_trait;
 use domain::identity::actor::KnownActor;
@@ -39,12 +39,12 @@ impl Handler for SetMember {
     }
 
     async fn handle(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
-        // First whether the caller may: strangers cannot try out who there is.
+        // The permission is checked first, so that other actors cannot probe for actors.
         work.decide::<Workspace>(self.id, self.command()).await?;
         let actor = work.load::<KnownActor>(self.actor_id).await?;
         let refusal = match (actor.state.kind(), self.role) {
             (None, _) => WorkspaceRefusal::ActorUnknown,
-            // It could never do what an owner does, and might be the last one.
+            // An agent could never do what an owner does, and might be the last owner.
             (Some(ActorKind::Agent), Role::Owner) => WorkspaceRefusal::AgentOwner,
             (Some(_), _) => return Ok(()),
         };

@@ -1,5 +1,4 @@
-//! A file takes room in its product's storage, and shares its bytes with every other that has the same: decisions on all
-//! of them at once.
+//! Commands on files. They also affect the product's storage, and the blobs that files with the same bytes share.
 
 use async_trait::async_trait;
 use blobs::picture::Square;
@@ -12,15 +11,15 @@ use uuid::Uuid;
 
 use crate::{CommandError, Done, Executor, Handler, Request, UnitOfWork, sha256_hex};
 
-/// How often bytes are written again because they were dropped meanwhile.
+/// Maximum number of times that bytes are written because they were dropped in between.
 const ATTEMPTS: u32 = 8;
 
-/// Asks for a file; keeps room for it.
+/// Requests a file; reserves storage for it.
 #[derive(Clone)]
 pub struct Ask {
     pub id: Uuid,
     pub upload: Upload,
-    /// Most bytes in its container.
+    /// Maximum size in bytes of files in the container.
     pub max_size: u64,
     pub quota: Quota,
 }
@@ -56,7 +55,7 @@ impl Handler for Ask {
     }
 }
 
-/// Ends a file: it did not come, or it is deleted. Its room is free again, and its bytes are, unless others have them.
+/// Expires or deletes a file. Releases its storage, and its bytes unless other files use them.
 pub struct End {
     pub id: Uuid,
     pub command: FileCommand,
@@ -115,7 +114,7 @@ impl Handler for End {
     }
 }
 
-/// Records that the bytes of a file are there.
+/// Records that the bytes of a file are stored.
 pub(crate) struct Store {
     pub id: Uuid,
     pub size: u64,
@@ -157,7 +156,7 @@ async fn hold(work: &mut UnitOfWork<'_>, file_id: Uuid, key: BlobKey) -> Result<
     Ok(())
 }
 
-/// Records the other sizes of a picture.
+/// Records the renditions of a picture.
 struct Resize {
     id: Uuid,
     stored: Stored,
@@ -188,7 +187,7 @@ impl Handler for Resize {
             renditions: self.renditions.clone(),
             ..self.stored.clone()
         };
-        // The first is the picture itself, which the file has already.
+        // The first blob is the picture itself, which the file already holds.
         for key in resized.blobs(work.request().product_id).split_off(1) {
             hold(work, self.id, key).await?;
         }
@@ -196,19 +195,19 @@ impl Handler for Resize {
     }
 }
 
-/// Why bytes that have arrived are not a file's.
+/// Reasons why bytes that have arrived cannot be stored as a file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// They cannot be kept.
+    /// The bytes cannot be stored.
     #[error(transparent)]
     Blob(#[from] BlobError),
-    /// They are not wanted.
+    /// The command that records the bytes failed.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
 impl StoreError {
-    /// Whether the bytes were dropped between their being written and their being recorded.
+    /// Returns true if the bytes were dropped after they were written and before they were recorded.
     fn is_dropped(&self) -> bool {
         match self {
             Self::Command(CommandError::Refused(refusal)) => {
@@ -219,7 +218,7 @@ impl StoreError {
     }
 }
 
-/// Writes bytes to where they are to be, unless they are there, and records them.
+/// Writes bytes to their object, unless they are there already, and records them.
 #[derive(Clone, Copy)]
 pub struct Keeper<'a> {
     pub executor: &'a Executor,
@@ -228,7 +227,7 @@ pub struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Keeps an upload as the file that it was asked for as.
+    /// Stores an upload as the requested file.
     pub async fn store(
         &self,
         id: Uuid,
@@ -240,7 +239,7 @@ impl Keeper<'_> {
             .await
     }
 
-    /// Writes bytes to their place and runs the command that records them; again where they were dropped in between.
+    /// Writes the bytes and runs the command that records them; repeats this if the bytes were dropped in between.
     pub(crate) async fn keep<H: Handler>(
         &self,
         upload: &Upload,
@@ -269,8 +268,8 @@ impl Keeper<'_> {
         Ok(self.executor.execute(self.request, &record(key)).await?)
     }
 
-    /// Keeps a picture in other sizes. Where it comes again, because bytes were dropped between their being written and
-    /// their being recorded, they are written again.
+    /// Stores the renditions of a picture. If bytes were dropped before they were recorded, the caller's retry writes
+    /// them again.
     pub async fn resize(
         &self,
         id: Uuid,
@@ -306,7 +305,7 @@ impl Keeper<'_> {
         })
     }
 
-    /// Where bytes are to be, and whether they are there: those that a file has are.
+    /// Returns the name of the object for the bytes, and true if they are already there: bytes that a file uses are.
     async fn place(&self, upload: &Upload, sha256: &str) -> Result<(BlobKey, bool), CommandError> {
         let mut key = BlobKey {
             product_id: self.request.product_id,

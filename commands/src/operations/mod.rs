@@ -1,3 +1,3 @@
-//! Files and their bytes.
+//! Commands on files and their bytes.
 
 pub mod file;

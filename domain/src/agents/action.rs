@@ -1,4 +1,4 @@
-//! An action: one change that a proposal would make.
+//! Actions: each is one change that a proposal would make.
 
 mod check;
 mod note;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub use check::check;
 pub use stale::Stale;
 
-/// Most actions in one proposal.
+/// The maximum number of actions in one proposal.
 pub const MAX_ACTIONS: usize = 100;
 
 /// One change that a proposal would make.
@@ -30,7 +30,7 @@ pub enum Action {
         #[serde(default)]
         tags: BTreeSet<String>,
     },
-    /// Written for `base_version`; where others have written since, it is merged.
+    /// Revises a note. The action was written for `base_version`; later changes by others are merged.
     #[serde(rename = "note.revise")]
     ReviseNote {
         note_id: Uuid,
@@ -48,7 +48,7 @@ pub enum Action {
         #[serde(default)]
         remove: BTreeSet<String>,
     },
-    /// With a `base_version`: only while the note says what it said then.
+    /// Archives a note. With a `base_version`, only while the note has the same content as at that version.
     #[serde(rename = "note.archive")]
     ArchiveNote {
         note_id: Uuid,
@@ -61,7 +61,7 @@ pub enum Action {
         target_id: Uuid,
         relation: String,
     },
-    /// Without a relation: whatever links it to the other.
+    /// Removes a link to another note. Without a relation, removes every link to that note.
     #[serde(rename = "note.unlink")]
     UnlinkNote {
         note_id: Uuid,
@@ -69,10 +69,10 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         relation: Option<String>,
     },
-    /// An open task, at the end of all.
+    /// Creates an open task at the end of the list.
     #[serde(rename = "task.create")]
     CreateTask {
-        /// A note of the same workspace that it belongs to.
+        /// Id of the note that the task belongs to; it must be in the same workspace.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note_id: Option<Uuid>,
         title: String,
@@ -84,7 +84,8 @@ pub enum Action {
         #[serde(default)]
         labels: BTreeSet<String>,
     },
-    /// What is absent stays as it is. With a `base_version`: what others have changed since must be something else.
+    /// Revises a task. Absent fields stay as they are. With a `base_version`, the action must not change fields that
+    /// others have changed since.
     #[serde(rename = "task.revise")]
     ReviseTask {
         task_id: Uuid,
@@ -92,7 +93,7 @@ pub enum Action {
         base_version: Option<i64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         title: Option<String>,
-        /// Id of a member of the workspace; null: nobody.
+        /// Id of a member of the workspace; null removes the assignee.
         #[serde(
             default,
             deserialize_with = "present",
@@ -100,7 +101,7 @@ pub enum Action {
         )]
         #[schema(value_type = Option<Uuid>)]
         assignee: Option<Option<Uuid>>,
-        /// Null: whenever.
+        /// Due date; null removes it.
         #[serde(
             default,
             deserialize_with = "present",
@@ -108,25 +109,25 @@ pub enum Action {
         )]
         #[schema(value_type = Option<NaiveDate>)]
         due_on: Option<Option<NaiveDate>>,
-        /// Replaces them all.
+        /// Labels of the task; they replace all previous labels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         labels: Option<BTreeSet<String>>,
     },
-    /// With a `base_version`: only while the task is what it was then.
+    /// Completes a task. With a `base_version`, only while the task is the same as at that version.
     #[serde(rename = "task.complete")]
     CompleteTask {
         task_id: Uuid,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_version: Option<i64>,
     },
-    /// With a `base_version`: only while the task is what it was then.
+    /// Reopens a task. With a `base_version`, only while the task is the same as at that version.
     #[serde(rename = "task.reopen")]
     ReopenTask {
         task_id: Uuid,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_version: Option<i64>,
     },
-    /// Between two tasks of the workspace, or to an end.
+    /// Moves a task between two tasks of the workspace, or to either end of the list.
     #[serde(rename = "task.move")]
     MoveTask {
         task_id: Uuid,
@@ -135,14 +136,14 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<Uuid>,
     },
-    /// With a `base_version`: only while the task is what it was then.
+    /// Deletes a task. With a `base_version`, only while the task is the same as at that version.
     #[serde(rename = "task.delete")]
     DeleteTask {
         task_id: Uuid,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_version: Option<i64>,
     },
-    /// A file that has been uploaded, or something at an address elsewhere.
+    /// Attaches an uploaded file, or something at an address elsewhere, to a note.
     #[serde(rename = "artifact.attach")]
     AttachArtifact {
         note_id: Uuid,
@@ -150,10 +151,10 @@ pub enum Action {
         file_id: Option<Uuid>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
-        /// Of a file its own name, if not given.
+        /// Name of the artifact; the default is the file's own name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Known of a file; of an address it must be given.
+        /// Media type; required for an address, known already for a file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         media_type: Option<String>,
     },
@@ -161,14 +162,14 @@ pub enum Action {
     DetachArtifact { artifact_id: Uuid },
 }
 
-/// A field that is there, though it may be null.
+/// Deserializes a field that is present, even if it is null.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     field: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(field).map(Some)
 }
 
-/// What an action changes; without an id: something that it creates.
+/// The subject that an action changes; no id if the action creates the subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     Note(Option<Uuid>),
@@ -177,7 +178,7 @@ pub enum Subject {
 }
 
 impl Action {
-    /// Every type, as rules name them.
+    /// All types of actions, as rules name them.
     pub const TYPES: [&str; 14] = [
         "note.create",
         "note.revise",
@@ -235,7 +236,7 @@ impl Action {
         }
     }
 
-    /// The note that it needs beside what it changes.
+    /// Returns the id of the note that the action needs besides its subject.
     #[must_use]
     pub const fn target_id(&self) -> Option<Uuid> {
         match self {
@@ -256,7 +257,7 @@ impl Action {
         }
     }
 
-    /// The version that it was written for, where that matters.
+    /// Returns the version that the action was written for, where it matters.
     #[must_use]
     pub const fn base_version(&self) -> Option<i64> {
         match self {
@@ -277,7 +278,7 @@ impl Action {
         }
     }
 
-    /// The same, for another version.
+    /// Returns the same action for another version.
     fn at_version(mut self, version: i64) -> Self {
         match &mut self {
             Self::ReviseNote { base_version, .. } => *base_version = version,
@@ -301,7 +302,7 @@ impl Action {
     }
 }
 
-/// SHA-256, in hex, of the actions as compact JSON with sorted keys: what an approver has read.
+/// Returns the hash of the actions that an approver has read: SHA-256, in hex, of compact JSON with sorted keys.
 #[must_use]
 pub fn hash(actions: &[Action]) -> String {
     let canonical = serde_json::to_value(actions)

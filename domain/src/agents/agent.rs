@@ -1,4 +1,5 @@
-//! An agent: who answers for it, how much it may propose, and whether it may do anything at all. Its id is that of the actor.
+//! Agents: the responsible person, the budget of proposals, and whether the agent is suspended. An agent's id is the id
+//! of its actor.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
-/// What the key of a registered agent may do: read, and propose.
+/// Scopes of the key of a registered agent: it reads and proposes.
 pub const SCOPES: [&str; 6] = [
     "artifacts:read",
     "notes:read",
@@ -15,57 +16,57 @@ pub const SCOPES: [&str; 6] = [
     "tasks:read",
     "workspaces:read",
 ];
-/// The largest budget of a day.
+/// The maximum daily budget.
 const MAX_DAILY_PROPOSALS: u32 = 100_000;
 
-/// What is said of an agent when it is registered.
+/// Data given when an agent is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     pub name: String,
-    /// The model that it runs on.
+    /// The model that the agent runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Actor id of the person who answers for it.
+    /// Actor id of the person responsible for the agent.
     pub owner_id: Uuid,
     pub api_key_id: Uuid,
-    /// Proposals that it may submit on one day (UTC); none: as many as it likes.
+    /// Number of proposals that the agent may submit per day (UTC); none: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily_proposals: Option<u32>,
 }
 
 events! {
-    /// Everything that happens to an agent.
+    /// Events of an agent.
     pub enum AgentEvent {
-        /// An agent was registered, with a key that can only propose and a person who answers for it.
+        /// An agent was registered, with a key that can only read and propose, and a person responsible for it.
         Registered("agent.registered", 1) {
             #[serde(flatten)]
             registration: Registration,
         },
-        /// Its name, model or daily budget was changed; fields that are absent stay as they were.
+        /// The agent's name, model or daily budget was changed; absent fields stay as they were.
         Revised("agent.revised", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             name: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             model: Option<String>,
-            /// 0: as many as it likes.
+            /// Number of proposals per day; 0: no limit.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             daily_proposals: Option<u32>,
         },
-        /// Its keys stopped working, and what it has proposed is held.
+        /// The agent was suspended: its keys stopped working, and its proposals are held.
         Suspended("agent.suspended", 1) { reason: String },
-        /// Its keys work again.
+        /// The agent was resumed: its keys work again.
         Resumed("agent.resumed", 1) {},
-        /// It submitted a proposal; counted against the budget of the day.
+        /// The agent submitted a proposal; it counts against the budget of the day.
         Proposed("agent.proposed", 1) { proposal_id: Uuid, day: NaiveDate },
     }
 }
 
-/// What is to change about an agent.
+/// Changes to an agent.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     pub name: Option<String>,
     pub model: Option<String>,
-    /// 0: as many as it likes.
+    /// Number of proposals per day; 0: no limit.
     pub daily_proposals: Option<u32>,
 }
 
@@ -78,29 +79,29 @@ pub enum AgentCommand {
         reason: String,
     },
     Resume,
-    /// Counts a proposal that it submits.
+    /// Counts a proposal that the agent submits.
     Propose {
         proposal_id: Uuid,
     },
 }
 
-/// Why a command on an agent, or one that it issues, is refused.
+/// Reasons to refuse a command on an agent, or a command that an agent issues.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "agent_", serialize_all = "snake_case")]
 pub enum AgentRefusal {
-    /// It was never registered.
+    /// The agent was never registered.
     #[error("there is no such agent")]
     NotFound,
     /// The id is taken.
     #[error("an agent with this id exists already")]
     Exists,
-    /// The owner is no person of the product.
+    /// The owner is not a person of the product.
     #[error("owner_id must be the actor id of a person in the product")]
     OwnerUnknown,
-    /// Nothing is taken from it now.
+    /// A suspended agent issues no commands.
     #[error("the agent is suspended; resume it first")]
     Suspended,
-    /// It has submitted all that it may today.
+    /// The agent has used up today's budget.
     #[error("the agent has used its budget of {0} proposals for today (UTC)")]
     BudgetSpent(u32),
     /// The command is malformed.
@@ -130,12 +131,12 @@ pub enum Agent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     pub registration: Registration,
-    /// The last day on which it proposed anything, and how much.
+    /// The last day on which the agent proposed, and its number of proposals on that day.
     pub spent: Option<(NaiveDate, u32)>,
 }
 
 impl Profile {
-    /// Proposals on a day.
+    /// Returns the number of proposals on a day.
     fn spent_on(&self, day: NaiveDate) -> u32 {
         self.spent
             .filter(|(known, _)| *known == day)

@@ -1,4 +1,4 @@
-//! What may become of an agent.
+//! Decisions on agents, as sentences.
 
 use chrono::TimeDelta;
 

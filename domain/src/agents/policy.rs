@@ -1,4 +1,5 @@
-//! A workspace's policy: who approves proposals there and how many of them, which need nobody, and which nobody may make.
+//! The policy of a workspace: who approves proposals, how many approvals they need, which are approved automatically
+//! and which are forbidden.
 
 mod refusal;
 mod rule;
@@ -16,64 +17,64 @@ use crate::{
 pub use refusal::PolicyRefusal;
 pub use rule::{Automatic, Change, Forbidden};
 
-/// Most people whose agreement a proposal can need.
+/// The maximum quorum of approvals.
 pub const MAX_QUORUM: u32 = 20;
-/// Most rules of a kind.
+/// The maximum number of rules of each kind.
 pub const MAX_RULES: usize = 50;
-/// The longest that a proposal waits: a year and a day.
+/// The maximum time in seconds that a proposal stays pending: a year and a day.
 const MAX_WAIT: i64 = 366 * 86_400;
 
-/// Who may approve, beside having a role that writes. Whoever is named by either may.
+/// Approvers, who also need a role that writes. An actor qualifies by role or by id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Approvers {
     #[serde(default)]
     pub roles: BTreeSet<Role>,
-    /// Ids of actors.
+    /// Ids of the actors.
     #[serde(default)]
     pub actors: BTreeSet<Uuid>,
 }
 
-/// How long proposals wait, in seconds.
+/// Expiry of proposals, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Expiry {
-    /// Where a proposal does not say; the maximum, where this is not given either.
+    /// Expiry of proposals that name none; the maximum applies if this is absent too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 31_622_400)]
     pub default_seconds: Option<i64>,
-    /// A proposal that wants to wait longer is refused.
+    /// The maximum; a proposal that asks for a longer time is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 31_622_400)]
     pub max_seconds: Option<i64>,
 }
 
-/// What becomes of an action that was written for an earlier version.
+/// Treatment of actions that were written for an earlier version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Merging {
-    /// It is merged, if it meets nothing that others have written.
+    /// Merge the action if it does not overlap with changes by others.
     #[default]
     Allowed,
-    /// It is in conflict.
+    /// Report a conflict.
     Refused,
 }
 
-/// What holds for the proposals of a workspace.
+/// Rules for the proposals of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rules {
-    /// How many people have to approve a proposal.
+    /// Number of people who must approve a proposal.
     #[serde(default = "one")]
     #[schema(minimum = 1, maximum = 20)]
     pub quorum: u32,
-    /// Everybody whose role writes, if not given.
+    /// Approvers; every member whose role writes, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvers: Option<Approvers>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Expiry>,
-    /// What is approved as soon as it is submitted.
+    /// Rules that approve proposals as soon as they are submitted.
     #[serde(default)]
     #[schema(max_items = 50)]
     pub automatic: Vec<Automatic>,
-    /// What may not be proposed.
+    /// Rules that forbid proposals.
     #[serde(default)]
     #[schema(max_items = 50)]
     pub forbidden: Vec<Forbidden>,
@@ -86,7 +87,7 @@ const fn one() -> u32 {
 }
 
 impl Default for Rules {
-    /// One person with a role that writes, whoever it is, and nothing else.
+    /// Requires the approval of any one person with a role that writes; there are no other rules.
     fn default() -> Self {
         Self {
             quorum: one(),
@@ -100,9 +101,9 @@ impl Default for Rules {
 }
 
 events! {
-    /// Everything that happens to a policy.
+    /// Events of a policy.
     pub enum PolicyEvent {
-        /// The workspace got these rules, in place of those before.
+        /// The workspace got these rules, which replace the previous ones.
         Set("policy.set", 1) {
             #[serde(flatten)]
             rules: Rules,
@@ -117,7 +118,7 @@ pub enum PolicyCommand {
     Set(Rules),
 }
 
-/// What holds, and who has said so; nobody: it was never set. Its id is that of the workspace.
+/// The rules and the actor who set them; none if they were never set. A policy's id is that of its workspace.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Policy {
     pub rules: Rules,
@@ -125,7 +126,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether an approval of this actor's counts.
+    /// Returns true if this actor's approval counts.
     #[must_use]
     pub fn is_approver(&self, actor_id: Uuid, role: Option<Role>) -> bool {
         let Some(role) = role.filter(|role| role.grants(Permission::Write)) else {
@@ -136,7 +137,7 @@ impl Policy {
         })
     }
 
-    /// When a proposal that is submitted now expires, and whether it may ask for what it asks.
+    /// Returns the time at which a proposal submitted now expires; refuses one that asks for too long a time.
     pub fn expiry(
         &self,
         asked: Option<DateTime<Utc>>,
@@ -155,7 +156,7 @@ impl Policy {
         }
     }
 
-    /// The rule by which a change needs nobody's approval, and who has set it: a person.
+    /// Returns the rule that approves a change automatically, and the person who set it.
     #[must_use]
     pub fn approves(&self, change: &Change<'_>) -> Option<(&Automatic, Actor)> {
         let set_by = self
@@ -166,14 +167,14 @@ impl Policy {
         Some((rule, set_by))
     }
 
-    /// The rule by which a change may not be made.
+    /// Returns the rule that forbids a change.
     #[must_use]
     pub fn forbids(&self, change: &Change<'_>) -> Option<&Forbidden> {
         let mut rules = self.rules.forbidden.iter();
         rules.find(|rule| rule.covers(change))
     }
 
-    /// Whether any rule asks how many characters a change changes.
+    /// Returns true if any rule limits the number of changed characters.
     #[must_use]
     pub fn measures(&self) -> bool {
         let mut most = self.rules.automatic.iter().map(|rule| rule.max_characters);
@@ -188,7 +189,7 @@ impl Policy {
 
 impl Aggregate for Policy {
     const CATEGORY: &'static str = "policy";
-    /// It is read and set as a part of its workspace.
+    /// Policies are read and set as a part of their workspace.
     const SCOPE: &'static str = "workspaces";
     const AUDIENCE: Audience = Audience::Members;
     type Command = PolicyCommand;
@@ -214,7 +215,7 @@ impl Aggregate for Policy {
             return Err(PolicyRefusal::NeedsPerson);
         }
         check(&rules)?;
-        // Who stands behind the rules changes with whoever sets them, even if they stay the same.
+        // The person responsible for the rules changes with every `Set`, even if the rules stay the same.
         if self.set_by == Some(at.actor) && self.rules == rules {
             return Ok(vec![]);
         }

@@ -1,4 +1,4 @@
-//! A proposal: changes that an agent would make, waiting for a person.
+//! Proposals: changes that an agent wants to make and that people decide on.
 
 mod draft;
 mod outcome;
@@ -18,35 +18,36 @@ pub use refusal::ProposalRefusal;
 pub use submission::{Approval, Submission};
 
 events! {
-    /// Everything that happens to a proposal.
+    /// Events of a proposal.
     pub enum ProposalEvent {
-        /// Somebody proposed actions, for people to decide.
+        /// An actor proposed actions, for people to decide.
         Submitted("proposal.submitted", 1) {
             #[serde(flatten)]
             draft: Draft,
             proposer: Actor,
             actions_hash: String,
-            /// Id of the actor in whose hands the proposer's key was; none: the proposer's own.
+            /// Id of the actor who controls the proposer's key; none: the proposer.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             controlled_by: Option<Uuid>,
         },
-        /// A person agreed, or a rule of the workspace did; `edited_actions` are theirs where they changed the proposal first.
+        /// A person, or a rule of the workspace, approved the proposal; `edited_actions` are set if the person changed
+        /// the actions first.
         Approved("proposal.approved", 1) {
             actions_hash: String,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             comment: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             edited_actions: Option<Vec<Action>>,
-            /// None where it was approved before several could be needed.
+            /// The approver; none in events from before several approvals could be required.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             approver: Option<Actor>,
-            /// Id of the actor in whose hands the approver's key was; none: the approver's own.
+            /// Id of the actor who controls the approver's key; none: the approver.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             controlled_by: Option<Uuid>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             by_rule: Option<ByRule>,
         },
-        /// Its actions took effect, in the same append as the last approval that it needed.
+        /// The actions took effect, in the same append as the last approval that was required.
         Applied("proposal.applied", 1) {
             notes: Vec<Applied>,
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -54,17 +55,17 @@ events! {
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             artifacts: Vec<AppliedArtifact>,
         },
-        /// It was approved, but what it was about had moved on; nothing was changed.
+        /// The proposal was approved, but the subjects of its actions had changed; nothing was applied.
         Failed("proposal.failed", 1) { conflicts: Vec<Conflict> },
-        /// A person turned it down.
+        /// A person rejected the proposal.
         Rejected("proposal.rejected", 1) { reason: String },
-        /// Its proposer took it back.
+        /// The proposer withdrew the proposal.
         Withdrawn("proposal.withdrawn", 1) {},
-        /// Nobody decided in time.
+        /// The proposal expired before it was decided.
         Expired("proposal.expired", 1) {},
-        /// Its proposer has submitted a newer one in its place, in the same append.
+        /// The proposer replaced the proposal by a newer one, in the same append.
         Superseded("proposal.superseded", 1) { by: Uuid },
-        /// What it had changed was changed back, in the same append.
+        /// The changes of the proposal were reverted, in the same append.
         Reverted("proposal.reverted", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             reason: Option<String>,
@@ -79,7 +80,7 @@ pub enum ProposalCommand {
     Approve(Approval),
     /// Records that the approved actions took effect.
     Complete(Effects),
-    /// Records why they could not.
+    /// Records why the approved actions could not take effect.
     Fail {
         conflicts: Vec<Conflict>,
     },
@@ -88,11 +89,11 @@ pub enum ProposalCommand {
     },
     Withdraw,
     Expire,
-    /// A newer proposal takes its place.
+    /// Records that a newer proposal replaces this one.
     Supersede {
         by: Uuid,
     },
-    /// Takes back what it has changed.
+    /// Reverts the proposal's changes.
     Revert {
         reason: Option<String>,
     },
@@ -105,12 +106,12 @@ pub enum Proposal {
     Submitted(Box<Submission>, Stage),
 }
 
-/// How far a proposal has come.
+/// The stage of a proposal.
 #[derive(Debug, Clone, PartialEq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Stage {
     Pending,
-    /// Somebody has approved it, and more have to; or its outcome is about to be recorded in the same append.
+    /// The proposal has an approval and needs more; or its outcome is about to be recorded in the same append.
     Approved,
     Applied,
     Failed,
@@ -122,7 +123,7 @@ pub enum Stage {
 }
 
 impl Proposal {
-    /// What waits for somebody's decision.
+    /// Returns the submission if it still waits for a decision.
     #[must_use]
     pub const fn pending(&self) -> Option<&Submission> {
         match self {

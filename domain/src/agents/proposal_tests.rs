@@ -417,7 +417,7 @@ fn several_approve_it_each_once() {
     }
 }
 
-/// Whoever has seen the keys of others.
+/// An actor who has seen the keys of others.
 const ISSUER: Uuid = Uuid::from_u128(6);
 
 fn submitted_in_the_hands_of(controller: Uuid) -> ProposalEvent {
@@ -441,7 +441,7 @@ fn one_person_with_the_keys_of_two_is_no_second_pair_of_eyes() {
     given::<Proposal>([submitted_in_the_hands_of(ISSUER)])
         .when_controlled(PERSON, ISSUER, approve())
         .then_refused(ProposalRefusal::NotIndependent);
-    // Nor is the issuer beside somebody whose key they have.
+    // Nor is the issuer independent of an actor whose key they have.
     given::<Proposal>([submitted_in_the_hands_of(PERSON.id)])
         .when(approve())
         .then_refused(ProposalRefusal::NotIndependent);
@@ -526,7 +526,7 @@ fn its_proposer_rebases_what_is_pending_or_has_failed() {
     let failed = ProposalEvent::Failed { conflicts: vec![] };
     let expected = |supersedes| Draft {
         actions: archive(),
-        // It had passed.
+        // The time had passed.
         expires_at: None,
         supersedes,
         rebased_from: Some(Uuid::from_u128(5)),

@@ -1,4 +1,4 @@
-//! A tool call: what an agent asked for through a protocol of tools, and how it ended. Kept as a stream of one event, so
+//! Tool calls: what an agent called through a tool protocol, and the outcome. Each call is a stream of one event, so
 //! that calls never wait for one another.
 
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use uuid::Uuid;
 
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
-/// Longest name of a run, as in proposals.
+/// The maximum length of a run id, as in proposals.
 pub const MAX_RUN_ID: usize = 200;
 
-/// What is known of a call. Ids and digests only: what a note says is purged with the note, and must not live on here.
+/// Data of a call. It holds only ids and digests: the text of a note is purged with the note and must not be kept here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     pub tool: String,
     /// SHA-256, in hex, of the arguments as compact JSON with sorted keys.
     pub arguments_sha256: String,
-    /// `ok`, or the code of what went wrong.
+    /// `ok`, or the error code.
     pub outcome: String,
-    /// The version of the protocol that the client spoke.
+    /// Version of the protocol that the client used.
     pub protocol_version: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
@@ -27,13 +27,14 @@ pub struct Call {
     pub note_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal_id: Option<Uuid>,
-    /// None where the call is recorded in the append that does what it asks for: nobody knows then how long that takes.
+    /// Duration of the call. None if the call is recorded in the same append as its effect, because the duration is not
+    /// known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
 }
 
 events! {
-    /// Everything that happens to a tool call.
+    /// Events of a tool call.
     pub enum ToolCallEvent {
         /// A tool was called through the Model Context Protocol.
         Recorded("tool_call.recorded", 1) {
@@ -49,7 +50,7 @@ pub enum ToolCallCommand {
     Record(Call),
 }
 
-/// Why a tool call is not recorded.
+/// Reasons to refuse to record a tool call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "tool_call_", serialize_all = "snake_case")]
 pub enum ToolCallRefusal {
@@ -79,7 +80,7 @@ pub enum ToolCall {
 
 impl Aggregate for ToolCall {
     const CATEGORY: &'static str = "tool_call";
-    /// Whoever may see agents may see what they called.
+    /// Actors who may read agents may read their tool calls.
     const SCOPE: &'static str = "agents";
     const AUDIENCE: Audience = Audience::Product;
     type Command = ToolCallCommand;
@@ -92,7 +93,7 @@ impl Aggregate for ToolCall {
         }
     }
 
-    /// Daybook records what they call.
+    /// Agents issue this command, because Daybook records the calls they make.
     fn agents_may(_: &ToolCallCommand) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! Events that leave the house.
+//! Delivery of events to other systems.
 
 pub mod webhook;
 pub mod webhook_delivery;

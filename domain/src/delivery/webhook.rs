@@ -1,4 +1,4 @@
-//! A webhook endpoint: where events go, which ones, and whether it still answers.
+//! Webhook endpoints: their address, their subscription, and their health.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,28 +18,28 @@ pub use refusal::WebhookRefusal;
 
 use decision::create;
 
-/// How long the previous secret goes on signing after a rotation, if not said otherwise.
+/// Default time for which the previous secret keeps signing after a rotation.
 pub const SECRET_OVERLAP: TimeDelta = TimeDelta::hours(24);
 
-/// Why an endpoint gets no more deliveries.
+/// Reasons why an endpoint is disabled.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum DisableReason {
-    /// Somebody said so.
+    /// An actor disabled it.
     Requested,
-    /// The API key that it belongs to is revoked.
+    /// The API key that the endpoint belongs to is revoked.
     KeyRevoked,
-    /// It answered 410 Gone.
+    /// The endpoint answered 410 Gone.
     Gone,
-    /// Nothing but failure for [`MAX_FAILING`].
+    /// All attempts failed for [`MAX_FAILING`].
     Failing,
     /// [`MAX_EXHAUSTED`] deliveries in a row ran out of retries.
     Exhausted,
 }
 
-/// Whose an endpoint is: it gets what they may see, with this key.
+/// The owner of an endpoint. The endpoint receives the events that this actor may see with this key.
 #[derive(
     Debug,
     Clone,
@@ -57,23 +57,24 @@ pub struct Owner {
 }
 
 events! {
-    /// Everything that happens to a webhook endpoint. Its secret is derived, never recorded.
+    /// Events of a webhook endpoint. The endpoint's secret is derived and never recorded.
     pub enum WebhookEvent {
-        /// An endpoint was registered, to which events are delivered.
+        /// A webhook endpoint was registered, to which events are delivered.
         Created("webhook.created", 1) {
             owner: Owner,
             url: String,
-            /// Event types, `*` standing for any rest: `proposal.*`.
+            /// Event types; `*` matches any rest: `proposal.*`.
             events: BTreeSet<String>,
             #[serde(default)]
             description: String,
             #[serde(default)]
             headers: BTreeMap<String, String>,
-            /// Deliveries per second; none: no limit.
+            /// Maximum number of deliveries per second; none: no limit.
             #[serde(default)]
             rate_limit: Option<u32>,
         },
-        /// Its settings were changed: fields that are absent stay as they were, and a rate limit of 0 lifts it.
+        /// The settings of the endpoint were changed: absent fields stay as they were, and a rate limit of 0 removes
+        /// the limit.
         Updated("webhook.updated", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             url: Option<String>,
@@ -86,27 +87,27 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             rate_limit: Option<u32>,
         },
-        /// Somebody vouched for its address with another key, and owns it from then on.
+        /// An actor confirmed the endpoint's address with another key, and owns the endpoint from then on.
         TakenOver("webhook.taken_over", 1) { owner: Owner },
-        /// It got a new secret; until then, the previous one signs, too.
+        /// The endpoint got a new secret; the previous one also signs until the given time.
         SecretRotated("webhook.secret_rotated", 1) { previous_valid_until: DateTime<Utc> },
-        /// A delivery failed, the first after a success.
+        /// A delivery failed, the first failure after a success.
         EndpointFailing("webhook.endpoint_failing", 1) { since: DateTime<Utc> },
-        /// A delivery succeeded, the first after a failure.
+        /// A delivery succeeded, the first success after a failure.
         EndpointRecovered("webhook.endpoint_recovered", 1) {},
-        /// Nothing is delivered to it until it is enabled again.
+        /// The endpoint was disabled; nothing is delivered to it until it is enabled again.
         EndpointDisabled("webhook.endpoint_disabled", 1) { reason: DisableReason },
-        /// Events are delivered to it again.
+        /// The endpoint was enabled; events are delivered to it again.
         EndpointEnabled("webhook.endpoint_enabled", 1) {},
-        /// A delivery failed for the last time.
+        /// A delivery ran out of retries.
         DeliveryExhausted("webhook.delivery_exhausted", 1) { delivery_id: Uuid },
-        /// Somebody asked for an example of a type of event to be delivered.
+        /// An actor asked for a sample event of a type to be delivered.
         ExampleRequested("webhook.example_requested", 1) { event_type: String },
-        /// Somebody asked for everything after `from_position` up to `to_position` to be delivered again.
+        /// An actor asked for all events after `from_position` up to `to_position` to be delivered again.
         ReplayRequested("webhook.replay_requested", 1) { from_position: i64, to_position: i64 },
-        /// Everything that the replay was for was delivered, or waits to be.
+        /// The replay finished: all of its events are delivered or scheduled.
         ReplayFinished("webhook.replay_finished", 1) {},
-        /// It was removed for good; nothing is delivered any more.
+        /// The endpoint was deleted for good; nothing is delivered to it any more.
         Deleted("webhook.deleted", 1) {},
     }
 }
@@ -123,11 +124,11 @@ pub enum WebhookCommand {
         by: Owner,
     },
     Disable,
-    /// The key is revoked.
+    /// Disables the endpoint because its API key is revoked.
     Disown {
         api_key_id: Uuid,
     },
-    /// Of the type given, or of the first that the endpoint has subscribed to.
+    /// Sends a sample event of the given type, or of the first type in the endpoint's subscription.
     SendExample {
         event_type: Option<String>,
     },
@@ -154,14 +155,14 @@ pub struct Endpoint {
     pub url: String,
     pub events: BTreeSet<String>,
     pub description: String,
-    /// Their values are sealed.
+    /// Headers; their values are encrypted.
     pub headers: BTreeMap<String, String>,
     pub rate_limit: Option<u32>,
     pub disabled: Option<DisableReason>,
     pub failing: Option<Failing>,
-    /// History is being delivered.
+    /// True while past events are being delivered again.
     pub is_replaying: bool,
-    /// How often the secret was rotated.
+    /// Number of times that the secret was rotated.
     pub generation: u32,
     pub previous_secret_valid_until: Option<DateTime<Utc>>,
 }
@@ -183,21 +184,21 @@ impl Webhook {
     }
 }
 
-/// The endpoint has another secret.
+/// Event type: the endpoint has a new secret.
 pub const SECRET_ROTATED: &str = "webhook.secret_rotated";
 
-/// Asks for an example; what is delivered of it is the example.
+/// Event type: an actor asked for a sample. The delivery contains the sample, not this event.
 pub const EXAMPLE_REQUESTED: &str = "webhook.example_requested";
 
-/// Events about deliveries are never delivered: each would cause the next. Nor is the wish for an example, but to
-/// the endpoint that it names.
+/// Returns false for events that are never delivered. Events about deliveries would each cause another one. A request
+/// for a sample goes only to the endpoint that it names.
 #[must_use]
 pub fn is_delivered(event_type: &str) -> bool {
     !event_type.starts_with("webhook.delivery_") && event_type != EXAMPLE_REQUESTED
 }
 
-/// Whether an event is news of an endpoint's health. How its own delivery fares says nothing of any endpoint's health:
-/// a failure to deliver the news would be the next news.
+/// Returns true for events about an endpoint's health. Their own deliveries do not count for any endpoint's health: a
+/// failed delivery would cause the next such event.
 #[must_use]
 pub fn is_health_news(event_type: &str) -> bool {
     event_type.starts_with("webhook.endpoint_")
@@ -293,7 +294,7 @@ impl Aggregate for Webhook {
         match (self, command) {
             (Self::Absent, WebhookCommand::Create(changes)) => create(changes),
             (_, WebhookCommand::Create(_)) => Err(WebhookRefusal::Exists),
-            // What was under way when the endpoint was deleted.
+            // Results of work that was in flight when the endpoint was deleted.
             (
                 Self::Deleted,
                 WebhookCommand::NoteOutcome(_)

@@ -1,4 +1,4 @@
-//! A delivery: one event on its way to one endpoint, attempt by attempt.
+//! Deliveries: the attempts to send one event to one endpoint.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -6,37 +6,37 @@ use uuid::Uuid;
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
-    /// Everything that happens to a delivery.
+    /// Events of a delivery.
     pub enum DeliveryEvent {
-        /// An event was sent to the endpoint, with this outcome.
+        /// The event was sent to the endpoint, with this result.
         Attempted("webhook.delivery_attempted", 1) {
             webhook_id: Uuid,
-            /// The event that is delivered.
+            /// Id of the event that is delivered.
             event_id: Uuid,
             event_type: String,
-            /// Counts from 1.
+            /// Number of the attempt, counted from 1.
             attempt: u32,
             succeeded: bool,
-            /// HTTP status; none where there was no answer.
+            /// HTTP status; none if there was no answer.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             status: Option<u16>,
-            /// Why there was no answer.
+            /// The reason why there was no answer.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             error: Option<String>,
             duration_ms: u64,
-            /// The first 1 kB of the answer.
+            /// The first 1 kB of the response.
             #[serde(default, skip_serializing_if = "String::is_empty")]
             response: String,
-            /// When it is tried again; none: never.
+            /// Time of the next attempt; none if there is none.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             next_attempt_at: Option<DateTime<Utc>>,
         },
-        /// Somebody wanted the same event sent once more, now: a retry that waits comes at once instead.
+        /// An actor asked for the event to be sent again now; this replaces a scheduled retry.
         ResendRequested("webhook.delivery_resend_requested", 1) { webhook_id: Uuid, event_id: Uuid },
     }
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     pub webhook_id: Uuid,
@@ -47,9 +47,9 @@ pub struct Attempt {
     pub error: Option<String>,
     pub duration_ms: u64,
     pub response: String,
-    /// Waiting times before the second, third, … attempt, jitter included.
+    /// Delays before the second, third, … attempt, including jitter.
     pub backoff: Vec<TimeDelta>,
-    /// The receiver's own wish (`Retry-After`), honoured where it is later than the schedule's.
+    /// The delay that the receiver asked for (`Retry-After`), used if it is later than the schedule's.
     pub retry_after: Option<DateTime<Utc>>,
 }
 
@@ -60,11 +60,11 @@ pub enum DeliveryCommand {
     Resend,
 }
 
-/// Why a command on a delivery is refused.
+/// Reasons to refuse a command on a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "delivery_", serialize_all = "snake_case")]
 pub enum DeliveryRefusal {
-    /// It was never attempted.
+    /// The delivery was never attempted.
     #[error("there is no such delivery, or its first attempt is still to come")]
     NotFound,
 }
@@ -79,7 +79,7 @@ impl Refusal for DeliveryRefusal {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Delivery {
-    /// Scheduled at most; nothing was sent yet.
+    /// Nothing was sent yet; the delivery may be scheduled.
     #[default]
     New,
     Retrying(Progress),
@@ -165,7 +165,7 @@ impl Aggregate for Delivery {
 }
 
 impl Delivery {
-    /// An attempt is a fact: whatever the state, it is recorded.
+    /// Records an attempt in any state, because the attempt has already happened.
     fn record(&self, attempt: Attempt, now: DateTime<Utc>) -> DeliveryEvent {
         let number = self.progress().map_or(0, |progress| progress.attempts) + 1;
         let gone = attempt.status == Some(410);

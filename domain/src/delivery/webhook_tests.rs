@@ -119,7 +119,7 @@ fn an_update_records_only_what_changes() {
         .then_nothing();
 }
 
-/// An endpoint that sends a password along.
+/// Returns an endpoint with a password in its headers.
 fn with_a_password() -> WebhookEvent {
     let mut event = created();
     if let WebhookEvent::Created { headers, .. } = &mut event {
@@ -146,7 +146,7 @@ fn moved(url: &str, headers: Option<BTreeMap<String, String>>) -> WebhookEvent {
     }
 }
 
-/// The old secret signs nothing from now on.
+/// Returns a rotation after which the old secret signs nothing.
 fn rotated() -> WebhookEvent {
     WebhookEvent::SecretRotated {
         previous_valid_until: noon(),
@@ -396,7 +396,7 @@ fn whoever_gives_it_an_address_owns_it() {
         headers: None,
         rate_limit: None,
     };
-    // Who changes something else vouches for nothing.
+    // An actor who changes other settings does not confirm the address.
     given::<Webhook>([created()])
         .when(by_another(None))
         .then([described.clone()]);
@@ -457,7 +457,7 @@ fn after_that_its_actor_enables_it_with_another_key_and_others_take_it_over_firs
     given::<Webhook>([created(), revoked, taken_over(ANOTHER)])
         .when(enable(ANOTHER))
         .then([WebhookEvent::EndpointEnabled {}]);
-    // Disabled for another reason, it stays its owner's.
+    // Disabled for another reason, the endpoint keeps its owner.
     given::<Webhook>([created(), disabled(DisableReason::Gone)])
         .when(enable(ANOTHER))
         .then([WebhookEvent::EndpointEnabled {}]);

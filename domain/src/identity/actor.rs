@@ -1,18 +1,18 @@
-//! An actor as Daybook knows them: an id stands for one actor of one kind, in one product, for good.
+//! Actors in the log: an id belongs to one actor of one kind, in one product, for good.
 
 use crate::{ActorKind, Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
 events! {
-    /// Everything that happens to an actor.
+    /// Events of an actor.
     pub enum ActorEvent {
-        /// Their first key was issued. Whose product it is, the envelope says.
+        /// The actor got their first key. The envelope names the product.
         Registered("actor.registered", 1) {
             kind: ActorKind,
-            /// As people call them.
+            /// Display name.
             #[serde(default)]
             name: String,
         },
-        /// People call them by another name.
+        /// The actor got another display name.
         Renamed("actor.renamed", 1) { name: String },
     }
 }
@@ -20,7 +20,7 @@ events! {
 #[derive(Debug, Clone, strum::AsRefStr)]
 #[strum(prefix = "actor.", serialize_all = "snake_case")]
 pub enum ActorCommand {
-    /// Makes them known, if they are not.
+    /// Registers the actor, unless they are registered already.
     Register {
         kind: ActorKind,
         name: String,
@@ -30,14 +30,14 @@ pub enum ActorCommand {
     },
 }
 
-/// Why an actor cannot be who they are said to be.
+/// Reasons to refuse a command on an actor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "actor_", serialize_all = "snake_case")]
 pub enum ActorRefusal {
-    /// The id stands for an actor of another kind.
+    /// The id belongs to an actor of another kind.
     #[error("the actor with this id is of the kind {}, for good", .0.as_ref())]
     KindMismatch(ActorKind),
-    /// The id stands for an actor of another product.
+    /// The id belongs to an actor of another product.
     #[error("the actor with this id belongs to another product; leave the id out for a new actor")]
     Elsewhere,
     /// The command is malformed.
@@ -65,7 +65,7 @@ pub enum KnownActor {
 }
 
 impl KnownActor {
-    /// The kind; none: nobody knows them.
+    /// Returns the kind; none if the actor is unknown.
     #[must_use]
     pub const fn kind(&self) -> Option<ActorKind> {
         match self {

@@ -1,4 +1,4 @@
-//! An API key: who holds it, what it may do, and the hashes by which it is known. The key itself is never in the log.
+//! API keys: the holder, the scopes, and the hashes that identify the key. The key itself is never in the log.
 
 use std::collections::BTreeSet;
 
@@ -12,45 +12,46 @@ use crate::{
 };
 
 events! {
-    /// Everything that happens to an API key.
+    /// Events of an API key.
     pub enum ApiKeyEvent {
-        /// A key was issued to an actor.
+        /// An API key was issued to an actor.
         Issued("api_key.issued", 1) {
             name: String,
             actor: Actor,
             scopes: BTreeSet<String>,
             /// SHA-256 of the key, in hex.
             sha256: String,
-            /// Id of the actor who has seen the key first.
+            /// Id of the actor who issued the key and saw it first.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             issued_by: Option<Uuid>,
-            /// Id of the actor in whose hands it is; none: its own.
+            /// Id of the actor who controls the key; none: the holder.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             controlled_by: Option<Uuid>,
-            /// The operator vouches that the actor is somebody else: enrolling the key makes it theirs alone.
+            /// True if the operator confirms that the actor is a different person: enrolling the key gives them sole
+            /// control of it.
             #[serde(default)]
             vouched: bool,
         },
-        /// It was replaced by a new key; the old one works a little longer.
+        /// The key was replaced by a new one; the old key works until the given time.
         Rotated("api_key.rotated", 1) {
             sha256: String,
             previous_valid_until: DateTime<Utc>,
-            /// Id of the actor who has seen the new key, where that is not its own.
+            /// Id of the actor who has seen the new key, if it is not the holder.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             controlled_by: Option<Uuid>,
         },
-        /// It was replaced at once by a key that nobody but its holder has seen.
+        /// The key was replaced at once by a new one that only its holder has seen.
         Enrolled("api_key.enrolled", 1) { sha256: String },
-        /// It stopped working for good.
+        /// The key was revoked for good.
         Revoked("api_key.revoked", 1) {},
     }
 }
 
-/// Whoever issues, rotates or revokes a key, as their own key has it.
+/// The actor who issues, rotates or revokes a key, described by their own key.
 #[derive(Debug, Clone)]
 pub struct Issuer {
     pub is_operator: bool,
-    /// The operator has vouched for the actor behind that key.
+    /// True if the operator confirmed the actor behind that key.
     pub vouched: bool,
     pub scopes: BTreeSet<String>,
 }
@@ -61,17 +62,17 @@ pub enum ApiKeyCommand {
     Issue {
         name: String,
         actor: Actor,
-        /// The issuer says who the actor is; otherwise it is a new one.
+        /// True if the issuer names the actor; otherwise the actor is new.
         named: bool,
         scopes: BTreeSet<String>,
         sha256: String,
-        /// Nobody gives scopes that they do not have.
+        /// The issuer; actors cannot grant scopes that they do not have.
         issuer: Issuer,
     },
     Rotate {
         sha256: String,
         overlap: TimeDelta,
-        /// A new key carries the old one's scopes, so whoever rotates it must hold them.
+        /// The actor who rotates the key; they must hold the key's scopes, because the new key has them too.
         issuer: Issuer,
     },
     /// Replaces the key by one that only its holder sees.
@@ -83,33 +84,33 @@ pub enum ApiKeyCommand {
     },
 }
 
-/// Why a command on an API key is refused.
+/// Reasons to refuse a command on an API key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "api_key_", serialize_all = "snake_case")]
 pub enum ApiKeyRefusal {
-    /// It was never issued.
+    /// The key was never issued.
     #[error("there is no such API key")]
     NotFound,
     /// The id is taken.
     #[error("an API key with this id exists already")]
     Exists,
-    /// It no longer works.
+    /// The key is revoked.
     #[error("the API key is revoked; issue a new one")]
     Revoked,
     /// The issuer's own key lacks a scope.
     #[error("only a key with the scope {0} can give it or take it away; yours does not have it")]
     ScopeNotHeld(String),
-    /// Whoever could get a key of another actor could act as two: their own eyes and the other's.
+    /// An actor with a key of another actor could act as two, for example to approve their own proposals.
     #[error(
         "a key is for yourself, with your own kind, or for a new actor; leave actor.id out, or ask the operator"
     )]
     ActorNotYours,
-    /// Whoever rotates a key sees the new one.
+    /// An actor who rotates a key sees the new one.
     #[error(
         "a person's key is rotated by that person or the operator, any other also by whoever issued it; revoke it, or ask one of them"
     )]
     NotYours,
-    /// There is nobody left to take it from.
+    /// The key is enrolled already, so nobody else controls it.
     #[error("the API key is enrolled already; rotate it if you want another")]
     Enrolled,
     /// The command is malformed.
@@ -144,12 +145,12 @@ pub struct Grant {
     pub scopes: BTreeSet<String>,
     pub sha256: String,
     pub issued_by: Option<Uuid>,
-    /// Id of the actor in whose hands it is: its own, or whoever has seen it or made up its actor.
+    /// Id of the actor who controls the key: the holder, or the actor who has seen the key or created its holder.
     pub controller: Uuid,
     pub vouched: bool,
-    /// Nobody but its holder has seen it since.
+    /// True if only the holder has seen the key since.
     pub enrolled: bool,
-    /// How often it was replaced.
+    /// Number of times that the key was replaced.
     pub generation: u32,
 }
 
@@ -314,7 +315,7 @@ impl Aggregate for ApiKey {
 }
 
 impl Grant {
-    /// Returns true if the actor may see a successor of the key. Nobody gets to act in the name of a person that way.
+    /// Returns true if the actor may see a successor of the key. Nobody can act as another person that way.
     fn is_rotated_by(&self, actor: Actor) -> bool {
         let is_issuer = self.issued_by == Some(actor.id) && self.actor.kind != ActorKind::Person;
         is_issuer || self.actor.id == actor.id
@@ -322,8 +323,8 @@ impl Grant {
 }
 
 impl Issuer {
-    /// Returns in whose hands a key is that they see, where that is not its holder. All operators are one: they make one
-    /// another.
+    /// Returns the actor who controls a key that this issuer sees, if it is not the holder. All operators count as one,
+    /// because they create one another.
     fn sees_key_of(&self, holder: Actor, at: &DecisionContext) -> Option<Uuid> {
         if self.is_operator {
             Some(OPERATOR)

@@ -66,7 +66,7 @@ fn issued_by(issuer: Actor) -> ApiKeyEvent {
     }
 }
 
-/// A key that was issued for a person.
+/// Returns a key that was issued for a person.
 fn issued_to_a_person(by: Uuid, vouched: bool) -> ApiKeyEvent {
     ApiKeyEvent::Issued {
         name: "bob".into(),
@@ -200,7 +200,7 @@ fn a_key_that_the_operator_issued_is_its_holders_own_once_it_is_enrolled() {
 fn a_person_whom_a_member_made_up_stays_in_that_members_hands() {
     let issued = || issued_to_a_person(PERSON.id, false);
     assert_eq!(controller([issued(), enrolled()]), PERSON.id);
-    // Nor does a second key of theirs set them free.
+    // A second key of theirs does not give them control either.
     given::<ApiKey>([])
         .when_controlled(BOB, PERSON.id, issue_named(BOB, holder_of(&["*"])))
         .then([ApiKeyEvent::Issued {

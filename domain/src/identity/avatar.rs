@@ -1,20 +1,20 @@
-//! An avatar: the picture that stands for an actor.
+//! Avatars: the picture of an actor.
 
 use uuid::Uuid;
 
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
-    /// Everything that happens to an actor's avatar.
+    /// Events of an actor's avatar.
     pub enum AvatarEvent {
-        /// A picture that was uploaded became the actor's avatar.
+        /// An uploaded picture became the actor's avatar.
         Set("avatar.set", 1) { file_id: Uuid },
-        /// The actor has no avatar any more.
+        /// The actor's avatar was removed.
         Cleared("avatar.cleared", 1) {},
     }
 }
 
-/// Of whom, and whether the caller looks after the actors of the product.
+/// The actor of the avatar, and whether the caller manages the actors of the product.
 #[derive(Debug, Clone, Copy)]
 pub struct Sitter {
     pub actor_id: Uuid,
@@ -28,17 +28,17 @@ pub enum AvatarCommand {
     Clear { sitter: Sitter },
 }
 
-/// Why a command on an avatar is refused.
+/// Reasons to refuse a command on an avatar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "avatar_", serialize_all = "snake_case")]
 pub enum AvatarRefusal {
-    /// Nobody of the product.
+    /// The actor is not in the product, or has no avatar.
     #[error("there is no such actor, or they have no avatar")]
     NotFound,
-    /// It is somebody else's.
+    /// The avatar belongs to another actor.
     #[error("this is another actor's avatar; theirs is set with a key that has api_keys:write")]
     NotYours,
-    /// The file is no picture.
+    /// The file is not a picture.
     #[error(
         "there is no such file in the container avatars, or it was not uploaded, or it is a picture that cannot be shown"
     )]

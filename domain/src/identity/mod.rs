@@ -1,4 +1,4 @@
-//! Who may call: products (tenants), their actors, and the keys of these.
+//! Callers: products (tenants), their actors, and the actors' keys.
 
 pub mod actor;
 pub mod api_key;

@@ -1,16 +1,16 @@
-//! A product: the tenant to which streams, keys and workspaces belong.
+//! Products: the tenants that own streams, keys and workspaces.
 
 use uuid::Uuid;
 
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
-/// The operator's own product. Its keys make other products and read them all.
+/// The operator's own product. Its keys create other products and read all of them.
 pub const OPERATOR: Uuid = Uuid::nil();
 
 events! {
-    /// Everything that happens to a product.
+    /// Events of a product.
     pub enum ProductEvent {
-        /// The operator opened a product.
+        /// The operator created a product.
         Created("product.created", 1) { name: String },
     }
 }
@@ -21,11 +21,11 @@ pub enum ProductCommand {
     Create { name: String },
 }
 
-/// Why a command on a product is refused.
+/// Reasons to refuse a command on a product.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "product_", serialize_all = "snake_case")]
 pub enum ProductRefusal {
-    /// It was never created.
+    /// The product was never created.
     #[error("there is no such product")]
     NotFound,
     /// The id is taken.

@@ -1,32 +1,32 @@
-//! What a key may do: `<context>:read`, `<context>:write`, or `*`.
+//! Scopes of keys: `<context>:read`, `<context>:write`, or `*`.
 
 use std::collections::BTreeSet;
 
 use crate::contracts;
 
-/// Everything.
+/// All scopes except [`AUDIT`].
 pub const ALL: &str = "*";
 
-/// The events of the whole product, whoever may see what they are about; of all products, where the operator holds it. No
-/// other scope contains it, and only a key that has it gives it.
+/// Grants the events of the whole product, regardless of their audience; for the operator, of all products. No other
+/// scope includes it, and only a key that has it can grant it.
 pub const AUDIT: &str = "audit:read";
 
-/// Contexts that have scopes without having aggregates of their own.
+/// Contexts that have scopes but no aggregates of their own.
 const READ_SIDE: [&str; 3] = ["actors", "events", "jobs"];
 
-/// Returns true if a set of scopes grants one.
+/// Returns true if a set of scopes includes the wanted scope.
 #[must_use]
 pub fn grants(scopes: &BTreeSet<String>, wanted: &str) -> bool {
     scopes.contains(wanted) || wanted != AUDIT && scopes.contains(ALL)
 }
 
-/// Returns true if a set of scopes makes an auditor.
+/// Returns true if a set of scopes makes its holder an auditor.
 #[must_use]
 pub fn audits(scopes: &BTreeSet<String>) -> bool {
     grants(scopes, AUDIT)
 }
 
-/// Whether this build knows the scope.
+/// Returns true if this build knows the scope.
 #[must_use]
 pub fn is_known(scope: &str) -> bool {
     scope == ALL
@@ -36,7 +36,7 @@ pub fn is_known(scope: &str) -> bool {
         })
 }
 
-/// Every context that scopes can name.
+/// Returns all contexts that have scopes.
 #[must_use]
 pub fn contexts() -> BTreeSet<&'static str> {
     contracts()

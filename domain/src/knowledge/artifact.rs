@@ -1,4 +1,4 @@
-//! An artifact: a file, or an address elsewhere, that a note has attached.
+//! Artifacts: files, or addresses elsewhere, that are attached to a note.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,20 +13,20 @@ use crate::{
     WEB_ADDRESS, events, is_web_address,
 };
 
-/// What a note has attached: a file that Daybook keeps, or something at an address of its own.
+/// The content of an artifact: a file that Daybook stores, or a resource at another address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     pub workspace_id: Uuid,
     pub note_id: Uuid,
     pub name: String,
-    /// Path within the folder that it was imported from, with `/` between names.
+    /// Path within the imported folder, with `/` between names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     pub media_type: String,
-    /// Bytes, where that is known.
+    /// Size in bytes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// In hex, where that is known.
+    /// SHA-256 in hex, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,20 +36,20 @@ pub struct Attachment {
 }
 
 events! {
-    /// Everything that happens to an artifact.
+    /// Events of an artifact.
     pub enum ArtifactEvent {
-        /// A file, or what is at an address, was attached to a note.
+        /// A file, or a resource at an address, was attached to a note.
         Attached("artifact.attached", 1) {
             #[serde(flatten)]
             attachment: Attachment,
         },
-        /// It got another name.
+        /// The artifact was renamed.
         Renamed("artifact.renamed", 1) { name: String },
-        /// It was put out of sight, until it is restored.
+        /// The artifact was detached; it is hidden until it is restored.
         Detached("artifact.detached", 1) {},
-        /// It was attached again, as it had been.
+        /// The artifact was restored and is attached again, unchanged.
         Restored("artifact.restored", 1) {},
-        /// It is gone for good, with its note.
+        /// The artifact was removed for good, with its note.
         Removed("artifact.removed", 1) {},
     }
 }
@@ -63,27 +63,27 @@ pub enum ArtifactCommand {
     },
     Detach,
     Restore,
-    /// Its note is gone.
+    /// Removes the artifact because its note is gone.
     Remove,
 }
 
-/// Why a command on an artifact is refused.
+/// Reasons to refuse a command on an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "artifact_", serialize_all = "snake_case")]
 pub enum ArtifactRefusal {
-    /// It was never attached, or it is gone for good.
+    /// The artifact was never attached, or it is removed for good.
     #[error("there is no such artifact")]
     NotFound,
     /// The id is taken.
     #[error("an artifact with this id exists already")]
     Exists,
-    /// It is not there to be changed.
+    /// A detached artifact cannot be changed.
     #[error("the artifact is detached; restore it first")]
     Detached,
-    /// There is nothing to attach it to.
+    /// The note is not available.
     #[error("there is no such note, or it is in the trash")]
     NoteUnavailable,
-    /// There is nothing to attach.
+    /// The file is not available.
     #[error("there is no such file, or it has not been uploaded yet")]
     FileUnavailable,
     /// The command is malformed.
@@ -112,7 +112,7 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    /// What it is, attached or not.
+    /// Returns the attachment, whether it is attached or detached.
     #[must_use]
     pub const fn attachment(&self) -> Option<&Attachment> {
         match self {
@@ -219,7 +219,7 @@ impl Aggregate for Artifact {
         self.attachment().map(|attachment| attachment.workspace_id)
     }
 
-    /// As for notes: only editors and owners write.
+    /// Only editors and owners write, as for notes.
     fn required_permission(
         &self,
         _id: Uuid,

@@ -1,4 +1,4 @@
-//! A calendar feed: a secret address at which a calendar client reads its owner's tasks. The address is never in the log.
+//! Calendar feeds: secret addresses at which calendar clients read the owner's tasks. The address is never in the log.
 
 use uuid::Uuid;
 
@@ -6,17 +6,17 @@ use super::task::Task;
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
 
 events! {
-    /// Everything that happens to a calendar feed.
+    /// Events of a calendar feed.
     pub enum CalendarFeedEvent {
-        /// An actor's tasks were published at a secret address, for calendars to subscribe to.
+        /// An actor's tasks were published at a secret address, for calendar clients to subscribe to.
         Opened("calendar_feed.opened", 1) {
             name: String,
-            /// Id of the actor whose tasks it shows.
+            /// Id of the actor whose tasks the feed shows.
             owner: Uuid,
-            /// SHA-256 of the token in its address, in hex.
+            /// SHA-256 of the token in the address, in hex.
             sha256: String,
         },
-        /// Its address answers no more.
+        /// The feed was revoked; its address no longer answers.
         Revoked("calendar_feed.revoked", 1) {},
     }
 }
@@ -29,16 +29,16 @@ pub enum CalendarFeedCommand {
         sha256: String,
     },
     Revoke {
-        /// The caller looks after the keys of the product, and so after what was opened with them.
+        /// True if the caller manages the keys of the product, and thus the feeds opened with them.
         is_manager: bool,
     },
 }
 
-/// Why a command on a calendar feed is refused.
+/// Reasons to refuse a command on a calendar feed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "calendar_feed_", serialize_all = "snake_case")]
 pub enum CalendarFeedRefusal {
-    /// It was never opened, or it is somebody else's.
+    /// The feed was never opened, or it belongs to another actor.
     #[error("there is no such calendar feed")]
     NotFound,
     /// The id is taken.

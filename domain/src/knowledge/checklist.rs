@@ -1,7 +1,7 @@
-//! A note's checklist: which of its lines is which task, and what each line said when it was last read.
+//! Checklists of notes: which line belongs to which task, and the text of each line when it was last read.
 //!
-//! Tasks change only by what differs from the last reading: what somebody did to a task since is not undone by a
-//! revision that leaves its line alone.
+//! Only differences from the last reading change tasks. A revision that leaves a line alone does not undo later changes
+//! of its task.
 
 mod matching;
 
@@ -16,10 +16,10 @@ use super::task_line::TaskLine;
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 use matching::matched;
 
-/// Lines that are remembered when they are gone.
+/// Number of removed lines that are remembered.
 const MAX_GONE: usize = 500;
 
-/// A line, as it was last read, and its task.
+/// A line, as it was last read, with its task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub task_id: Uuid,
@@ -28,11 +28,11 @@ pub struct Line {
 }
 
 events! {
-    /// Everything that happens to a checklist; its stream has the id of the note.
+    /// Events of a checklist; its stream has the id of the note.
     pub enum ChecklistEvent {
-        /// The note was read, and its lines were others than before.
+        /// The note was read, and its checklist lines had changed.
         Read("checklist.read", 1) {
-            /// Of the note.
+            /// Id of the note's workspace.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             workspace_id: Option<Uuid>,
             lines: Vec<Line>,
@@ -44,17 +44,17 @@ events! {
 #[strum(prefix = "checklist.", serialize_all = "snake_case")]
 pub enum ChecklistCommand {
     Read {
-        /// Of the note; none where it is gone.
+        /// Id of the note's workspace; none if the note is gone.
         workspace_id: Option<Uuid>,
         lines: Vec<TaskLine>,
-        /// The event of the note after which it was read; ids of new tasks are derived from it.
+        /// Id of the note's event that caused the reading; ids of new tasks are derived from it.
         cause: Uuid,
     },
-    /// The line of a task got its mark, or lost it, because of what became of the task.
+    /// Records that the line of a task was marked or unmarked because the task changed.
     Mark { task_id: Uuid, done: bool },
 }
 
-/// Reading is never refused.
+/// Commands on checklists are never refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChecklistRefusal {}
 
@@ -74,18 +74,18 @@ impl Refusal for ChecklistRefusal {
 pub struct Checklist {
     workspace_id: Option<Uuid>,
     pub lines: Vec<Line>,
-    /// Lines that there were, the last to go at the end: one that comes back is the task that it was.
+    /// Removed lines, the most recently removed last: a line that comes back gets its old task.
     gone: Vec<Line>,
-    /// How often it was others than before.
+    /// Number of readings that changed the checklist.
     pub readings: u64,
 }
 
-/// What follows for the tasks of a checklist from one reading to the next.
+/// A change of the tasks of a checklist from one reading to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The line at this index is new.
     New(usize),
-    /// The line says something else; none: the same.
+    /// The line changed; none in fields that stayed the same.
     Other {
         task_id: Uuid,
         title: Option<String>,
@@ -184,7 +184,7 @@ impl Checklist {
         lines
     }
 
-    /// Which of the lines that a note has now is that of a task.
+    /// Returns the index, among the note's current lines, of the line of a task.
     #[must_use]
     pub fn line_of(&self, task_id: Uuid, now: &[TaskLine]) -> Option<usize> {
         let line = self.lines.iter().position(|line| line.task_id == task_id)?;
@@ -193,7 +193,7 @@ impl Checklist {
     }
 }
 
-/// What follows from one reading to the next, in the order of the lines.
+/// Returns the changes from one reading to the next, in the order of the lines.
 #[must_use]
 pub fn changes(before: &[Line], now: &[Line]) -> Vec<Change> {
     let by_task = |lines: &[Line]| -> HashMap<Uuid, Line> {
@@ -220,8 +220,8 @@ pub fn changes(before: &[Line], now: &[Line]) -> Vec<Change> {
     gone.chain(others).collect()
 }
 
-/// The id of the task of a new line: the same however often it is decided, in the order of the lines, and of the time of
-/// the event.
+/// Derives the id of a new line's task. It is the same however often it is decided, sorts in the order of the lines,
+/// and has the time of the event.
 fn task_id(cause: Uuid, readings: u64, index: usize) -> Uuid {
     let index = u16::try_from(index).unwrap_or(u16::MAX).to_be_bytes();
     let digest: [u8; 32] = Sha256::new()

@@ -25,7 +25,7 @@ fn lines(events: &[ChecklistEvent]) -> Vec<Line> {
     fold::<Checklist>(events.iter().cloned()).lines
 }
 
-/// What becomes of each line from one body to the next: `text: index of the line that it was`.
+/// Returns each line of the new body with the index of its earlier line: `text: index of the line that it was`.
 fn becomes(before: &str, after: &str) -> Vec<(String, Option<usize>)> {
     let first = read(&[], before, FIRST);
     let mut both = first.clone();
@@ -127,7 +127,7 @@ fn lines_that_say_the_same_are_matched_in_their_order() {
     assert_becomes(&["a", "a", "b"], &["a", "b"], &[Some(0), Some(2)]);
 }
 
-/// What becomes of lines that all say the same: `o` for an open one, `x` for one that is done.
+/// Asserts the matches of lines with the same title: `o` stands for an open line, `x` for a completed one.
 #[track_caller]
 fn assert_alike(before: &str, after: &str, expected: &[Option<usize>]) {
     let body = |marks: &str| -> String {

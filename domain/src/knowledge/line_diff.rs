@@ -1,28 +1,30 @@
-//! Line diffs within a bound of steps: the same texts give the same changes on every machine, and coarser ones where exact ones would take
-//! too long.
+//! Line diffs with a limited number of steps. The same texts give the same changes on every machine, and coarser ones
+//! if exact ones would take too long.
 //!
-//! Lines that both texts have exactly once are anchors (patience diff). Between anchors Myers' algorithm finds the rest, up to a number of
-//! differences; a stretch that has more of them counts as replaced as a whole. A merge of such a stretch is a conflict at worst.
+//! Lines that both texts have exactly once are anchors (patience diff). Between anchors Myers' algorithm finds the
+//! rest, up to a number of differences; a stretch with more differences is replaced as a whole. At worst, merging such
+//! a stretch is a conflict.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Range;
 
-/// Differences that are searched for between two anchors. Steps and memory grow with its square.
+/// The maximum number of differences searched for between two anchors. Steps and memory grow with its square.
 const MAX_DIFFERENCES: usize = 512;
-/// Steps that one diff may take between its anchors.
+/// The maximum number of steps of one diff between its anchors.
 const MAX_STEPS: usize = 1_000_000;
-/// Times that a stretch between anchors is searched for anchors of its own.
+/// The maximum number of times that a stretch between anchors is searched for further anchors.
 const MAX_DEPTH: usize = 6;
 
-/// Lines of a text, and those that stand in their place in another.
+/// Lines of a text, and the lines that replace them in another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub before: Range<usize>,
     pub after: Range<usize>,
 }
 
-/// The changes from one text to another, in order. Between two of them there is at least one line that both texts have.
+/// Returns the changes from one text to another, in order. Between two changes there is at least one line that both
+/// texts have.
 #[must_use]
 pub fn changes<T: Eq + Hash>(before: &[T], after: &[T]) -> Vec<Change> {
     let mut ids = HashMap::new();
@@ -42,24 +44,24 @@ pub fn changes<T: Eq + Hash>(before: &[T], after: &[T]) -> Vec<Change> {
     diff.run()
 }
 
-/// A stretch of both texts that is still to be compared, and how many times it was cut at anchors.
+/// A stretch of both texts that is still to be compared, and the number of times it was cut at anchors.
 type Stretch = (Range<usize>, Range<usize>, usize);
 
 struct Diff<'a> {
     before: &'a [usize],
     after: &'a [usize],
     changes: Vec<Change>,
-    /// Those that are left.
+    /// Number of steps left.
     steps: usize,
 }
 
-/// How a stretch goes on.
+/// The anchors found in a stretch.
 enum Cut {
     /// The two sides have no line in common.
     Nothing,
-    /// Both sides have lines in common, none of them exactly once.
+    /// Both sides have lines in common, but none occurs exactly once on each side.
     NoAnchor,
-    /// Pairs of the same line, growing on both sides.
+    /// Pairs of equal lines, ascending on both sides.
     At(Vec<(usize, usize)>),
 }
 
@@ -87,7 +89,7 @@ impl Diff<'_> {
         self.changes
     }
 
-    /// The stretch without the lines that both sides begin and end with.
+    /// Returns the stretch without the common lines at its beginning and end.
     fn trim(&self, before: Range<usize>, after: Range<usize>) -> (Range<usize>, Range<usize>) {
         let (b, a) = (&self.before[before.clone()], &self.after[after.clone()]);
         let start = b.iter().zip(a).take_while(|(b, a)| b == a).count();
@@ -100,7 +102,7 @@ impl Diff<'_> {
         )
     }
 
-    /// Adds a change, or makes the last one longer.
+    /// Adds a change, or extends the last one.
     fn push(&mut self, before: Range<usize>, after: Range<usize>) {
         if before.is_empty() && after.is_empty() {
             return;
@@ -115,7 +117,7 @@ impl Diff<'_> {
     }
 
     fn cut(&self, before: &Range<usize>, after: &Range<usize>) -> Cut {
-        /// Where a line stands, and how many times.
+        /// The number of times a line occurs, and its position.
         #[derive(Default)]
         struct Seen {
             before: (usize, usize),
@@ -144,7 +146,7 @@ impl Diff<'_> {
         }
     }
 
-    /// Compares a stretch line by line; replaces it as a whole if that takes too much.
+    /// Compares a stretch line by line; replaces it as a whole if that takes too many steps.
     fn compare(&mut self, before: Range<usize>, after: Range<usize>) {
         let (b, a) = (&self.before[before.clone()], &self.after[after.clone()]);
         let Some(pairs) = matching(b, a, &mut self.steps) else {
@@ -160,7 +162,7 @@ impl Diff<'_> {
     }
 }
 
-/// The stretches before, between and after anchors.
+/// Returns the stretches before, between and after anchors.
 fn between(
     before: Range<usize>,
     after: Range<usize>,
@@ -177,9 +179,9 @@ fn between(
     stretches
 }
 
-/// The longest part of pairs that are sorted by their first that grows in their second, too.
+/// Returns the longest subsequence of pairs, sorted by the first number, that also ascends in the second.
 fn longest_growing(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    // Of each length the pair with the least second; and for every pair the one before it.
+    // For each length, the pair with the smallest second number; for each pair, its predecessor.
     let mut ends: Vec<usize> = vec![];
     let mut previous = vec![None; pairs.len()];
     for (index, (_, second)) in pairs.iter().enumerate() {
@@ -196,10 +198,11 @@ fn longest_growing(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     growing
 }
 
-/// Pairs of the same line on a shortest way from one side to the other (Myers 1986); none if the steps do not suffice.
+/// Returns pairs of equal lines on a shortest path from one side to the other (Myers 1986); none if the steps do not
+/// suffice.
 fn matching(before: &[usize], after: &[usize], steps: &mut usize) -> Option<Vec<(usize, usize)>> {
     let most = MAX_DIFFERENCES.min(before.len() + after.len());
-    // The furthest line of `before` on every diagonal. The diagonal 0 stands in the middle.
+    // The furthest line of `before` on every diagonal. The diagonal 0 is in the middle.
     let mut furthest = vec![0_usize; 2 * most + 3];
     let middle = most + 1;
     let mut trace = vec![];
@@ -209,7 +212,7 @@ fn matching(before: &[usize], after: &[usize], steps: &mut usize) -> Option<Vec<
             let (down, right) = (furthest[diagonal + 1], furthest[diagonal - 1]);
             let goes_down = is_down(diagonal, middle, differences, down, right);
             let mut b = if goes_down { down } else { right + 1 };
-            // The diagonal says how much further the one side is than the other.
+            // The diagonal is the difference between the positions on the two sides.
             let mut a = (b + middle) - diagonal;
             while b < before.len() && a < after.len() && before[b] == after[a] {
                 (b, a, pace) = (b + 1, a + 1, pace + 1);
@@ -225,7 +228,7 @@ fn matching(before: &[usize], after: &[usize], steps: &mut usize) -> Option<Vec<
     None
 }
 
-/// Returns true if the way to a diagonal comes from the one above it.
+/// Returns true if the path to a diagonal comes from the one above it.
 const fn is_down(
     diagonal: usize,
     middle: usize,
@@ -236,14 +239,15 @@ const fn is_down(
     diagonal == middle - differences || (diagonal != middle + differences && right < down)
 }
 
-/// The lines in common on the way that a search has found; `trace` has the furthest lines after each number of differences.
+/// Returns the common lines on the path that a search has found; `trace` has the furthest lines after each number of
+/// differences.
 fn way_back(trace: &[Vec<usize>], mut b: usize, mut a: usize) -> Vec<(usize, usize)> {
     let mut pairs = vec![];
     for (differences, furthest) in trace.iter().enumerate().rev() {
-        // Of the search with one difference more, whose middle is at `differences + 1`.
+        // The diagonal of the search with one difference more, whose middle is at `differences + 1`.
         let middle = differences + 1;
         let diagonal = (b + middle) - a;
-        // The trace has the diagonals around its own middle; those beyond it were not reached.
+        // The trace has the diagonals around its own middle; the search did not reach those beyond.
         let reached = |diagonal: usize| {
             let index = diagonal.checked_sub(1)?;
             furthest.get(index).copied()
@@ -267,7 +271,7 @@ fn way_back(trace: &[Vec<usize>], mut b: usize, mut a: usize) -> Vec<(usize, usi
             b -= 1;
         }
     }
-    // Without a difference both sides are the same.
+    // Without differences, both sides are equal.
     while b > 0 && a > 0 {
         (b, a) = (b - 1, a - 1);
         pairs.push((b, a));
@@ -283,7 +287,7 @@ mod tests {
 
     use super::*;
 
-    /// The second text, made of the first and what changes.
+    /// Applies the changes to the first text, which gives the second.
     fn applied<T: Copy>(before: &[T], after: &[T], changes: &[Change]) -> Vec<T> {
         let mut made = vec![];
         let mut end = 0;
@@ -324,7 +328,7 @@ mod tests {
 
     #[test]
     fn replaces_a_stretch_that_differs_too_much_as_a_whole() {
-        // Every line is there many times, so that there are no anchors, and hardly two stand alike.
+        // Every line occurs many times, so there are no anchors, and hardly any lines match by position.
         let (before, after): (Vec<usize>, Vec<usize>) = (
             (0..200_000).map(|n| n * n % 1_009).collect(),
             (0..200_000).map(|n| n * n % 997).collect(),

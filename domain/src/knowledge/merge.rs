@@ -1,4 +1,4 @@
-//! Three-way merges: what two have made of the same base, put together where they do not meet.
+//! Three-way merges: combine two changes of the same base where they do not overlap.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use super::line_diff::{self, Change};
 
-/// Hunks that one conflict shows: the first so many.
+/// The maximum number of hunks in one conflict.
 pub const MAX_HUNKS: usize = 20;
-/// Characters of a stretch that are shown.
+/// The maximum number of characters shown of a stretch.
 const MAX_STRETCH: usize = 2_000;
 
-/// A place where two changes of the same base meet and differ.
+/// A place where two changes of the same base overlap and differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Hunk {
-    /// The field: `title`, `body`, …
+    /// Name of the field: `title`, `body`, …
     pub field: String,
-    /// What it was when the change was written.
+    /// The text when the change was written.
     pub base: Stretch,
-    /// What others have made of it since.
+    /// The text as others have changed it since.
     pub current: Stretch,
-    /// What the change would make of it.
+    /// The text as the change would make it.
     pub proposed: Stretch,
 }
 
 /// Consecutive lines of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Stretch {
-    /// Number of the first line, from 1.
+    /// Number of the first line, counted from 1.
     pub line: usize,
-    /// How many; 0: the place before `line`.
+    /// Number of lines; 0: the position before `line`.
     pub lines: usize,
     pub text: String,
-    /// There is more of it than `text` shows.
+    /// True if `text` shows only a part of the stretch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
@@ -51,7 +51,7 @@ impl Stretch {
     }
 }
 
-/// Merges what changes as a whole; none where both have changed it, and differ.
+/// Merges a value that changes as a whole; none if both sides changed it differently.
 pub fn atoms<T: PartialEq>(base: &T, current: T, proposed: T) -> Option<T> {
     if proposed == *base || proposed == current {
         Some(current)
@@ -62,7 +62,7 @@ pub fn atoms<T: PartialEq>(base: &T, current: T, proposed: T) -> Option<T> {
     }
 }
 
-/// Merges sets: what either added is in, what either removed is not.
+/// Merges sets: elements that either side added are in, elements that either side removed are out.
 #[must_use]
 pub fn sets(
     base: &BTreeSet<String>,
@@ -74,7 +74,7 @@ pub fn sets(
     &(current - &removed) | &added
 }
 
-/// A conflict over something that changes as a whole.
+/// Returns a conflict about a value that changes as a whole.
 #[must_use]
 pub fn clash(field: &str, base: &str, current: &str, proposed: &str) -> Hunk {
     let whole = |text: &str| Stretch::of(&[text], &(0..1));
@@ -86,8 +86,9 @@ pub fn clash(field: &str, base: &str, current: &str, proposed: &str) -> Hunk {
     }
 }
 
-/// Merges texts line by line, as version control does: changes that overlap or touch are in conflict, unless they are the same. Line ends
-/// make no difference: the merge has those of its base, unless both sides have others. Of the conflicts one more is returned than is shown.
+/// Merges texts line by line, as version control does: changes that overlap or touch conflict, unless they are the
+/// same. Line endings make no difference: the merge has those of its base, unless both sides have others. Returns one
+/// more conflict than is shown.
 pub fn texts(field: &str, base: &str, current: &str, proposed: &str) -> Result<String, Vec<Hunk>> {
     if proposed == base || proposed == current {
         return Ok(current.to_owned());
@@ -154,7 +155,7 @@ fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-/// A line, and whether it has an end: however that is written.
+/// Returns a line without its line ending, and true if it has one in either form.
 fn without_end<'a>(line: &&'a str) -> (&'a str, bool) {
     match line.strip_suffix('\n') {
         Some(line) => (line.strip_suffix('\r').unwrap_or(line), true),
@@ -162,12 +163,12 @@ fn without_end<'a>(line: &&'a str) -> (&'a str, bool) {
     }
 }
 
-/// How the lines of a text end, where all of them end alike.
+/// The line ending of a text, if all lines have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineEnd {
     Lf,
     CrLf,
-    /// There is none, or there are both.
+    /// The text has no line endings, or different ones.
     Any,
 }
 
@@ -191,21 +192,22 @@ impl LineEnd {
     }
 }
 
-/// A merge as far as it has come.
+/// An unfinished merge.
 struct Merged {
     text: String,
     line_end: LineEnd,
 }
 
 impl Merged {
-    /// Adds lines that both sides have left alone, but for their ends: those are as in the base, unless both sides have changed them.
+    /// Adds lines that neither side has changed except for their endings. The endings are those of the base, unless
+    /// both sides have changed them.
     fn unchanged(&mut self, (base, current, proposed): &(&[&str], &[&str], &[&str]), count: usize) {
         for ((base, current), proposed) in base.iter().zip(*current).zip(*proposed).take(count) {
             self.text += if current == proposed { current } else { base };
         }
     }
 
-    /// Adds lines that a side has changed, whose lines end like this.
+    /// Adds lines that a side has changed; `written` is the line ending of that side.
     fn changed(&mut self, lines: &[&str], written: LineEnd) {
         for line in lines {
             match (written.text(), self.line_end.text(), without_end(line)) {
@@ -219,8 +221,8 @@ impl Merged {
     }
 }
 
-/// How many characters a change takes away and adds: of every stretch of lines that it touches, without what the stretch begins and
-/// ends with before and after.
+/// Counts the characters that a change removes and adds, in every stretch of lines that it touches, without the common
+/// beginning and end of the stretch.
 #[must_use]
 pub fn changed_characters(before: &str, after: &str) -> usize {
     let [before, after] = [before, after].map(lines);
@@ -242,13 +244,13 @@ fn differing(gone: &str, new: &str) -> usize {
     gone.len() + new.len() - 2 * end
 }
 
-/// Changes of lines, whatever their ends.
+/// Returns the changes of lines, ignoring their endings.
 fn changes(base: &[&str], new: &[&str]) -> Vec<Change> {
     let [base, new] = [base, new].map(|lines| lines.iter().map(without_end).collect::<Vec<_>>());
     line_diff::changes(&base, &new)
 }
 
-/// A stretch of the base that was changed on one side or on both, and what it is on each.
+/// A stretch of the base that one or both sides changed, with its lines on each side.
 struct Region {
     base: Range<usize>,
     current: Range<usize>,
@@ -257,10 +259,10 @@ struct Region {
     is_proposed: bool,
 }
 
-/// One side's changes, taken one after the other.
+/// The remaining changes of one side.
 struct Side<'a> {
     rest: &'a [Change],
-    /// Where the line of the base that comes next stands in the text.
+    /// Position in this side's text of the next line of the base.
     next: usize,
     base: usize,
 }
@@ -280,7 +282,7 @@ impl<'a> Side<'a> {
             .map_or(usize::MAX, |change| change.before.start)
     }
 
-    /// The end of the next change, if that overlaps or touches a stretch that ends here.
+    /// Returns the end of the next change if that overlaps or touches a stretch that ends here.
     fn extend(&mut self, end: usize, taken: &mut Option<&'a Change>) -> Option<usize> {
         let (change, rest) = self.rest.split_first()?;
         if change.before.start > end {
@@ -291,7 +293,7 @@ impl<'a> Side<'a> {
         Some(end.max(change.before.end))
     }
 
-    /// The lines that stand in the place of a stretch, of which this was the last change.
+    /// Returns this side's lines for a stretch whose last change is `last`.
     fn lines(&mut self, stretch: &Range<usize>, last: Option<&Change>) -> Range<usize> {
         let start = self.next + (stretch.start - self.base);
         let end = match last {

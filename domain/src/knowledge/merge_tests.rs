@@ -66,13 +66,13 @@ fn other_line_ends_are_no_conflict_and_those_of_the_base_are_kept() {
     let expected = "ONE\r\ntwo\r\nthree\r\nfour\r\nFIVE\r\nsix\r\n";
     assert_eq!(merged(base, &current, &proposed).unwrap(), expected);
     assert_eq!(merged(base, &proposed, &current).unwrap(), expected);
-    // Where both sides have changed them, they are changed.
+    // If both sides have changed the line endings, the merge has the changed ones.
     let current = current.replace("\r\n", "\n");
     assert_eq!(
         merged(base, &current, &proposed).unwrap(),
         expected.replace("\r\n", "\n")
     );
-    // A note that has both keeps both.
+    // A note with both line endings keeps both.
     let base = "one\r\ntwo\nthree\r\n";
     let proposed = "one\ntwo\nTHREE\n";
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_size_is_counted_by_what_differs_within_the_lines() {
     assert_eq!(changed_characters("aaa", "aa"), 1);
 }
 
-/// Texts of few different lines, so that they meet; with and without the last line's end.
+/// Returns texts with few different lines, so that changes overlap; with and without a final line ending.
 fn text() -> impl Strategy<Value = String> {
     let line = prop::sample::select(vec!["a\n", "b\n", "c\n", "\n", "d\r\n", "é\n"]);
     (
@@ -214,7 +214,7 @@ proptest! {
         changed in vec(prop::sample::select(vec![0u8, 1, 2]), 8),
         replacement in "[A-Z]{1,3}",
     ) {
-        // Every other block is nobody's, and no two lines are the same: it is plain who has changed what.
+        // Every other block stays unchanged, and no two lines are equal, so the author of each change is clear.
         let block = |n: usize, words: &[String]| -> String {
             words.iter().enumerate().map(|(m, word)| format!("{n}.{m} {word}\n")).collect()
         };

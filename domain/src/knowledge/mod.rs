@@ -1,4 +1,4 @@
-//! What people write down and mean to do, and where.
+//! Notes, tasks and artifacts, and the workspaces that hold them.
 
 pub mod artifact;
 pub mod calendar_feed;

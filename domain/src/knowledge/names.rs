@@ -1,4 +1,4 @@
-//! Names under which links find a note: its title, its aliases, and the path of the file that it was made of.
+//! Names by which links find a note: its title, its aliases, and the path of its source file.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::place;
 use super::wiki::{Reference, readings, title_id};
 
-/// Most names at the end of a path that together stand for the file.
+/// The maximum number of names at the end of a path that together identify the file.
 const MAX_TAIL: usize = 16;
 
-/// Stands for a file at one place of a workspace's folder.
+/// Returns the id of a path within a workspace's folder.
 fn place_id(workspace_id: Uuid, stem: &str) -> Uuid {
     // No title has a line feed: see `title_id`.
     Uuid::new_v5(&title_id(workspace_id, stem), b"\nplace")
@@ -20,7 +20,8 @@ fn alias_id(workspace_id: Uuid, alias: &str) -> Uuid {
     Uuid::new_v5(&title_id(workspace_id, alias), b"\nalias")
 }
 
-/// The ids of all names of a note. The end of its file's path is a name as well: `Garden/Tea` and `Tea` for `Home/Garden/Tea.md`.
+/// Returns the ids of all names of a note. The end of its file's path is a name as well: `Garden/Tea` and `Tea` for
+/// `Home/Garden/Tea.md`.
 #[must_use]
 pub fn name_ids(
     workspace_id: Uuid,
@@ -39,7 +40,7 @@ pub fn name_ids(
     ids.into_iter().collect()
 }
 
-/// A name that a reference may mean.
+/// A name that a reference may refer to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     pub id: Uuid,
@@ -47,8 +48,9 @@ pub struct Candidate {
     pub anchor: Option<String>,
 }
 
-/// The names that a reference may mean, the first that a note has before all others: the file beside its own, the one at the
-/// same place of the folder, a title or the end of a path, an alias; with its number sign first, and then without a heading.
+/// Returns the names that a reference may refer to; the first that a note has wins. The order is: a file in the same
+/// folder, the file at the path from the root, a title or the end of a path, an alias. Names that include the number
+/// sign come before names without a heading.
 #[must_use]
 pub fn candidates(workspace_id: Uuid, reference: &Reference, path: Option<&str>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
@@ -91,7 +93,7 @@ mod tests {
         name_ids(HOME, title, &aliases, path)
     }
 
-    /// The place of the first candidate that a note has.
+    /// Returns the index of the first candidate that a note has.
     fn found(reference: &Reference, from: Option<&str>, note: &[Uuid]) -> Option<usize> {
         let candidates = candidates(HOME, reference, from);
         candidates.iter().position(|name| note.contains(&name.id))

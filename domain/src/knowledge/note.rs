@@ -1,4 +1,4 @@
-//! A note: a title, a body in Markdown, tags, links to others, and a life from active to purged.
+//! Notes: a title, a body in Markdown, tags, links to other notes, and a life cycle from active to purged.
 
 mod content;
 mod links;
@@ -20,17 +20,17 @@ pub use rebase::{Merge, Revision};
 pub use refusal::NoteRefusal;
 pub use source::SourceFile;
 
-/// Longest title in characters.
+/// The maximum length of a title in characters.
 pub const MAX_TITLE: usize = 500;
-/// Longest body in bytes: one mebibyte.
+/// The maximum length of a body in bytes: one mebibyte.
 pub const MAX_BODY: usize = 1 << 20;
-/// Most aliases of a note.
+/// The maximum number of aliases of a note.
 pub const MAX_ALIASES: usize = 64;
 
 events! {
-    /// Everything that happens to a note.
+    /// Events of a note.
     pub enum NoteEvent {
-        /// A note was written.
+        /// A note was created.
         Created("note.created", 1) {
             workspace_id: Uuid,
             title: String,
@@ -41,14 +41,14 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             file: Option<SourceFile>,
         },
-        /// Its title, text, aliases or file were changed: fields that are absent stay as they were. With another path of its file
-        /// the body is always present: its links start there.
+        /// The note's title, body, aliases or file were changed; absent fields stay as they were. If the path of its
+        /// file changed, the body is always present, because its links are relative to the path.
         Revised("note.revised", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             title: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             body: Option<String>,
-            /// It was written for an earlier version, and merged into what others had made of that.
+            /// Set if the revision was written for an earlier version and merged with later changes by others.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             merged: Option<Merge>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,19 +56,19 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             file: Option<SourceFile>,
         },
-        /// Tags were added to it, or removed.
+        /// Tags were added to the note or removed from it.
         Tagged("note.tagged", 1) { added: BTreeSet<String>, removed: BTreeSet<String> },
-        /// Another note of its workspace was put in a relation to it.
+        /// The note was linked to another note of its workspace with a relation.
         Linked("note.linked", 1) { target_id: Uuid, relation: String },
-        /// Another note stands no more in this relation to it.
+        /// A link with this relation from the note to another one was removed.
         Unlinked("note.unlinked", 1) { target_id: Uuid, relation: String },
-        /// It was put aside: readable, no longer listed among the active ones.
+        /// The note was archived: it is readable, but no longer listed among the active notes.
         Archived("note.archived", 1) {},
-        /// It was put into the trash, and can still be restored.
+        /// The note was moved to the trash; it can still be restored.
         Trashed("note.trashed", 1) {},
-        /// It is active again, out of the archive or the trash.
+        /// The note was restored from the archive or the trash and is active again.
         Restored("note.restored", 1) {},
-        /// It is gone from every read model.
+        /// The note was purged from every read model.
         Purged("note.purged", 1) {},
     }
 }
@@ -81,14 +81,14 @@ pub enum NoteCommand {
         title: String,
         body: String,
         tags: BTreeSet<String>,
-        /// Other names by which links find it.
+        /// Other names by which links find the note.
         aliases: BTreeSet<String>,
-        /// The file that it is made of.
+        /// The file that the note was imported from.
         file: Option<SourceFile>,
     },
-    /// Changes what is given; `tags` and `aliases` replace them all.
+    /// Changes the given fields; `tags` and `aliases` replace all previous ones.
     Revise(Changes),
-    /// Changes what a revision that was written for an earlier version comes to now.
+    /// Applies a revision that was written for an earlier version, after merging it.
     Merge {
         revision: Revision,
         merge: Merge,
@@ -97,9 +97,9 @@ pub enum NoteCommand {
         add: BTreeSet<String>,
         remove: BTreeSet<String>,
     },
-    /// Whether there is such a note is for the handler to say.
+    /// Links the note to another one. The handler checks that the other note exists.
     Link(TypedLink),
-    /// Without a relation: whatever links it to the other.
+    /// Removes a link to another note. Without a relation, removes every link to that note.
     Unlink {
         target_id: Uuid,
         relation: Option<String>,
@@ -140,7 +140,7 @@ impl Note {
         }
     }
 
-    /// `active`, `archived` or `trashed`; nothing where there is no note.
+    /// Returns `active`, `archived` or `trashed`; none if the note does not exist.
     #[must_use]
     pub const fn status(&self) -> Option<&'static str> {
         match self {

@@ -1,12 +1,12 @@
 //! Paths of files within a folder of notes.
 
-/// Most characters of a path.
+/// The maximum length of a path in characters.
 pub const MAX_PATH: usize = 1_000;
 
-/// Requirement on a path, for an error.
+/// Describes a valid path, for an error.
 pub const PATH: &str = "must be a relative path of at most 1000 characters, with / between its names and without . or ..";
 
-/// Returns true if a path leads to one place below any folder, on any system.
+/// Returns true if a path leads to one place below any folder, on every system.
 #[must_use]
 pub fn is_path(path: &str) -> bool {
     let is_name = |name: &str| {
@@ -15,19 +15,19 @@ pub fn is_path(path: &str) -> bool {
     path.chars().count() <= MAX_PATH && path.split('/').all(is_name)
 }
 
-/// The folder that a file is in; empty for the outermost.
+/// Returns the folder of a file; empty for the root.
 #[must_use]
 pub fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// The path without the ending of a Markdown file.
+/// Returns the path without the extension of a Markdown file.
 #[must_use]
 pub fn stem(path: &str) -> &str {
     markdown_stem(path).unwrap_or(path)
 }
 
-/// The path of a Markdown file without its ending; None for any other.
+/// Returns the path of a Markdown file without its extension; None for any other file.
 #[must_use]
 pub fn markdown_stem(path: &str) -> Option<&str> {
     let (stem, ending) = path.rsplit_once('.')?;
@@ -35,7 +35,7 @@ pub fn markdown_stem(path: &str) -> Option<&str> {
     (is_markdown && !stem.is_empty() && !stem.ends_with('/')).then_some(stem)
 }
 
-/// The place that a link in a file of the folder leads to; None if that is outside of all folders.
+/// Returns the path that a link in a file of the folder leads to; None if that is outside the root folder.
 #[must_use]
 pub fn resolve(folder: &str, link: &str) -> Option<String> {
     let folder = if link.starts_with('/') { "" } else { folder };

@@ -1,26 +1,27 @@
-//! The order of tasks: keys that compare as text, with room for another between any two.
+//! The order of tasks: keys that compare as text, with room for another key between any two.
 //!
-//! A key is a fraction in hexadecimal digits. A new task's is its own id, which begins with the time: it comes last. Keys
-//! before the first and after the last count that time on by one, so that moving to an end never makes keys longer.
+//! A key is a fraction in hexadecimal digits. The key of a new task is its own id, which begins with the time, so new
+//! tasks come last. Keys before the first and after the last decrease or increase that time by one, so that moving to
+//! an end never makes keys longer.
 
 use std::fmt::Write as _;
 
 use uuid::Uuid;
 
-/// Longest key.
+/// The maximum length of a key.
 pub const MAX_RANK: usize = 255;
-/// Digits of an id that are its time in milliseconds.
+/// Number of digits of an id that hold its time in milliseconds.
 const TIME: usize = 12;
-/// The middle of what a digit can be; put at the end, so that no key ends in a zero, below which there is no room.
+/// The middle digit; appended so that no key ends in a zero, because nothing fits below such a key.
 const MIDDLE: char = '8';
 
-/// The key of a task that was not moved.
+/// Returns the key of a task that was not moved.
 #[must_use]
 pub fn of(id: Uuid) -> String {
     id.simple().to_string()
 }
 
-/// A key after one and before the other; none: they do not stand in this order, or there is no room left between them.
+/// Returns a key between two others; none if they are in the wrong order or have no room between them.
 #[must_use]
 pub fn place(after: Option<&str>, before: Option<&str>) -> Option<String> {
     match (after, before) {
@@ -78,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// Any keys that moving could have made.
+    /// Returns any keys that moves could have made.
     fn rank() -> impl Strategy<Value = String> {
         prop_oneof!["[0-9a-f]{0,3}[1-9a-f]", "[0-9a-f]{31}[1-9a-f]"]
     }

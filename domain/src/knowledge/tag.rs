@@ -1,4 +1,4 @@
-//! Tags of notes and labels of tasks: short words that are the same however they are typed.
+//! Tags of notes and labels of tasks: short words that match regardless of spelling.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,11 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 
 use crate::{composed, folded, spaced};
 
-/// Most spellings that a tag is looked for in.
+/// The maximum number of spellings in which a tag is searched.
 const MAX_SPELLINGS: usize = 16;
 
-/// Form in which a tag is kept: lower case, composed, without needless blanks. `ß` stays; all else that case folding takes for the
-/// same is written the same.
+/// Returns the form in which a tag is stored: lower case, composed, without needless blanks. `ß` stays; all other
+/// characters that case folding treats as equal are stored alike.
 #[must_use]
 pub fn kept(tag: &str) -> String {
     let tag = spaced(tag);
@@ -21,23 +21,23 @@ pub fn kept(tag: &str) -> String {
     lower(&parts.join("ß"))
 }
 
-/// Lower case with a final sigma where it is due, which folding does not tell from others.
+/// Returns the text in lower case with a final sigma where needed; folding does not distinguish the two sigmas.
 fn lower(folded: &str) -> String {
     composed(&folded.replace('σ', "Σ").to_lowercase())
 }
 
-/// Form that is equal for all spellings of a tag.
+/// Returns a form that is equal for all spellings of a tag.
 #[must_use]
 pub fn key(tag: &str) -> String {
     folded(&spaced(tag))
 }
 
-/// The forms in which a tag may be kept, for finding it among those that are: `strasse` and `straße`.
+/// Returns the forms in which a tag may be stored, to find it: `strasse` and `straße`.
 #[must_use]
 pub fn spellings(tag: &str) -> Vec<String> {
     let nfd = DecomposingNormalizerBorrowed::new_nfd();
     let key: Vec<char> = nfd.normalize_iter(key(tag).chars()).collect();
-    // Of what comes from each character on, last first.
+    // The forms of the rest of the text from each character on, the last first.
     let (mut rest, mut after) = (vec![String::new()], vec![]);
     for at in (0..key.len()).rev() {
         let mut forms: Vec<String> = rest
@@ -53,12 +53,12 @@ pub fn spellings(tag: &str) -> Vec<String> {
     rest.iter().map(|spelling| lower(spelling)).collect()
 }
 
-/// Tags as they are kept, each once.
+/// Returns tags in their stored form, without duplicates.
 pub(crate) fn normalized(tags: &BTreeSet<String>) -> BTreeSet<String> {
     as_in(&BTreeSet::new(), tags)
 }
 
-/// Tags as they are kept, each once, and those that are among others spelled as there.
+/// Returns tags in their stored form, without duplicates; tags that are among `others` are spelled as there.
 pub(crate) fn as_in(others: &BTreeSet<String>, tags: &BTreeSet<String>) -> BTreeSet<String> {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for other in others {

@@ -1,4 +1,4 @@
-//! A task: what somebody is to do, from a suggestion or at once open, until it is done.
+//! Tasks: suggested or open, until they are done.
 
 use std::collections::BTreeSet;
 
@@ -13,83 +13,83 @@ use crate::{
     Violations, events, excerpt,
 };
 
-/// Most characters of a title.
+/// The maximum length of a title in characters.
 pub const MAX_TITLE: usize = 500;
-/// Most labels of one task.
+/// The maximum number of labels of a task.
 pub const MAX_LABELS: usize = 32;
 const MAX_LABEL: usize = 64;
 
-/// What a task begins as.
+/// The fields of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     pub workspace_id: Uuid,
-    /// The note that it belongs to.
+    /// Id of the note that the task belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note_id: Option<Uuid>,
     pub title: String,
-    /// Id of the actor who is to do it.
+    /// Id of the actor who is to do the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignee: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_on: Option<NaiveDate>,
     #[serde(default)]
     pub labels: BTreeSet<String>,
-    /// Its place among the tasks of the workspace; see [`rank`](super::rank).
+    /// Position among the tasks of the workspace; see [`rank`](super::rank).
     pub rank: String,
 }
 
-/// What is to change about a task; what is absent stays as it is.
+/// Changes of a task; absent fields stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     pub title: Option<String>,
-    /// None within: nobody.
+    /// New assignee; an inner None removes the assignee.
     pub assignee: Option<Option<Uuid>>,
-    /// None within: whenever.
+    /// New due date; an inner None removes the date.
     pub due_on: Option<Option<NaiveDate>>,
-    /// Replaces them all.
+    /// New labels; they replace all previous ones.
     pub labels: Option<BTreeSet<String>>,
 }
 
 events! {
-    /// Everything that happens to a task.
+    /// Events of a task.
     pub enum TaskEvent {
-        /// It was made by somebody who may, or found in a line of a note: open at once.
+        /// A task was created by an actor or found in a line of a note; it is open at once.
         Created("task.created", 1) {
             #[serde(flatten)]
             draft: Draft,
         },
-        /// It was proposed, for a person to decide.
+        /// A task was suggested, for a person to accept or dismiss.
         Suggested("task.suggested", 1) {
             #[serde(flatten)]
             draft: Draft,
         },
-        /// A person took the suggestion: it is open.
+        /// A person accepted the suggested task; it is open.
         Accepted("task.accepted", 1) {},
-        /// A person declined the suggestion.
+        /// A person dismissed the suggested task.
         Dismissed("task.dismissed", 1) {},
-        /// It got another title.
+        /// The task got another title.
         Retitled("task.retitled", 1) { title: String },
-        /// It was given to somebody; without an assignee: to nobody.
+        /// The task was assigned to an actor; without an assignee, the assignee was removed.
         Assigned("task.assigned", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             assignee: Option<Uuid>,
         },
-        /// It is due on another day; without a date: whenever.
+        /// The task got another due date; without a date, the date was removed.
         Scheduled("task.scheduled", 1) {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             due_on: Option<NaiveDate>,
         },
-        /// Labels were added to it, or removed.
+        /// Labels were added to the task or removed from it.
         Labelled("task.labelled", 1) { added: BTreeSet<String>, removed: BTreeSet<String> },
-        /// It was done.
+        /// The task was completed.
         Completed("task.completed", 1) {},
-        /// It is not done after all, and open again.
+        /// The task was reopened.
         Reopened("task.reopened", 1) {},
-        /// It got another place among the tasks of its workspace.
+        /// The task was moved to another position in its workspace.
         Moved("task.moved", 1) { rank: String },
-        /// It is gone from every read model.
+        /// The task was removed from every read model.
         Removed("task.removed", 1) {},
-        /// It is back as it was when it was removed.
+        /// The task was restored as it was when it was removed.
         Restored("task.restored", 1) {
             #[serde(flatten)]
             draft: Draft,
@@ -113,42 +113,42 @@ pub enum TaskCommand {
     },
     Delete,
     Restore,
-    /// The line of a note that the task comes from says something else than before.
+    /// Follows a change of the note's line that the task comes from.
     FollowLine {
         title: Option<String>,
         done: Option<bool>,
     },
 }
 
-/// Why a command on a task is refused.
+/// Reasons to refuse a command on a task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "task_", serialize_all = "snake_case")]
 pub enum TaskRefusal {
-    /// It was never made, or it is removed.
+    /// The task was never created, or it is removed.
     #[error("there is no such task")]
     NotFound,
     /// The id is taken.
     #[error("a task with this id exists already")]
     Exists,
-    /// A machine has no eyes.
+    /// Only people accept or dismiss suggested tasks.
     #[error("only a person accepts or dismisses a suggested task")]
     NeedsPerson,
-    /// It was decided before.
+    /// The task is no longer a suggestion.
     #[error("the task is {}, not a suggestion to be decided", <&str>::from(.0))]
     NotSuggested(Status),
-    /// It was not accepted.
+    /// The task was not accepted.
     #[error("the task is {}; only one that was accepted is worked on", <&str>::from(.0))]
     NotAccepted(Status),
-    /// Nobody is given work in a place that they cannot see.
+    /// Assignees must be members of the workspace, so that they can see the task.
     #[error("the assignee is not a member of the workspace; let an owner admit them first")]
     AssigneeNotMember,
-    /// Its note is not there.
+    /// The task's note is not available.
     #[error("there is no such note in the workspace, or it is in the trash")]
     NoteUnavailable,
-    /// One of the tasks between which it should stand is not there.
+    /// A neighbour of the new position is not in the workspace.
     #[error("a task that it should stand beside is not in the workspace")]
     NeighbourUnavailable,
-    /// The neighbours stand the other way round, or have no room between them.
+    /// The neighbours are in the wrong order or have no room between them.
     #[error(
         "there is no place after the one and before the other; read the list again, or move one of them first"
     )]
@@ -174,7 +174,7 @@ impl Refusal for TaskRefusal {
     }
 }
 
-/// How far a task has come.
+/// The status of a task.
 #[derive(
     Debug,
     Clone,
@@ -190,11 +190,11 @@ impl Refusal for TaskRefusal {
 #[strum(serialize_all = "snake_case")]
 #[schema(as = TaskStatus)]
 pub enum Status {
-    /// Nobody has agreed to it yet.
+    /// Waits for a person to accept or dismiss it.
     Suggested,
     Open,
     Done,
-    /// Nobody wants it; kept, so that it is not suggested again.
+    /// Dismissed by a person; kept, so that it is not suggested again.
     Dismissed,
 }
 
@@ -203,7 +203,7 @@ pub enum Task {
     #[default]
     Absent,
     Present(Box<Draft>, Status),
-    /// As it was then.
+    /// The task, as it was when it was removed.
     Removed(Box<Draft>, Status),
 }
 
@@ -216,7 +216,7 @@ impl Task {
         }
     }
 
-    /// Where it is, or was.
+    /// Returns the task's workspace, also after its removal.
     const fn workspace_id(&self) -> Option<Uuid> {
         match self {
             Self::Present(draft, _) | Self::Removed(draft, _) => Some(draft.workspace_id),
@@ -287,7 +287,7 @@ impl Aggregate for Task {
                 draft: valid(draft)?,
             }]),
             (_, TaskCommand::Create(_) | TaskCommand::Suggest(_)) => Err(TaskRefusal::Exists),
-            // Whoever removed it has nothing more to do with its line.
+            // A removed task ignores its line.
             (Self::Removed(..), TaskCommand::FollowLine { .. }) => Ok(vec![]),
             (Self::Removed(draft, status), TaskCommand::Restore) => Ok(vec![TaskEvent::Restored {
                 draft: draft.as_ref().clone(),
@@ -302,12 +302,12 @@ impl Aggregate for Task {
         self.workspace_id()
     }
 
-    /// Agents leave it to people what is to be done.
+    /// Agents only suggest tasks; people decide.
     fn agents_may(command: &TaskCommand) -> bool {
         matches!(command, TaskCommand::Suggest(_))
     }
 
-    /// As for notes, only editors and owners write; whoever proposes suggests.
+    /// Only editors and owners write, as for notes; members who may propose may suggest.
     fn required_permission(
         &self,
         _id: Uuid,
@@ -342,7 +342,7 @@ impl Aggregate for Task {
 }
 
 impl Draft {
-    /// Than a line of a note with this title.
+    /// Returns true if the task has more data than a line of a note with this title.
     #[must_use]
     pub fn says_more_than(&self, title: &str) -> bool {
         let plain = Self {
@@ -464,7 +464,7 @@ fn valid(mut draft: Draft) -> Result<Draft, Violations> {
     Ok(draft)
 }
 
-/// Notes every field that breaks a rule; pointers start with `prefix`.
+/// Records every invalid field; pointers start with `prefix`.
 pub(crate) fn check(
     title: Option<&str>,
     due_on: Option<NaiveDate>,

@@ -7,18 +7,19 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use super::task::MAX_TITLE;
 use crate::text::one_line;
 
-/// Most lines of one note that become tasks: the first so many.
+/// The maximum number of lines of one note that become tasks; the first ones count.
 pub const MAX_LINES: usize = 500;
 
-/// What a line says.
+/// The content of a task line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskLine {
-    /// Without its markup.
+    /// Title without markup.
     pub title: String,
     pub done: bool,
 }
 
-/// The items of task lists in a text in Markdown, nested ones too; what only looks like one, as in code, is none.
+/// Returns the items of task lists in a Markdown text, including nested ones. Text that only looks like an item, as in
+/// code, does not count.
 #[must_use]
 pub fn task_lines(markdown: &str) -> Vec<TaskLine> {
     located(markdown)
@@ -27,7 +28,8 @@ pub fn task_lines(markdown: &str) -> Vec<TaskLine> {
         .collect()
 }
 
-/// The text with the mark of one of its [`task_lines`] set or taken away; none where there is no such line, or it is so already.
+/// Returns the text with the mark of one of its [`task_lines`] set or cleared; none if there is no such line or nothing
+/// changes.
 #[must_use]
 pub fn with_mark(markdown: &str, index: usize, done: bool) -> Option<String> {
     let Located { line, mark } = located(markdown).into_iter().nth(index)?;
@@ -42,7 +44,7 @@ fn located(markdown: &str) -> Vec<Located> {
     }
     let options = Options::ENABLE_TASKLISTS
         | Options::ENABLE_STRIKETHROUGH
-        // A reference to a footnote is no part of a title.
+        // References to footnotes are not part of a title.
         | Options::ENABLE_FOOTNOTES;
     let mut lines = Lines::default();
     for (event, range) in Parser::new_ext(markdown, options).into_offset_iter() {
@@ -53,7 +55,7 @@ fn located(markdown: &str) -> Vec<Located> {
     lines.found
 }
 
-/// Whether there is anything that could mark a task: quick, and never wrong where it says no.
+/// Returns false if the text certainly has no task lines; a quick check.
 #[must_use]
 pub fn may_have_task_lines(markdown: &str) -> bool {
     markdown.as_bytes().windows(3).any(|window| {
@@ -61,7 +63,7 @@ pub fn may_have_task_lines(markdown: &str) -> bool {
     })
 }
 
-/// A line, and where its mark is, brackets included.
+/// A task line, and the position of its mark, brackets included.
 struct Located {
     line: TaskLine,
     mark: Range<usize>,
@@ -106,7 +108,7 @@ impl Lines {
         }
     }
 
-    /// A line ends with its first block; one that says nothing is no task.
+    /// Ends a task line with its first block; a line without text is not a task.
     fn end(&mut self) {
         if let Some(mut current) = self.current.take() {
             current.line.title = normalized(&current.line.title);
@@ -124,7 +126,7 @@ fn is_line_break(tag: &str) -> bool {
     name.eq_ignore_ascii_case("br") && !rest.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// One line of readable text, no longer than a title may be.
+/// Returns readable text on one line, cut to the maximum length of a title.
 fn normalized(text: &str) -> String {
     let text = one_line(text);
     let words: Vec<&str> = text.split_whitespace().collect();

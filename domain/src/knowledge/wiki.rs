@@ -1,5 +1,5 @@
-//! Wiki links: `[[Title]]`, `[[Title#Heading]]` and `[[Title|shown text]]` in the body of a note name another note by its title. So do Markdown links to the file of
-//! a note.
+//! Wiki links: `[[Title]]`, `[[Title#Heading]]` and `[[Title|shown text]]` in the body of a note name another note by
+//! its title. Markdown links to a note's file do so, too.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -12,14 +12,14 @@ use super::note::MAX_TITLE;
 use super::place;
 use crate::{folded, spaced};
 
-/// Titles that one body names; those that come after them are not links.
+/// The maximum number of titles that one body can refer to; later ones are not links.
 pub const MAX_TITLES: usize = 1_000;
-/// Most characters of a link's text, heading included.
+/// The maximum length of a link's text in characters, heading included.
 pub const MAX_TEXT: usize = 2 * MAX_TITLE;
-/// Number signs of a link's text at which a heading may begin.
+/// The maximum number of number signs in a link's text that may begin a heading.
 const MAX_HEADINGS: usize = 8;
 
-/// Endings of files that are attached to notes: a link to one of them is not a link to a note.
+/// Extensions of attached files: a link to such a file is not a link to a note.
 const ATTACHMENTS: [&str; 40] = [
     "3gp", "avif", "base", "bmp", "canvas", "csv", "docx", "epub", "flac", "gif", "heic", "ico",
     "jpeg", "jpg", "m4a", "mkv", "mov", "mp3", "mp4", "odp", "ods", "odt", "oga", "ogg", "ogv",
@@ -27,12 +27,13 @@ const ATTACHMENTS: [&str; 40] = [
     "xls", "zip", "7z",
 ];
 
-/// A note as a body names it.
+/// A reference from a body to a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// The text between double brackets.
     Title(String),
-    /// The path of a Markdown link to a Markdown file; a link between notes only in a note that was made of a file.
+    /// The path of a Markdown link to a Markdown file. It links to a note only if the linking note was imported from a
+    /// file.
     File(String),
 }
 
@@ -44,7 +45,7 @@ impl Reference {
         }
     }
 
-    /// Id of all references in a workspace that say the same.
+    /// Returns the id shared by all equal references in a workspace.
     #[must_use]
     pub fn id(&self, workspace_id: Uuid) -> Uuid {
         let id = title_id(workspace_id, self.text());
@@ -71,7 +72,7 @@ impl Reference {
             return None;
         };
         if let LinkType::WikiLink { has_pothole } = link_type {
-            // Within a table, the pipe has to be escaped.
+            // Within a table, the pipe must be escaped.
             let text = dest_url.strip_suffix('\\').filter(|_| *has_pothole);
             let text = text.unwrap_or(dest_url);
             return (!is_attachment(text)).then(|| Self::Title(spaced(text)));
@@ -82,10 +83,10 @@ impl Reference {
     }
 }
 
-/// The references of a body, in their order, each once: as it is first written there. Code has none.
+/// Returns the references of a body, in order and without duplicates, in their first spelling. Code has no references.
 #[must_use]
 pub fn references(body: &str) -> Vec<Reference> {
-    // Most bodies need not be parsed.
+    // Most bodies need no parsing.
     let may_name_a_file = || body.contains('[') && (body.contains(".m") || body.contains(".M"));
     if !body.contains("[[") && !may_name_a_file() {
         return vec![];
@@ -106,14 +107,14 @@ pub fn references(body: &str) -> Vec<Reference> {
         .collect()
 }
 
-/// Returns false for what no note can be called, and for a heading of the same note.
+/// Returns false for texts that cannot be a note's name, and for a heading of the same note.
 fn is_name(text: &str) -> bool {
     let title = text.split('#').next().unwrap_or_default();
     (1..=MAX_TITLE).contains(&title.chars().count()) && text.chars().count() <= MAX_TEXT
 }
 
-/// Places of the links and footnotes that CommonMark knows, which come first. A reference to a file beside the note, as
-/// editors write them below their wiki links, does not.
+/// Returns the positions of CommonMark links and footnotes, which take precedence. References to a file beside the
+/// note, which editors write below wiki links, do not.
 fn markdown_links(body: &str) -> Vec<Range<usize>> {
     if !body.contains("[[") || !["](", "][", "]:"].iter().any(|mark| body.contains(mark)) {
         return vec![];
@@ -137,7 +138,7 @@ fn markdown_links(body: &str) -> Vec<Range<usize>> {
         } else {
             matches!(event, Event::FootnoteReference(_))
         };
-        // Only images have links within.
+        // Only images contain links.
         if is_link && found.last().is_none_or(|last| last.end <= at.start) {
             found.push(at);
         }
@@ -145,14 +146,14 @@ fn markdown_links(body: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Returns true if one of some ranges, which are in order and apart, has a part in common with another.
+/// Returns true if any of the ranges, which are ordered and disjoint, overlaps another range.
 fn overlaps(ranges: &[Range<usize>], at: &Range<usize>) -> bool {
     let next = ranges.partition_point(|range| range.end <= at.start);
     ranges.get(next).is_some_and(|range| range.start < at.end)
 }
 
-/// The titles that a body links to, in their order, each once: as it is first written there. What stands in code links
-/// to nothing.
+/// Returns the titles that a body links to, in order and without duplicates, in their first spelling. Code has no
+/// links.
 #[must_use]
 pub fn titles(body: &str) -> Vec<String> {
     let titles = references(body).into_iter();
@@ -164,7 +165,7 @@ pub fn titles(body: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns true if a link between double brackets leads to a file that is attached, not to a note.
+/// Returns true if a link between double brackets leads to an attached file instead of a note.
 #[must_use]
 pub fn is_attachment(link: &str) -> bool {
     let path = link.split('#').next().unwrap_or_default();
@@ -172,7 +173,7 @@ pub fn is_attachment(link: &str) -> bool {
     ending.is_some_and(|ending| ATTACHMENTS.iter().any(|a| a.eq_ignore_ascii_case(ending)))
 }
 
-/// The path that a Markdown link names, without its anchor; None for an address elsewhere.
+/// Returns the path of a Markdown link, without its anchor; None for an address elsewhere.
 #[must_use]
 pub fn local_path(url: &str) -> Option<String> {
     if has_scheme(url) || url.starts_with("//") {
@@ -193,14 +194,14 @@ fn has_scheme(url: &str) -> bool {
     })
 }
 
-/// Id of all titles of a workspace that are taken for the same: blanks, case and composition make no difference.
+/// Returns the id of all titles of a workspace that match: blanks, case and composition make no difference.
 #[must_use]
 pub fn title_id(workspace_id: Uuid, title: &str) -> Uuid {
     Uuid::new_v5(&workspace_id, folded(&spaced(title)).as_bytes())
 }
 
-/// The ways to read the text of a link, the likeliest first, each with its heading or block: a number sign is part of a title, where a note is
-/// called so, or else begins a heading.
+/// Returns the readings of a link's text, the likeliest first, each with its heading or block. A number sign is part of
+/// the title if a note has that title; otherwise it begins a heading.
 #[must_use]
 pub fn readings(text: &str) -> Vec<(&str, Option<&str>)> {
     let headings: Vec<usize> = text
@@ -379,7 +380,7 @@ mod tests {
         assert_ne!(title_id(there, "Grüner Tee"), tea);
     }
 
-    /// Pieces of which links are made, and what they are mistaken for.
+    /// Returns pieces of links, and text that resembles links.
     fn markdown() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             prop::sample::select(vec![

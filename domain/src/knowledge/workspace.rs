@@ -1,4 +1,4 @@
-//! A workspace: notes live in it, and its members' roles say who may do what there.
+//! Workspaces: they hold notes, and the roles of their members grant permissions.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     events,
 };
 
-/// What a member may do in a workspace.
+/// The role of a member in a workspace.
 #[derive(
     Debug,
     Clone,
@@ -26,7 +26,7 @@ use crate::{
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything, and the workspace itself.
+    /// Has every permission, including managing the workspace.
     Owner,
     /// Reads, writes, proposes and approves.
     Editor,
@@ -36,7 +36,7 @@ pub enum Role {
     Agent,
 }
 
-/// What a command or query needs from a member's role.
+/// The permission that a command or query needs from a member's role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Permission {
@@ -59,13 +59,13 @@ impl Role {
 }
 
 events! {
-    /// Everything that happens to a workspace.
+    /// Events of a workspace.
     pub enum WorkspaceEvent {
-        /// It was opened; its creator is its first owner.
+        /// A workspace was created; its creator is its first owner.
         Created("workspace.created", 1) { name: String, owner: Uuid },
-        /// It got another name.
+        /// The workspace was renamed.
         Renamed("workspace.renamed", 1) { name: String },
-        /// It was closed for good: readable, no longer writable.
+        /// The workspace was archived for good: it is readable, but can no longer be changed.
         Archived("workspace.archived", 1) {},
         /// A member joined, or got another role.
         MemberSet("workspace.member_set", 1) { actor_id: Uuid, role: Role },
@@ -84,11 +84,11 @@ pub enum WorkspaceCommand {
     RemoveMember { actor_id: Uuid },
 }
 
-/// Why a command on a workspace, or on what lives in it, is refused.
+/// Reasons to refuse a command on a workspace, or on its contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "workspace_", serialize_all = "snake_case")]
 pub enum WorkspaceRefusal {
-    /// It was never created, or the actor is not a member.
+    /// The workspace was never created, or the actor is not a member.
     #[error("there is no such workspace, or you are not a member of it")]
     NotFound,
     /// The id is taken.
@@ -99,19 +99,19 @@ pub enum WorkspaceRefusal {
         "this needs the permission to {0} in the workspace; ask an owner for a role that has it"
     )]
     RoleInsufficient(Permission),
-    /// The workspace is closed.
+    /// The workspace is archived.
     #[error("the workspace is archived and can no longer be changed")]
     Archived,
-    /// A workspace always has an owner.
+    /// A workspace always needs an owner.
     #[error("the last owner cannot leave or step down; make another member owner first")]
     LastOwner,
-    /// Nobody of the product: they never had a key.
+    /// The actor is not in the product: they never had a key.
     #[error("there is no such actor in this product; issue a key for them first")]
     ActorUnknown,
-    /// An agent reads and proposes, whatever its role.
+    /// Agents only read and propose, whatever their role, so they cannot own a workspace.
     #[error("an agent cannot own a workspace: it reads and proposes; make it an agent or a viewer")]
     AgentOwner,
-    /// The actor to remove is not there.
+    /// The actor to remove is not a member.
     #[error("this actor is not a member of the workspace")]
     MemberNotFound,
     /// The command is malformed.
@@ -154,7 +154,7 @@ impl Workspace {
         }
     }
 
-    /// Whether the actor may do this here. Strangers learn nothing, not even that the workspace exists.
+    /// Checks that the actor has the permission. Other actors learn nothing, not even that the workspace exists.
     pub fn permit(&self, actor: &Actor, permission: Permission) -> Result<(), WorkspaceRefusal> {
         let role = self
             .details()

@@ -1,8 +1,8 @@
-//! A blob: bytes that a product keeps once in a container, however many files have them.
+//! Blobs: bytes that a product stores once per container, however many files share them.
 //!
-//! Its stream is named after what the bytes are. Once no file has them they are dropped: then the object that holds them is
-//! deleted, and no object of that name is ever used again. Bytes that come back are the next generation, under another
-//! name; so nothing that deletes can hit what somebody has just stored.
+//! The stream of a blob is named after the hash of its bytes. Once no file uses the bytes, they are dropped: the object
+//! that holds them is deleted, and its name is never used again. If the same bytes come back, they are the next
+//! generation, under another name. So no deletion can hit an object that was just stored.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,13 +15,13 @@ use super::file::File;
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
-    /// Everything that happens to a blob.
+    /// Events of a blob.
     pub enum BlobEvent {
-        /// A file has these bytes.
+        /// A file started to use the bytes.
         Held("blob.held", 1) { container: Container, sha256: String, generation: u32, file_id: Uuid },
-        /// A file has them no more.
+        /// A file stopped using the bytes.
         Released("blob.released", 1) { container: Container, sha256: String, generation: u32, file_id: Uuid },
-        /// No file has them: the object of this generation is to be deleted.
+        /// No file uses the bytes: the object of this generation will be deleted.
         Dropped("blob.dropped", 1) { container: Container, sha256: String, generation: u32 },
     }
 }
@@ -37,13 +37,13 @@ pub enum BlobCommand {
         key: BlobKey,
         file_id: Uuid,
     },
-    /// Unless a file has it, or it is of another generation.
+    /// Drops the blob, unless a file uses it or its generation is another.
     Drop {
         key: BlobKey,
     },
 }
 
-/// Why a blob cannot be held.
+/// Reasons to refuse to hold a blob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "blob_", serialize_all = "snake_case")]
 pub enum BlobRefusal {
@@ -60,12 +60,12 @@ impl Refusal for BlobRefusal {
     }
 }
 
-/// Where the bytes are: the name of an object.
+/// The name of the object that holds the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BlobKey {
     pub product_id: Uuid,
     pub container: Container,
-    /// In hex.
+    /// SHA-256 in hex.
     pub sha256: String,
     pub generation: u32,
 }
@@ -76,7 +76,7 @@ pub struct BlobKey {
 pub struct BlobKeyError;
 
 impl BlobKey {
-    /// The id of the blob's stream: the same for every generation.
+    /// Returns the id of the blob's stream: the same for every generation.
     #[must_use]
     pub fn id(&self) -> Uuid {
         let name = format!("{}/{}", self.container, self.sha256);
@@ -111,7 +111,7 @@ impl FromStr for BlobKey {
             sha256: sha256.to_owned(),
             generation: generation.parse().map_err(|_| BlobKeyError)?,
         };
-        // Another spelling is another object.
+        // Another spelling would name another object.
         if is_sha256(sha256) && key.to_string() == text {
             Ok(key)
         } else {
@@ -120,7 +120,7 @@ impl FromStr for BlobKey {
     }
 }
 
-/// 64 hexadecimal digits, in lower case.
+/// Returns true for 64 hexadecimal digits in lower case.
 #[must_use]
 pub fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -128,9 +128,9 @@ pub fn is_sha256(text: &str) -> bool {
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Blob {
-    /// How often it was dropped.
+    /// Number of times that the bytes were dropped.
     pub generation: u32,
-    /// The files that have it.
+    /// Ids of the files that use the bytes.
     pub files: BTreeSet<Uuid>,
 }
 

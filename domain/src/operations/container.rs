@@ -1,4 +1,4 @@
-//! Containers: what a file is for, and with that what it may be.
+//! Containers: the purpose of a file, which limits its size and media type.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = KIB << 10;
 const GIB: u64 = MIB << 10;
 
-/// What a file is for.
+/// The purpose of a file.
 #[derive(
     Debug,
     Clone,
@@ -32,14 +32,14 @@ pub enum Container {
     Attachments,
     Audio,
     Transcripts,
-    /// Pictures of actors; each is kept in 64, 128 and 256 pixels, too.
+    /// Pictures of actors; each is also stored in 64, 128 and 256 pixels.
     Avatars,
     Releases,
     Backups,
 }
 
 impl Container {
-    /// Bytes of one file, if the configuration says nothing else.
+    /// Returns the default maximum size of a file in bytes.
     #[must_use]
     pub const fn max_size(self) -> u64 {
         match self {
@@ -48,12 +48,12 @@ impl Container {
             Self::Attachments => 100 * MIB,
             Self::Audio => 512 * MIB,
             Self::Releases => 2 * GIB,
-            // What S3 copies at once.
+            // The most that S3 copies in one request.
             Self::Backups => 5 * GIB,
         }
     }
 
-    /// What may be kept in it.
+    /// Returns the media types that the container accepts.
     #[must_use]
     pub const fn media_types(self) -> &'static [&'static str] {
         match self {
@@ -72,7 +72,7 @@ impl Container {
     }
 }
 
-/// Bytes of one file in each container, where that is not [`Container::max_size`].
+/// The maximum size in bytes of a file in each container, if it differs from [`Container::max_size`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MaxSizes(pub BTreeMap<Container, u64>);
 
@@ -84,7 +84,7 @@ impl MaxSizes {
     }
 }
 
-/// A media type without parameters, as RFC 6838 has it (section 4.2).
+/// Returns true for a media type without parameters, as defined by RFC 6838 (section 4.2).
 #[must_use]
 pub fn is_media_type(text: &str) -> bool {
     let name = |text: &str| {

@@ -1,4 +1,4 @@
-//! A file: asked for with its size and kind, uploaded to a signed address, and kept until it is deleted.
+//! Files: requested with their size and media type, uploaded to a signed address, and kept until they are deleted.
 
 use std::collections::BTreeSet;
 
@@ -14,60 +14,60 @@ use crate::{
     Violations, events,
 };
 
-/// Most characters of a name.
+/// The maximum length of a name in characters.
 pub const MAX_NAME: usize = 255;
 
-/// What is to be uploaded.
+/// An announced upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
     pub container: Container,
-    /// What people call it; it is never a path.
+    /// Display name; it is never a path.
     pub name: String,
     pub media_type: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What the bytes must be, in hex.
+    /// Required SHA-256 of the bytes, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Whose members alone have it; none: the whole product.
+    /// Id of the workspace whose members may read the file; none: all actors of the product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<Uuid>,
-    /// Who asked for it.
+    /// The actor who requested the upload.
     pub owner: Actor,
-    /// Until then it can be uploaded.
+    /// End of the time for the upload.
     pub expires_at: DateTime<Utc>,
 }
 
-/// The bytes of a file that has arrived.
+/// The bytes of an uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     pub sha256: String,
-    /// Of the [blob](super::blob) that has them.
+    /// Generation of the [blob](super::blob) that holds the bytes.
     pub generation: u32,
 }
 
 /// The same picture in another size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rendition {
-    /// Of an edge: it is a square.
+    /// Length of an edge; the picture is a square.
     pub pixels: u32,
     pub media_type: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     pub sha256: String,
-    /// Of the blob that has it.
+    /// Generation of the blob that holds the rendition.
     pub generation: u32,
 }
 
 events! {
-    /// Everything that happens to a file.
+    /// Events of a file.
     pub enum FileEvent {
-        /// An upload was announced: room is kept for it until it comes or its time is over.
+        /// An upload was requested: storage is reserved for it until the file arrives or the upload expires.
         Requested("file.requested", 1) {
             #[serde(flatten)]
             upload: Upload,
         },
-        /// It arrived whole.
+        /// The file was uploaded completely.
         Stored("file.stored", 1) {
             container: Container,
             name: String,
@@ -76,17 +76,17 @@ events! {
             #[serde(flatten)]
             content: Content,
         },
-        /// It is a picture, and was made in these sizes.
+        /// The file is a picture, and was resized to these sizes.
         Resized("file.resized", 1) { renditions: Vec<Rendition> },
-        /// It should be a picture, and turned out to be none that can be shown.
+        /// The file cannot be shown as a picture, although it should be one.
         ResizeFailed("file.resize_failed", 1) { reason: String },
-        /// Something came to need it: it stays.
+        /// Something refers to the file, so it is kept.
         Referenced("file.referenced", 1) { by: StreamId },
-        /// Something needs it no more.
+        /// Something no longer refers to the file.
         Unreferenced("file.unreferenced", 1) { by: StreamId },
-        /// It did not come in time.
+        /// The file was not uploaded in time.
         Expired("file.expired", 1) {},
-        /// It is gone, and its bytes are unless another file has them.
+        /// The file was deleted; so are its bytes, unless another file uses them.
         Deleted("file.deleted", 1) {},
     }
 }
@@ -96,7 +96,7 @@ events! {
 pub enum FileCommand {
     Request {
         upload: Upload,
-        /// Most bytes in its container.
+        /// Maximum size in bytes of files in the container.
         max_size: u64,
     },
     Store {
@@ -109,7 +109,7 @@ pub enum FileCommand {
     FailResize {
         reason: String,
     },
-    /// For something in a workspace, or in none.
+    /// Records a reference from something in a workspace, or outside of any.
     Refer {
         by: StreamId,
         workspace_id: Option<Uuid>,
@@ -117,37 +117,37 @@ pub enum FileCommand {
     Unrefer {
         by: StreamId,
     },
-    /// It did not come: nothing happens before its time.
+    /// Expires an upload that did not arrive; does nothing before the deadline.
     Expire,
     Delete,
 }
 
-/// Why a command on a file is refused.
+/// Reasons to refuse a command on a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "file_", serialize_all = "snake_case")]
 pub enum FileRefusal {
-    /// It was never asked for, or it is deleted, or it did not come in time.
+    /// The file was never requested, it is deleted, or it was not uploaded in time.
     #[error("there is no such file")]
     NotFound,
     /// The id is taken.
     #[error("a file with this id exists already")]
     Exists,
-    /// It is not there yet.
+    /// The file is not uploaded yet.
     #[error("the file has not been uploaded yet")]
     NotStored,
-    /// Other bytes are there.
+    /// The file was uploaded with other bytes.
     #[error("the file was uploaded before, with other bytes; ask for a new one")]
     AlreadyStored,
-    /// It is another size than was asked for.
+    /// The file's size is not the requested one.
     #[error("the file has {found} bytes, not {expected} as was asked for")]
     SizeMismatch { expected: u64, found: u64 },
-    /// These are other bytes than were announced.
+    /// The SHA-256 of the bytes is not the requested one.
     #[error("the SHA-256 of the bytes is {found}, not {expected} as was asked for")]
     DigestMismatch { expected: String, found: String },
-    /// Something needs it.
+    /// Something refers to the file.
     #[error("the file is needed by {} thing(s), such as {by}; detach it there first", .others + 1)]
     InUse { by: StreamId, others: usize },
-    /// It belongs elsewhere.
+    /// The file belongs to another workspace.
     #[error("the file belongs to another workspace; upload it to this one, or to none")]
     Elsewhere,
     /// The command is malformed.
@@ -174,35 +174,35 @@ impl Refusal for FileRefusal {
 pub enum File {
     #[default]
     Absent,
-    /// On its way.
+    /// The upload has not arrived yet.
     Requested(Box<Upload>),
     Stored(Box<Stored>),
-    /// Deleted, or never come.
+    /// The file was deleted or never uploaded.
     Gone,
 }
 
-/// A file that is there.
+/// An uploaded file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     pub upload: Upload,
     pub content: Content,
     pub renditions: Vec<Rendition>,
-    /// It should be a picture, and is none.
+    /// True if the file should be a picture but is not.
     pub resize_failed: bool,
-    /// What needs it.
+    /// The streams that refer to the file.
     pub references: BTreeSet<StreamId>,
 }
 
-/// What of a file is sent.
+/// The variant of a file that is sent.
 pub struct Variant<'a> {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     pub media_type: &'a str,
     pub key: BlobKey,
 }
 
 impl File {
-    /// What was asked for, as long as it is there or can still come.
+    /// Returns the upload, if the file exists or can still arrive.
     #[must_use]
     pub const fn upload(&self) -> Option<&Upload> {
         match self {
@@ -229,7 +229,7 @@ impl File {
 }
 
 impl Stored {
-    /// The file itself, or the same picture in another size.
+    /// Returns the file itself, or the same picture in another size.
     #[must_use]
     pub fn variant(&self, product_id: Uuid, pixels: Option<u32>) -> Option<Variant<'_>> {
         let Some(pixels) = pixels else {
@@ -247,7 +247,7 @@ impl Stored {
         })
     }
 
-    /// Every blob that the file has: its own, and those of its other sizes.
+    /// Returns all blobs of the file: its own, and those of its other sizes.
     #[must_use]
     pub fn blobs(&self, product_id: Uuid) -> Vec<BlobKey> {
         let own = self.key(product_id, &self.content.sha256, self.content.generation);
@@ -373,11 +373,11 @@ impl Upload {
     }
 }
 
-/// What a media type must be.
+/// Describes a valid media type.
 pub(crate) const MEDIA_TYPE: &str =
     "must be a media type in lower case without parameters, such as text/plain";
 
-/// A name that is shown, and that a browser may give to what it saves.
+/// Requires a valid display name, which a browser may use when it saves the file.
 pub(crate) fn require_name(violations: &mut Violations, name: &str) {
     violations.require_line(name, 1, MAX_NAME, "/name");
     violations.require(
@@ -435,7 +435,7 @@ impl Aggregate for File {
                 Ok(vec![FileEvent::Requested { upload }])
             }
             (Self::Gone, FileCommand::Request { .. }) => Err(FileRefusal::Exists),
-            // Nothing is left to be done.
+            // Nothing is left to do.
             (
                 Self::Gone,
                 FileCommand::Expire
@@ -453,7 +453,7 @@ impl Aggregate for File {
         self.upload().and_then(|upload| upload.workspace_id)
     }
 
-    /// What belongs to a workspace is its editors' to put there and to take away.
+    /// Only editors of a workspace add and delete its files.
     fn required_permission(
         &self,
         _id: Uuid,

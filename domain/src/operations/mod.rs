@@ -1,4 +1,4 @@
-//! What a product keeps beside its log: files, their bytes, and how much of them there may be.
+//! Data that a product stores beside its log: files, their bytes, and the quotas.
 
 pub mod blob;
 pub mod container;

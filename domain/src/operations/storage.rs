@@ -1,5 +1,5 @@
-//! The storage of a product: how much its files take. Its stream is guarded by whatever reserves, so that no two uploads
-//! share the last byte.
+//! The storage of a product: the space used by its files. Every command that reserves space guards this stream, so that
+//! no two uploads get the last byte.
 
 use uuid::Uuid;
 
@@ -7,16 +7,16 @@ use super::file::File;
 use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
 
 events! {
-    /// Everything that happens to the storage of a product.
+    /// Events of a product's storage.
     pub enum StorageEvent {
-        /// Room was taken for a file.
+        /// Space was reserved for a file.
         Reserved("storage.reserved", 1) { file_id: Uuid, bytes: u64 },
-        /// Given back: the file is gone, or never came.
+        /// Space was released, because the file is gone or was never uploaded.
         Released("storage.released", 1) { file_id: Uuid, bytes: u64 },
     }
 }
 
-/// How much there may be.
+/// The limits of a product's storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     pub bytes: u64,
@@ -37,16 +37,16 @@ pub enum StorageCommand {
     },
 }
 
-/// Why there is no room.
+/// Reasons to refuse to reserve space.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "storage_", serialize_all = "snake_case")]
 pub enum StorageRefusal {
-    /// The files would take more bytes than there may be.
+    /// The files would exceed the maximum number of bytes.
     #[error(
         "{used} of {limit} bytes are used, and {wanted} more are too many; delete files first, or ask the operator for a larger quota"
     )]
     BytesExhausted { used: u64, limit: u64, wanted: u64 },
-    /// There would be more files than there may be.
+    /// The files would exceed the maximum number of files.
     #[error(
         "{used} of {limit} files are there; delete some first, or ask the operator for a larger quota"
     )]
@@ -61,7 +61,7 @@ impl Refusal for StorageRefusal {
     }
 }
 
-/// What is used.
+/// The used storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Storage {
     pub bytes: u64,

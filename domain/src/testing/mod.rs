@@ -1,4 +1,4 @@
-//! Given what happened, when a command comes, then this follows.
+//! Tests of decisions in the form: given events, when a command comes, then events or a refusal follow.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ pub const AGENT: Actor = Actor {
     id: Uuid::from_u128(2),
 };
 
-/// Noon of the day on which every test takes place.
+/// Returns the time at which all tests take place.
 pub fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_355_200, 0).unwrap()
 }
@@ -42,7 +42,7 @@ impl<A: Aggregate> Given<A> {
         When(self.0.decide(command, &DecisionContext::of(actor, now)))
     }
 
-    /// By an actor whose key is in the hands of another.
+    /// Decides a command of an actor whose key another actor controls.
     pub fn when_controlled(self, actor: Actor, controller: Uuid, command: A::Command) -> When<A> {
         let context = DecisionContext {
             controller,
@@ -76,7 +76,7 @@ impl<A: Aggregate> When<A> {
         assert_eq!(self.0.unwrap_err(), expected);
     }
 
-    /// The fields that a malformed command names.
+    /// Asserts the invalid fields that a refusal names.
     #[track_caller]
     pub fn then_invalid(self, pointers: &[&str]) {
         let refusal = self.0.unwrap_err();

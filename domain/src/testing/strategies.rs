@@ -1,5 +1,5 @@
-//! Events of every aggregate as property tests need them: any there could be, of few different values, so that events
-//! meet in what they are about, and of the least and the largest that there are.
+//! Events of every aggregate for property tests. They take any possible value, but mostly few different ones, so that
+//! events affect the same subjects; they include the smallest and largest values.
 
 mod proposals;
 
@@ -37,13 +37,13 @@ use crate::operations::storage::{Storage, StorageEvent};
 use crate::{Actor, ActorKind, Aggregate, StreamId};
 pub use proposals::{policy, proposal};
 
-/// Somebody who needs the events of every aggregate.
+/// A recipient of the events of every aggregate.
 pub trait Recipient {
-    /// Takes those of one aggregate.
+    /// Takes the events of one aggregate.
     fn take<A: Aggregate>(&mut self, event: BoxedStrategy<A::Event>);
 }
 
-/// Gives away the events of every aggregate, in the order of [`contracts`](crate::contracts).
+/// Passes on the events of every aggregate, in the order of [`contracts`](crate::contracts).
 pub fn give_all(to: &mut impl Recipient) {
     to.take::<Product>(product().boxed());
     to.take::<KnownActor>(known_actor().boxed());
@@ -70,7 +70,7 @@ fn id() -> impl Strategy<Value = Uuid> {
     (0..4u128).prop_map(Uuid::from_u128)
 }
 
-/// What commands bound to so many characters, or less, because indexes have it.
+/// Returns short texts, such as those that commands limit because indexes hold them.
 fn word() -> impl Strategy<Value = String> {
     let characters = |count| vec(any::<char>(), count).prop_map(String::from_iter);
     prop_oneof![
@@ -87,13 +87,13 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// More than a row of an index has room for; it cannot be made smaller.
+/// Returns a text too long for a row of an index, and incompressible.
 fn long(seed: u64) -> String {
     let part = |n: u64| hex(Sha256::digest([seed, n].map(u64::to_le_bytes).concat()));
     (0..50).map(part).collect()
 }
 
-/// What people write into notes.
+/// Returns pieces of bodies of notes.
 fn body() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "[[a]]",
@@ -144,13 +144,13 @@ fn whole() -> impl Strategy<Value = i64> {
     prop_oneof![2 => any::<i64>(), 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
 }
 
-/// A size, mostly one that a payload may have.
+/// Returns a size, mostly one that a payload may have.
 fn size() -> impl Strategy<Value = u64> {
     let largest = i64::MAX.unsigned_abs();
     prop_oneof![3 => 0..=largest, 2 => Just(0), 2 => Just(largest), 1 => any::<u64>()]
 }
 
-/// To the microsecond, as clocks tell it, and of the years 1 to 9999, as requests do.
+/// Returns times in microseconds, as clocks return them, in the years 1 to 9999, as requests allow.
 fn time() -> impl Strategy<Value = DateTime<Utc>> {
     let first = DateTime::parse_from_rfc3339("0001-01-01T00:00:00Z").unwrap();
     let last = DateTime::parse_from_rfc3339("9999-12-31T23:59:59.999999Z").unwrap();

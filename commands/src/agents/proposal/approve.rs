@@ -1,4 +1,4 @@
-//! Approving a proposal applies it, in the same append as the last approval that it needs.
+//! Approval of proposals. A proposal is applied in the same append as the last approval that it needs.
 
 use async_trait::async_trait;
 use domain::agents::policy::{Policy, PolicyRefusal};
@@ -12,11 +12,11 @@ use super::change_set::{ChangeSet, require_possible};
 use super::governance;
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// Approves a proposal. If nobody else has to, it is applied, or what stood in its way is recorded.
+/// Approves a proposal. If no more approvals are missing, the proposal is applied, or its conflicts are recorded.
 pub struct Approve {
     pub id: Uuid,
     pub approval: Approval,
-    /// Ids for what it creates, as many as it could have actions.
+    /// Ids for new subjects, one for each possible action.
     pub new_ids: Vec<Uuid>,
 }
 
@@ -51,7 +51,7 @@ impl Handler for Approve {
         let outcome = match apply(work, &policy, &submission, proposer, &self.new_ids).await? {
             Ok(complete) => complete,
             Err(conflicts) => {
-                // Whoever has edited it can do so again.
+                // An approver who has edited the actions can edit them again.
                 if self.approval.edited_actions.is_some() {
                     require_possible(&conflicts)?;
                 }
@@ -64,7 +64,7 @@ impl Handler for Approve {
     }
 }
 
-/// Records an approval; what follows from here on is caused by it.
+/// Records an approval, which becomes the cause of the events that follow.
 pub(super) async fn approve(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
@@ -78,7 +78,8 @@ pub(super) async fn approve(
     submission.ok_or_else(|| CommandError::refused(ProposalRefusal::NotFound))
 }
 
-/// Carries out what was approved, in somebody's interest; returns the command that records it, or what stands in the way.
+/// Carries out the approved actions on behalf of `interest`; returns the command that records the result, or the
+/// conflicts.
 pub(super) async fn apply(
     work: &mut UnitOfWork<'_>,
     policy: &Policy,

@@ -1,4 +1,4 @@
-//! The actions of a proposal, carried out on a unit of work: all of them are what approval appends.
+//! Carries out the actions of a proposal on a unit of work, so that approval appends all of them together.
 
 use domain::agents::action::{Action, Stale, Subject};
 use domain::agents::policy::Merging;
@@ -16,21 +16,22 @@ use crate::knowledge::artifact::Draft;
 use crate::knowledge::{artifact, note, task};
 use crate::{CommandError, UnitOfWork};
 
-/// Actions to be carried out.
+/// Actions to carry out.
 pub(super) struct ChangeSet<'a> {
     pub workspace_id: Uuid,
     pub actions: &'a [Action],
-    /// Ids for what they create, at least as many as there are actions.
+    /// Ids for new subjects, at least one per action.
     pub new_ids: &'a [Uuid],
-    /// What becomes of actions that were written for an earlier version.
+    /// Treatment of actions that were written for an earlier version.
     pub merging: Merging,
 }
 
-/// What is done, or what stands in the way of it.
+/// The result of an action, or the reason why it does not fit.
 type Attempt<T> = Result<Result<T, Stale>, CommandError>;
 
 impl ChangeSet<'_> {
-    /// What the actions leave behind. Where there are conflicts nothing of it must be kept.
+    /// Returns the effects and conflicts of the actions. If there are conflicts, the caller must discard the staged
+    /// events.
     pub async fn carry_out(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -38,7 +39,8 @@ impl ChangeSet<'_> {
         let mut effects = Effects::default();
         let mut conflicts = Vec::new();
         for (index, action) in self.actions.iter().enumerate() {
-            // A long note takes milliseconds, and a proposal has a hundred actions: others have their turn in between.
+            // A long note takes milliseconds, and a proposal may have a hundred actions, so let other tasks run in
+            // between.
             tokio::task::yield_now().await;
             let Some(new_id) = self.new_ids.get(index) else {
                 return Err(CommandError::Damaged(
@@ -175,7 +177,7 @@ impl ChangeSet<'_> {
     }
 }
 
-/// The note of a task, which may be changed with it, and its version.
+/// Returns the note of a task, which may be changed together with the task, and its version.
 async fn note_of(
     work: &mut UnitOfWork<'_>,
     task_id: Uuid,
@@ -188,7 +190,7 @@ async fn note_of(
     Ok(Some((note_id, version)))
 }
 
-/// The note, if its line was marked.
+/// Returns the note, if its line was marked.
 async fn marked(
     work: &mut UnitOfWork<'_>,
     note: Option<(Uuid, i64)>,
@@ -206,7 +208,7 @@ async fn marked(
     }))
 }
 
-/// What an action attaches, and to which note; none: it detaches.
+/// Returns the note and attachment of an action that attaches; none if it detaches.
 fn attached(action: &Action) -> Option<(Uuid, Draft)> {
     if let Action::AttachArtifact {
         note_id,
@@ -231,8 +233,8 @@ fn attached(action: &Action) -> Option<(Uuid, Draft)> {
     }
 }
 
-/// An action as it fits what its subject is now; and over which versions it was carried, if it was. A revision keeps what the
-/// actions before it have made of its subject.
+/// Returns an action carried over to the current state of its subject, and the versions if it was merged. A revision
+/// keeps the changes that earlier actions made to the same subject.
 pub(super) async fn carried_over<A: Aggregate>(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
@@ -308,7 +310,8 @@ pub(super) async fn conflict(
     })
 }
 
-/// Refuses what nobody's approval can make good: where nothing has moved on, and yet commands are refused.
+/// Refuses actions that no approval can make possible: their subjects are unchanged, and yet their commands are
+/// refused.
 pub(super) fn require_possible(conflicts: &[Conflict]) -> Result<(), CommandError> {
     if conflicts.is_empty() || conflicts.iter().any(|conflict| conflict.code.is_none()) {
         return Ok(());
@@ -317,7 +320,7 @@ pub(super) fn require_possible(conflicts: &[Conflict]) -> Result<(), CommandErro
     Err(CommandError::refused(impossible))
 }
 
-/// A refusal says what stands in the way, unless it is that whoever decides may not.
+/// Returns a refusal as a conflict, unless the refusal is that the actor lacks a permission.
 fn stands(result: Result<(), CommandError>) -> Attempt<()> {
     match result {
         Ok(()) => Ok(Ok(())),

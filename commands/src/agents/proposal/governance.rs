@@ -1,4 +1,4 @@
-//! What the policy of a workspace says of a proposal.
+//! Applies the policy of a workspace to a proposal.
 
 use domain::agents::action::{Action, Subject};
 use domain::agents::policy::{Change, Policy, PolicyRefusal};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::agents::agent;
 use crate::{CommandError, UnitOfWork};
 
-/// The policy in force.
+/// Returns the policy in force.
 pub(super) async fn policy(
     work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,
@@ -20,7 +20,7 @@ pub(super) async fn policy(
     Ok(work.load::<Policy>(workspace_id).await?.state.clone())
 }
 
-/// Refuses what the policy forbids.
+/// Refuses changes that the policy forbids.
 pub(super) async fn require_allowed(
     work: &mut UnitOfWork<'_>,
     policy: &Policy,
@@ -36,7 +36,7 @@ pub(super) async fn require_allowed(
     }
 }
 
-/// What rules look at. The size is found out only if a rule asks for it.
+/// Returns the change that rules are matched against. Counts characters only if a rule limits them.
 pub(super) async fn measured<'a>(
     work: &mut UnitOfWork<'_>,
     policy: &Policy,
@@ -68,7 +68,7 @@ async fn size(work: &mut UnitOfWork<'_>, action: &Action) -> Result<usize, Comma
     Ok(heavy(bytes, || action.characters(base.as_ref())).await?)
 }
 
-/// Refuses what nobody may approve now, whoever they are.
+/// Refuses proposals that nobody may approve now.
 pub(super) async fn require_approvable(
     work: &mut UnitOfWork<'_>,
     policy: &Policy,
@@ -81,7 +81,7 @@ pub(super) async fn require_approvable(
     require_allowed(work, policy, submission.proposer, actions).await
 }
 
-/// How many more people have to approve it. Those who have, but could not now, do not count.
+/// Returns the number of missing approvals. Approvers who could no longer approve do not count.
 pub(super) async fn missing_approvals(
     work: &mut UnitOfWork<'_>,
     policy: &Policy,
@@ -108,7 +108,7 @@ pub(super) async fn role(
     Ok(details.and_then(|details| details.members.get(&actor_id).copied()))
 }
 
-/// Somebody who may do everything in a workspace: there always is one.
+/// Returns an owner of the workspace, who may do everything there; there always is one.
 pub(super) async fn an_owner(
     work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,

@@ -1,4 +1,4 @@
-//! What approving a proposal would do now, found out by doing it on a unit of work that is thrown away.
+//! Previews of proposals: an approval is run on a unit of work that is then discarded.
 
 use domain::agents::proposal::{Conflict, Effects, Proposal};
 use domain::knowledge::artifact::Artifact;
@@ -11,24 +11,24 @@ use super::change_set::ChangeSet;
 use super::governance;
 use crate::{CommandError, Loaded, UnitOfWork};
 
-/// What approval would do now.
+/// The result that an approval would have now.
 pub struct Preview {
-    /// Why nobody can approve it now.
+    /// The reason why nobody can approve the proposal now.
     pub refusal: Option<Box<dyn Refusal>>,
-    /// How many people have to approve it still.
+    /// Number of missing approvals.
     pub missing_approvals: u32,
-    /// In the order of the first action on each.
+    /// Changed notes, in the order of the first action on each.
     pub notes: Vec<Changed<Note>>,
-    /// In the order of the first action on each.
+    /// Changed tasks, in the order of the first action on each.
     pub tasks: Vec<Changed<Task>>,
-    /// In the order of the first action on each.
+    /// Changed artifacts, in the order of the first action on each.
     pub artifacts: Vec<Changed<Artifact>>,
     pub effects: Effects,
-    /// Where there are any, approval would change nothing.
+    /// Conflicts; if there are any, approval changes nothing.
     pub conflicts: Vec<Conflict>,
 }
 
-/// A thing that approval would change; where it would create it, there was nothing before.
+/// A subject that approval would change; `before` is empty if approval would create it.
 pub struct Changed<A> {
     pub before: Loaded<A>,
     pub after: Loaded<A>,
@@ -51,7 +51,7 @@ impl<A: Aggregate> Changed<A> {
     }
 }
 
-/// None, where the proposal is not waiting for a decision.
+/// Returns the preview; none if the proposal is not waiting for a decision.
 pub async fn preview(
     work: &mut UnitOfWork<'_>,
     id: Uuid,
@@ -74,7 +74,7 @@ pub async fn preview(
         Err(error) => return Err(error),
     };
     let missing_approvals = governance::missing_approvals(work, &policy, &submission).await?;
-    // Who looks at it need not be one who could approve it.
+    // The reader of a preview need not be allowed to approve.
     if let Some(owner) = governance::an_owner(work, workspace_id).await? {
         work.on_authority_of(owner);
     }

@@ -1,4 +1,4 @@
-//! Rebasing a proposal carries its actions over to what there is now, in a new proposal.
+//! Rebasing of proposals: carries the actions over to the current versions in a new proposal.
 
 use async_trait::async_trait;
 use domain::agents::action::{Action, Subject};
@@ -12,16 +12,16 @@ use super::Submit;
 use super::change_set::{carried_over, conflict};
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// Submits anew what a pending or failed proposal would change. One that is pending is superseded by that.
+/// Submits the changes of a pending or failed proposal again. A pending one is superseded by the new proposal.
 pub struct Rebase {
-    /// Of the new proposal.
+    /// Id of the new proposal.
     pub id: Uuid,
-    /// Of the old one.
+    /// Id of the old proposal.
     pub from: Uuid,
-    /// The actions as they should be now; as they can be carried over by themselves, if not given.
+    /// The new actions; if absent, the old ones are carried over automatically.
     pub actions: Option<Vec<Action>>,
     pub rationale: Option<String>,
-    /// Ids for what it creates, as many as it could have actions.
+    /// Ids for new subjects, one for each possible action.
     pub new_ids: Vec<Uuid>,
 }
 

@@ -1,4 +1,4 @@
-//! Reverting an applied proposal changes back what it has changed.
+//! Reverting of applied proposals.
 
 mod note;
 mod task;
@@ -16,15 +16,15 @@ use uuid::Uuid;
 use crate::knowledge::artifact;
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// Changes everything back that an applied proposal has changed.
+/// Reverts all changes of an applied proposal.
 pub struct Revert {
     pub id: Uuid,
     pub reason: Option<String>,
-    /// What others may have put into the notes that it wrote.
+    /// Tasks and artifacts that others may have added to the notes that the proposal created.
     pub contents: Contents,
 }
 
-/// Things that belong to notes.
+/// Tasks and artifacts that belong to notes.
 #[derive(Debug, Clone, Default)]
 pub struct Contents {
     pub tasks: Vec<Uuid>,
@@ -58,7 +58,7 @@ impl Handler for Revert {
             tasks,
             artifacts,
         } = applied.unwrap_or_default();
-        // Several actions may have changed one thing: the last says how it was left.
+        // Several actions may have changed one subject; the last entry has its final version.
         let notes: BTreeMap<Uuid, Applied> = notes.into_iter().map(|n| (n.note_id, n)).collect();
         let tasks: BTreeMap<Uuid, AppliedTask> =
             tasks.into_iter().map(|t| (t.task_id, t)).collect();
@@ -89,7 +89,7 @@ impl Contents {
     }
 }
 
-/// What the proposal attached is detached; what it detached is attached again.
+/// Detaches artifacts that the proposal attached, and attaches those that it detached.
 async fn undo(work: &mut UnitOfWork<'_>, applied: AppliedArtifact) -> Result<(), CommandError> {
     let AppliedArtifact {
         artifact_id,

@@ -1,4 +1,4 @@
-//! Submitting a proposal looks at what it would change, and at what the workspace's policy says of that.
+//! Submission of proposals, which checks the subjects of the actions and the workspace's policy.
 
 use async_trait::async_trait;
 use domain::agents::action::{Action, Subject};
@@ -19,11 +19,12 @@ use crate::agents::agent;
 use crate::knowledge::{artifact, note, task};
 use crate::{CommandError, Handler, UnitOfWork};
 
-/// Submits a proposal over things that exist; if a rule of the workspace approves it, it is applied in the same append.
+/// Submits a proposal about existing subjects; if a rule of the workspace approves it, it is applied in the same
+/// append.
 pub struct Submit {
     pub id: Uuid,
     pub draft: Draft,
-    /// Ids for what it creates, as many as it could have actions.
+    /// Ids for new subjects, one for each possible action.
     pub new_ids: Vec<Uuid>,
 }
 
@@ -53,7 +54,7 @@ impl Handler for Submit {
             expires_at: expiry.clone().unwrap_or(self.draft.expires_at),
             ..self.draft.clone()
         };
-        // First whether the caller may: strangers learn nothing of policies, notes and tasks.
+        // The permission is checked first, so that other actors learn nothing about policies, notes and tasks.
         work.decide::<Proposal>(self.id, ProposalCommand::Submit(draft))
             .await?;
         expiry.map_err(CommandError::refused)?;
@@ -70,7 +71,7 @@ impl Handler for Submit {
 }
 
 impl Submit {
-    /// Refuses what could not be carried out now, whoever approved it.
+    /// Refuses actions that could not be carried out now, whoever approved them.
     async fn try_out(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -94,7 +95,7 @@ impl Submit {
         require_possible(&tried?.1)
     }
 
-    /// The earlier proposal of its proposer, in whose place this one comes.
+    /// Supersedes the proposer's earlier proposal, if the draft names one.
     async fn supersede(&self, work: &mut UnitOfWork<'_>) -> Result<(), CommandError> {
         let Some(earlier) = self.draft.supersedes else {
             return Ok(());
@@ -109,7 +110,7 @@ impl Submit {
         Ok(())
     }
 
-    /// Applies it if a rule of the policy says so. What stands in the way of that leaves it to people.
+    /// Applies the proposal if a rule of the policy approves it. If that fails, the proposal waits for people.
     async fn approve_by_rule(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -131,7 +132,7 @@ impl Submit {
         work.on_own_authority();
         match applied {
             Ok(true) => Ok(()),
-            // Or whoever has set the rule may not change this any more.
+            // A refusal may mean that the author of the rule may no longer make the change.
             Ok(false) | Err(CommandError::Refused(_)) => work.discard(before),
             Err(error) => Err(error),
         }
@@ -163,7 +164,7 @@ impl Submit {
     }
 }
 
-/// What an action is about is in the workspace, and has come to the version that it names.
+/// Requires that the subject of an action is in the workspace and has reached the version that the action names.
 async fn require_subject(
     work: &mut UnitOfWork<'_>,
     workspace_id: Uuid,

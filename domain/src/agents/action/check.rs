@@ -1,10 +1,11 @@
-//! What must hold for an action whatever the things that it is about are like.
+//! Checks of an action that do not depend on the state of its subject.
 
 use super::{Action, MAX_ACTIONS};
 use crate::Violations;
 use crate::knowledge::{note, task};
 
-/// Notes what breaks a rule of its own, whatever the notes are like; the actions stand at `pointer` of the command.
+/// Records violations of actions that are invalid in themselves, whatever the state of the notes. The actions are at
+/// `pointer` in the command.
 pub fn check(actions: &[Action], pointer: &str, violations: &mut Violations) {
     violations.require(
         (1..=MAX_ACTIONS).contains(&actions.len()),

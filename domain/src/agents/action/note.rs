@@ -8,7 +8,8 @@ use super::{Action, Stale};
 use crate::knowledge::note::{Changes, Content, Merge, Note, NoteCommand, Revision, TypedLink};
 
 impl Action {
-    /// The command on a note that carries it out; `merge`, if it was carried over to another version.
+    /// Returns the command on a note that carries out the action; `merge` is set if the action was carried over to
+    /// another version.
     #[must_use]
     pub fn note_command(&self, workspace_id: Uuid, merge: Option<Merge>) -> Option<NoteCommand> {
         Some(match self.clone() {
@@ -60,8 +61,8 @@ impl Action {
         })
     }
 
-    /// What it comes to on a note that has moved on from what it was written for. What adds to a set and takes from it, as tags and links
-    /// do, comes to the same.
+    /// Returns the action carried over from the version of the note that it was written for to the current version.
+    /// Actions that add to a set or remove from it, such as tags and links, stay the same.
     pub fn onto_note(&self, base: &Note, now: &Note, version: i64) -> Result<Self, Stale> {
         let action = self.clone().at_version(version);
         let Some((base, now)) = base.content().zip(now.content()) else {

@@ -1,11 +1,12 @@
-//! How much an action changes.
+//! The size of a change, in characters.
 
 use super::Action;
 use crate::knowledge::merge::changed_characters;
 use crate::knowledge::note::Note;
 
 impl Action {
-    /// Characters of titles, bodies, tags, labels, names and addresses that it takes away and adds; `base`: the note that it was written for.
+    /// Counts the characters of titles, bodies, tags, labels, names and addresses that the action removes and adds;
+    /// `base` is the note that it was written for.
     #[must_use]
     pub fn characters(&self, base: Option<&Note>) -> usize {
         let count = |text: &str| text.chars().count();

@@ -1,17 +1,17 @@
-//! Why an action no longer fits what it is about.
+//! Reasons why an action does not fit its subject.
 
 use crate::knowledge::merge::{Hunk, MAX_HUNKS};
 use crate::{Class, Refusal};
 
-/// Why an action does not fit, or no longer.
+/// The reason why an action does not fit its subject, or no longer does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stale {
     pub reason: String,
-    /// Of the refusal of its command; none: it was not tried, as its subject has moved on.
+    /// Code of the refusal of the action's command; none if the command was not tried because the subject has changed.
     pub code: Option<String>,
-    /// Where it meets what others have written.
+    /// Places that both the action and others have changed.
     pub hunks: Vec<Hunk>,
-    /// There is no such thing, or it is not for those who decide: they learn nothing else of it.
+    /// True if the subject does not exist or the deciding actor may not see it. They learn nothing else about it.
     pub is_absent: bool,
 }
 

@@ -11,7 +11,8 @@ use crate::knowledge::tag::as_in;
 use crate::knowledge::task::{Changes, Draft, Task, TaskCommand};
 
 impl Action {
-    /// The command on a task that carries it out. Moving it takes more than that: where its neighbours stand.
+    /// Returns the command on a task that carries out the action. Moving a task also requires the positions of its
+    /// neighbours.
     #[must_use]
     pub fn task_command(&self, workspace_id: Uuid, task_id: Uuid) -> Option<TaskCommand> {
         Some(match self.clone() {
@@ -57,7 +58,7 @@ impl Action {
         })
     }
 
-    /// What it comes to on a task that has moved on from what it was written for.
+    /// Returns the action carried over from the version of the task that it was written for to the current version.
     pub fn onto_task(&self, base: &Task, now: &Task, version: i64) -> Result<Self, Stale> {
         let action = self.clone().at_version(version);
         match (action, base, now) {
@@ -75,7 +76,7 @@ impl Action {
         }
     }
 
-    /// Each field as a whole, labels as a set.
+    /// Merges each field as a whole, and labels as a set.
     fn revision_onto(&self, base: &Draft, now: &Draft, version: i64) -> Result<Self, Stale> {
         let mut action = self.clone().at_version(version);
         let mut hunks = vec![];
@@ -127,7 +128,7 @@ fn field<T: PartialEq + Clone + serde::Serialize>(
     }
 }
 
-/// As it stands in JSON, without quotes; nothing where there is nothing.
+/// Returns the value as JSON without quotes; empty if there is no text.
 fn text(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text,

@@ -1,21 +1,21 @@
-//! Why a policy says no, or cannot be set.
+//! Refusals by a policy, and of commands on it.
 
 use crate::{Class, Refusal, Violations};
 
-/// Why a policy cannot be set, or what it refuses.
+/// Reasons to refuse a policy, or to refuse a proposal or approval because of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "policy_", serialize_all = "snake_case")]
 pub enum PolicyRefusal {
-    /// Rules that approve by themselves are somebody's own.
+    /// Only people set policies, because a person must be responsible for rules that approve automatically.
     #[error("only a person sets a policy; this key is that of an agent or a service")]
     NeedsPerson,
-    /// A rule of the workspace says that this is not to be proposed.
+    /// A rule of the workspace forbids the proposal.
     #[error("the workspace's rule {0:?} forbids this; propose something else, or ask an owner")]
     Forbidden(String),
-    /// Others decide here.
+    /// The actor is not one of the approvers.
     #[error("the workspace's policy names others as approvers; ask one of them")]
     NotApprover,
-    /// It would wait longer than the workspace allows.
+    /// The proposal would stay pending longer than the workspace allows.
     #[error(
         "a proposal expires within {0} seconds in this workspace; ask for less, or for nothing"
     )]

@@ -1,4 +1,4 @@
-//! Rules over what is proposed: by whom, of which kinds, and how much.
+//! Rules for proposals, by proposer, type of action and size.
 
 use std::collections::BTreeSet;
 
@@ -9,55 +9,55 @@ use super::MAX_RULES;
 use crate::agents::action::Action;
 use crate::{Violations, excerpt};
 
-/// What a rule looks at.
+/// The proposed change that rules are matched against.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
     pub proposer_id: Uuid,
     pub actions: &'a [Action],
-    /// Characters that it takes away and adds; 0 where no rule asks.
+    /// Number of characters that the change removes and adds; 0 if no rule limits it.
     pub characters: usize,
 }
 
-/// What is approved by itself: a proposal all of which the rule covers.
+/// Approves proposals automatically if the rule covers all of their actions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Automatic {
-    /// By which it is known where it has approved something.
+    /// Name that identifies the rule in the approvals it gave.
     #[schema(min_length = 1, max_length = 100)]
     pub name: String,
-    /// Actor ids of the proposers; all, if not given.
+    /// Actor ids of the proposers; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposers: Option<BTreeSet<Uuid>>,
-    /// Types of actions, such as `note.tag`: no other is covered, however small it is.
+    /// Types of actions, such as `note.tag`; other types are not covered, whatever their size.
     #[serde(default)]
     #[schema(required, min_items = 1)]
     pub actions: BTreeSet<String>,
-    /// Most actions of one proposal.
+    /// Maximum number of actions in a proposal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub max_actions: Option<usize>,
-    /// Most characters that a proposal takes away and adds.
+    /// Maximum number of characters that a proposal removes and adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub max_characters: Option<usize>,
 }
 
-/// What is refused: a proposal of which the rule covers anything, or too much.
+/// Forbids proposals if the rule covers any of their actions and the proposal exceeds the rule's limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Forbidden {
-    /// By which a refusal names it.
+    /// Name that identifies the rule in refusals.
     #[schema(min_length = 1, max_length = 100)]
     pub name: String,
-    /// Actor ids of the proposers; all, if not given.
+    /// Actor ids of the proposers; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposers: Option<BTreeSet<Uuid>>,
-    /// Types of actions, such as `note.archive`; all, if not given.
+    /// Types of actions, such as `note.archive`; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<BTreeSet<String>>,
-    /// Only proposals of more actions than this.
+    /// Covers only proposals with more actions than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub above_actions: Option<usize>,
-    /// Only proposals that take away and add more characters than this.
+    /// Covers only proposals that remove and add more characters than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub above_characters: Option<usize>,
@@ -68,7 +68,7 @@ fn is_by(proposers: Option<&BTreeSet<Uuid>>, change: &Change<'_>) -> bool {
 }
 
 impl Automatic {
-    /// All of the change.
+    /// Returns true if the rule covers all of the change.
     pub(super) fn covers(&self, change: &Change<'_>) -> bool {
         let covered = |action: &Action| self.actions.contains(action.action_type());
         is_by(self.proposers.as_ref(), change)
@@ -94,7 +94,7 @@ impl Automatic {
 }
 
 impl Forbidden {
-    /// Any of the change, if there is as much of it as the rule says.
+    /// Returns true if the rule covers any of the change and the change exceeds the rule's limits.
     pub(super) fn covers(&self, change: &Change<'_>) -> bool {
         let covered = |action: &Action| {
             let types = self.actions.as_ref();
@@ -122,15 +122,15 @@ impl Forbidden {
     }
 }
 
-/// What is checked about a rule of either kind.
+/// The parts that are checked in a rule of either kind.
 pub(super) struct Parts<'a> {
     name: &'a str,
-    /// None: all types; a rule that names its types names at least one.
+    /// Types of actions; none: all types. A rule that names types must name at least one.
     actions: Option<&'a BTreeSet<String>>,
     numbers: [(&'static str, Option<usize>); 2],
 }
 
-/// Notes every field that breaks a rule of its own. A name stands for one rule of its kind.
+/// Records every invalid field. Names are unique among the rules of a kind.
 pub(super) fn check<'a>(
     rules: impl ExactSizeIterator<Item = Parts<'a>>,
     pointer: &str,

@@ -1,4 +1,4 @@
-//! What is submitted.
+//! Drafts: the data that a proposer submits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use super::ProposalEvent;
 use crate::agents::action::{self, Action};
 use crate::{DecisionContext, Violations};
 
-/// What an agent submits.
+/// Data that an agent submits as a proposal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
     pub workspace_id: Uuid,
     pub actions: Vec<Action>,
     pub rationale: String,
-    /// From 0 to 1.
+    /// Confidence from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,16 +23,16 @@ pub struct Draft {
     pub run_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
-    /// A pending proposal of the same proposer that it takes the place of.
+    /// Id of a pending proposal of the same proposer that this one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<Uuid>,
-    /// The proposal whose actions it carries over to what there is now.
+    /// Id of the proposal whose actions were carried over to the current versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebased_from: Option<Uuid>,
 }
 
 pub(super) fn submit(mut draft: Draft, at: &DecisionContext) -> Result<ProposalEvent, Violations> {
-    // Finer than any clock here, and than the read model keeps; a leap second becomes the one after it.
+    // Truncated to microseconds, the precision of the read model; a leap second becomes the second after it.
     draft.expires_at = draft
         .expires_at
         .and_then(|end| DateTime::from_timestamp_micros(end.timestamp_micros()));

@@ -1,30 +1,30 @@
-//! Why a command on a proposal is refused.
+//! Refusals of commands on proposals.
 
 use uuid::Uuid;
 
 use super::Conflict;
 use crate::{Class, Refusal, Violations};
 
-/// Why a command on a proposal is refused.
+/// Reasons to refuse a command on a proposal.
 #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "proposal_", serialize_all = "snake_case")]
 pub enum ProposalRefusal {
-    /// It was never submitted.
+    /// The proposal was never submitted.
     #[error("there is no such proposal")]
     NotFound,
     /// The id is taken.
     #[error("a proposal with this id exists already")]
     Exists,
-    /// Somebody decided it before.
+    /// The proposal is already decided.
     #[error("the proposal is {0} and can no longer be decided")]
     NotPending(&'static str),
-    /// Its time ran out.
+    /// The proposal has expired.
     #[error("the proposal has expired; submit it again")]
     Expired,
-    /// Several have to agree, each once.
+    /// Each approver approves only once.
     #[error("you have approved it already; others have to, too")]
     AlreadyApproved,
-    /// Its actions were decided for good, or are no longer anybody's.
+    /// The proposal is neither pending nor failed.
     #[error("the proposal is {0}; only a pending or a failed one is rebased")]
     NotRebasable(&'static str),
     /// Others have changed the same places.
@@ -32,65 +32,65 @@ pub enum ProposalRefusal {
         "{} of its actions cannot be carried over; send the actions as they should be now", .0.len()
     )]
     RebaseConflict(Vec<Conflict>),
-    /// The approver has read something else.
+    /// The approver has read other actions than those pending.
     #[error(
         "actions_hash is not that of the actions that are pending now; read the proposal again before you approve it"
     )]
     HashMismatch,
-    /// Four eyes.
+    /// An approval must come from somebody other than the proposer.
     #[error("nobody approves their own proposal; ask another member")]
     SelfApproval,
-    /// One person with the keys of two is one person.
+    /// One person who controls the keys of two actors counts once.
     #[error(
         "the key is in the same hands as that of its proposer, or of somebody who has approved it; enrol it (POST /v1/api-keys/enrol), or ask a member whose key is their own"
     )]
     NotIndependent,
-    /// A rejection is somebody else's, too.
+    /// A rejection must come from somebody other than the proposer.
     #[error("nobody rejects their own proposal; withdraw it instead")]
     SelfRejection,
-    /// Programs propose, whatever their role; people decide.
+    /// Only people decide proposals; programs propose, whatever their role.
     #[error("only a person decides a proposal; this key is that of an agent or a service")]
     NeedsPerson,
-    /// Nothing that a suspended agent has proposed takes effect.
+    /// Proposals of a suspended agent do not take effect.
     #[error(
         "the agent that proposed it is suspended; resume the agent first, or reject the proposal"
     )]
     Held,
-    /// Only its proposer takes it back.
+    /// Only its proposer withdraws, supersedes or rebases a proposal.
     #[error("only the proposer can withdraw, supersede or rebase a proposal; reject it instead")]
     NotProposer,
-    /// A note it would change is not there.
+    /// A note that the proposal would change is not available.
     #[error("action {action}: there is no such note in the workspace, or it is not active")]
     NoteUnavailable {
-        /// Index of the action.
+        /// Index of the action in the proposal.
         action: usize,
     },
-    /// A task it would change is not there.
+    /// A task that the proposal would change is not available.
     #[error("action {action}: there is no such task in the workspace")]
     TaskUnavailable {
-        /// Index of the action.
+        /// Index of the action in the proposal.
         action: usize,
     },
-    /// An artifact it would detach is not there.
+    /// An artifact that the proposal would detach is not available.
     #[error("action {action}: there is no such artifact in the workspace")]
     ArtifactUnavailable {
-        /// Index of the action.
+        /// Index of the action in the proposal.
         action: usize,
     },
-    /// An action was written for a version that its note or task has not come to.
+    /// An action names a version that its note or task has not reached yet.
     #[error("action {action}: it is only at version {current}; name the version that was read")]
     NoSuchVersion {
-        /// Index of the action.
+        /// Index of the action in the proposal.
         action: usize,
         current: i64,
     },
-    /// Its actions could not be carried out, whoever approved them.
+    /// The actions could not be carried out, whoever approved them.
     #[error("{}", impossible(.0))]
     Impossible(Vec<Conflict>),
-    /// Only what took effect can be undone.
+    /// Only applied proposals can be reverted.
     #[error("the proposal is {0}; only an applied one is reverted")]
     NotApplied(&'static str),
-    /// Undoing it would undo what others have written since.
+    /// A revert would undo later edits of a note.
     #[error(
         "note {note_id} was left at version {version} and is at {current} now: later edits stand on it"
     )]
@@ -99,7 +99,7 @@ pub enum ProposalRefusal {
         version: i64,
         current: i64,
     },
-    /// The same for a task.
+    /// A revert would undo later changes of a task.
     #[error(
         "task {task_id} was left at version {version} and is at {current} now: later changes stand on it"
     )]
@@ -108,7 +108,7 @@ pub enum ProposalRefusal {
         version: i64,
         current: i64,
     },
-    /// The same for an artifact.
+    /// A revert would undo later changes of an artifact.
     #[error(
         "artifact {artifact_id} was left at version {version} and is at {current} now: later changes stand on it"
     )]
@@ -117,12 +117,12 @@ pub enum ProposalRefusal {
         version: i64,
         current: i64,
     },
-    /// Undoing it would put away what others have put into a note since.
+    /// A revert would trash a note that others have added something to since.
     #[error(
         "the proposal wrote note {note_id}, in which {by} is now; remove that first, or trash the note by hand"
     )]
     NoteInUse { note_id: Uuid, by: String },
-    /// Nobody knows what it changed.
+    /// The versions from before the proposal were not recorded.
     #[error(
         "the proposal was applied before it was recorded what each note was like; undo it by hand"
     )]

@@ -1,4 +1,4 @@
-//! What was submitted, and who may decide it how.
+//! Submitted proposals, and the rules for deciding them.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,31 @@ use crate::{Actor, ActorKind, DecisionContext, Violations};
 pub struct Submission {
     pub draft: Draft,
     pub proposer: Actor,
-    /// Id of the actor in whose hands the proposer's key was.
+    /// Id of the actor who controls the proposer's key.
     pub controller: Uuid,
-    /// Of the actions that approval applies.
+    /// Hash of the actions that approval applies.
     pub actions_hash: String,
     pub edited_actions: Option<Vec<Action>>,
-    /// Who has approved what it says now, and in whose hands each of their keys was.
+    /// Approvers of the current actions, each with the id of the actor who controls their key.
     pub approvers: BTreeMap<Uuid, Uuid>,
-    /// What it has changed.
+    /// The subjects that the proposal has changed.
     pub applied: Effects,
 }
 
-/// What somebody says who approves.
+/// Data that an approver gives.
 #[derive(Debug, Clone)]
 pub struct Approval {
-    /// Of the actions that they have read.
+    /// Hash of the actions that the approver has read.
     pub actions_hash: String,
     pub comment: Option<String>,
-    /// What is to be applied instead.
+    /// Actions to apply instead of the proposed ones.
     pub edited_actions: Option<Vec<Action>>,
-    /// Nobody has read it: a rule of the workspace approves.
+    /// The rule of the workspace that approves; no person has read the proposal.
     pub by_rule: Option<ByRule>,
 }
 
 impl Submission {
-    /// The actions that approval applies.
+    /// Returns the actions that approval applies.
     #[must_use]
     pub fn effective_actions(&self) -> &[Action] {
         self.edited_actions.as_ref().unwrap_or(&self.draft.actions)
@@ -81,7 +81,7 @@ impl Submission {
             {
                 ProposalEvent::Expired {}
             }
-            // A job that runs early or late has nothing to do.
+            // A job that runs too early or too late changes nothing.
             (_, ProposalCommand::Expire) => return Ok(vec![]),
             (Stage::Applied, ProposalCommand::Revert { reason }) => {
                 require_person(at)?;
@@ -108,7 +108,7 @@ impl Submission {
         }
     }
 
-    /// Four eyes, two of them human.
+    /// Requires a person other than the proposer.
     fn require_other_person(
         &self,
         at: &DecisionContext,
@@ -156,7 +156,7 @@ impl Submission {
         })
     }
 
-    /// Two people count as two only if nobody has both of their keys in hand. Whoever edits takes the earlier approvals away.
+    /// Requires that nobody controls the keys of two of the people who count. An edit discards earlier approvals.
     fn require_independent(
         &self,
         at: &DecisionContext,
@@ -180,8 +180,8 @@ impl Submission {
         }
     }
 
-    /// Whoever edits approves what it says from then on; those who approved what it said before have not.
-    /// `approver`: their id, and that of the actor in whose hands their key was.
+    /// Adds an approval. An edit discards earlier approvals, because those approvers have not read the new actions.
+    /// `approver` holds the approver's id and the id of the actor who controls their key.
     pub(super) fn approved_by(
         &mut self,
         approver: Option<(Uuid, Uuid)>,
@@ -195,7 +195,7 @@ impl Submission {
         self.approvers.extend(approver);
     }
 
-    /// What its proposer submits anew once its actions are carried over to what there is now.
+    /// Returns the draft that its proposer submits again with the actions carried over to the current versions.
     pub fn rebase(
         &self,
         id: Uuid,

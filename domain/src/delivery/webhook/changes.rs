@@ -1,4 +1,4 @@
-//! What can be set on an endpoint.
+//! Settings of an endpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use crate::{
     is_web_address,
 };
 
-/// The settings that a command gives; what it leaves out stays as it is.
+/// The settings that a command gives; absent ones stay as they are.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Changes {
-    /// Who gives them.
+    /// The actor and key that give the settings.
     pub by: Owner,
     pub url: Option<String>,
     pub events: Option<BTreeSet<String>>,
@@ -21,12 +21,12 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Every field at fault, before the values of headers are sealed.
+    /// Checks all fields, before the header values are encrypted.
     pub fn check(&self) -> Result<(), Violations> {
         self.check_with(is_header_value)
     }
 
-    /// Every field at fault, as far as one can tell once the values of headers are sealed.
+    /// Checks all fields, except for the header values, which are encrypted already.
     pub(super) fn check_sealed(&self) -> Result<(), Violations> {
         self.check_with(|_| true)
     }
@@ -74,7 +74,7 @@ impl Changes {
     }
 }
 
-/// Refuses a pattern that covers no type of event that is delivered.
+/// Refuses a pattern that matches no deliverable event type.
 fn check_delivered(pattern: &str) -> Result<(), String> {
     check_type_pattern(pattern)?;
     if event_types().any(|known| is_delivered(known) && covers(pattern, known)) {

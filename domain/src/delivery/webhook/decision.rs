@@ -1,4 +1,4 @@
-//! Decisions on endpoints: what follows from each command.
+//! Decisions on webhook endpoints.
 
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -103,7 +103,8 @@ impl Endpoint {
         now: DateTime<Utc>,
     ) -> Result<Vec<WebhookEvent>, Violations> {
         changes.check_sealed()?;
-        // Within an origin, another path may be another receiver: whoever takes the endpoint over could go there next.
+        // Another path of the same origin may belong to another receiver, so whoever takes over the endpoint could
+        // redirect it there.
         let is_owner = changes.by.actor_id == self.owner.actor_id;
         let moves = changes
             .url
@@ -135,7 +136,8 @@ impl Endpoint {
             });
         }
         if moves {
-            // The receiver there is another one, or somebody else's: it gets no signature that the old one would take for ours.
+            // The new address may belong to another receiver, which must not get signatures that the old receiver would
+            // accept.
             happened.push(WebhookEvent::SecretRotated {
                 previous_valid_until: now,
             });
@@ -143,7 +145,7 @@ impl Endpoint {
         Ok(happened)
     }
 
-    /// What happens when somebody vouches for the address, unless it is theirs already.
+    /// Returns the change of owner when an actor confirms the address, unless they own it already.
     fn taken_over(&self, by: Owner) -> Option<WebhookEvent> {
         (by != self.owner).then_some(WebhookEvent::TakenOver { owner: by })
     }
@@ -173,7 +175,7 @@ pub(super) fn create(changes: Changes) -> Result<Vec<WebhookEvent>, WebhookRefus
     }])
 }
 
-/// Returns true if two addresses lead to the same scheme, host and port, as clients read them.
+/// Returns true if clients see the same scheme, host and port in two addresses.
 fn same_origin(one: &str, other: &str) -> bool {
     let origin = |address: &str| Url::parse(address).map(|url| url.origin());
     matches!((origin(one), origin(other)), (Ok(one), Ok(other)) if one == other)

@@ -1,30 +1,30 @@
-//! The health of an endpoint: what its attempts say of it, and when it is given up.
+//! The health of an endpoint: the results of attempts, and when the endpoint is disabled.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{DisableReason, Endpoint, WebhookEvent};
 
-/// An endpoint that has only failed for this long is disabled.
+/// Time of uninterrupted failure after which an endpoint is disabled.
 pub const MAX_FAILING: TimeDelta = TimeDelta::days(5);
-/// An endpoint that lost this many deliveries in a row is disabled.
+/// Number of consecutive exhausted deliveries after which an endpoint is disabled.
 pub const MAX_EXHAUSTED: u32 = 10;
 
-/// How an attempt ended, as far as the endpoint's health is concerned.
+/// The result of an attempt, as it affects the endpoint's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Succeeded,
-    /// To be retried.
+    /// The attempt failed and is retried.
     Failed,
-    /// Not to be retried.
+    /// The attempt failed and is not retried.
     Exhausted {
         delivery_id: Uuid,
     },
-    /// 410.
+    /// The endpoint answered 410.
     Gone,
 }
 
-/// A streak of nothing but failure.
+/// A period of uninterrupted failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failing {
     pub since: DateTime<Utc>,
@@ -32,7 +32,7 @@ pub struct Failing {
 }
 
 impl Endpoint {
-    /// Only what changes the endpoint's health is an event of the endpoint; every attempt is one of its delivery.
+    /// Returns events only for changes of the endpoint's health; each attempt is an event of its delivery.
     pub(super) fn note(&self, outcome: Outcome, now: DateTime<Utc>) -> Vec<WebhookEvent> {
         let mut events = Vec::new();
         if outcome == Outcome::Succeeded {

@@ -2,11 +2,11 @@
 
 use crate::{Class, Refusal, Violations};
 
-/// Why a command on a webhook endpoint is refused.
+/// Reasons to refuse a command on a webhook endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "webhook_", serialize_all = "snake_case")]
 pub enum WebhookRefusal {
-    /// It was never created, or it is deleted.
+    /// The endpoint was never created, or it is deleted.
     #[error("there is no such webhook endpoint")]
     NotFound,
     /// The id is taken.
@@ -15,17 +15,17 @@ pub enum WebhookRefusal {
     /// Nothing is sent to a disabled endpoint.
     #[error("the webhook endpoint is disabled; enable it first")]
     Disabled,
-    /// Somebody else would vouch for an address that they have not given.
+    /// The owner's key is revoked, and another actor can only enable the endpoint after setting its address.
     #[error(
         "the API key that the webhook endpoint belongs to is revoked; set its url to take it over, then enable it"
     )]
     OwnerGone,
-    /// The secret proves to a receiver that a delivery is its owner's.
+    /// The secret proves to a receiver that a delivery comes from the owner, so only the owner may have it.
     #[error(
         "the webhook endpoint belongs to another actor, and so does its secret; set its url to take it over, then rotate the secret"
     )]
     NotOwner,
-    /// One replay at a time.
+    /// Only one replay runs at a time.
     #[error("a replay of this webhook endpoint is under way; wait until its `replay` is null")]
     ReplayUnderWay,
     /// The command is malformed.

@@ -1,4 +1,4 @@
-//! Tells which line of a note was which before.
+//! Matches the lines of a note with its earlier lines.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -6,25 +6,25 @@ use super::Line;
 use crate::folded;
 use crate::knowledge::task_line::TaskLine;
 
-/// Score of two lines with the same title that stand for each other, with the same mark and without.
+/// Scores of two lines with the same title that are matched, with the same mark and with different ones.
 const ALIKE: u16 = 3;
 const OTHER_MARK: u16 = 2;
 
-/// A line as it is compared: its title by number, and its mark.
+/// A line as it is compared: the number of its title, and its mark.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key {
     title: usize,
     done: bool,
 }
 
-/// For each line that is there now, the line that it was.
+/// The earlier line of each current line.
 type Was = Vec<Option<usize>>;
 
-/// Finds for every line that is there now which one it was: first by its title, then by its title in another spelling, then
-/// by its place beside a line that is known.
+/// Finds the earlier line of every current line: first by title, then by title in another spelling, then by position
+/// next to a known line.
 ///
-/// Of lines with the same title as few as possible change their marks: if the one that is done goes, the open one stays
-/// the task that it was. Among such pairs those in the order of the lines are preferred.
+/// Among lines with the same title, as few as possible change their marks: if the completed line is removed, the open
+/// line keeps its task. Among equally good matches, those in the order of the lines are preferred.
 pub(super) fn matched(before: &[Line], now: &[TaskLine]) -> Vec<Option<usize>> {
     let (old, new) = keys(before, now, str::to_owned);
     let mut was = aligned(&old, &new);
@@ -70,7 +70,7 @@ fn keys(before: &[Line], now: &[TaskLine], form: impl Fn(&str) -> String) -> (Ve
     (old, new)
 }
 
-/// Pairs lines of the same title that stand in the same order, as many and as much alike as there are.
+/// Matches lines of the same title in the same order; it maximises the number and similarity of the matches.
 fn aligned(old: &[Key], new: &[Key]) -> Was {
     let mut was = vec![None; new.len()];
     let ahead = old
@@ -88,7 +88,7 @@ fn aligned(old: &[Key], new: &[Key]) -> Was {
     }
     let old = &old[ahead..old.len() - behind];
     let new = &new[ahead..new.len() - behind];
-    // The best score of all that comes from two lines on.
+    // The best score of the lines from this pair onwards.
     let mut best = vec![vec![0_u16; new.len() + 1]; old.len() + 1];
     for (i, one) in old.iter().enumerate().rev() {
         for (j, other) in new.iter().enumerate().rev() {
@@ -119,7 +119,7 @@ fn score(old: Key, new: Key) -> Option<u16> {
     })
 }
 
-/// The places of each title, before and now.
+/// Returns the positions of each title, before and now.
 fn by_title(old: &[Key], new: &[Key]) -> Vec<(Vec<usize>, Vec<usize>)> {
     let titles = old.iter().chain(new).map(|key| key.title + 1).max();
     let mut places = vec![(vec![], vec![]); titles.unwrap_or_default()];
@@ -132,7 +132,7 @@ fn by_title(old: &[Key], new: &[Key]) -> Vec<(Vec<usize>, Vec<usize>)> {
     places
 }
 
-/// Pairs what is left of some lines with the same title, those with the same mark first, each in their order.
+/// Matches the remaining lines of the same title, those with the same mark first, each in their order.
 fn completed(mut was: Was, olds: &[usize], news: &[usize], old: &[Key], new: &[Key]) -> Was {
     for same_mark in [true, false] {
         let taken: HashSet<usize> = was.iter().flatten().copied().collect();
@@ -152,7 +152,7 @@ fn completed(mut was: Was, olds: &[usize], news: &[usize], old: &[Key], new: &[K
     was
 }
 
-/// Pairs what is left of the lines above and below those that are known.
+/// Matches the remaining lines directly above and below known ones.
 fn beside(was: &mut Was, before: usize) {
     let mut free = vec![true; before];
     for line in was.iter().flatten() {

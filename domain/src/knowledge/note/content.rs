@@ -1,4 +1,4 @@
-//! What a note says, and how that changes.
+//! The content of a note, and its changes.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +17,14 @@ pub struct Content {
     pub title: String,
     pub body: String,
     pub tags: BTreeSet<String>,
-    /// Other names by which links find it.
+    /// Other names by which links find the note.
     pub aliases: BTreeSet<String>,
-    /// The file that it was made of, if it was.
+    /// The file that the note was imported from, if any.
     pub file: Option<SourceFile>,
     pub links: BTreeSet<TypedLink>,
 }
 
-/// New values of a note; what is None stays as it is.
+/// New values of a note; those that are None stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     pub title: Option<String>,
@@ -145,7 +145,7 @@ impl Content {
     }
 }
 
-/// Aliases are compared as titles are; only the blanks around them are dropped.
+/// Removes only surrounding blanks, because aliases are compared in the same way as titles.
 fn trimmed(aliases: &BTreeSet<String>) -> BTreeSet<String> {
     aliases
         .iter()
@@ -153,7 +153,7 @@ fn trimmed(aliases: &BTreeSet<String>) -> BTreeSet<String> {
         .collect()
 }
 
-/// Notes every fault of a note's other names and of its file.
+/// Records every violation in a note's aliases and file.
 fn check_names(
     aliases: Option<&BTreeSet<String>>,
     file: Option<&SourceFile>,
@@ -183,7 +183,7 @@ fn check_names(
     }
 }
 
-/// Notes every field of a note that breaks a rule; pointers start with `prefix`.
+/// Records every invalid field of a note; pointers start with `prefix`.
 pub(crate) fn check(
     title: Option<&str>,
     body: Option<&str>,

@@ -1,4 +1,4 @@
-//! Links that are made from a note to another of its workspace, each by what the one is to the other.
+//! Links from a note to another of its workspace, each with a relation.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -6,16 +6,17 @@ use uuid::Uuid;
 use super::{Content, NoteEvent, NoteRefusal};
 use crate::{Violations, excerpt};
 
-/// Most links that are made from one note.
+/// The maximum number of links from one note.
 pub const MAX_LINKS: usize = 200;
 
-/// A link to another note, which it keeps to whatever that comes to be called.
+/// A link to another note; it stays valid if that note is renamed.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
 pub struct TypedLink {
     pub target_id: Uuid,
-    /// What the note is to the other: `relates_to`, `blocks`, `duplicates`, `cites`, or whatever else a product says.
+    /// Relation of the note to the other: `relates_to`, `blocks`, `duplicates`, `cites`, or another name that a product
+    /// chooses.
     pub relation: String,
 }
 
@@ -65,7 +66,7 @@ impl Content {
         }
     }
 
-    /// Undoes the link of one relation, or those of all.
+    /// Removes the link with one relation, or with all relations.
     pub(super) fn unlink(&self, target_id: Uuid, relation: Option<&str>) -> Vec<NoteEvent> {
         let concerns = |link: &&TypedLink| {
             link.target_id == target_id && relation.is_none_or(|relation| relation == link.relation)
@@ -75,7 +76,7 @@ impl Content {
     }
 }
 
-/// Notes whether a relation is no name for one; the pointer starts with `prefix`.
+/// Records a violation if a relation's name is invalid; the pointer starts with `prefix`.
 pub(crate) fn check_relation(relation: &str, prefix: &str, violations: &mut Violations) {
     let is_name = (1..=40).contains(&relation.len())
         && relation.starts_with(|first: char| first.is_ascii_lowercase())

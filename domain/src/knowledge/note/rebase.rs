@@ -1,11 +1,11 @@
-//! A change that was written for an earlier version of a note, carried over to what the note says now.
+//! Carries a change that was written for an earlier version of a note over to the current version.
 
 use serde::{Deserialize, Serialize};
 
 use super::Content;
 use crate::knowledge::merge::{self, Hunk};
 
-/// For which version a change was written, and into which it was merged.
+/// The version that a change was written for, and the version it was merged into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Merge {
     pub base_version: i64,
@@ -20,7 +20,8 @@ pub struct Revision {
 }
 
 impl Content {
-    /// What a revision comes to that was written when the note was like `base`; or where it meets what others have written since.
+    /// Returns a revision that was written for `base`, carried over to this content; or the places that others have
+    /// changed too.
     pub fn rebase(&self, base: &Self, revision: &Revision) -> Result<Revision, Vec<Hunk>> {
         let title = revision.title.as_ref().map(|title| {
             merge::atoms(&base.title, self.title.clone(), title.clone())

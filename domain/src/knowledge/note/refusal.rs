@@ -1,31 +1,31 @@
-//! Why a command on a note is refused.
+//! Refusals of commands on notes.
 
 use super::MAX_LINKS;
 use crate::{Class, Refusal, Violations};
 
-/// Why a command on a note is refused.
+/// Reasons to refuse a command on a note.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(prefix = "note_", serialize_all = "snake_case")]
 pub enum NoteRefusal {
-    /// It was never created, or it is purged.
+    /// The note was never created, or it is purged.
     #[error("there is no such note")]
     NotFound,
     /// The id is taken.
     #[error("a note with this id exists already")]
     Exists,
-    /// Only an active note changes.
+    /// Only active notes can be changed.
     #[error("the note is not active; restore it first")]
     NotActive,
-    /// Purging is for the trash.
+    /// Only notes in the trash can be purged.
     #[error("the note is not in the trash; trash it first")]
     NotInTrash,
-    /// A link leads elsewhere.
+    /// A note cannot be linked to itself.
     #[error("a note cannot be linked to itself")]
     SelfLink,
-    /// What a link leads to was never created, is purged, or is of another workspace.
+    /// The target of the link was never created, is purged, or is in another workspace.
     #[error("there is no such note in the workspace to link to")]
     TargetNotFound,
-    /// A note has so many links and no more.
+    /// The note has the maximum number of links.
     #[error("the note has {MAX_LINKS} links already; unlink another first")]
     TooManyLinks,
     /// The command is malformed.

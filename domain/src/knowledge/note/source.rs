@@ -1,4 +1,4 @@
-//! The file of a folder that a note was made of.
+//! The file in a folder that a note was imported from.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,8 @@ use crate::Violations;
 use crate::knowledge::place;
 use crate::operations::blob::is_sha256;
 
-/// A file that was imported: its place, by which the next import finds the note, and what the note's text does not tell.
+/// A file that was imported: its path, by which the next import finds the note, and details that are not in the note's
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = SourceFile)]
 #[serde(deny_unknown_fields)]
@@ -18,13 +19,13 @@ pub struct SourceFile {
     /// SHA-256 of the file's bytes when it was last imported, in hex.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     pub sha256: String,
-    /// The file begins with a byte order mark, which is no part of the note's body.
+    /// True if the file begins with a byte order mark, which is not part of the note's body.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub byte_order_mark: bool,
-    /// Time at which the file was created, as far as it says so.
+    /// Time at which the file was created, if the file has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,
-    /// Time at which the file was last changed before it was imported.
+    /// Time of the file's last change before it was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified_at: Option<DateTime<Utc>>,
 }

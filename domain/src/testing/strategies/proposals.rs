@@ -1,4 +1,4 @@
-//! Proposals, and the policies that they are under.
+//! Events of proposals and of policies.
 
 use proptest::collection::{btree_set, vec};
 use proptest::option::of as maybe;

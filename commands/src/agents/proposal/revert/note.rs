@@ -1,4 +1,4 @@
-//! Undoing what a proposal has done to a note.
+//! Reverts the changes of a proposal to a note.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::Contents;
 use crate::{CommandError, UnitOfWork};
 
-/// A note that the proposal wrote goes to the trash, unless others have put something into it; any other is as it was before.
+/// Trashes a note that the proposal created, unless others have added something to it; restores the earlier state of
+/// any other note.
 pub(super) async fn undo(
     work: &mut UnitOfWork<'_>,
     applied: Applied,
@@ -44,7 +45,8 @@ pub(super) async fn undo(
     Ok(())
 }
 
-/// What makes a note what it was before a proposal, which changes only what is active, and at most archives it.
+/// Returns the commands that restore a note's earlier state. Proposals change only active notes, and at most archive
+/// them.
 fn way_back(before: &Note, now: &Note) -> Vec<NoteCommand> {
     let (Some(was), Some(is)) = (before.content(), now.content()) else {
         return vec![NoteCommand::Trash];
@@ -72,7 +74,7 @@ fn way_back(before: &Note, now: &Note) -> Vec<NoteCommand> {
         .collect()
 }
 
-/// Refuses while others have something in the note. A task that says no more than its line does is none of it.
+/// Refuses while others have added something to the note. A task that only repeats its line does not count.
 async fn require_empty(
     work: &mut UnitOfWork<'_>,
     note_id: Uuid,
@@ -89,7 +91,7 @@ async fn require_empty(
         };
         let title = titles.get(id);
         let says_more = title.is_none_or(|title| task.says_more_than(title));
-        // What was dismissed is nothing to anybody.
+        // Dismissed tasks do not count.
         if task.note_id == Some(note_id) && says_more && *status != Status::Dismissed {
             return Err(CommandError::refused(ProposalRefusal::NoteInUse {
                 note_id,

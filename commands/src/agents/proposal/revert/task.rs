@@ -1,4 +1,4 @@
-//! Undoing what a proposal has done to a task.
+//! Reverts the changes of a proposal to a task.
 
 use domain::agents::proposal::{AppliedTask, ProposalRefusal};
 use domain::knowledge::task::{Changes, Draft, Status, Task, TaskCommand};
@@ -6,8 +6,8 @@ use domain::knowledge::task::{Changes, Draft, Status, Task, TaskCommand};
 use crate::knowledge::{checklist, task};
 use crate::{CommandError, UnitOfWork};
 
-/// A task that the proposal made goes, one that it removed comes back; any other is as it was before. What it says because its
-/// line says so since is left to its line.
+/// Removes a task that the proposal created, and restores one that it removed; restores the earlier state of any other
+/// task. Values that have since come from the task's line stay.
 pub(super) async fn undo(
     work: &mut UnitOfWork<'_>,
     applied: AppliedTask,
@@ -54,7 +54,7 @@ pub(super) async fn undo(
     Ok(())
 }
 
-/// What makes a task what it was before a proposal; what is so already makes no event.
+/// Returns the commands that restore a task's earlier state; commands that change nothing produce no event.
 fn way_back(was: &Draft, title: Option<String>, status: Status) -> Vec<TaskCommand> {
     let revise = TaskCommand::Revise(Changes {
         title,
@@ -66,7 +66,7 @@ fn way_back(was: &Draft, title: Option<String>, status: Status) -> Vec<TaskComma
     let back = match status {
         Status::Open => Some(TaskCommand::Reopen),
         Status::Done => Some(TaskCommand::Complete),
-        // No action changes whether a suggestion is accepted.
+        // No action accepts or dismisses a suggestion.
         Status::Suggested | Status::Dismissed => None,
     };
     [revise, TaskCommand::Move { rank }]
