@@ -98,7 +98,7 @@ impl ParsedQuery {
         terms.filter(|term| !term.excluded)
     }
 
-    /// Returns the terms for documents whose index entry is incomplete.
+    /// Returns the terms for checking documents for which the index is not enough.
     pub fn by_terms(&self) -> Terms {
         let mut terms = Terms::default();
         for (alternative, all) in (0..).zip(&self.alternatives) {
