@@ -226,7 +226,7 @@ pub async fn claim(
     places: &[(&str, i64)],
     limit: i64,
 ) -> Result<Vec<Job>, Error> {
-    // `is true` keeps the planner on the primary key.
+    // `is true` makes the planner find jobs by their ids, and by nothing else.
     const CLAIM: &str = "
         with chosen as (
             select id from log.jobs
