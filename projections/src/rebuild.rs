@@ -143,7 +143,7 @@ struct Rebuild<'a> {
 
 /// The way in which a rebuild applies events.
 enum Way<'a> {
-    /// In memory.
+    /// A quick rebuild in memory.
     Quick(Box<dyn Rebuilding + 'a>),
     /// Like the live model; used once some event could not be applied.
     Careful(Quarantine),

@@ -136,7 +136,7 @@ fn assert_applied(proposal: &Value, notes: &[Value]) {
     }
 }
 
-/// Asserts that pictures are attached to the notes that show them or are in the same folder, and that lines are tasks.
+/// Asserts that pictures are attached to the notes that show them or lie beside them, and that lines are tasks.
 async fn assert_beside_the_notes(app: &TestApp, text: &str, notes: &[Value]) {
     let workspace_id = told(text, "workspace");
     let list = async |kind: &str| {

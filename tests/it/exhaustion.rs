@@ -182,7 +182,7 @@ async fn a_file_arrives_once_at_a_time() {
     let first = begin_upload(&app, &file, 3).await;
     let refused = eventually(async || {
         let answer = upload(&app, &file, "tea").await;
-        // The first upload may not have begun yet; then this one is accepted as far as it is valid.
+        // The first upload may not have begun yet; then this one is accepted.
         (answer.status == 409).then_some(answer)
     });
     let refused = tokio::time::timeout(PATIENCE, refused).await.unwrap();

@@ -411,7 +411,7 @@ async fn a_link_dangles_until_a_note_has_its_title_and_again_when_that_is_purged
     let retitle = json!({"title": "TEA"});
     alice.patch(&at(&renamed), retitle).await.expect(200);
     assert_eq!(leads_to(alice, &kettle).await, somewhere(&renamed, "TEA"));
-    // A note in the trash keeps its links.
+    // A link still leads to a note in the trash.
     let trash = format!("{}/trash", at(&renamed));
     alice.post_empty(&trash).await.expect(200);
     assert_eq!(leads_to(alice, &kettle).await, somewhere(&renamed, "TEA"));

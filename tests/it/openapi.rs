@@ -343,7 +343,7 @@ async fn every_command_has_a_dry_run_that_appends_nothing() {
         assert!(faults.is_empty(), "{name}: {faults:#?}");
         assert_eq!(answer.body["dry_run"], true);
 
-        // After the dry run the command can still be executed; new resources get other ids.
+        // The dry run has changed nothing; the command itself then does the same, with other ids for new resources.
         let since = format!("after={before}");
         let since = world.app.operator.events(&since).await;
         let planned = types(answer.body["events"].as_array().unwrap());

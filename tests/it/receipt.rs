@@ -109,7 +109,7 @@ async fn a_removed_member_is_answered_as_a_stranger_whatever_they_repeat() {
     let commands = [
         (Method::POST, "/v1/notes", &new),
         (Method::PATCH, path.as_str(), &revision),
-        // The deleted resource has no response body.
+        // Nothing of this note remains visible.
         (Method::DELETE, gone.as_str(), &json!({})),
     ];
     for (round, (method, path, body)) in commands.iter().enumerate() {

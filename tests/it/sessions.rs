@@ -90,7 +90,7 @@ async fn two_nodes_share_fifty_connections_with_whoever_looks() {
     let watch = async {
         loop {
             let found = sessions(&database).await;
-            // The loop's own session counts as well.
+            // This test's own session is one of them.
             assert!(count(&found) < FREE, "{found:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

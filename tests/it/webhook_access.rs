@@ -141,7 +141,7 @@ async fn deliveries_stop_when_the_key_of_an_endpoint_is_revoked() {
     app.settle().await;
     assert_eq!(receiver.arrived().len(), 0);
 
-    // Changing another actor's endpoint does not silently change its owner.
+    // An actor takes over another's endpoint only by setting its address.
     let carol = app.actor("person", &["*"]).await;
     let enable = format!("{}/enable", endpoint.path);
     let refused = carol.post_empty(&enable).await;

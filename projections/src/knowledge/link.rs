@@ -53,7 +53,7 @@ enum Kind {
         text: String,
         /// All names that the link may match, in order of preference.
         name_ids: Vec<Uuid>,
-        /// If the text has a number sign: the heading or block, one per name.
+        /// The heading or block behind the number sign of the text, for each of the names; none: there is no number sign.
         anchors: Option<Vec<Option<String>>>,
     },
 }

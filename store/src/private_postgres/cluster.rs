@@ -171,7 +171,7 @@ impl Cluster {
         outcome
     }
 
-    /// Removes what this initialization or killed ones left. Only now, because programs of a killed one may still write for a moment.
+    /// Removes what this initialization or killed ones left. Only now: programs of a killed one may write for a moment.
     fn remove_half_made(&self, parent: &Path) {
         let prefix = sibling(&self.directory, ".init-");
         for entry in fs::read_dir(parent).into_iter().flatten().flatten() {

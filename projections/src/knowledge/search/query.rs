@@ -111,7 +111,7 @@ pub struct Hit {
     pub status: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// From 2: the title equals the query; from 1: the title contains all of it. Scores compare within one search only.
+    /// Rank, comparable within one search only. From 2: the title equals the query; from 1: the title contains all of it.
     pub score: f64,
 }
 
@@ -143,7 +143,7 @@ pub struct Results {
     pub next_cursor: Option<String>,
     /// Counts of the matches; only on the first page.
     pub facets: Option<Facets>,
-    /// If there are few results or none: a query with known words that finds more.
+    /// A query with known words that finds more; set if there are few results or none.
     pub did_you_mean: Option<String>,
     /// True if nothing matched the query and the results are those of `did_you_mean`.
     pub corrected: bool,
