@@ -1,4 +1,4 @@
-//! A migration that is added is compiled in.
+//! Rebuilds the crate when a migration is added.
 
 fn main() {
     println!("cargo:rerun-if-changed=../schema/log");

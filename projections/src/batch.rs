@@ -1,4 +1,4 @@
-//! Applies stretches of the log. A stream with an event that cannot be applied goes into quarantine; all others go on.
+//! Applies batches of events. A stream with an event that cannot be applied goes into quarantine; all others go on.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -11,25 +11,24 @@ use crate::quarantine::{Quarantine, Quarantined};
 use crate::transaction::{Frame, Step};
 use crate::{ApplyError, Consumer, Transaction};
 
-/// Events that follow one another, up to a position.
+/// Consecutive events, up to a position.
 pub(crate) struct Stretch {
     pub events: Vec<Recorded>,
     pub to: Position,
 }
 
-/// The place that a stretch is applied to.
+/// The read model that a stretch is applied to.
 pub(crate) enum Place<'a> {
-    /// The live read model, whose checkpoint moves along.
+    /// The live read model, whose checkpoint advances.
     Live(&'a Database, &'a mut Progress),
-    /// Behind the live checkpoint, in the transaction of a session: events that were held back, tried so many times before.
+    /// The live read model, in the transaction of a session: events of a quarantined stream, and how often they were retried.
     Behind(&'a Session, i32),
-    /// A read model that is built anew, in the transaction of a session.
+    /// A read model that is being rebuilt, in the transaction of a session.
     Anew(&'a Session),
 }
 
 impl Stretch {
-    /// Two stretches instead of one, the second beginning with the event at fault where that is known; the event itself,
-    /// where there is but one.
+    /// Splits a stretch in two, the second beginning with the event at fault if it is known. A single event is returned as the error.
     fn split(mut self, fault: Option<Position>) -> Result<(Self, Self), Box<Recorded>> {
         if self.events.len() == 1
             && let Some(event) = self.events.pop()
@@ -74,7 +73,7 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// Notes that a stretch is done; `written`: and that it is written down.
+    /// Notes that a stretch is done; `written`: its checkpoint is stored, too.
     fn passed(&mut self, to: Position, written: bool) {
         if let Self::Live(_, progress) = self {
             progress.advance(to, written);
@@ -137,7 +136,7 @@ pub(crate) async fn apply_batch(
     Ok(written)
 }
 
-/// Applies events. A consumer that panics has met an event that it cannot apply.
+/// Applies events. A panic of the consumer counts as an event that cannot be applied.
 async fn apply(
     consumer: &dyn Consumer,
     transaction: &mut Transaction<'_>,

@@ -1,4 +1,4 @@
-//! How far a consumer has come.
+//! Checkpoints: the positions up to which consumers have read the log.
 
 use std::collections::HashSet;
 
@@ -14,9 +14,9 @@ use crate::idle::Move;
 pub struct Checkpoint {
     pub name: String,
     pub position: Position,
-    /// What the read model was built by; empty for a reaction.
+    /// Fingerprint of the version that built the read model; empty for a reaction.
     pub built_by: String,
-    /// Raised when somebody else than the consumer changes its quarantine.
+    /// Version of the quarantine; raised when anybody but the consumer changes it.
     pub quarantine: i64,
 }
 
@@ -43,7 +43,7 @@ pub async fn read(
         .map(from_row))
 }
 
-/// Every checkpoint there is.
+/// Returns all checkpoints.
 pub async fn all(database: &Database) -> Result<Vec<Checkpoint>, QueryError> {
     let client = database.session(Purpose::Queries).await?;
     let sql = format!("select {COLUMNS} from log.checkpoints order by name");
@@ -52,7 +52,7 @@ pub async fn all(database: &Database) -> Result<Vec<Checkpoint>, QueryError> {
     Ok(rows.iter().map(from_row).collect())
 }
 
-/// Reads a checkpoint and keeps everybody else from moving it until the transaction ends.
+/// Reads a checkpoint and locks it until the transaction ends.
 pub async fn lock(
     client: &impl GenericClient,
     name: &str,
@@ -82,7 +82,7 @@ pub async fn create(
     Ok(())
 }
 
-/// Has a checkpoint say that its read model is built by nobody, up to a position.
+/// Marks a read model as built by no known version, up to a position.
 pub async fn invalidate(
     client: &impl GenericClient,
     name: &str,
@@ -95,13 +95,13 @@ const ADVANCE: &str = "
     update log.checkpoints set position = $4, updated_at = now()
     where name = $1 and quarantine = $2 and position = $3";
 
-/// Makes a session ready to [`advance`] without a round trip of its own.
+/// Prepares the statement of [`advance`], which then needs no round trip of its own.
 pub async fn prepare(session: &Session) -> Result<(), tokio_postgres::Error> {
     session.prepare_cached(ADVANCE).await?;
     Ok(())
 }
 
-/// Moves a checkpoint on; false if somebody else moved it, or changed the quarantine, meanwhile.
+/// Advances a checkpoint; returns false if another process moved it or changed the quarantine meanwhile.
 pub async fn advance(
     session: &Session,
     name: &str,
@@ -116,8 +116,8 @@ pub async fn advance(
         == 1)
 }
 
-/// Moves several checkpoints on; returns the names of those that it has moved. One that somebody else works on is left out: nobody
-/// waits for another consumer.
+/// Advances several checkpoints; returns the names of those that it has advanced. Skips checkpoints that are locked, so that no
+/// consumer waits for another.
 pub async fn advance_all(
     session: &Session,
     moves: &[Move],

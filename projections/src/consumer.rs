@@ -1,4 +1,4 @@
-//! Whoever reads the log from a checkpoint and keeps something up to date by it.
+//! Consumers: they read the log from a checkpoint and keep a read model or jobs up to date.
 
 use async_trait::async_trait;
 use domain::ContractError;
@@ -8,39 +8,39 @@ use tokio_postgres::error::SqlState;
 
 use crate::{MemoryBudget, Transaction};
 
-/// Why a stretch of the log could not be consumed.
+/// Reasons why a batch of events could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// An event does not fit its contract, or the consumer cannot make sense of it.
+    /// An event violates its contract, or the consumer cannot interpret it.
     #[error("event at position {position}: {reason}")]
     Event { position: Position, reason: String },
-    /// A batch holds an event that cannot be applied; nobody knows yet which one.
+    /// A batch contains an event that cannot be applied; it is not known yet which one.
     #[error("{0}")]
     Batch(String),
-    /// The database refused, or was lost.
+    /// The database refused a statement, or the connection was lost.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// No session was to be had; the same events are tried again.
+    /// No session was available; the same events are tried again.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// Something outside could not be reached; the same events are tried again.
+    /// An external service could not be reached; the same events are tried again.
     #[error("{0}")]
     Retry(String),
 }
 
-/// By what a version of a fold and its tables are told apart.
+/// Returns a fingerprint of the version of a projection and of its tables.
 pub fn built_by(version: u32, ddl: &str) -> String {
     let digest = hex::encode(Sha256::digest(ddl));
     format!("{version}-{}", &digest[..12])
 }
 
 impl ApplyError {
-    /// Somebody else applies, has rebuilt the model, or has changed its quarantine.
+    /// Reports that another process applies events, has rebuilt the model, or has changed its quarantine.
     pub(crate) fn moved() -> Self {
         Self::Retry("the checkpoint or the quarantine was changed meanwhile".into())
     }
 
-    /// Returns true if an event is at fault: whoever applies it meets the same error again.
+    /// Returns true if an event is at fault, so that another attempt meets the same error.
     pub(crate) fn is_of_an_event(&self) -> bool {
         match self {
             Self::Event { .. } | Self::Batch(_) => true,
@@ -49,7 +49,7 @@ impl ApplyError {
         }
     }
 
-    /// The event at fault, where it is known.
+    /// Returns the position of the event at fault, if it is known.
     pub(crate) const fn position(&self) -> Option<Position> {
         match self {
             Self::Event { position, .. } => Some(*position),
@@ -57,7 +57,7 @@ impl ApplyError {
         }
     }
 
-    /// Returns true if waiting does not help: the tables, or the rights to them, are not as they must be.
+    /// Returns true if waiting does not help: the tables, or the rights to them, are wrong.
     pub(crate) fn is_lasting(&self) -> bool {
         let code = match self {
             Self::Database(error) => error.code(),
@@ -66,7 +66,7 @@ impl ApplyError {
         code.is_some_and(|code| has_class(code, &["42", "3F", "XX"]))
     }
 
-    /// The contract of an event is broken.
+    /// Reports an event that violates its contract.
     #[must_use]
     pub fn contract(event: &Recorded, error: &ContractError) -> Self {
         Self::Event {
@@ -76,8 +76,8 @@ impl ApplyError {
     }
 }
 
-/// Returns true for what PostgreSQL says of values that a row cannot hold: cardinality, data, constraints, limits. Deadlocks,
-/// full disks, lost sessions and the like are nothing that an event could help.
+/// Returns true for PostgreSQL's errors about values that a row cannot hold: cardinality, data, constraints, limits. Deadlocks,
+/// full disks and lost sessions are not the event's fault.
 fn is_of_data(code: &SqlState) -> bool {
     has_class(code, &["21", "22", "23", "54"])
 }
@@ -86,53 +86,53 @@ fn has_class(code: &SqlState, classes: &[&str]) -> bool {
     classes.iter().any(|class| code.code().starts_with(class))
 }
 
-/// A read model that is built anew: takes in the log from its start, into tables that are empty.
+/// A rebuild of a read model: it applies the log from its start, to empty tables.
 #[async_trait]
 pub trait Rebuilding: Send + Sync {
-    /// Takes in a stretch of the log.
+    /// Applies a batch of events.
     async fn take(&mut self, session: &Session, events: &[&Recorded]) -> Result<(), ApplyError>;
 
-    /// Writes what is not in the tables yet.
+    /// Writes the rows that are not in the tables yet.
     async fn finish(&mut self, session: &Session) -> Result<(), ApplyError>;
 }
 
-/// Reads the log in order, exactly once: what it writes and how far it has come are committed together.
+/// Reads the log in order, exactly once: its writes and its checkpoint are committed together.
 #[async_trait]
 pub trait Consumer: Send + Sync + 'static {
-    /// Name of its checkpoint.
+    /// Name of the checkpoint.
     fn name(&self) -> &'static str;
 
-    /// The categories it reads; none: all.
+    /// The categories that the consumer reads; none: all.
     fn categories(&self) -> &'static [&'static str];
 
-    /// Where it starts when it runs for the first time.
+    /// Returns true if the first run starts at the head of the log instead of its beginning.
     fn starts_at_head(&self) -> bool {
         false
     }
 
-    /// The table definitions of a read model; nothing for a reaction.
+    /// The table definitions of a read model; empty for a reaction.
     fn ddl(&self) -> &'static str {
         ""
     }
 
-    /// What the read model was built by; another value means that it must be rebuilt.
+    /// Fingerprint of the version that builds the read model. If the checkpoint has another one, the model is rebuilt.
     fn built_by(&self) -> String {
         String::new()
     }
 
-    /// Begins to build its read model anew; none: it keeps none.
+    /// Begins a rebuild of the read model; none: the consumer keeps no read model.
     fn rebuilding(&self, _memory: &MemoryBudget) -> Option<Box<dyn Rebuilding + '_>> {
         None
     }
 
-    /// Takes in a batch. Whatever it writes is undone if this fails; what it writes nothing about costs nothing.
+    /// Applies a batch. Errors roll back the batch; batches without writes open no transaction.
     async fn apply(
         &self,
         transaction: &mut Transaction<'_>,
         events: &[Recorded],
     ) -> Result<(), ApplyError>;
 
-    /// Called once what was written is committed.
+    /// Runs after the writes of a batch are committed.
     fn applied(&self) {}
 }
 

@@ -1,4 +1,4 @@
-//! Checkpoints of consumers that had nothing to write: all that are due move in one statement.
+//! Advances the checkpoints of consumers that had nothing to write: all that are due advance in one statement.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{ApplyError, checkpoint};
 
-/// How long the first one waits for others.
+/// Time that the first request waits for others.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// A checkpoint that is to be moved.
+/// A checkpoint to advance.
 pub(crate) struct Move {
     pub name: &'static str,
     pub quarantine: i64,
     pub from: Position,
     pub to: Position,
-    /// Told whether it was moved.
+    /// Receives true if the checkpoint was advanced.
     pub done: oneshot::Sender<bool>,
 }
 
-/// Moves checkpoints until nobody asks any more.
+/// Advances checkpoints until all senders are gone.
 pub(crate) async fn run(database: Database, mut moves: mpsc::Receiver<Move>) {
     while let Some(first) = moves.recv().await {
         tokio::time::sleep(GATHER).await;
@@ -35,7 +35,7 @@ pub(crate) async fn run(database: Database, mut moves: mpsc::Receiver<Move>) {
         }
         let moved = moved.unwrap_or_default();
         for one in together {
-            // A consumer that has stopped meanwhile needs no answer.
+            // The consumer may have stopped meanwhile.
             let _ = one.done.send(moved.contains(one.name));
         }
     }

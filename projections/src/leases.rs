@@ -1,6 +1,6 @@
-//! Leases: which consumers run on this node.
+//! Leases: they decide which consumers run on this node.
 //!
-//! A lease is an advisory lock. One session per node holds all of them, so that they are free as soon as the node is gone. They only
+//! A lease is an advisory lock. One session per node holds all of them, so that they become free as soon as the node is gone. They only
 //! keep nodes from doing the same work twice: each batch is fenced by its checkpoint.
 
 use std::collections::HashSet;
@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::reader::{Lease, Reader};
 
-/// How often a node asks which leases are free.
+/// Interval at which a node checks for free leases.
 const ASK: Duration = Duration::from_secs(1);
-/// The same while other nodes hold leases that are this one's share.
+/// Interval while other nodes hold leases from this one's share.
 const ASK_SOON: Duration = Duration::from_millis(100);
-/// How long a node that gives leases up, or stops, waits for its consumers.
+/// Time that a node waits for its consumers when it gives up leases or stops.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// First halves of the keys of advisory locks: one for each consumer, one that all nodes share.
+/// First halves of the keys of advisory locks: one for consumers, one that all nodes share.
 const CONSUMER: i32 = 0x6461_7901;
 const NODE: i32 = 0x6461_7902;
 
@@ -49,16 +49,16 @@ pub(crate) async fn run(
 
 struct Leases {
     readers: Vec<(i32, Arc<Reader>)>,
-    /// Nodes, as of the last look.
+    /// Number of nodes at the last check.
     nodes: usize,
-    /// Keys that were free at the last look.
+    /// Keys that were free at the last check.
     free: HashSet<i32>,
 }
 
-/// The advisory locks of a database that concern leases.
+/// The advisory locks of a database that implement leases.
 struct Locks {
     nodes: usize,
-    /// Keys of the consumers that some node runs.
+    /// Keys of the consumers that run on some node.
     taken: HashSet<i32>,
 }
 
@@ -72,7 +72,7 @@ impl Leases {
         }
     }
 
-    /// Holds this node's share on a session, until that is lost or the node stops.
+    /// Holds this node's share on a session, until the session is lost or the node stops.
     async fn hold(
         &mut self,
         database: &Database,
@@ -100,7 +100,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Gives up what is more than a share, when a node has joined; and what the consumers have left.
+    /// Gives up leases beyond a fair share when a node has joined, and the leases that consumers have left.
     async fn give_up(&mut self, session: &Session, locks: &Locks) -> Result<(), Error> {
         const UNLOCK: &str = "select pg_advisory_unlock($1, key) from unnest($2::int[]) as key";
         if locks.nodes > self.nodes {
@@ -116,7 +116,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Takes free leases up to a share; beyond it those that no other node has taken since the last look.
+    /// Takes free leases up to a fair share; beyond it, those that no other node has taken since the last check.
     async fn take(&mut self, session: &Session, locks: &Locks) -> Result<(), Error> {
         const LOCK: &str =
             "select key from unnest($2::int[]) as key where pg_try_advisory_lock($1, key)";
@@ -147,7 +147,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Ends all of them: their session is gone, or is about to be closed.
+    /// Ends all leases: their session is gone, or is about to be closed.
     async fn lose(&self) {
         end(&self.held()).await;
         self.left();
@@ -183,7 +183,7 @@ async fn end(readers: &[Arc<Reader>]) {
             reader.becomes(|lease| lease != Lease::Ending).await;
         }
     };
-    // Who takes longer is left to its checkpoint.
+    // Checkpoints fence consumers that take longer.
     let _ = timeout(PATIENCE, all).await;
 }
 
@@ -195,7 +195,7 @@ async fn look(session: &Session) -> Result<Locks, Error> {
     let look = session.prepare_cached(LOOK).await?;
     let rows = session.query(&look, &[&NODE, &CONSUMER]).await?;
     let (nodes, consumers): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get(0));
-    // PostgreSQL shows the second half of a key without its sign.
+    // PostgreSQL shows the second half of a key as unsigned.
     #[expect(clippy::cast_possible_truncation, reason = "32 bits")]
     let key = |row: &Row| row.get::<_, i64>(1) as i32;
     Ok(Locks {
@@ -204,7 +204,7 @@ async fn look(session: &Session) -> Result<Locks, Error> {
     })
 }
 
-/// The key of a consumer's lock.
+/// Returns the key of a consumer's lock.
 fn key(name: &str) -> i32 {
     let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(name).into();
     i32::from_be_bytes([a, b, c, d])

@@ -1,4 +1,4 @@
-//! The read side: read models are applied from the log, and queried.
+//! The read side: it applies events to read models and answers queries.
 
 mod batch;
 mod checkpoint;

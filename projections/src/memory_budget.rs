@@ -1,9 +1,9 @@
-//! What rebuilds may keep in memory, all of them together.
+//! The memory budget that all rebuilds share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that rebuilds share, about.
+/// An approximate limit in bytes.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget {
     limit: usize,
@@ -19,7 +19,7 @@ impl MemoryBudget {
         }
     }
 
-    /// A part of it, which one rebuild fills.
+    /// Returns an empty part of the budget, for one rebuild.
     pub(crate) fn part(&self) -> Part {
         Part {
             memory: self.clone(),
@@ -29,13 +29,13 @@ impl MemoryBudget {
 }
 
 impl Default for MemoryBudget {
-    /// 512 MiB.
+    /// Returns a budget of 512 MiB.
     fn default() -> Self {
         Self::of(512 << 20)
     }
 }
 
-/// What one rebuild keeps in memory.
+/// The memory that one rebuild uses.
 #[derive(Debug)]
 pub(crate) struct Part {
     memory: MemoryBudget,
@@ -43,14 +43,14 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Takes some more; false: all of them together keep too much, and whoever asks should make room.
+    /// Takes more memory; returns false if all rebuilds together exceed the budget, and the caller should free some.
     pub fn take(&mut self, bytes: usize) -> bool {
         self.taken += bytes;
         let before = self.memory.taken.fetch_add(bytes, Ordering::Relaxed);
         before + bytes <= self.memory.limit
     }
 
-    /// Nothing is kept any more.
+    /// Gives back all memory.
     pub fn clear(&mut self) {
         let taken = std::mem::take(&mut self.taken);
         self.memory.taken.fetch_sub(taken, Ordering::Relaxed);

@@ -1,10 +1,10 @@
-//! The registry of read models: one line each.
+//! The registry of read models, one line each.
 
 use std::sync::Arc;
 
 use crate::{Consumer, Projection, agents, delivery, identity, knowledge, operations};
 
-/// Every read model of this build.
+/// Returns every read model of this build.
 #[must_use]
 pub fn models() -> Vec<Arc<dyn Consumer>> {
     vec![

@@ -1,4 +1,4 @@
-//! The progress of a consumer, and how much of it is written down.
+//! The progress of a consumer, and the part of it that is stored.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use store::Position;
 use tokio::time::Instant;
 
-/// How long the checkpoint of a consumer that has nothing to write may lag behind.
+/// Maximum time that the checkpoint of a consumer without writes may lag behind.
 const FLUSH: Duration = Duration::from_millis(250);
-/// Checkpoints are due at the same moments after this, so that they are moved together.
+/// Reference time: checkpoints of all consumers are due at the same times after it, so that they advance together.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// How far a consumer has come, and how much of that is written down.
+/// The position of a consumer, and the position that its checkpoint has.
 pub(crate) struct Progress {
     position: Position,
     durable: Position,
-    /// Since when the two differ.
+    /// Time since which the two differ.
     ahead_since: Instant,
 }
 
@@ -42,7 +42,7 @@ impl Progress {
         self.position
     }
 
-    /// The position that the checkpoint has.
+    /// Returns the position of the checkpoint.
     pub const fn durable(&self) -> Position {
         self.durable
     }
@@ -51,7 +51,7 @@ impl Progress {
         self.position > self.durable
     }
 
-    /// When the checkpoint is to be moved.
+    /// Returns the time at which the checkpoint must advance.
     pub fn due(&self) -> Instant {
         let since = self.ahead_since.saturating_duration_since(*EPOCH);
         let moments = since.as_millis() / FLUSH.as_millis() + 1;

@@ -1,4 +1,4 @@
-//! Applies a [`ReadModel`]: events are folded in memory, and the rows they touch written once.
+//! Applies a [`ReadModel`]: it applies events in memory, and writes each changed row once.
 
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
@@ -13,10 +13,10 @@ use crate::read_model::{ReadModel, Row, apply};
 use crate::table::{Changes, Prepared, Table, WriteError};
 use crate::{ApplyError, Consumer, MemoryBudget, Rebuilding, Transaction, consumer};
 
-/// What a row costs beside its payload.
+/// Memory of a row in bytes, besides its payload.
 const ROW_BYTES: usize = 512;
 
-/// The consumer of a read model.
+/// The consumer that maintains a read model.
 pub struct Projection<M> {
     table: OnceCell<Table>,
     model: PhantomData<fn() -> M>,
@@ -82,18 +82,18 @@ impl<M: ReadModel> Consumer for Projection<M> {
     }
 }
 
-/// Rows in memory, some of them newer than the table's.
+/// Rows in memory, some of them newer than those in the table.
 struct Rows<M: ReadModel> {
     known: HashMap<Uuid, Known<M>>,
     changed: HashSet<Uuid>,
 }
 
 struct Known<M: ReadModel> {
-    /// None: there is none, or none any more.
+    /// None: there is no row, or it was deleted.
     row: Option<Row<M::Content>>,
-    /// The table has it, perhaps other than it is now.
+    /// True if the table has the row, perhaps outdated.
     stored: bool,
-    /// Of the largest event behind it.
+    /// Bytes of the largest event of the row.
     bytes: usize,
 }
 
@@ -117,7 +117,7 @@ impl<M: ReadModel> Default for Rows<M> {
 }
 
 impl<M: ReadModel> Rows<M> {
-    /// Takes in what the table has of some rows.
+    /// Reads rows from the table.
     async fn read(&mut self, table: &Prepared<'_>, ids: Vec<Uuid>) -> Result<(), ApplyError> {
         for (id, row) in table.read(&ids).await? {
             let row = serde_json::from_str(&row).map_err(|error| {
@@ -130,7 +130,7 @@ impl<M: ReadModel> Rows<M> {
         Ok(())
     }
 
-    /// Returns about how much more memory they take.
+    /// Applies events; returns the approximate additional memory in bytes.
     fn fold(&mut self, events: &[&Recorded]) -> Result<usize, ApplyError> {
         let mut taken = 0;
         for event in events {
@@ -145,7 +145,7 @@ impl<M: ReadModel> Rows<M> {
         Ok(taken)
     }
 
-    /// Brings the table up to date.
+    /// Writes changed rows to the table.
     async fn write(&mut self, table: &Prepared<'_>) -> Result<(), ApplyError> {
         let mut changes = Changes::default();
         for id in self.changed.drain() {
@@ -166,7 +166,7 @@ impl From<WriteError> for ApplyError {
     }
 }
 
-/// The streams that began before these events: the others have no row yet.
+/// Returns the streams that began before these events; the others have no row yet.
 fn begun_before(events: &[&Recorded]) -> Vec<Uuid> {
     let mut begun = HashMap::new();
     for event in events {
@@ -176,12 +176,12 @@ fn begun_before(events: &[&Recorded]) -> Vec<Uuid> {
     begun.map(|(id, _)| id).collect()
 }
 
-/// A rebuild: rows stay in memory until they take too much.
+/// A rebuild: it keeps rows in memory until they exceed the budget.
 struct Rebuild<'a, M: ReadModel> {
     fold: &'a Projection<M>,
     rows: Rows<M>,
     memory: Part,
-    /// The table has rows that are not in memory any more.
+    /// True if the table has rows that are no longer in memory.
     written: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Streams that a consumer goes on without, because of an event that it cannot apply.
+//! Quarantine: streams that a consumer skips because of an event that it cannot apply.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{ApplyError, QueryError};
 
-/// Characters of a reason that are kept.
+/// Maximum length of a stored reason in characters.
 const MAX_REASON: usize = 2_000;
 
 /// A stream in quarantine.
@@ -21,39 +21,39 @@ pub struct Quarantined {
     pub consumer: String,
     pub stream: StreamId,
     pub product_id: Uuid,
-    /// Position of the event that cannot be applied; the later ones of the stream wait behind it.
+    /// Position of the event that cannot be applied; later events of the stream wait behind it.
     pub position: Position,
     pub reason: String,
     pub since: DateTime<Utc>,
-    /// How often the event was tried again.
+    /// Number of retries of the event.
     pub retried: i32,
-    /// The operator's request, until the consumer has dealt with it.
+    /// The operator's request, until the consumer has processed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
 }
 
-/// Ways out of quarantine.
+/// The operator's ways to end a quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr, strum::EnumString)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Asked {
-    /// Apply the event, and those that wait behind it.
+    /// Applies the event, and those that wait behind it.
     Retry,
-    /// Leave the event out, and apply those that wait behind it.
+    /// Leaves the event out, and applies those that wait behind it.
     Skip,
 }
 
-/// The quarantine of a consumer that runs here.
+/// The quarantine of a consumer that runs on this node.
 #[derive(Debug, Default)]
 pub(crate) struct Quarantine {
-    /// Of the checkpoint: raised when somebody else changes the quarantine.
+    /// Version of the quarantine in the checkpoint; raised when anybody else changes the quarantine.
     pub version: i64,
     held: HashMap<StreamId, Quarantined>,
-    /// Events that the operator has told the consumer to leave out.
+    /// Events that the consumer leaves out at the operator's request.
     skipped: HashSet<Position>,
 }
 
-/// The quarantine of a consumer as this node last heard of it.
+/// The quarantine of a consumer as this node last read it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     pub version: i64,
@@ -61,7 +61,7 @@ pub(crate) struct Known {
 }
 
 impl Quarantined {
-    /// The stream of an event that a consumer cannot apply.
+    /// Puts the stream of an event that a consumer cannot apply into quarantine.
     pub(crate) fn of(consumer: &str, event: &Recorded, reason: &ApplyError) -> Self {
         let reason = reason.to_string().replace('\0', "\\0");
         Self {
@@ -90,7 +90,7 @@ impl Quarantined {
         }
     }
 
-    /// Writes it down.
+    /// Writes the stream to the table.
     pub(crate) async fn write(
         &self,
         client: &impl GenericClient,
@@ -128,7 +128,7 @@ impl Quarantined {
         Ok(())
     }
 
-    /// Removes it from the table; its event is left out from now on, if the operator has asked for that.
+    /// Removes the stream from the table. If the operator asked to skip its event, the event is left out from now on.
     pub(crate) async fn remove(
         &self,
         client: &impl GenericClient,
@@ -152,7 +152,7 @@ impl Quarantined {
 }
 
 impl Quarantine {
-    /// The quarantine of a consumer, as the table has it.
+    /// Loads the quarantine of a consumer.
     pub async fn load(
         client: &impl GenericClient,
         consumer: &str,
@@ -169,7 +169,7 @@ impl Quarantine {
         })
     }
 
-    /// No stream, for a read model that begins anew; but the events to leave out.
+    /// Loads an empty quarantine for a read model that is rebuilt, with the events to leave out.
     pub async fn empty(
         client: &impl GenericClient,
         consumer: &str,
@@ -186,7 +186,7 @@ impl Quarantine {
         !self.held.is_empty() && self.held.contains_key(stream)
     }
 
-    /// Returns true if the operator has said that the event be left out.
+    /// Returns true if the operator asked to skip the event.
     pub fn skips(&self, event: &Recorded) -> bool {
         self.skipped.contains(&event.position)
     }
@@ -195,7 +195,7 @@ impl Quarantine {
         self.held.insert(held.stream.clone(), held);
     }
 
-    /// Lets a stream go on.
+    /// Releases a stream.
     pub fn release(&mut self, held: &Quarantined) {
         self.held.remove(&held.stream);
         if held.asked == Some(Asked::Skip) {
@@ -203,7 +203,7 @@ impl Quarantine {
         }
     }
 
-    /// The streams, by the positions of their events.
+    /// Returns the streams, sorted by the positions of their events.
     pub fn streams(&self) -> Vec<Quarantined> {
         let mut streams: Vec<_> = self.held.values().cloned().collect();
         streams.sort_by_key(|held| held.position);
@@ -226,7 +226,7 @@ impl Quarantine {
     }
 }
 
-/// Puts these streams in the place of those that the table has of a consumer.
+/// Replaces the streams of a consumer in the table by these.
 pub(crate) async fn replace(
     client: &impl GenericClient,
     consumer: &str,
@@ -251,20 +251,20 @@ async fn held(
     Ok(rows.iter().map(Quarantined::from_row).collect())
 }
 
-/// Every stream in quarantine.
+/// Returns every stream in quarantine.
 pub async fn all(database: &Database) -> Result<Vec<Quarantined>, QueryError> {
     let client = database.session(Purpose::Queries).await?;
     Ok(held(&**client, None).await?)
 }
 
-/// Asks the node that runs a consumer to deal with one stream in quarantine, or with all of them; returns how many there are.
+/// Asks the node that runs a consumer to process one stream in quarantine, or all of them; returns how many there are.
 pub async fn ask(
     database: &Database,
     consumer: &str,
     stream: Option<&StreamId>,
     asked: Asked,
 ) -> Result<u64, QueryError> {
-    // The consumer's own order: first its checkpoint.
+    // Locks the checkpoint first, in the same order as the consumer does.
     const RAISE: &str = "update log.checkpoints set quarantine = quarantine + 1 where name = $1";
     const ASK: &str = "
         update log.quarantine set asked = $2
@@ -281,7 +281,7 @@ pub async fn ask(
     Ok(count)
 }
 
-/// The quarantines of all consumers, by name.
+/// Returns the quarantines of all consumers by name.
 pub(crate) async fn known(database: &Database) -> Result<HashMap<String, Known>, QueryError> {
     const KNOWN: &str = "
         select c.name, c.quarantine, q.category, q.stream_id, q.position

@@ -1,4 +1,4 @@
-//! Queries on any read model: one row, or a page of them, as far as the viewer may see.
+//! Queries on any read model: one row, or a page of rows, limited to those that the viewer may see.
 
 use std::fmt::Write as _;
 
@@ -11,35 +11,35 @@ use uuid::Uuid;
 
 use crate::read_model::{ReadModel, Row};
 
-/// Who may see a row `t`: `$2` is the viewer's product (null: the operator, who sees all), `$3` the viewer's actor.
+/// Conditions for who may see a row `t`: `$2` is the viewer's product (null: the operator, who sees all), `$3` the viewer's actor.
 pub mod visible {
-    /// Everybody in its product.
+    /// Visible to everybody in its product.
     pub const IN_PRODUCT: &str = "($2::uuid is null or $3::text is not null and t.product_id = $2)";
-    /// The members of its workspace.
+    /// Visible to the members of its workspace.
     ///
-    /// A limit instead of an exists: that may become a hash of all workspaces.
+    /// It uses `limit` because PostgreSQL may turn an `exists` into a hash of all workspaces.
     pub const IN_WORKSPACE: &str = "($2::uuid is null or t.product_id = $2 and (
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1))";
-    /// The members of the workspace that it is.
+    /// Visible to the members of the row itself, which is a workspace.
     pub const AS_MEMBER: &str = "($2::uuid is null or t.product_id = $2 and t.members ? $3::text)";
 }
 
-/// Why a read model could not be read.
+/// Reasons why a read model could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// No session was to be had.
+    /// No session was available.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The database refused.
+    /// The database refused a statement.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
-    /// A row is not as this build expects it; its read model is being rebuilt.
+    /// A row does not have the shape that this build expects; its read model is being rebuilt.
     #[error("the read model is not of this version: {0}")]
     Shape(#[from] serde_json::Error),
 }
 
 impl QueryError {
-    /// Returns true if the database cannot work for now: the same query may be answered later.
+    /// Returns true if the database is temporarily unavailable: the same query may succeed later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
@@ -50,7 +50,7 @@ impl QueryError {
     }
 }
 
-/// Who looks at the read models.
+/// The actor who reads a read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Viewer {
     /// None: the operator, who sees every product and workspace.
@@ -58,41 +58,41 @@ pub struct Viewer {
     pub actor_id: Uuid,
 }
 
-/// Where a page starts and how long it is.
+/// The start and the length of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor {
-    /// The last id of the page before.
+    /// The last id of the previous page.
     pub before: Option<Uuid>,
     pub limit: usize,
 }
 
-/// The order of a list, and how a page of it begins.
+/// The order of a list, and the condition for the start of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Order {
     /// The cursor of the first page.
     pub begin: Uuid,
-    /// Whether a row `t` comes after the last one of the page before, which is `$1`.
+    /// Condition that is true if a row `t` comes after the last row of the previous page, which is `$1`.
     pub after: &'static str,
     pub by: &'static str,
 }
 
-/// As lists are, if not said otherwise.
+/// The default order of lists.
 pub const NEWEST_FIRST: Order = Order {
     begin: Uuid::max(),
     after: "t.id < $1",
     by: "t.id desc",
 };
 
-/// A page of things, newest first if not said otherwise.
+/// A page of a list, newest first unless the operation states another order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {
     pub items: Vec<T>,
-    /// Where the next page starts; none: this is the last one.
+    /// Cursor of the next page; null: this is the last one.
     pub next_cursor: Option<String>,
 }
 
 impl<T> List<T> {
-    /// The same list, its cursor as the caller makes one of the last id of the page.
+    /// Returns the same list with a cursor that the caller makes from the last id of the page.
     #[must_use]
     pub fn sealed(self, cursor: impl FnOnce(String) -> String) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl<'a> Where<'a> {
         self
     }
 
-    /// Adds a condition without a value, if there is one. An index may be made for it.
+    /// Adds a condition without a value, if there is one. An index can be made for such a condition.
     #[must_use]
     pub fn and_only(mut self, condition: Option<&'static str>) -> Self {
         self.conditions
@@ -127,7 +127,7 @@ impl<'a> Where<'a> {
     }
 }
 
-/// One row, if the viewer may see it.
+/// Returns one row, if the viewer may see it.
 pub async fn get<M: ReadModel>(
     database: &Database,
     viewer: Viewer,
@@ -136,7 +136,7 @@ pub async fn get<M: ReadModel>(
     get_where::<M>(database, M::VISIBLE, viewer, id).await
 }
 
-/// One row, if the viewer may see it by one of the conditions in [`visible`].
+/// Returns one row, if the viewer may see it by one of the conditions in [`visible`].
 pub async fn get_where<M: ReadModel>(
     database: &Database,
     visible: &'static str,
@@ -152,7 +152,7 @@ pub async fn get_where<M: ReadModel>(
     Ok(found.into_iter().next())
 }
 
-/// A page of the rows that the viewer may see.
+/// Returns a page of the rows that the viewer may see.
 pub async fn list<M: ReadModel>(
     database: &Database,
     viewer: Viewer,
@@ -163,7 +163,7 @@ pub async fn list<M: ReadModel>(
     list_where::<M>(database, M::VISIBLE, viewer, wanted, order, cursor).await
 }
 
-/// A page of the rows that the viewer may see by one of the conditions in [`visible`].
+/// Returns a page of the rows that the viewer may see by one of the conditions in [`visible`].
 pub async fn list_where<M: ReadModel>(
     database: &Database,
     visible: &'static str,
@@ -181,14 +181,14 @@ pub async fn list_where<M: ReadModel>(
     page(database, &rows, viewer, wanted, order, cursor, id).await
 }
 
-/// The rows `t` of a table, and what is shown of each: JSON.
+/// A source of rows `t`: the JSON to show, the table, and the visibility condition.
 pub(crate) struct Rows {
     pub shown: &'static str,
     pub table: &'static str,
     pub visible: &'static str,
 }
 
-/// A page of what the viewer may see.
+/// Returns a page of the rows that the viewer may see.
 pub(crate) async fn page<T: DeserializeOwned>(
     database: &Database,
     Rows {
@@ -206,7 +206,7 @@ pub(crate) async fn page<T: DeserializeOwned>(
     let mut sql = format!("select ({shown})::text from {table} t where {after} and {visible}");
     let before = cursor.before.unwrap_or(order.begin);
     let actor = viewer.actor_id.to_string();
-    // One more than is shown, to know whether there is more.
+    // One more than is shown tells if there are more.
     let limit = i64::try_from(cursor.limit).unwrap_or(i64::MAX - 1) + 1;
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&before, &viewer.product_id, &actor, &limit];
     for (condition, value) in &wanted.conditions {
@@ -227,7 +227,7 @@ pub(crate) async fn page<T: DeserializeOwned>(
     })
 }
 
-/// Rows of a statement whose one column is JSON.
+/// Returns the rows of a statement whose one column is JSON.
 pub(crate) async fn rows<T: DeserializeOwned>(
     database: &Database,
     sql: &str,

@@ -1,4 +1,4 @@
-//! A read model as a pure function: what is shown of a thing, after one more event.
+//! A read model as a pure function: the row of a stream after one more event.
 
 use chrono::{DateTime, Utc};
 use domain::{ContractError, EventContract};
@@ -10,24 +10,24 @@ use uuid::Uuid;
 
 /// A table with one row per stream of a category.
 pub trait ReadModel: Send + Sync + 'static {
-    /// The category it is applied from; also the name of its checkpoint.
+    /// The category whose events are applied; also the name of the checkpoint.
     const NAME: &'static str;
     /// Queries need the scope `<SCOPE>:read`.
     const SCOPE: &'static str;
     /// Name of the table in `DDL`.
     const TABLE: &'static str;
-    /// Raise it when `apply` changes; a change of `DDL` is noticed without.
+    /// Raise it when `apply` changes; a change of `DDL` is detected automatically.
     const VERSION: u32;
     const DDL: &'static str;
-    /// Who may see a row: one of those in [`visible`](crate::visible), or a condition of its own.
+    /// Condition for who may see a row: one of those in [`visible`](crate::visible), or its own.
     const VISIBLE: &'static str;
-    /// Read models beside its own and the workspaces that `VISIBLE` looks at: a read waits for them, too.
+    /// Read models that `VISIBLE` reads, besides its own and the workspaces: a read waits for them, too.
     const DEPENDS_ON: &'static [&'static str] = &[];
     type Event: EventContract;
-    /// What is shown beside the [`RowMetadata`]: its fields are columns of the table.
+    /// The fields shown besides the [`RowMetadata`]: each is a column of the table.
     type Content: Serialize + DeserializeOwned + ToSchema + PartialEq + Clone + Send + Sync;
 
-    /// The content after the event; none: the row is deleted.
+    /// Returns the content after the event; none: the row is deleted.
     fn apply(
         content: Option<Self::Content>,
         event: Self::Event,
@@ -35,29 +35,28 @@ pub trait ReadModel: Send + Sync + 'static {
     ) -> Option<Self::Content>;
 }
 
-/// Metadata that every row has, whatever it is about. The spine keeps it.
+/// Metadata of every row, maintained by the runtime.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RowMetadata)]
 pub struct RowMetadata {
     pub id: Uuid,
     pub product_id: Uuid,
-    /// Of the stream; the `ETag` of the resource.
+    /// Version of the stream; the `ETag` of the resource.
     pub version: i64,
     pub created_at: DateTime<Utc>,
-    /// Id of the actor.
+    /// Id of the creating actor.
     pub created_by: Uuid,
     pub updated_at: DateTime<Utc>,
-    /// Of the last event.
+    /// Position of the last event of the resource.
     #[schema(value_type = i64)]
     pub position: Position,
-    /// Position of an event that could not be applied: the resource is shown as it was before. The operator can have it
-    /// applied again.
+    /// Position of an event that could not be applied: the resource is shown as it was before that event. The operator can retry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub quarantined_at: Option<Position>,
 }
 
-/// A row of a read model, and the resource that the API shows.
+/// A row of a read model, which is the resource that the API shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Row<C> {
     #[serde(flatten)]
@@ -87,7 +86,7 @@ impl RowMetadata {
     }
 }
 
-/// The row after one more event of its stream.
+/// Returns the row after one more event of its stream.
 pub fn apply<M: ReadModel>(
     row: Option<Row<M::Content>>,
     event: &Recorded,

@@ -1,4 +1,4 @@
-//! A consumer as one node sees it, and waiting for its progress.
+//! A consumer as seen from one node, and waiting for its progress.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use tokio::time::Instant;
 use crate::quarantine::Known;
 use crate::{Checkpoint, Consumer, QueryError, checkpoint, tables};
 
-/// How long a read waits for its read model.
+/// Maximum time that a read waits for its read model.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often reads that wait look at the checkpoints, if another node runs the consumer.
+/// Interval at which waiting reads check the checkpoints, if another node runs the consumer.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// From how many interruptions in a row on a consumer counts as one that does not run: one may be a deadlock.
+/// Number of consecutive interruptions from which a consumer counts as not running: a single one may be a deadlock.
 const INTERRUPTIONS: u32 = 3;
 
-/// A read that is not answered.
+/// Reasons why a read fails while it waits.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    /// The read model has not come as far as the read asks; try again a little later.
+    /// The read model has not reached the requested position; try again a little later.
     #[error("the read model {name} is at position {position}, not yet at {wanted}")]
     TooFarBehind {
         name: &'static str,
@@ -40,29 +40,29 @@ pub enum WaitError {
 /// This node's right to run a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lease {
-    /// This node does not know of anybody who has it.
+    /// No known node has the lease.
     Free,
-    /// Another node has it.
+    /// Another node has the lease.
     Elsewhere,
-    /// This node has it.
+    /// This node has the lease.
     Held,
-    /// This node gives it up, and waits until the consumer has stopped.
+    /// This node is giving up the lease, and waits until the consumer has stopped.
     Ending,
     /// The consumer has stopped.
     Left,
 }
 
-/// A consumer as this node sees it.
+/// A consumer as seen from this node.
 pub(crate) struct Reader {
     pub consumer: Arc<dyn Consumer>,
     position: watch::Sender<Position>,
     lease: watch::Sender<Lease>,
-    /// Told whenever a read begins to wait.
+    /// Notified whenever a read begins to wait.
     pub waiting: Notify,
-    /// It cannot go on at all.
+    /// True if the consumer cannot continue at all.
     stopped: AtomicBool,
     quarantine: watch::Sender<Known>,
-    /// How often its runner was interrupted in a row.
+    /// Consecutive interruptions of the runner.
     interruptions: AtomicU32,
 }
 
@@ -82,7 +82,7 @@ impl Reader {
         reader
     }
 
-    /// Returns the position up to which its read model is known to be; -1: not known yet.
+    /// Returns the position that the read model is known to have reached; -1: not known yet.
     pub fn position(&self) -> Position {
         *self.position.borrow()
     }
@@ -119,8 +119,8 @@ impl Reader {
         let _ = lease.wait_for(|lease| holds(*lease)).await;
     }
 
-    /// Takes over the progress that a checkpoint shows of another node's consumer. Until this node knows better, it must have been
-    /// built by the same version.
+    /// Adopts the progress in the checkpoint of a consumer that another node runs. The first time, the same version must have built
+    /// the read model.
     pub fn follow(&self, checkpoint: &Checkpoint) {
         let is_elsewhere = self.lease() == Lease::Elsewhere;
         if is_elsewhere && (self.position() >= 0 || checkpoint.built_by == self.consumer.built_by())
@@ -131,7 +131,7 @@ impl Reader {
         }
     }
 
-    /// Counts an interruption of the runner; false: it runs.
+    /// Counts an interruption of the runner; false: the runner is running.
     pub fn interrupted(&self, is_interrupted: bool) {
         if is_interrupted {
             self.interruptions.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +140,7 @@ impl Reader {
         }
     }
 
-    /// Notes that it cannot go on at all, or that it can.
+    /// Records that the consumer cannot continue, or that it can again.
     pub fn stop(&self, stopped: bool) {
         self.stopped.store(stopped, Ordering::Relaxed);
         let name = self.consumer.name();
@@ -148,7 +148,7 @@ impl Reader {
             .set(f64::from(u8::from(stopped)));
     }
 
-    /// Notes which streams it goes on without.
+    /// Records the streams in quarantine.
     pub fn know(&self, quarantine: Known) {
         let name = self.consumer.name();
         #[expect(clippy::cast_precision_loss, reason = "a metric")]
@@ -157,7 +157,7 @@ impl Reader {
         self.quarantine.send_replace(quarantine);
     }
 
-    /// Returns once somebody else has changed the quarantine since a version.
+    /// Returns once the quarantine has a newer version.
     pub async fn knows_newer(&self, version: i64) {
         let mut known = self.quarantine.subscribe();
         // The sender lives as long as the reader.
@@ -175,19 +175,19 @@ impl Reader {
     }
 }
 
-/// How a consumer is doing.
+/// The health of a consumer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Health {
     pub name: &'static str,
-    /// -1: not known yet.
+    /// Position of the consumer; -1: not known yet.
     pub position: Position,
-    /// It cannot go on at all; the log says why.
+    /// True if the consumer cannot continue at all; the log file has the reason.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// It does not get to run here; the log says why.
+    /// True if the consumer keeps being interrupted on this node; the log file has the reason.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
-    /// Streams that it goes on without, because of an event that it cannot apply.
+    /// Number of streams in quarantine.
     #[serde(skip_serializing_if = "is_zero")]
     pub quarantined: usize,
 }
@@ -220,7 +220,7 @@ impl Readers {
         }
     }
 
-    /// Waits until a read model has taken in everything up to a position; returns how far it is.
+    /// Waits until a read model has applied every event up to a position; returns its position.
     pub async fn wait(&self, name: &str, wanted: Position) -> Result<Position, WaitError> {
         let reader = self.readers.iter().find(|r| r.consumer.name() == name);
         let reader = reader.ok_or_else(|| WaitError::Unknown(name.to_owned()))?;
@@ -251,9 +251,9 @@ impl Readers {
             })
     }
 
-    /// Looks how far another node's consumer is: goes by its checkpoint, and beyond it as far as nothing follows that concerns it.
+    /// Finds the position of a consumer on another node: its checkpoint, or a later one if no event in between concerns it.
     async fn look(&self, reader: &Reader, wanted: Position) {
-        // One read looks for all that wait.
+        // One read checks for all that wait.
         let Ok(mut looked) = self.looked.try_lock() else {
             return;
         };
@@ -274,7 +274,7 @@ impl Readers {
         }
     }
 
-    /// Takes over what checkpoints show of the consumers that other nodes run.
+    /// Adopts the checkpoints of consumers that other nodes run.
     pub(crate) fn follow(&self, checkpoints: &[Checkpoint]) {
         let checkpoints: HashMap<&str, &Checkpoint> = checkpoints
             .iter()
@@ -287,13 +287,13 @@ impl Readers {
         }
     }
 
-    /// How every consumer is doing.
+    /// Returns the health of every consumer.
     #[must_use]
     pub fn health(&self) -> Vec<Health> {
         self.readers.iter().map(|reader| reader.health()).collect()
     }
 
-    /// The position from which on a read model shows nothing of a stream, if that is in quarantine.
+    /// Returns the position from which a read model lacks the events of a stream, if the stream is in quarantine.
     #[must_use]
     pub fn quarantined(&self, stream: &StreamId) -> Option<Position> {
         let mut readers = self.readers.iter();
@@ -301,7 +301,7 @@ impl Readers {
         reader.quarantine.borrow().streams.get(stream).copied()
     }
 
-    /// Names the tables of read models that do not exist.
+    /// Returns the names of missing tables of read models.
     pub async fn missing_tables(&self) -> Result<Vec<String>, QueryError> {
         let client = self.database.session(Purpose::Queries).await?;
         let consumers: Vec<_> = self.readers.iter().map(|r| r.consumer.as_ref()).collect();

@@ -1,4 +1,4 @@
-//! Building a read model anew beside the live one, comparing the two row by row, and swapping them.
+//! Rebuilds a read model beside the live one, compares the two row by row, and swaps them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::consumer::Rebuilding;
 use crate::quarantine::{self, Quarantine, Quarantined};
 use crate::{ApplyError, Consumer, MemoryBudget, checkpoint, tables};
 
-/// Differing rows that a report shows.
+/// Maximum number of differing rows in a report.
 const SAMPLES: i64 = 20;
 
-/// Why a rebuild did not come to its end; the live model is as it was.
+/// Reasons why a rebuild failed; the live model is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// The consumer keeps no read model.
     #[error("{0} keeps no read model that could be rebuilt")]
     NoModel(&'static str),
-    /// Another rebuild of the same model is under way.
+    /// Another rebuild of the same model is in progress.
     #[error("{0} is being rebuilt already")]
     UnderWay(&'static str),
     /// The log could not be read.
@@ -30,12 +30,12 @@ pub enum RebuildError {
     /// An event could not be applied.
     #[error(transparent)]
     Post(#[from] ApplyError),
-    /// The database refused.
+    /// The database refused a statement.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 
-/// A row that is only in one of the two models.
+/// A row that exists only in one of the two models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     pub table: String,
@@ -44,14 +44,14 @@ pub struct Difference {
     pub row: String,
 }
 
-/// What a rebuild found.
+/// The result of a rebuild.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     pub name: &'static str,
-    /// Both models were compared at this position.
+    /// Position at which the models were compared.
     pub position: Position,
     pub events: u64,
-    /// Rows that differ; none if the live model was built by another version or lacks tables, and so not compared.
+    /// Number of differing rows; 0 if the live model was not compared, because another version built it or it lacks tables.
     pub differences: i64,
     pub samples: Vec<Difference>,
     pub compared: bool,
@@ -60,8 +60,8 @@ pub struct Report {
     pub quarantined: Vec<Quarantined>,
 }
 
-/// Rebuilds read models beside the live ones, in one pass over the log, and compares them; swaps them if told to. Reads go
-/// on throughout; the applying of each pauses while it is compared.
+/// Rebuilds read models beside the live ones, in one pass over the log, and compares them; swaps them if requested. Reads
+/// continue throughout; each live model pauses while it is compared.
 pub async fn rebuild(
     database: &Database,
     store: &Arc<dyn EventStore>,
@@ -91,7 +91,7 @@ async fn run(
     store: &Arc<dyn EventStore>,
     swap: bool,
 ) -> Result<Vec<Report>, RebuildError> {
-    // Every table is found in one of the schemas: no two read models have a table of the same name.
+    // The search path has all schemas: no two read models have a table of the same name.
     let schemas: Vec<_> = rebuilds.iter().map(|one| one.schema.as_str()).collect();
     let path: Arc<str> = schemas.join(", ").into();
     session
@@ -101,7 +101,7 @@ async fn run(
         rebuild.path = Arc::clone(&path);
         rebuild.set_up().await?;
     }
-    // Most of it first, without keeping the live models from moving on.
+    // Most of the work comes first, while the live models go on.
     let end = rebuilds.iter().map(|rebuild| rebuild.target).max();
     let mut pages = pin!(pages(Arc::clone(store), 0, end, wanted(rebuilds)));
     while let Some(page) = pages.try_next().await? {
@@ -116,7 +116,7 @@ async fn run(
     Ok(reports)
 }
 
-/// What any of them reads: everything, if one does.
+/// Returns the filter for all rebuilds: everything, if one reads everything.
 fn wanted(rebuilds: &[Rebuild<'_>]) -> Filter {
     let categories = || rebuilds.iter().map(|rebuild| rebuild.consumer.categories());
     if categories().any(<[_]>::is_empty) {
@@ -135,22 +135,22 @@ struct Rebuild<'a> {
     schema: String,
     /// The schemas of all models that are rebuilt on the session.
     path: Arc<str>,
-    /// How far the live model is.
+    /// Position of the live model.
     target: Position,
     position: Position,
     events: u64,
 }
 
-/// The way in which a rebuild takes in events.
+/// The way in which a rebuild applies events.
 enum Way<'a> {
-    /// In memory: quick.
+    /// A quick rebuild in memory.
     Quick(Box<dyn Rebuilding + 'a>),
-    /// As the live model does, once an event turned out to be one that cannot be applied.
+    /// Like the live model; used once some event could not be applied.
     Careful(Quarantine),
 }
 
 impl<'a> Rebuild<'a> {
-    /// Sees to it that nobody else rebuilds this model.
+    /// Begins a rebuild, and locks out other rebuilds of the same model.
     async fn open(
         database: &'a Database,
         session: &'a Session,
@@ -179,7 +179,7 @@ impl<'a> Rebuild<'a> {
         })
     }
 
-    /// Makes empty tables in a schema of their own.
+    /// Creates empty tables in a schema of their own.
     async fn set_up(&mut self) -> Result<(), RebuildError> {
         self.make_tables().await?;
         let live = checkpoint::read(&**self.session, self.consumer.name()).await?;
@@ -200,7 +200,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Takes in what the live model has taken in of a page.
+    /// Applies those events of a page that the live model has applied.
     async fn take(&mut self, store: &Arc<dyn EventStore>, page: &Page) -> Result<(), RebuildError> {
         match self.take_in(page).await {
             Err(RebuildError::Post(error)) if self.can_be_careful(&error) => {
@@ -249,12 +249,12 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Returns true if an event is at fault, and it is worth while to find out which.
+    /// Returns true if an event is at fault, and a careful rebuild can find it.
     fn can_be_careful(&self, error: &ApplyError) -> bool {
         matches!(self.way, Way::Quick(_)) && error.is_of_an_event()
     }
 
-    /// Goes through the log once more from its start, as applying does: streams whose events cannot be applied are left out.
+    /// Reads the log again from its start, like the live consumer: streams with events that cannot be applied go into quarantine.
     async fn begin_again(
         &mut self,
         store: &Arc<dyn EventStore>,
@@ -303,7 +303,7 @@ impl<'a> Rebuild<'a> {
         report
     }
 
-    /// Catches up with the live model while that stands still, and compares the two.
+    /// Catches up with the live model while that is paused, and compares the two.
     async fn catch_up(
         &mut self,
         store: &Arc<dyn EventStore>,
@@ -396,7 +396,7 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Leaves nothing behind.
+    /// Drops the schema of the rebuild.
     async fn end(self) -> Result<(), RebuildError> {
         let schema = &self.schema;
         let clear = format!("drop schema if exists {schema} cascade");

@@ -16,20 +16,20 @@ use crate::quarantine::Quarantine;
 use crate::reader::{Lease, Reader};
 use crate::{ApplyError, Checkpoint, MemoryBudget, checkpoint, rebuild, tables};
 
-/// Events in one transaction.
+/// Events per transaction.
 const BATCH: usize = 2_000;
-/// For each so many events that made it write, a consumer lets a millisecond pass: more gather where many come.
+/// Number of events with writes for which a consumer waits one millisecond, so that more events gather under load.
 const GATHERED: usize = 4;
-/// Milliseconds that it lets pass at most.
+/// Maximum wait in milliseconds.
 const LONGEST: u64 = 10;
-/// How long errors wait.
+/// Wait after an error.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Runner {
     pub database: Database,
     pub store: Arc<dyn EventStore>,
     pub reader: Arc<Reader>,
-    /// For rebuilds, whoever runs them.
+    /// The memory budget that all rebuilds share.
     pub memory: MemoryBudget,
     pub rebuilds: Arc<Semaphore>,
     pub moves: mpsc::Sender<Move>,
@@ -37,7 +37,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Runs whenever this node holds the lease, until shutdown, starting over after every error.
+    /// Runs whenever this node holds the lease, until shutdown; restarts after every error.
     pub async fn run(self) {
         const OURS: [Lease; 2] = [Lease::Held, Lease::Ending];
         let mut head = self.store.head();
@@ -67,7 +67,7 @@ impl Runner {
         self.reader.change(&OURS, Lease::Left);
     }
 
-    /// Consumes until the lease ends, or somebody else has changed the quarantine.
+    /// Consumes until the lease ends, or another process has changed the quarantine.
     async fn lead(&self, head: &mut watch::Receiver<Position>) -> Result<(), ApplyError> {
         let known = *head.borrow();
         let mut progress = Progress::at(self.prepare(known).await?);
@@ -107,7 +107,7 @@ impl Runner {
         }
     }
 
-    /// Lets events gather after a batch of many, so that the next ones share a transaction, too; unless a read waits.
+    /// Waits after a batch with many writes, so that the next events share a transaction; returns early if a read waits.
     async fn let_gather(&self, written: usize) {
         let milliseconds = u64::try_from(written / GATHERED).unwrap_or(LONGEST);
         if milliseconds > 0 {
@@ -119,7 +119,7 @@ impl Runner {
         }
     }
 
-    /// The checkpoint, if what it says can be: a log that was restored alone has checkpoints without tables, and an older one has
+    /// Returns the checkpoint, if it is plausible: a log that was restored alone has checkpoints without tables, and an older log has
     /// checkpoints beyond its end.
     async fn live(&self, session: &Session) -> Result<Option<Checkpoint>, ApplyError> {
         let consumer = self.reader.consumer.as_ref();
@@ -149,7 +149,7 @@ impl Runner {
         Ok(checkpoint::read(&**session, name).await?)
     }
 
-    /// Makes the read model exist as this build wants it, and says where to go on.
+    /// Creates or rebuilds the read model if necessary; returns the position to continue from.
     async fn prepare(&self, head: Position) -> Result<Position, ApplyError> {
         let consumer = &self.reader.consumer;
         let built_by = consumer.built_by();
@@ -163,7 +163,7 @@ impl Runner {
             None => {
                 let start = if consumer.starts_at_head() { head } else { 0 };
                 let transaction = session.transaction().await?;
-                // Tables without a checkpoint hold nobody knows what.
+                // Tables without a checkpoint have unknown content.
                 let left = tables::drop_all(consumer.as_ref());
                 transaction.batch_execute(&left).await?;
                 transaction.batch_execute(consumer.ddl()).await?;
@@ -174,7 +174,7 @@ impl Runner {
         }
     }
 
-    /// Builds the read model anew; returns where it is then.
+    /// Rebuilds the read model; returns its position.
     async fn rebuild(&self) -> Result<Position, ApplyError> {
         let consumer = &self.reader.consumer;
         let _turn = self.rebuilds.acquire().await;
@@ -188,8 +188,7 @@ impl Runner {
         Ok(reports.first().map_or(0, |report| report.position))
     }
 
-    /// Loads the quarantine, and tries its streams again: whoever runs the consumer now may know better, and the operator
-    /// may have asked for it.
+    /// Loads the quarantine, and retries its streams: this version may be able to apply them, and the operator may have asked for it.
     async fn settle(&self, progress: &Progress) -> Result<Quarantine, ApplyError> {
         let session = self.database.session(Purpose::Consumers).await?;
         session.batch_execute("begin").await?;
@@ -241,7 +240,7 @@ impl Runner {
         Ok(quarantine)
     }
 
-    /// Applies one batch; returns how many events of it made the consumer write.
+    /// Applies one batch; returns how many of its events made the consumer write.
     async fn step(
         &self,
         progress: &mut Progress,
@@ -268,8 +267,8 @@ impl Runner {
         Ok(written)
     }
 
-    /// Writes down how far it has come, if that was not done with what it wrote: together with other consumers, or alone if its
-    /// checkpoint is not as expected or somebody else works on it.
+    /// Stores the progress that was not stored with a write: together with other consumers, or alone if the checkpoint is not as
+    /// expected or another process holds it.
     async fn flush(
         &self,
         progress: &mut Progress,

@@ -1,4 +1,4 @@
-//! The consumers of a node: registered, run, measured.
+//! Registers, runs and measures the consumers of a node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::reader::{Reader, Readers};
 use crate::runner::Runner;
 use crate::{Consumer, MemoryBudget, QueryError, checkpoint, idle, leases, quarantine};
 
-/// How often the lag is measured.
+/// Interval at which the lag is measured.
 const MEASURE: Duration = Duration::from_secs(1);
-/// Checkpoints that wait to be moved.
+/// Maximum number of checkpoints that wait to advance.
 const MOVES: usize = 64;
 
-/// Runs the consumers of a node.
+/// The runtime of a node's consumers.
 #[derive(Clone)]
 pub struct Runtime {
     database: Database,
@@ -36,7 +36,7 @@ impl Runtime {
         }
     }
 
-    /// Adds consumers; returns what reads wait for.
+    /// Adds consumers; returns the readers that queries wait on.
     pub fn add(&mut self, consumers: Vec<Arc<dyn Consumer>>) -> Readers {
         let readers: Vec<_> = consumers
             .into_iter()
@@ -47,7 +47,7 @@ impl Runtime {
         self.readers_of(readers)
     }
 
-    /// Starts all consumers; they end at shutdown, after the batch under way.
+    /// Starts all consumers. They end at shutdown, after the current batch.
     pub fn start(&self, tasks: &TaskTracker, shutdown: &CancellationToken) {
         let memory = MemoryBudget::default();
         let (moves, moved) = mpsc::channel(MOVES);
@@ -78,7 +78,7 @@ impl Runtime {
         Readers::of(self.database.clone(), Arc::clone(&self.store), readers)
     }
 
-    /// Keeps an eye on what other nodes do, and the lag gauges up to date, also those of a consumer that stands still.
+    /// Follows the progress on other nodes, and updates the lag gauges, also those of stopped consumers.
     async fn measure(self, shutdown: CancellationToken) {
         let all = self.readers_of(self.readers.clone());
         while !shutdown.is_cancelled() {
@@ -120,7 +120,7 @@ impl Runtime {
     }
 }
 
-/// Seconds since the first event that a consumer has not seen yet was recorded.
+/// Returns the seconds since the first event that a consumer has not seen was recorded.
 async fn age_of_next(store: &dyn EventStore, position: Position) -> f64 {
     let next = store.read_all(position, &Filter::default(), 1).await;
     let recorded_at = next

@@ -1,4 +1,4 @@
-//! The table of a read model: any number of its rows read or written by one statement, whose text never changes.
+//! The table of a read model: one statement with a constant text reads or writes any number of its rows.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -15,14 +15,14 @@ use uuid::Uuid;
 
 use crate::ApplyError;
 
-/// Rows in one statement: more than a batch has events, so that what is written with its commit is one statement.
+/// Rows per statement: more than the events of a batch, so that all rows written with a commit take one statement.
 const ROWS: usize = 5_000;
-/// From how many new rows on they are copied: each takes less time then, and all of them one round trip more.
+/// Number of new rows from which COPY is used: each row takes less time, but all of them one more round trip.
 const MANY: usize = 32;
-/// Rows that are sent at a time.
+/// Rows sent at a time.
 const SENT: usize = 500;
 
-/// The statements of a table, as its columns make them.
+/// The statements of a table, derived from its columns.
 pub(crate) struct Table {
     columns: Vec<Column>,
     read: String,
@@ -37,7 +37,7 @@ struct Column {
     kind: Kind,
 }
 
-/// How a value becomes the text that PostgreSQL reads it from.
+/// The way to convert a JSON value into text for PostgreSQL.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
@@ -55,13 +55,13 @@ pub(crate) struct Prepared<'a> {
     delete: Statement,
 }
 
-/// What the table does not have yet.
+/// Changes that are not in the table yet.
 pub(crate) struct Changes<'a, R> {
-    /// Rows whose ids it does not know.
+    /// Rows whose ids the table does not have.
     pub new: Vec<&'a R>,
-    /// Rows that are other than it has them.
+    /// Rows that differ from those in the table.
     pub changed: Vec<&'a R>,
-    /// Ids of rows that are gone.
+    /// Ids of deleted rows.
     pub gone: Vec<Uuid>,
 }
 
@@ -76,7 +76,7 @@ impl<R> Default for Changes<'_, R> {
 }
 
 impl<'a, R> Changes<'a, R> {
-    /// Adds what has become of a row.
+    /// Adds the current state of a row.
     pub fn add(&mut self, id: Uuid, row: Option<&'a R>, stored: bool) {
         match row {
             Some(row) if stored => self.changed.push(row),
@@ -88,7 +88,7 @@ impl<'a, R> Changes<'a, R> {
 }
 
 impl Table {
-    /// Finds out the columns of a table that exists.
+    /// Reads the columns of an existing table.
     pub async fn describe(session: &Session, name: &str) -> Result<Self, Error> {
         const COLUMNS: &str = "
             select attname::text, format_type(atttypid, atttypmod), typcategory = 'A', typname in ('json', 'jsonb')
@@ -132,7 +132,7 @@ impl Table {
         }
     }
 
-    /// Prepares the statements, if that was not done on this session before.
+    /// Prepares the statements, unless they are prepared on this session already.
     pub async fn prepare<'a>(&'a self, session: &'a Session) -> Result<Prepared<'a>, Error> {
         Ok(Prepared {
             table: self,
@@ -144,7 +144,7 @@ impl Table {
         })
     }
 
-    /// The rows column by column, each value as text.
+    /// Returns the rows column by column, each value as text.
     fn texts<R: Serialize>(
         &self,
         rows: &[&R],
@@ -162,7 +162,7 @@ impl Table {
         Ok(texts)
     }
 
-    /// The rows as COPY reads them.
+    /// Returns the rows in the format of COPY.
     fn lines<R: Serialize>(&self, rows: &[&R]) -> Result<Bytes, serde_json::Error> {
         let mut lines = BytesMut::new();
         for row in rows {
@@ -180,7 +180,7 @@ impl Table {
         Ok(lines.freeze())
     }
 
-    /// A row's values as text, column by column.
+    /// Returns a row's values as text, column by column.
     fn row<R: Serialize>(&self, row: &R) -> Result<Vec<Option<String>>, serde_json::Error> {
         let row = serde_json::to_string(row)?;
         let values: HashMap<&str, &RawValue> = serde_json::from_str(&row)?;
@@ -193,7 +193,7 @@ impl Table {
 }
 
 impl Prepared<'_> {
-    /// The ids and rows, as JSON, of those that exist.
+    /// Returns the ids and rows, as JSON, of those that exist.
     pub async fn read(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, Error> {
         if ids.is_empty() {
             return Ok(vec![]);
@@ -202,7 +202,7 @@ impl Prepared<'_> {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Brings the table up to date.
+    /// Writes the changes.
     pub async fn write<R: Serialize>(&self, changes: &Changes<'_, R>) -> Result<(), ApplyError> {
         let Changes { new, changed, gone } = changes;
         let copied = if new.len() < MANY { 0 } else { new.len() };
@@ -254,7 +254,7 @@ impl Prepared<'_> {
     }
 }
 
-/// Why rows were not written.
+/// Reasons why rows were not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     #[error(transparent)]
@@ -263,7 +263,7 @@ pub(crate) enum WriteError {
     Database(#[from] Error),
 }
 
-/// COPY's text of a value.
+/// Appends a value in the text format of COPY.
 fn put_escaped(line: &mut BytesMut, text: &str) {
     let mut rest = text.as_bytes();
     while let Some(plain) = rest.iter().position(|byte| b"\\\n\r\t".contains(byte)) {
@@ -279,7 +279,7 @@ fn put_escaped(line: &mut BytesMut, text: &str) {
     line.put_slice(rest);
 }
 
-/// The text of a JSON value.
+/// Returns the text of a JSON value.
 fn text(kind: Kind, value: &str) -> Result<Option<String>, serde_json::Error> {
     Ok(if value == "null" {
         None
@@ -292,7 +292,7 @@ fn text(kind: Kind, value: &str) -> Result<Option<String>, serde_json::Error> {
     })
 }
 
-/// PostgreSQL's text of an array of strings, numbers or booleans.
+/// Returns the text of a PostgreSQL array of strings, numbers or booleans.
 fn array(items: &[Value]) -> String {
     let items = items.iter().map(|item| match item {
         Value::Null => "NULL".to_owned(),

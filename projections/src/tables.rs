@@ -1,10 +1,10 @@
-//! The tables of read models: which ones there should be, and which ones are not there.
+//! The tables of read models: the expected ones and the missing ones.
 
 use tokio_postgres::{Error, GenericClient};
 
 use crate::Consumer;
 
-/// Names the tables that statements make.
+/// Returns the names of the tables that statements create.
 fn made_by(ddl: &str) -> impl Iterator<Item = &str> {
     ddl.lines().filter_map(|line| {
         let rest = line.strip_prefix("create table ")?;
@@ -13,14 +13,14 @@ fn made_by(ddl: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The statements that remove the tables of a consumer, where there are any.
+/// Returns the statements that drop the tables of a consumer.
 pub fn drop_all(consumer: &dyn Consumer) -> String {
     made_by(consumer.ddl())
         .map(|table| format!("drop table if exists read.{table} cascade;"))
         .collect()
 }
 
-/// Names the tables of consumers that do not exist.
+/// Returns the names of missing tables of consumers.
 pub async fn missing(
     client: &impl GenericClient,
     consumers: &[&dyn Consumer],

@@ -1,4 +1,4 @@
-//! One batch on its way into the database: a transaction that only begins when there is something to write.
+//! The transaction of a batch; it begins only when there is something to write.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use store::{Database, PooledSession, Position, Purpose, Session};
 
 use crate::{ApplyError, checkpoint};
 
-/// The checkpoint that moves with the batch.
+/// The checkpoint that advances with the batch.
 pub(crate) struct Step {
     pub name: &'static str,
-    /// Of the checkpoint: the consumer knows this version of its quarantine.
+    /// Version of the quarantine in the checkpoint that the consumer knows.
     pub quarantine: i64,
     pub from: Position,
     pub to: Position,
 }
 
-/// The frame of a batch, within which it is written wholly or not at all.
+/// The frame within which a batch is written completely or not at all.
 pub(crate) enum Frame<'a> {
-    /// A transaction on a session of the pool, in which the checkpoint moves.
+    /// A transaction on a session of the pool, in which the checkpoint advances.
     Transaction(&'a Database, Step),
-    /// A part of a transaction that is under way on a session.
+    /// A savepoint in the current transaction of a session.
     Savepoint(&'a Session),
 }
 
-/// A session that a batch is written on.
+/// The session that a batch is written on.
 #[derive(Clone)]
 pub enum TransactionSession<'a> {
     Given(&'a Session),
@@ -43,7 +43,7 @@ impl Deref for TransactionSession<'_> {
     }
 }
 
-/// How far a batch has come.
+/// The state of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Untouched,
@@ -51,7 +51,7 @@ enum State {
     Ended,
 }
 
-/// What a consumer writes through. Everything is committed together with the checkpoint, or not at all.
+/// The transaction of a consumer. Its writes are committed together with the checkpoint, or not at all.
 pub struct Transaction<'a> {
     frame: Frame<'a>,
     session: Option<TransactionSession<'a>>,
@@ -59,7 +59,7 @@ pub struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    /// A batch of its own.
+    /// Creates a transaction that has not begun.
     pub(crate) const fn of(frame: Frame<'a>) -> Self {
         Self {
             frame,
@@ -68,8 +68,8 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// The session of the transaction. A batch that writes nothing needs none: ask for it once there is something to write, as few
-    /// sessions serve many consumers.
+    /// Returns the session of the transaction. Ask for it only when there is something to write, because many consumers share few
+    /// sessions.
     pub async fn session(&mut self) -> Result<TransactionSession<'a>, ApplyError> {
         if let Some(session) = &self.session {
             return Ok(session.clone());
@@ -85,8 +85,8 @@ impl<'a> Transaction<'a> {
         Ok(self.session.insert(session).clone())
     }
 
-    /// Begins the transaction and runs the first statements of it, in the same round trip. The checkpoint comes before
-    /// them: its lock keeps a rebuild's swap away.
+    /// Begins the transaction and runs its first statements in the same round trip. The checkpoint is locked before
+    /// them; the lock keeps out the swap of a rebuild.
     pub async fn begin_with<T>(
         &mut self,
         first: impl Future<Output = Result<T, ApplyError>>,
@@ -125,12 +125,12 @@ impl<'a> Transaction<'a> {
         self.commit_with(async { Ok(()) }).await
     }
 
-    /// Runs the last statements and commits, in the same round trip: none of them may wait for another.
+    /// Runs the last statements and commits in the same round trip: none of them may wait for another.
     pub async fn commit_with(
         &mut self,
         last: impl Future<Output = Result<(), ApplyError>>,
     ) -> Result<(), ApplyError> {
-        // A commit behind a failed statement rolls back.
+        // A commit after a failed statement rolls back.
         let commit = self.run("commit", "release savepoint transaction");
         try_join!(last, commit)?;
         self.state = State::Ended;
@@ -159,13 +159,13 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Returns true if anything was written.
+    /// Returns true if the transaction has begun.
     pub(crate) fn begun(&self) -> bool {
         self.state != State::Untouched
     }
 }
 
-/// A session in the middle of a transaction is of no use to anybody else.
+/// Closes a session that is in the middle of a transaction instead of returning it to the pool.
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if self.state == State::Begun

@@ -1,4 +1,4 @@
-//! Resources as they were at a version, a position or a time: the read model's own fold, over one stream.
+//! Resources as of a version, a position or a time: the read model's own `apply`, over one stream.
 
 use std::any::Any;
 use std::io;
@@ -12,27 +12,27 @@ use uuid::Uuid;
 
 use crate::read_model::{ReadModel, Row, apply};
 
-/// Rows that are kept, so that the next command on the same thing need not read its stream.
+/// Number of cached rows, so that the next command on the same resource need not read its stream.
 const KEPT: usize = 4_096;
-/// Rows with more bytes of JSON than this are not: a few of them would take all the memory.
+/// Maximum size of a cached row in bytes of JSON: a few larger ones would take all the memory.
 const LARGEST: usize = 16 << 10;
 const PAGE: usize = 500;
 
-/// Why a view could not be made.
+/// Reasons why a view could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// The stream could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// An event of it cannot be understood.
+    /// An event of the stream violates its contract.
     #[error(transparent)]
     Contract(#[from] ContractError),
-    /// The server has too much else to do.
+    /// The server is too busy.
     #[error(transparent)]
     Busy(#[from] Busy),
 }
 
-/// A row with about how many bytes of JSON it has at most: as many as its events.
+/// A row with an upper estimate of its bytes of JSON: those of its events.
 #[derive(Clone)]
 struct Kept<C> {
     row: Row<C>,
@@ -53,8 +53,8 @@ impl Views {
         }
     }
 
-    /// The resource right after a version of its stream. `new` are events that a command has just appended: if they
-    /// follow what is kept, nothing needs to be read.
+    /// Returns the resource right after a version of its stream. `new` are events that a command has just appended: if they
+    /// follow the cached row, nothing is read.
     pub async fn at_version<M: ReadModel>(
         &self,
         id: Uuid,
@@ -84,7 +84,7 @@ impl Views {
         Ok(row)
     }
 
-    /// Keeps a row that has at most so many bytes, if that is not too large.
+    /// Caches a row with at most so many bytes, unless it is too large.
     fn keep<M: ReadModel>(&self, stream: StreamId, row: Option<&Row<M::Content>>, bytes: usize) {
         let small = row.and_then(|row| {
             let bytes = if bytes > LARGEST { size(row) } else { bytes };
@@ -99,7 +99,7 @@ impl Views {
         }
     }
 
-    /// The row up to a version, from what is known of it.
+    /// Returns the row at a version, starting from a known row.
     async fn advance<M: ReadModel>(
         &self,
         id: Uuid,
@@ -115,7 +115,7 @@ impl Views {
         kept.downcast_ref::<Kept<M::Content>>().cloned()
     }
 
-    /// The resource as it was when the condition last held for its events, in their order.
+    /// Returns the resource as it was when the condition last held for its events, in order.
     pub async fn while_holds<M: ReadModel>(
         &self,
         id: Uuid,
@@ -124,7 +124,7 @@ impl Views {
         self.fold_while::<M>(id, None, holds).await
     }
 
-    /// A row after those that follow of its events, until one does not meet the condition. They are read page by page.
+    /// Applies the following events to a row, until one does not meet the condition. It reads them page by page.
     async fn fold_while<M: ReadModel>(
         &self,
         id: Uuid,
@@ -148,7 +148,7 @@ impl Views {
     }
 }
 
-/// The row after more events of its stream.
+/// Returns the row after more events of its stream.
 fn fold<'a, M: ReadModel>(
     row: Option<Row<M::Content>>,
     events: impl IntoIterator<Item = &'a Recorded>,
@@ -156,7 +156,7 @@ fn fold<'a, M: ReadModel>(
     events.into_iter().try_fold(row, apply::<M>)
 }
 
-/// Bytes of a row's JSON.
+/// Returns the size of a row's JSON in bytes.
 fn size(row: &impl Serialize) -> usize {
     let mut counter = Counter(0);
     match serde_json::to_writer(&mut counter, row) {

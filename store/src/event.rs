@@ -1,4 +1,4 @@
-//! What goes into the log and what comes out of it.
+//! The events of the log: appended, recorded, filtered, and read in pages.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use crate::Visibility;
 
-/// Place of an event in the log: 1, 2, 3, … without gaps, in the order of commits. 0 is before the first.
+/// Place of an event in the log: 1, 2, 3, … without gaps, in commit order. 0 is before the first event.
 pub type Position = i64;
 
-/// What a stream's version must be for an append to succeed. Versions count from 1.
+/// The version that a stream must have for an append to succeed. Versions count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// Whatever it is.
+    /// Any version.
     Any,
     /// The stream has no event yet.
     NoStream,
@@ -25,12 +25,12 @@ pub enum Expected {
     Existing,
     /// The stream's last event has this version.
     Exact(i64),
-    /// The stream's last event is this one, which may still be on its way: what was decided on it stands or falls with it.
+    /// The stream's last event is this one, which may still be in flight. The append fails if that event's append does.
     After { version: i64, event_id: Uuid },
 }
 
 impl Expected {
-    /// Whether a stream at `version` (0: no event) with this last event meets it.
+    /// Returns true if a stream at `version` (0: no event) with this last event meets the expectation.
     #[must_use]
     pub fn holds(self, version: i64, last: Option<Uuid>) -> bool {
         match self {
@@ -43,22 +43,22 @@ impl Expected {
     }
 }
 
-/// Who caused an event, and by what.
+/// The actor, the command and the origin of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     pub actor: Actor,
-    /// Id of the API key that the actor came with; none where Daybook acts by itself, or for a signed address.
+    /// Id of the API key that the actor used; null if Daybook acts by itself, or for a signed address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Uuid>,
-    /// Whose idea it was, where that is another actor: the agent whose proposal a person approved.
+    /// The actor who proposed the change, if another one made it: the agent whose proposal a person approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<Actor>,
     /// Name of the command: `note.revise`.
     pub command: String,
-    /// The idempotency key under which the command came.
+    /// The idempotency key of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_key: Option<String>,
-    /// Why, in the actor's words.
+    /// Reason, in the actor's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// W3C trace context of the request.
@@ -66,7 +66,7 @@ pub struct Metadata {
     pub traceparent: Option<String>,
 }
 
-/// An event to be appended.
+/// An event to append.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     pub stream: StreamId,
@@ -74,12 +74,12 @@ pub struct NewEvent {
     pub event_id: Uuid,
     pub event_type: String,
     pub contract_version: u16,
-    /// JSON, kept byte for byte.
+    /// JSON, stored byte for byte.
     pub data: String,
     pub metadata: Metadata,
     pub correlation_id: Uuid,
     pub causation_id: Option<Uuid>,
-    /// The workspace that its stream is in.
+    /// The workspace of its stream.
     pub workspace_id: Option<Uuid>,
 }
 
@@ -88,9 +88,9 @@ pub struct NewEvent {
 pub struct ReceiptKey {
     /// SHA-256 over product, credential and the client's key.
     pub key: [u8; 32],
-    /// SHA-256 over what the command said.
+    /// SHA-256 over the content of the command.
     pub fingerprint: [u8; 32],
-    /// The stream that the answer is read from.
+    /// The stream whose state is the command's response.
     pub stream: StreamId,
 }
 
@@ -104,7 +104,7 @@ pub struct Receipt {
     pub event_ids: Vec<Uuid>,
 }
 
-/// Events that become part of the log together, or not at all.
+/// Events that are appended together or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
     pub product_id: Uuid,
@@ -115,7 +115,7 @@ pub struct Append {
 }
 
 impl Append {
-    /// Every stream that it touches, some more than once.
+    /// Returns every stream that the append touches, some more than once.
     pub fn streams(&self) -> impl Iterator<Item = &StreamId> {
         let expected = self.expectations.iter().map(|(stream, _)| stream);
         let written = self.events.iter().map(|event| &event.stream);
@@ -124,17 +124,17 @@ impl Append {
     }
 }
 
-/// Where an append put its events.
+/// The positions of appended events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
-    /// Position of the last event; the head of the log where there was none to append.
+    /// Position of the last event; the head of the log if there was no event to append.
     pub position: Position,
     /// Position and version of each event, in the order of the append.
     pub placed: Vec<(Position, i64)>,
     pub recorded_at: DateTime<Utc>,
 }
 
-/// An event as the log has it.
+/// An event as recorded in the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     pub position: Position,
@@ -149,12 +149,12 @@ pub struct Recorded {
     pub correlation_id: Uuid,
     pub causation_id: Option<Uuid>,
     pub recorded_at: DateTime<Utc>,
-    /// The workspace whose members may see it; none where its stream is in no workspace.
+    /// The workspace whose members may see the event; none: its stream is in no workspace.
     pub workspace_id: Option<Uuid>,
 }
 
 impl Recorded {
-    /// An event as the log has it after the append that placed it.
+    /// Returns the recorded form of an event, from the position and version that its append returned.
     #[must_use]
     pub fn placed(
         event: NewEvent,
@@ -179,13 +179,13 @@ impl Recorded {
         }
     }
 
-    /// The payload, upcast to the current contract.
+    /// Decodes the payload, upcast to the current contract.
     pub fn decode<E: EventContract>(&self) -> Result<E, ContractError> {
         E::decode(&self.event_type, self.contract_version, &self.data)
     }
 }
 
-/// The envelope on the wire: the same for every reader of the log.
+/// Serializes the envelope, in the same form for every reader of the log.
 impl Serialize for Recorded {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -233,7 +233,7 @@ impl Serialize for Recorded {
     }
 }
 
-/// Which events a reader of the whole log wants. Empty lists and `None` mean all.
+/// A filter on the whole log. Empty lists and `None` match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub products: Vec<Uuid>,
@@ -247,12 +247,12 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
     /// Exclusive.
     pub until: Option<DateTime<Utc>>,
-    /// What the reader may see; none: everything.
+    /// The events that the reader may see; none: all.
     pub visibility: Option<Arc<Visibility>>,
 }
 
 impl Filter {
-    /// Events of these categories only.
+    /// Returns a filter for events of these categories.
     pub fn categories(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             categories: names.into_iter().map(Into::into).collect(),
@@ -265,7 +265,7 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Whether it lets an event through.
+    /// Returns true if the filter matches an event.
     #[must_use]
     pub fn matches(&self, event: &Recorded) -> bool {
         fn among<T: PartialEq<U>, U>(wanted: &[T], value: &U) -> bool {
@@ -298,17 +298,17 @@ impl Filter {
     }
 }
 
-/// A stretch of the log.
+/// A page of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     pub events: Vec<Recorded>,
-    /// Everything up to here was looked at: read on after it.
+    /// The position up to which events were examined: read on after it.
     pub scanned_to: Position,
 }
 
 impl Page {
-    /// Of a read that began after a position and came to its end, unless the page was full before. A full page ends with
-    /// its last event; one that is full with none has not moved.
+    /// Makes the page of a read that began after a position and reached `end`, unless the page was full before. A full page ends with
+    /// its last event; a full page without events makes no progress.
     pub(crate) fn new(events: Vec<Recorded>, full: bool, after: Position, end: Position) -> Self {
         let scanned_to = if full {
             events.last().map_or(after, |last| last.position)
@@ -318,7 +318,7 @@ impl Page {
         Self { events, scanned_to }
     }
 
-    /// Leaves out what lies beyond a position.
+    /// Removes events after a position.
     #[must_use]
     pub fn within(mut self, until: Position) -> Self {
         self.events.retain(|event| event.position <= until);

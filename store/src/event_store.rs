@@ -1,4 +1,4 @@
-//! What every backend of the log offers. `tests/contract` holds each of them to it.
+//! The interface of every backend of the log. `tests/contract` tests each of them against it.
 
 use async_trait::async_trait;
 use domain::StreamId;
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::{Append, Appended, Expected, Filter, Page, Position, Receipt, Recorded};
 
-/// Why an append did not happen.
+/// Reasons why an append failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// A stream is not at the version that the append was decided on. Read it again and decide again.
+    /// A stream does not have the version that the command was decided on. Read it again and decide again.
     #[error("{stream} is at version {actual}, not {expected:?}")]
     Conflict {
         stream: StreamId,
@@ -25,7 +25,7 @@ pub enum AppendError {
     /// The events themselves cannot be stored.
     #[error("the log does not take these events: {0}")]
     Rejected(String),
-    /// The log could not be reached, or gave up. If that was at the commit, the events may be in it: append them again to
+    /// The log could not be reached, or gave up. If that was during the commit, the events may be recorded: append them again to
     /// find out.
     #[error("the log is not available: {0}")]
     Unavailable(String),
@@ -34,18 +34,18 @@ pub enum AppendError {
     Full(String),
 }
 
-/// Why a read did not happen.
+/// Reasons why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The log could not be reached; try again.
     #[error("the log is not available: {0}")]
     Unavailable(String),
-    /// An event is not as the log wrote it.
+    /// A recorded event is damaged.
     #[error("event at position {position} is damaged: {detail}")]
     Damaged { position: Position, detail: String },
 }
 
-/// Which end of a stream to start from.
+/// The direction in which a stream is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Versions after the given one, ascending.
@@ -54,16 +54,16 @@ pub enum Direction {
     Backwards,
 }
 
-/// Payload bytes of one page, beyond which it ends: large events must not fill the memory.
+/// Payload bytes after which a page ends, so that large events do not fill the memory.
 pub const PAGE_BYTES: usize = 8 << 20;
 
-/// Payload bytes of events.
+/// Returns the payload bytes of events.
 #[must_use]
 pub fn payload(events: &[Recorded]) -> usize {
     events.iter().map(|event| event.data.len()).sum()
 }
 
-/// Returns true if nothing follows a page of at most so many events of a stream.
+/// Returns true if no events follow a page that was read with this limit.
 #[must_use]
 pub fn is_last(page: &[Recorded], limit: usize) -> bool {
     page.len() < limit && payload(page) <= PAGE_BYTES
@@ -71,17 +71,17 @@ pub fn is_last(page: &[Recorded], limit: usize) -> bool {
 
 /// An append-only log of events in streams.
 ///
-/// Whoever has seen position N never later sees a new event at or below N.
+/// A reader that has seen position N never later sees a new event at or below N.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// Appends all the events or none. Repeating an append whose event ids are all in the log returns where they are.
+    /// Appends all the events or none. Repeating an append whose event ids are all in the log returns their positions.
     ///
     /// Takes its place in the queue when it is called, not when it is first awaited: appends of one node to one stream reach
-    /// the log in the order of their calls, unless the queue was full.
+    /// the log in the order of the calls, unless the queue was full.
     fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>>;
 
-    /// At most `limit` events of a stream, starting beyond version `from`; fewer where they are large. [`is_last`] tells a page that goes
-    /// to the end.
+    /// Reads at most `limit` events of a stream, starting beyond version `from`; fewer if they are large. [`is_last`] tells if a page
+    /// reaches the end.
     async fn read_stream(
         &self,
         stream: &StreamId,
@@ -90,7 +90,7 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Recorded>, ReadError>;
 
-    /// At most `limit` events after a position that the filter lets through. Looks at a bounded stretch of the
+    /// Reads at most `limit` matching events after a position. It examines a bounded stretch of the
     /// log: an empty page whose `scanned_to` is below the head is not the end.
     async fn read_all(
         &self,
@@ -99,15 +99,15 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page, ReadError>;
 
-    /// One event by its id.
+    /// Finds an event by its id.
     async fn find(&self, event_id: Uuid) -> Result<Option<Recorded>, ReadError>;
 
-    /// What was answered under an idempotency key.
+    /// Returns the receipt of an idempotency key.
     async fn receipt(&self, key: &[u8; 32]) -> Result<Option<Receipt>, ReadError>;
 
-    /// The last position of the log, asked of the log itself.
+    /// Reads the last position from the log itself.
     async fn read_head(&self) -> Result<Position, ReadError>;
 
-    /// The last position this node knows of; wakes its watchers within milliseconds of an append by any node.
+    /// Returns the last position known to this node; it wakes its watchers within milliseconds of an append by any node.
     fn head(&self) -> watch::Receiver<Position>;
 }

@@ -1,10 +1,10 @@
-//! Errors of the database: PostgreSQL's own words, and what they mean for whoever meets them.
+//! Errors of the database: PostgreSQL's own text, and how callers should react.
 
 use std::error::Error;
 
 use tokio_postgres::error::{DbError, SqlState};
 
-/// Describes an error with PostgreSQL's message and code, whatever wraps it. Values of rows are not repeated.
+/// Describes an error with PostgreSQL's message and code, even if other errors wrap it. Omits values of rows.
 #[must_use]
 pub fn describe(error: &(dyn Error + 'static)) -> String {
     if let Some(said) = db_error(error) {
@@ -19,7 +19,7 @@ pub fn describe(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Names the cause in words that hold no value and no name, for those who come without a key.
+/// Describes the cause without values and names, for callers without a key.
 #[must_use]
 pub fn cause(error: &(dyn Error + 'static)) -> String {
     let Some(code) = code(error) else {
@@ -43,21 +43,21 @@ pub fn cause(error: &(dyn Error + 'static)) -> String {
     format!("{told} ({})", code.code())
 }
 
-/// Returns true if the database could not be reached, is read-only, full, or otherwise unable to work for now: the same may
-/// succeed later.
+/// Returns true if the database could not be reached, is read-only, full, or otherwise temporarily unable to work: a retry
+/// may succeed.
 #[must_use]
 pub fn is_unavailable(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
         return error.is_closed() || is_io(error);
     };
-    // A missing table is one that is being rebuilt.
+    // A missing table is being rebuilt.
     ["25006", "42P01", "3F000", "57014"].contains(&code.code())
         || ["08", "53", "57P", "58"]
             .iter()
             .any(|class| code.code().starts_with(class))
 }
 
-/// Returns true if the session that met the error will meet it again, and another one may not: it became read-only, lost its
+/// Returns true if the session would meet the error again, while another one may not: it became read-only, lost its
 /// prepared statements, or runs on a server whose files are gone.
 #[must_use]
 pub fn spoils_session(error: &tokio_postgres::Error) -> bool {
@@ -70,13 +70,13 @@ pub fn spoils_session(error: &tokio_postgres::Error) -> bool {
             .any(|class| code.code().starts_with(class))
 }
 
-/// Returns true if the database has no room for what was to be written.
+/// Returns true if the database has no room for a write.
 #[must_use]
 pub fn is_full(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::DISK_FULL)
 }
 
-/// Returns true if a server that starts, comes back or is promoted may accept the same connection later.
+/// Returns true if a server that starts, recovers or is promoted may accept the same connection later.
 pub(crate) fn may_pass(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         Some(code) => {
@@ -86,7 +86,7 @@ pub(crate) fn may_pass(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// The driver refuses sessions that cannot write, in words of its own.
+/// Returns true if the driver refused a session that cannot write. The driver has its own error for this.
 fn is_read_only(error: &(dyn Error + 'static)) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
@@ -107,7 +107,7 @@ fn db_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a DbError> {
     causes(error).find_map(|cause| cause.downcast_ref::<DbError>())
 }
 
-/// The error, what caused it, and so on.
+/// Returns the error, its cause, the cause of that, and so on.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
         (*error).source()

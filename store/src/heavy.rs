@@ -1,4 +1,4 @@
-//! Heavy work: computing that takes so long that it may not be done where others wait for their turn.
+//! Heavy work: computations that are too long for threads that serve requests.
 
 use std::sync::LazyLock;
 use std::thread::available_parallelism;
@@ -9,22 +9,22 @@ use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
-/// Bytes of input from which on work is heavy. Less is done sooner than it is handed over.
+/// Bytes of input from which work is heavy. Smaller work takes less time than handing it over.
 const HEAVY: usize = 32 << 10;
-/// How long heavy work waits for its turn.
+/// Maximum time that heavy work waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// As much is done at once as the machine has cores; the rest waits.
+/// One turn per core of the machine; other work waits.
 static TURNS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(available_parallelism().map_or(2, usize::from)));
 
-/// Too much heavy work waits already.
+/// The error if too much heavy work is waiting already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server is busy; try again in a moment")]
 pub struct Busy;
 
-/// Computes something from so many bytes. If they are many, it waits for a turn and computes off the threads on which everybody else's
-/// requests are answered; whoever goes away while waiting is forgotten.
+/// Computes something from so many bytes. Heavy work waits for a turn and blocks no thread that serves other
+/// requests; a caller that goes away while waiting gives up its place.
 pub async fn heavy<T>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, Busy> {
     if bytes < HEAVY {
         return Ok(work());
@@ -39,7 +39,7 @@ async fn in_turn<T>(
 ) -> Result<T, Busy> {
     let turn = timeout(patience, turns.acquire()).await;
     let _turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
-    // A runtime of one thread, as in tests, has nobody to hand it over to.
+    // A runtime of one thread, as in tests, has no other thread to hand over to.
     let hands_over = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     Ok(if hands_over {
         block_in_place(work)
@@ -58,7 +58,7 @@ mod tests {
     async fn others_go_on_while_heavy_work_is_done() {
         let (told, waits) = mpsc::channel();
         let work = tokio::spawn(heavy(HEAVY, move || waits.recv()));
-        // The only thread is taken by the work, unless that hands it over.
+        // The work holds the only thread, unless it hands it over.
         let other = tokio::spawn(async move { told.send("done") });
         other.await.unwrap().unwrap();
         assert_eq!(work.await.unwrap(), Ok(Ok("done")));

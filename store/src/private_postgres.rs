@@ -1,8 +1,8 @@
-//! A PostgreSQL of Daybook's own, in its data directory, for machines where nobody runs one.
+//! A private PostgreSQL in Daybook's data directory, for machines without one.
 //!
-//! Each process that wants the cluster keeps a supervisor thread that tries for the cluster's lock. Whoever has it runs the server;
-//! the others use the server, and when its process ends one of them gets the lock and runs it again. The server inherits the lock,
-//! so that nobody starts a second one while a process of the first still lives, whichever way its parent died.
+//! Each process that uses the cluster has a supervisor thread that tries to lock the cluster. The process with the lock runs the server;
+//! the others use it, and when that process ends one of them gets the lock and runs the server again. The server inherits the lock,
+//! so that no second one starts while a process of the first still lives, however its parent died.
 
 mod cluster;
 mod memory;
@@ -32,18 +32,18 @@ use server::Server;
 
 /// The database that every cluster has.
 const DATABASE: &str = "daybook";
-/// How often the supervisor looks around before it has reported, and after.
+/// Intervals at which the supervisor checks before its first report, and after.
 const EAGER: Duration = Duration::from_millis(20);
 const STEADY: Duration = Duration::from_millis(200);
-/// Recovery after a power loss replays up to `max_wal_size`; nothing that lasts longer than this will end well.
+/// Recovery after a power loss replays up to `max_wal_size`; a start that takes longer than this has failed.
 const START_LIMIT: Duration = Duration::from_secs(300);
-/// How long an attaching process puts up with a server that is just ending.
+/// Time for which an attaching process tolerates a server that is shutting down.
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
-/// Between two attempts to run a server that ended: doubled from the first to the last.
+/// Wait before restarting a server that ended: doubled from the first value to the last.
 const RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// Why the private PostgreSQL cannot be had.
+/// Reasons why the private PostgreSQL cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivatePostgresError {
     /// Neither PATH nor Debian's directories have PostgreSQL's programs.
@@ -55,7 +55,7 @@ pub enum PrivatePostgresError {
     /// `DAYBOOK_POSTGRES_BIN` is set, but not to a directory with PostgreSQL's programs.
     #[error("DAYBOOK_POSTGRES_BIN={} does not hold runnable programs `postgres` and `initdb`", .0.display())]
     NoPrograms(PathBuf),
-    /// The cluster was made by a major version whose programs are not here (any more).
+    /// The cluster was made by a major version whose programs are not (or no longer) installed.
     #[error(
         "the cluster in {} was made by PostgreSQL {made}, and only {found} is installed: apt-get install postgresql-{made}, or \
          upgrade the cluster with pg_upgrade", directory.display()
@@ -80,26 +80,26 @@ pub enum PrivatePostgresError {
     /// Something else is where the cluster should be.
     #[error("{} exists and is not a PostgreSQL cluster", .0.display())]
     NotACluster(PathBuf),
-    /// `initdb` failed; its last words.
+    /// `initdb` failed, with the end of its output.
     #[error("initdb failed: {0}")]
     Initdb(String),
-    /// The server ended by itself; the tail of its log.
+    /// The server ended by itself, with the end of its log.
     #[error("PostgreSQL ended ({status}); {} says:\n{tail}", log.display())]
     Ended {
         status: String,
         log: PathBuf,
         tail: String,
     },
-    /// The server, ours or another process's, did not get ready.
+    /// The server, ours or another process's, did not become ready.
     #[error("PostgreSQL was not ready after {} seconds; see {}", START_LIMIT.as_secs(), .0.display())]
     Slow(PathBuf),
-    /// The server would not end.
+    /// The server did not stop.
     #[error("PostgreSQL (process {0}) is still running after it was told to stop")]
     StillRunning(u32),
-    /// The server runs, but the database could not be looked up or created.
+    /// The server runs, but the database could not be found or created.
     #[error("could not prepare the database {DATABASE}: {}", crate::describe(.0))]
     Database(tokio_postgres::Error),
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error("could not {action} {}: {error}", path.display())]
     Io {
         action: &'static str,
@@ -113,7 +113,7 @@ pub enum PrivatePostgresError {
 
 type Result<T> = std::result::Result<T, PrivatePostgresError>;
 
-/// Names the action and the path that an I/O error is about.
+/// Adds the action and the path to an I/O error.
 fn io_error<'a>(
     action: &'static str,
     path: &'a Path,
@@ -125,11 +125,11 @@ fn io_error<'a>(
     }
 }
 
-/// A share in the cluster. Dropping it stops the server like [`PrivatePostgres::stop`], but does not wait for it.
+/// A handle to the cluster. Dropping it stops the server like [`PrivatePostgres::stop`], but does not wait for it.
 pub struct PrivatePostgres {
     cluster: Arc<Cluster>,
     owned: Arc<AtomicBool>,
-    /// Nothing is ever sent: dropping it asks the supervisor to end.
+    /// A channel without messages: dropping it asks the supervisor to end.
     stop: mpsc::Sender<Infallible>,
     supervisor: JoinHandle<Result<()>>,
 }
@@ -144,13 +144,13 @@ impl fmt::Debug for PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Whether a data directory has a cluster.
+    /// Returns true if a data directory has a cluster.
     #[must_use]
     pub fn exists(data_dir: &Path) -> bool {
         data_dir.join("postgres").exists()
     }
 
-    /// The directory of the programs that the cluster of a data directory would be run with. Nothing is made.
+    /// Returns the directory of the programs that would run the cluster of a data directory. Creates nothing.
     pub fn find_programs(data_dir: &Path) -> Result<PathBuf> {
         let cluster = Cluster::at(data_dir.join("postgres"), None);
         Ok(Programs::find(&cluster)?.directory().to_owned())
@@ -162,7 +162,7 @@ impl PrivatePostgres {
         Self::start_with(data_dir, &[]).await
     }
 
-    /// The same with settings that override ours, such as `fsync=off` for tests.
+    /// Starts or attaches like [`Self::start`], with settings that override the defaults, such as `fsync=off` for tests.
     pub async fn start_with(data_dir: &Path, settings: &'static [&'static str]) -> Result<Self> {
         let cluster = Arc::new(Cluster::locate(data_dir)?);
         let owned = Arc::new(AtomicBool::new(false));
@@ -193,12 +193,12 @@ impl PrivatePostgres {
         Ok(this)
     }
 
-    /// The directory of the cluster.
+    /// Returns the directory of the cluster.
     pub fn directory(&self) -> &Path {
         self.cluster.directory()
     }
 
-    /// Connection settings for a database of this cluster.
+    /// Returns the connection settings for a database of this cluster.
     pub fn config(&self, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         config
@@ -209,7 +209,7 @@ impl PrivatePostgres {
         config
     }
 
-    /// The same as a libpq URL, for psql and pgbench.
+    /// Returns the libpq URL of a database, for psql and pgbench.
     pub fn url(&self, database: &str) -> String {
         let host = percent_encoded(self.cluster.sockets().as_os_str().as_encoded_bytes());
         let database = percent_encoded(database.as_bytes());
@@ -220,12 +220,12 @@ impl PrivatePostgres {
         )
     }
 
-    /// True while this process is the one that runs the server.
+    /// Returns true while this process runs the server.
     pub fn owned(&self) -> bool {
         self.owned.load(Ordering::Acquire)
     }
 
-    /// Stops the server if this process runs it, letting running transactions be rolled back; the data stays.
+    /// Stops the server if this process runs it, rolling back running transactions; the data stays.
     pub async fn stop(self) -> Result<()> {
         drop(self.stop);
         match tokio::task::spawn_blocking(|| self.supervisor.join()).await {
@@ -238,7 +238,7 @@ impl PrivatePostgres {
         let deadline = Instant::now() + ATTACH_LIMIT;
         loop {
             match self.create_database().await {
-                // The process that runs the server may just be ending; then it comes back, here or in another process.
+                // The process that runs the server may be stopping; then the server comes back, here or in another process.
                 Err(_) if !self.owned() && Instant::now() < deadline => {
                     tokio::time::sleep(STEADY).await
                 }
@@ -250,7 +250,7 @@ impl PrivatePostgres {
     async fn create_database(&self) -> std::result::Result<(), tokio_postgres::Error> {
         let (client, connection) = self.config("postgres").connect(NoTls).await?;
         tokio::spawn(connection);
-        // Several processes may come here at once; the lock ends with the connection.
+        // Several processes may do this at once; the lock ends with the connection.
         client.batch_execute("SELECT pg_advisory_lock(0)").await?;
         let found = client
             .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&DATABASE])
@@ -274,14 +274,14 @@ fn percent_encoded(bytes: &[u8]) -> String {
     bytes.iter().map(encode).collect()
 }
 
-/// The thread that runs the server, or waits for its turn to. The server dies with this thread, so it lives as long as the process
+/// The thread that runs the server, or waits for its turn to do so. The server dies with this thread, so it lives as long as the process
 /// or the handle.
 struct Supervisor {
     cluster: Arc<Cluster>,
     settings: &'static [&'static str],
     owned: Arc<AtomicBool>,
     stop: mpsc::Receiver<Infallible>,
-    /// Who waits for the first outcome. Later ones are logged.
+    /// Receiver of the first outcome. Later outcomes are logged.
     first: Option<oneshot::Sender<Result<()>>>,
     since: Instant,
 }
@@ -299,7 +299,7 @@ impl Supervisor {
                     return Ok(());
                 }
                 Err(error) => {
-                    // A server that ran for a while is a new case.
+                    // A server that ran for a while resets the back-off.
                     if self.since.elapsed() > LAST_RETRY {
                         retry = RETRY;
                     }
@@ -315,9 +315,9 @@ impl Supervisor {
         }
     }
 
-    /// Runs the server until it ends or must stop, if nobody else does.
+    /// Runs the server until it ends or must stop, unless another process runs it.
     fn turn(&mut self) -> Result<ControlFlow<()>> {
-        // Opened anew each turn: the lock belongs to the open file, and processes of the last server may still hold that one.
+        // Opened again each turn: the lock belongs to the open file, which processes of the last server may still hold.
         let lock = self.cluster.open_lock()?;
         match lock.try_lock() {
             Ok(()) => {}

@@ -1,4 +1,4 @@
-//! Following the log: first what is there, then what comes.
+//! Subscriptions to the log: first the recorded events, then new ones.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::{EventStore, Filter, Page, Position, ReadError, Recorded};
 /// Events per page while catching up.
 const PAGE: usize = 2_000;
 
-/// What a follower of the log wants to read, asked anew for every page: what somebody may see changes while they follow.
+/// The filter of a subscription, asked for again with every page, because a reader's permissions may change meanwhile.
 #[async_trait]
 pub trait Wanted: Send + Sync + 'static {
-    /// Returns a filter that holds for everything up to a position. An error ends the following.
+    /// Returns a filter that is valid up to a position. An error ends the subscription.
     async fn up_to(&self, position: Position) -> Result<Filter, ReadError>;
 }
 
@@ -25,7 +25,7 @@ impl Wanted for Filter {
     }
 }
 
-/// Every event after a position that is wanted, without end.
+/// Returns all matching events after a position, for ever.
 pub fn subscribe(
     store: Arc<dyn EventStore>,
     after: Position,
@@ -36,8 +36,8 @@ pub fn subscribe(
         .try_flatten()
 }
 
-/// The log after a position, page by page, the next one read while one is worked on. Ends at `until`, or with an error;
-/// without `until` it follows the log. Pages may be empty where nothing is wanted.
+/// Returns the log after a position page by page; it reads the next page while one is processed. Ends at `until`, or with an error;
+/// without `until` it follows the log. Pages without matching events are empty.
 pub fn pages(
     store: Arc<dyn EventStore>,
     after: Position,
@@ -56,7 +56,7 @@ pub fn pages(
     })
 }
 
-/// Reads until it is done, or nobody wants more.
+/// Reads pages until `until`, or until the receiver is gone.
 async fn read_ahead(
     store: Arc<dyn EventStore>,
     mut after: Position,
@@ -83,7 +83,7 @@ async fn read_ahead(
     }
 }
 
-/// The next page, no further than the filter holds.
+/// Reads the next page, no further than the filter is valid.
 async fn page(
     store: &dyn EventStore,
     after: Position,

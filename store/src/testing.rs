@@ -1,6 +1,6 @@
 //! PostgreSQL for tests: one server for each test process, a fresh database for each test.
 //!
-//! The server ends with the process, however that ends, and then everything that was made is removed.
+//! The server ends with the process, even if that is killed, and then all its files are removed.
 #![allow(
     clippy::expect_used,
     reason = "a test that gets no database has nothing to go on with"
@@ -22,18 +22,18 @@ use uuid::Uuid;
 
 use crate::{Database, PrivatePostgres};
 
-/// The database that every fresh one is a copy of.
+/// The database that is copied for every test.
 const TEMPLATE: &str = "daybook";
 
-/// Names the directories of all test processes.
+/// Prefix of the directories of all test processes.
 const PREFIX: &str = "daybook-tests-";
 
-/// No test process lives longer.
+/// Maximum lifetime of a test process.
 const LONGEST_RUN: Duration = Duration::from_hours(24);
 
 static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
 
-/// Settings for a fresh, migrated database on the server that all tests of this process share.
+/// Returns settings for a fresh, migrated database on the server that all tests of this process share.
 pub async fn database() -> Config {
     static SERIAL: AtomicU32 = AtomicU32::new(1);
     let server = SERVER.get_or_init(start_server).await;
@@ -44,18 +44,18 @@ pub async fn database() -> Config {
     server.config(&name)
 }
 
-/// The libpq URL of a database that [`database`] made, for child processes.
+/// Returns the libpq URL of a database that [`database`] made, for child processes.
 pub fn url(database: &Config) -> String {
     let name = database.get_dbname().expect("the database has a name");
     let server = SERVER.get().expect("the server of the database runs");
     server.url(name)
 }
 
-/// A server of the test's own, in a [`directory`], for tests that stop it.
+/// Starts a server of the test's own, in a [`directory`], for tests that stop it.
 ///
-/// It does not wait for the disk, unless `DAYBOOK_TEST_FSYNC=on`.
+/// It does not sync to the disk, unless `DAYBOOK_TEST_FSYNC=on`.
 pub async fn postgres(data_dir: &Path) -> PrivatePostgres {
-    // With two providers compiled in, rustls has no default and panics. An error says that there is a default already.
+    // With two providers compiled in, rustls has no default and panics. An error means that there is a default already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings: &[&str] = if env::var("DAYBOOK_TEST_FSYNC").is_ok_and(|fsync| fsync == "on") {
         &["max_connections=1000"]
@@ -67,7 +67,7 @@ pub async fn postgres(data_dir: &Path) -> PrivatePostgres {
         .expect("PostgreSQL starts")
 }
 
-/// A new directory, open to PostgreSQL's account, that goes away with this process.
+/// Creates a directory that PostgreSQL's account can enter; it is removed with this process.
 pub fn directory() -> PathBuf {
     static HOME: LazyLock<Home> = LazyLock::new(|| {
         sweep();
@@ -96,7 +96,7 @@ async fn copy_template(server: &PrivatePostgres, name: &str) -> Result<(), tokio
         .await
 }
 
-/// The directory of this process, and who removes it.
+/// The directory of this process, and the process that removes it.
 struct Home {
     directory: PathBuf,
     _remover: Child,
@@ -107,7 +107,7 @@ impl Home {
         let id = Uuid::new_v4().simple();
         let directory = env::temp_dir().join(format!("{PREFIX}{id}"));
         create_open(&directory)?;
-        // Its standard input ends when this process is dead, however it died. The server may be a little later.
+        // Its standard input ends when this process is dead, even if killed. The server may end a little later.
         let remover = Command::new("sh")
             .args([
                 "-c",
@@ -126,7 +126,7 @@ impl Home {
     }
 }
 
-/// Removes what is left where the machine, or a container, ended with everything in it.
+/// Removes directories that are left from machines or containers that were stopped with everything in them.
 fn sweep() {
     for entry in fs::read_dir(env::temp_dir())
         .into_iter()
@@ -143,13 +143,13 @@ fn sweep() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX)
             && is_old().is_ok_and(|age| age > LONGEST_RUN)
         {
-            // Or another process does.
+            // If it fails, another process may have removed it.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Whatever the umask is, PostgreSQL's account must get through.
+/// Creates a directory that PostgreSQL's account can enter, whatever the umask is.
 fn create_open(directory: &Path) -> io::Result<()> {
     fs::create_dir(directory)?;
     fs::set_permissions(directory, Permissions::from_mode(0o755))

@@ -1,6 +1,6 @@
-//! Who may see an event: whoever may see its resource, and auditors.
+//! The visibility of events: readers of its resource and auditors may see an event.
 //!
-//! The one rule for pages, streams, causes and deliveries. [`Filter`] carries it into the database.
+//! This one rule holds for pages, streams, causes and deliveries. [`Filter`] carries it into the database.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Returns true if the reader sees every event of their product; of all products, if that is the operator's.
+    /// Returns true if the reader sees every event of their product; for the operator's product, of all products.
     #[must_use]
     pub fn is_auditor(&self) -> bool {
         scope::audits(self.scopes)
     }
 
-    /// Narrows a filter to what the reader may see as a member of these workspaces.
+    /// Restricts a filter to events that the reader may see as a member of these workspaces.
     #[must_use]
     pub fn narrow(&self, filter: Filter, workspaces: Arc<HashSet<Uuid>>) -> Filter {
         let products = match (self.is_auditor(), self.product_id) {
@@ -54,14 +54,14 @@ impl Reader<'_> {
     }
 }
 
-/// The events that somebody other than an auditor may see.
+/// The events that a reader who is no auditor may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visibility {
-    /// Categories whose events are seen where they are in no workspace.
+    /// Categories whose events are visible if they are in no workspace.
     pub(crate) product_wide: Vec<&'static str>,
-    /// Categories whose events are seen where they are in one of `workspaces`.
+    /// Categories whose events are visible if they are in one of `workspaces`.
     pub(crate) in_workspaces: Vec<&'static str>,
-    /// Categories whose events are seen by the actor who caused them.
+    /// Categories whose events are visible to the actor who caused them.
     pub(crate) own: Vec<&'static str>,
     /// The workspaces of which the reader is a member.
     pub(crate) workspaces: Arc<HashSet<Uuid>>,

@@ -1,4 +1,4 @@
-//! Who may call what: held against every operation that the server describes.
+//! Permissions to call operations, checked for every operation in the OpenAPI document.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -43,7 +43,7 @@ async fn every_operation_needs_its_scope_and_no_other() {
         assert!(scope.ends_with(verb), "{} needs {scope}", operation.name());
 
         let caller = world.caller(operation);
-        // An event also takes what its resource takes.
+        // An event also requires the scopes of its resource.
         let own = [&[scope][..], operation.scopes_of_its_things()].concat();
         let pair = (own.clone(), &caller.key);
         if let Entry::Vacant(entry) = keys.entry(pair.clone()) {
@@ -76,7 +76,7 @@ async fn every_operation_needs_its_scope_and_no_other() {
     }
 }
 
-/// Another key of the same actor, with fewer scopes; for the operator one of another operator.
+/// Issues another key for the same actor, with fewer scopes; for the operator, a key of another operator.
 async fn another_key(world: &World, of: &Client, scopes: &[&str]) -> Client {
     let app = &world.app;
     let mut body = json!({"name": "key", "actor": {"kind": "person"}, "scopes": scopes});
@@ -84,7 +84,7 @@ async fn another_key(world: &World, of: &Client, scopes: &[&str]) -> Client {
     if of.actor_id.is_nil() {
         body["product_id"] = json!(OPERATOR);
     } else if of.actor_id == world.agent.actor_id {
-        // An agent issues no keys.
+        // An agent cannot issue keys.
         issuer = &app.operator;
         body["product_id"] = json!(app.product_id);
         body["actor"] = json!({"kind": "agent", "id": of.actor_id});
@@ -95,7 +95,7 @@ async fn another_key(world: &World, of: &Client, scopes: &[&str]) -> Client {
     Client::new(&of.url, key["key"].as_str().unwrap())
 }
 
-/// Somebody who may do everything in another product.
+/// Returns an actor with all scopes in another product.
 async fn stranger(app: &TestApp) -> Client {
     let product_id = app.operator.product("Elsewhere").await;
     app.operator.actor(product_id, "person", &["*"]).await
@@ -115,7 +115,7 @@ async fn what_belongs_to_another_product_does_not_exist() {
         let theirs = world.call(&stranger, &operation, &path).await;
         let nothing = operation.on_nothing();
         let nothing = world.call(&stranger, &operation, &nothing).await;
-        // What exists must not even be told from what does not.
+        // The caller must not even be able to tell existing resources from missing ones.
         assert_eq!(
             (theirs.status, without_correlation(&theirs.body)),
             (nothing.status, without_correlation(&nothing.body)),
@@ -177,7 +177,7 @@ async fn no_read_tells_another_product_anything() {
             }
         }
     }
-    // As many as there are in their own product, so that the stream ends.
+    // The stream ends after as many events as their own product has.
     let own = stranger.events("").await.len();
     let live = stranger
         .request(Method::GET, &format!("/v1/events?limit={own}"))

@@ -1,4 +1,4 @@
-//! Agents: registered, held to their budgets, suspended and resumed.
+//! Agents: registration, budgets, suspension.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -175,7 +175,7 @@ async fn what_a_suspended_agent_has_proposed_is_held() {
     let path = format!("/v1/proposals/{}", id(&proposal));
     let waiting = cast.app.alice.get(&path).await.expect(200);
     assert_eq!(waiting["status"], "pending");
-    // What nobody wants need not wait for the agent.
+    // A proposal can be rejected while the agent is suspended.
     let rejection = json!({"reason": "no"});
     let path = format!("/v1/proposals/{}/reject", id(&unwanted));
     cast.app.alice.post(&path, rejection).await.expect(200);

@@ -20,7 +20,7 @@ async fn issue(by: &Client, scopes: &[&str]) -> Value {
     by.post("/v1/api-keys", body).await.expect(201)
 }
 
-/// Asks for a key for an actor that the asker names.
+/// Requests a key for an actor that the caller names.
 async fn ask_for(by: &Client, product_id: Uuid, kind: &str, actor_id: Uuid) -> Answer {
     let actor = json!({"kind": kind, "id": actor_id});
     let body =
@@ -28,7 +28,7 @@ async fn ask_for(by: &Client, product_id: Uuid, kind: &str, actor_id: Uuid) -> A
     by.post("/v1/api-keys", body).await
 }
 
-/// As everybody sees it who did not make it.
+/// Returns the key as everybody but its maker sees it.
 fn hidden(key: &Value) -> Value {
     let mut hidden = key.clone();
     hidden.as_object_mut().unwrap().remove("key");
@@ -41,7 +41,7 @@ async fn rotate(by: &Client, key: &Value, overlap_seconds: i64) -> Value {
     answer.expect(200)
 }
 
-/// Whether a key is let in.
+/// Returns true if the server accepts a key.
 async fn works(client: &Client) -> bool {
     let answer = client.get("/v1/notes").await;
     match answer.status {
@@ -146,12 +146,12 @@ async fn nobody_gives_more_than_they_have() {
         let answer = ask(&clerk, beyond).await;
         answer.expect_problem(403, "api_key_scope_not_held");
     }
-    // To rotate a key is to be given it.
+    // Rotating a key hands it to the caller.
     let stronger = issue(&app.alice, &["*"]).await;
     let answer = clerk.post_empty(&format!("{}/rotate", at(&stronger))).await;
     answer.expect_problem(403, "api_key_scope_not_held");
     assert!(works(&with_key(&app.alice, &stronger)).await);
-    // Nor does a lesser key lock out a greater one.
+    // A key with fewer scopes cannot revoke one with more.
     let answer = clerk.delete(&at(&stronger)).await;
     answer.expect_problem(403, "api_key_scope_not_held");
     assert!(works(&with_key(&app.alice, &stronger)).await);
@@ -199,7 +199,7 @@ async fn nobody_but_the_operator_issues_a_key_for_somebody_else() {
         ("agent", app.alice.actor_id),
         ("person", stranger.actor_id),
         ("agent", Uuid::now_v7()),
-        // Themselves, but as somebody who approves what the agent proposes.
+        // Themselves, but as an approver of the agent's proposals.
         ("person", clerk.actor_id),
     ] {
         let answer = ask_for(&clerk, app.product_id, kind, actor_id).await;
@@ -279,7 +279,7 @@ async fn whoever_has_a_key_can_give_it_back() {
         .iter()
         .find(|key| key["actor"]["id"] == json!(laptop.actor_id) && key["scopes"] == json!(["*"]));
     let lost = lost.unwrap();
-    // It takes the greater key away, but does not get its successor.
+    // The caller may revoke the stronger key, but not get its successor.
     let answer = button.post_empty(&format!("{}/rotate", at(lost))).await;
     answer.expect_problem(403, "api_key_scope_not_held");
     button.delete(&at(lost)).await.expect(200);
@@ -367,7 +367,7 @@ async fn a_rotated_key_works_beside_its_successor_until_the_overlap_ends() {
     for (key, lives) in [(&first, false), (&second, false), (&third, true)] {
         assert_eq!(works(&with_key(&app.alice, key)).await, lives);
     }
-    // A day of overlap, where nothing is said.
+    // The default overlap is a day.
     let fourth = app
         .alice
         .post_empty(&format!("{}/rotate", at(&first)))

@@ -1,4 +1,4 @@
-//! Artifacts: files and addresses that notes have attached.
+//! Artifacts: files and addresses attached to notes.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

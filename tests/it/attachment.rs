@@ -8,7 +8,7 @@ use crate::harness::{Answer, Client, TestApp, id, types};
 
 const BOUNDARY: &str = "a-boundary-that-no-file-has";
 
-/// A multipart form of fields (name, file name if it is a file, content), and its content type.
+/// Builds a multipart form of fields (name, file name if it is a file, content); returns it with its content type.
 pub fn form(fields: &[(&str, Option<&str>, &str)]) -> (String, String) {
     let mut form = String::new();
     for (name, file_name, content) in fields {
@@ -23,7 +23,7 @@ pub fn form(fields: &[(&str, Option<&str>, &str)]) -> (String, String) {
     (format!("multipart/form-data; boundary={BOUNDARY}"), form)
 }
 
-/// A note of Alice's to attach to.
+/// A note of Alice's to attach files to.
 struct Cast {
     app: TestApp,
     workspace_id: Uuid,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::file::{fetch, request, sha256, store, upload, url, wanted};
 use crate::harness::{Client, TestApp, eventually, id};
 
-/// A red picture of one pixel, as PNG.
+/// A red PNG picture of one pixel.
 pub const PIXEL: &[u8] = &[
     0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48, 0x44, 0x52,
     0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x02, 0x00, 0x00, 0x00, 0x90, 0x77, 0x53,
@@ -17,7 +17,7 @@ pub const PIXEL: &[u8] = &[
     0x44, 0xae, 0x42, 0x60, 0x82,
 ];
 
-/// What asks for a picture of this size.
+/// Returns a request for an upload of a picture of this size.
 pub fn picture(size: usize) -> Value {
     json!({"container": "avatars", "name": "me.png", "media_type": "image/png", "size": size})
 }
@@ -35,7 +35,7 @@ async fn set(by: &Client, of: &Client, file: &Value) -> crate::harness::Answer {
     by.put(&path(of), json!({"file_id": id(file)})).await
 }
 
-/// The avatar once it is there in all sizes.
+/// Waits until the avatar has all sizes.
 async fn shown(app: &TestApp, of: &Client) -> Value {
     eventually(async || {
         let avatar = app.alice.get(&path(of)).await.expect(200);
@@ -64,16 +64,16 @@ async fn a_picture_is_shown_in_three_sizes_which_never_change() {
         let known = [("If-None-Match", tag.as_str())];
         let again = fetch(&app, Method::GET, url(size), &known).await;
         assert_eq!(again.status, 304);
-        // A JPEG says how wide it is; this one is a square.
+        // The header of a JPEG has its dimensions; this one is a square.
         let frame = answer.bytes.windows(2).position(|two| two == [0xff, 0xc0]);
         let frame = &answer.bytes[frame.unwrap()..];
         let edge = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
         assert_eq!((edge(5), edge(7)), (pixels, pixels));
-        // It stays the same for a day.
+        // The address stays the same for a day.
         let until = url(size).split_once("expires=").unwrap().1;
         let until: i64 = until.split('&').next().unwrap().parse().unwrap();
         assert!(until - Utc::now().timestamp() >= 86_400, "{until}");
-        // An address is good for its size alone.
+        // An address is valid for its size only.
         let other = url(size).replace(&format!("pixels={pixels}"), "pixels=32");
         assert_eq!(fetch(&app, Method::GET, &other, &[]).await.status, 403);
     }
@@ -113,7 +113,7 @@ async fn everybody_sets_their_own_and_who_manages_actors_those_of_others() {
     nobody.actor_id = Uuid::now_v7();
     let answer = set(&app.alice, &nobody, &file).await;
     answer.expect_problem(404, "avatar_not_found");
-    // What stands for somebody stays.
+    // A file that is an avatar cannot be deleted.
     let path_of_file = format!("/v1/files/{}", id(&file));
     let answer = app.alice.delete(&path_of_file).await;
     answer.expect_problem(422, "file_in_use");
@@ -133,7 +133,7 @@ async fn another_picture_takes_the_place_of_the_one_before() {
     assert_eq!(delete(&first).await.status, 204);
     delete(&second).await.expect_problem(422, "file_in_use");
     app.settle().await;
-    // The bytes of both are the same: those of the second are still there.
+    // Both files have the same bytes, which the second one keeps.
     let avatar = shown(&app, &app.alice).await;
     for size in avatar["sizes"].as_array().unwrap() {
         assert_eq!(fetch(&app, Method::GET, url(size), &[]).await.status, 200);

@@ -1,4 +1,4 @@
-//! The database beneath a server: what no client can do to it, and passing time.
+//! Direct changes to a server's database, which no client can make, such as passing time.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::harness::TestApp;
 
 impl TestApp {
-    /// Puts an event into the log behind Daybook's back; returns its position.
+    /// Inserts an event into the log without Daybook; returns its position.
     pub async fn smuggle(
         &self,
         stream: (&str, Uuid),
@@ -41,14 +41,14 @@ impl TestApp {
         row.get(0)
     }
 
-    /// What waits for its time is due now.
+    /// Makes all waiting jobs due.
     pub async fn bring_forward(&self) {
         const DUE: &str =
             "update log.jobs set run_at = now() where run_at > now() and leased_until is null";
         self.sql().await.batch_execute(DUE).await.unwrap();
     }
 
-    /// The leases of workers that died have lapsed.
+    /// Makes the leases of dead workers expire.
     pub async fn lapse_leases(&self) {
         const LAPSE: &str = "update log.jobs set leased_until = now() - interval '1 second' where leased_until is not null";
         self.sql().await.batch_execute(LAPSE).await.unwrap();

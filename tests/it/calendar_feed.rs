@@ -1,4 +1,4 @@
-//! Calendar feeds, read back by a parser of iCalendar.
+//! Calendar feeds, parsed by an iCalendar library.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ impl Cast {
         }
     }
 
-    /// A task for Bob.
+    /// Creates a task for Bob.
     async fn task(&self, title: &str, due_on: Value) -> Value {
         let task = json!({
             "workspace_id": self.workspace_id, "title": title, "assignee": self.bob.actor_id, "due_on": due_on,
@@ -60,7 +60,7 @@ async fn open(client: &Client) -> Value {
     feed.expect(201)
 }
 
-/// As a calendar client does: without a key.
+/// Fetches a feed as a calendar client does: without a key.
 async fn fetch(app: &TestApp, feed: &Value, known: &str) -> Answer {
     let nobody = Client::new(&app.server.url, "");
     let request = nobody.request(Method::GET, feed["path"].as_str().unwrap());
@@ -78,7 +78,7 @@ fn parse(answer: &Answer) -> IcalCalendar {
         answer.header("content-type"),
         "text/calendar; charset=utf-8"
     );
-    // Unfolded as RFC 5545 has it, section 3.1: the parser would lose blanks.
+    // Unfolded here as in RFC 5545, section 3.1, because the parser would lose blanks.
     let text = answer.body.as_str().unwrap().replace("\r\n ", "");
     let mut calendars = IcalParser::new(text.as_bytes());
     let calendar = calendars.next().unwrap().unwrap();
@@ -86,7 +86,7 @@ fn parse(answer: &Answer) -> IcalCalendar {
     calendar
 }
 
-/// The value of a property, its escapes undone.
+/// Returns the unescaped value of a property.
 fn value(properties: &[Property], name: &str) -> String {
     let mut found = properties.iter().filter(|property| property.name == name);
     let property = found.next().unwrap_or_else(|| panic!("there is no {name}"));

@@ -1,4 +1,4 @@
-//! A workspace with people and an agent who propose and decide, and what they say.
+//! A workspace with people and an agent who propose and decide, and their requests.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -37,7 +37,7 @@ impl Cast {
             .await
     }
 
-    /// A note as Alice sees it now.
+    /// Returns the current note as Alice sees it.
     pub async fn now(&self, note: &Value) -> Value {
         let path = format!("/v1/notes/{}", id(note));
         self.app.alice.get(&path).await.expect(200)
@@ -56,7 +56,7 @@ impl Cast {
         proposal.expect(201)
     }
 
-    /// A proposal to give a note another title.
+    /// Proposes a new title for a note.
     pub async fn retitle(&self, note: &Value, title: &str) -> Value {
         self.propose(json!([retitle(note, title)])).await
     }
@@ -66,14 +66,14 @@ pub fn at(proposal: &Value) -> String {
     format!("/v1/proposals/{}", id(proposal))
 }
 
-/// A proposal as anybody reads it, without what approving it would do.
+/// Reads a proposal without its preview.
 pub async fn recorded(by: &Client, proposal: &Value) -> Value {
     let mut found = by.get(&at(proposal)).await.expect(200);
     found.as_object_mut().unwrap().remove("preview");
     found
 }
 
-/// What approving it would do now.
+/// Returns the preview of approving a proposal now.
 pub async fn preview(by: &Client, proposal: &Value) -> Value {
     let mut found = by.get(&at(proposal)).await.expect(200);
     found["preview"].take()

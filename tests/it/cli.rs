@@ -1,4 +1,4 @@
-//! The command line beside a running server.
+//! The command line, used next to a running server.
 
 use std::process::{Output, Stdio};
 
@@ -30,7 +30,7 @@ fn complaint(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Writes and reads until told to stop; nothing may fail meanwhile. Returns how many notes it wrote.
+/// Writes and reads until told to stop, and fails on any error. Returns the number of notes written.
 async fn work(alice: Client, workspace_id: Uuid, stop: watch::Receiver<bool>) -> usize {
     let mut written = 0;
     while !*stop.borrow() {
@@ -66,7 +66,7 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
     let workers: Vec<_> = (0..3)
         .map(|_| tokio::spawn(work(app.alice.clone(), workspace_id, stopping.clone())))
         .collect();
-    // In memory, and step by step.
+    // With memory for all rows, and with none.
     for memory in ["512", "0"] {
         let compared = ["projections", "diff", "all", "--memory", memory];
         let compared = printed(&daybook(&app, &compared).await);
@@ -115,7 +115,7 @@ async fn many_new_rows_are_copied_as_single_ones_are_inserted() {
 async fn a_read_model_that_differs_from_the_log_is_shown_and_mended() {
     let app = TestApp::start().await;
     let note = app.alice.note(app.alice.workspace().await, "Tea", "").await;
-    // In a list: a note by itself is remembered for some seconds as it was answered.
+    // Listed, because the view of a single note is cached for some seconds.
     let listed = async || app.alice.pages("/v1/notes").await.concat().remove(0);
     assert_eq!(listed().await, note);
     app.sql()
@@ -200,7 +200,7 @@ async fn an_operator_who_lost_the_key_makes_another() {
     let key = std::fs::read_to_string(&file).unwrap();
     assert_ne!(key.trim_end(), app.operator.key);
     let operator = Client::new(&app.server.url, key.trim_end());
-    // The server hears of it within a second.
+    // The server notices it within a second.
     let answer = eventually(async || {
         let answer = operator.get("/v1/products").await;
         (answer.status != 401).then_some(answer)
@@ -263,7 +263,7 @@ async fn a_configuration_is_checked_and_every_fault_named_at_once() {
         assert!(said.contains(fault), "{fault} is missing in:\n{said}");
     }
     assert!(said.contains("9 problem(s)"), "{said}");
-    // A secret that is wrong is a secret nevertheless.
+    // An invalid secret is still a secret.
     assert!(!said.contains("c2hvcnQ="));
     assert!(bad.stdout.is_empty());
 }

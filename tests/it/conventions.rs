@@ -1,4 +1,4 @@
-//! What holds for every request, whatever it is about.
+//! Conventions of all requests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::harness::{Answer, Client, PATIENCE, Server, TestApp, id, items, pointers, types};
 use crate::world::World;
 
-/// A note to be written, under a key.
+/// Builds a request for a new note with an idempotency key.
 fn write(client: &Client, key: &str, workspace_id: Uuid, title: &str) -> RequestBuilder {
     client
         .request(Method::POST, "/v1/notes")
@@ -126,7 +126,7 @@ async fn while_a_command_runs_another_under_its_key_is_told_to_wait() {
         .await
         .unwrap();
     let ask = || Box::pin(app.alice.send(write(&app.alice, "k", workspace_id, "Tea")));
-    // Whichever comes first waits for the log, so that the other is answered first.
+    // The first request waits for the log, so that the other is answered first.
     let (Either::Left((answer, other)) | Either::Right((answer, other))) =
         select(ask(), ask()).await;
     assert_eq!(answer.header("retry-after"), "1");
@@ -300,7 +300,7 @@ async fn a_dry_run_shows_what_the_command_would_append() {
     ask("?dry_run=maybe")
         .await
         .expect_problem(400, "malformed_query");
-    // The preview has not used up the key.
+    // The dry run has not used up the key.
     assert_eq!(
         ask("?dry_run=false").await.expect(200)["title"],
         "Green tea"
@@ -349,7 +349,7 @@ async fn every_event_tells_what_it_belongs_to_and_who_asked_for_it() {
         .await;
     assert_eq!(tree.expect(200)["event"]["event_id"], cause);
 
-    // What comes in others' headers and is not ours to read is not carried on; what is not a cause is refused.
+    // Foreign correlation headers that are not valid are ignored; an invalid causation id is refused.
     let request = write(&app.alice, "odd", workspace_id, "Tea")
         .header("X-Correlation-Id", "req-123")
         .header("traceparent", "00-nonsense");
@@ -481,7 +481,7 @@ async fn every_read_says_its_position_and_waits_for_the_one_it_is_asked_for() {
         }
         ahead.push((caller.clone(), path));
     }
-    // All at once: each is given a few seconds to come true.
+    // Sent concurrently, because each waits a few seconds for its position.
     let answers = ahead
         .iter()
         .map(|(caller, path)| caller.get_at(path, 1_000_000_000));
@@ -575,7 +575,7 @@ async fn every_list_keeps_to_its_bounds() {
             }
         }
     }
-    // Nothing is delivered yet to an endpoint that was made just now.
+    // A new endpoint has no deliveries yet.
     assert!(lists >= 9 && full == lists - 1, "{full} of {lists}");
 }
 
@@ -876,7 +876,7 @@ async fn a_body_is_as_large_as_the_limit_and_no_larger() {
 #[tokio::test]
 async fn a_gigabyte_is_cut_off_early() {
     const GIGABYTE: u64 = 1 << 30;
-    // What sockets hold on the way, generously: the limit itself is two mebibytes.
+    // A generous bound for data in socket buffers: the limit itself is two mebibytes.
     const ENOUGH: u64 = 64 << 20;
     let app = TestApp::start().await;
     let address = app.server.url.strip_prefix("http://").unwrap();
@@ -901,7 +901,7 @@ async fn a_gigabyte_is_cut_off_early() {
             while sent.load(Ordering::Relaxed) < GIGABYTE && writer.write_all(block).await.is_ok() {
                 sent.fetch_add(block.len() as u64, Ordering::Relaxed);
             }
-            // The connection has broken, or a gigabyte was taken; the answer is read either way.
+            // The connection has broken, or the server took a gigabyte; the answer is read in either case.
             std::future::pending::<()>().await;
         };
         let mut answer = Vec::new();
@@ -973,7 +973,7 @@ async fn a_cursor_is_good_for_the_list_that_gave_it_out_and_for_no_other() {
         refused += 1;
     }
     assert!(refused > 8, "{refused}");
-    // The same list with other filters is another list.
+    // A cursor is invalid for the same list with other filters.
     let tasks = alice.get("/v1/tasks?limit=1").await.expect(200);
     let cursor = tasks["next_cursor"].as_str().unwrap();
     alice

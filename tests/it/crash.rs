@@ -1,4 +1,4 @@
-//! `kill -9` at random moments under load: what was acknowledged is there, once.
+//! `kill -9` at random times under load: every acknowledged command is in the log, once.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::process::Command;
 use crate::harness::{Server, TestApp, command, eventually, serve};
 use crate::load::{Crew, Subscriber, audit, chance, lapse_leases};
 
-/// Receivers that fail are asked again at once: what is waited for here is the server.
+/// Failing receivers are retried at once: the server is under test here.
 const SCHEDULE: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "0s,0s,0s,1s,1s,1s,1s,1s,1s,1s");
 
-/// Kills the server again and again while a crew works, then looks at what is left.
+/// Kills the server repeatedly while a crew works, then audits the result.
 async fn survive(
     mut app: TestApp,
     mut command: Command,
@@ -27,7 +27,7 @@ async fn survive(
     for _ in 0..rounds {
         subscriber.stumble();
         crew.acknowledged(chance.random_range(5..40)).await;
-        // Anywhere within a command, a delivery, a batch.
+        // A time within a command, a delivery or a batch.
         tokio::time::sleep(Duration::from_micros(chance.random_range(0..30_000))).await;
         app.server.process.kill().await.unwrap();
         app.server = Server::launch(&mut command).await;
@@ -47,9 +47,9 @@ async fn nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_kil
     survive(app, command, 5, 5, chance()).await;
 }
 
-/// A server with a PostgreSQL of its own.
+/// Builds a server command with a private PostgreSQL.
 fn private(data_dir: &Path) -> Command {
-    // That its database is gone for a while is what happens here, and nothing to speak of.
+    // No log, because losing the database is expected here.
     let mut command = command("", &[SCHEDULE, ("DAYBOOK_LOG", "off")]);
     command
         .env_remove("DATABASE_URL")
@@ -60,7 +60,7 @@ fn private(data_dir: &Path) -> Command {
     command
 }
 
-/// A line of what PostgreSQL says of itself: the first is its process, the fifth where its socket is.
+/// Returns a line of PostgreSQL's pid file: the first is its process, the fifth the directory of its socket.
 fn postgres_says(data_dir: &Path, line: usize) -> String {
     let said = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
     said.lines().nth(line).unwrap().trim().to_owned()

@@ -1,4 +1,4 @@
-//! Databases as operators have them: with few rights, restored, read-only after a failover, behind a pooler, on a full disk.
+//! Databases in operators' environments: with few rights, restored, read-only after a failover, behind a pooler, on a full disk.
 
 use std::fs;
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::harness::{Server, TestApp, command, eventually, id, serve};
 use crate::setup::run;
 
-/// A cluster that tests may do anything to.
+/// A cluster that tests may change in any way.
 async fn cluster() -> &'static PrivatePostgres {
     static CLUSTER: OnceCell<PrivatePostgres> = OnceCell::const_new();
     CLUSTER.get_or_init(fresh_cluster).await
@@ -28,7 +28,7 @@ async fn fresh_cluster() -> PrivatePostgres {
     store::testing::postgres(&store::testing::directory()).await
 }
 
-/// Runs statements as the superuser, each by itself.
+/// Runs statements one by one as the superuser.
 async fn execute(cluster: &PrivatePostgres, database: &str, statements: &[&str]) {
     let (client, connection) = cluster.config(database).connect(NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -37,7 +37,7 @@ async fn execute(cluster: &PrivatePostgres, database: &str, statements: &[&str])
     }
 }
 
-/// The URL of a database for an account.
+/// Returns the URL of a database for an account.
 fn url(cluster: &PrivatePostgres, account: &str, database: &str) -> String {
     let url = cluster.url(database);
     url.replace("user=postgres", &format!("user={account}"))
@@ -62,7 +62,7 @@ async fn until_ready(app: &TestApp) {
     eventually(async || (ready(app).await["status"] == "ready").then_some(())).await;
 }
 
-/// Waits until readiness names a cause.
+/// Waits until readiness reports a cause.
 async fn until_not_ready(app: &TestApp, cause: &str) {
     eventually(async || {
         ready(app).await["not_ready"]
@@ -73,7 +73,7 @@ async fn until_not_ready(app: &TestApp, cause: &str) {
     .await;
 }
 
-/// Commands, queries and rebuilds work.
+/// Asserts that commands, queries and rebuilds work.
 async fn expect_all_works(app: &TestApp) {
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
@@ -123,7 +123,7 @@ async fn an_owner_who_may_make_no_role_is_enough_and_still_changes_no_event() {
     let refused = store::describe(&changed.unwrap_err());
     assert!(refused.contains("events are never updated"), "{refused}");
 
-    // Once there is a role, sessions work as it.
+    // Once the role exists, sessions use it.
     app.server.kill().await;
     let statements = ["create role daybook_app", "grant daybook_app to landlord"];
     execute(&cluster, "postgres", &statements).await;
@@ -152,7 +152,7 @@ async fn an_account_that_lacks_a_right_is_told_which() {
         "grant create on database unowned to guest",
     ]);
 
-    // A log that was restored as another account's.
+    // A log that was restored under another account.
     let app = start(&url(cluster, "postgres", "unowned")).await;
     app.server.kill().await;
     execute(
@@ -203,7 +203,7 @@ async fn a_log_that_was_restored_alone_gets_its_read_models_built() {
         "drop schema read cascade",
         "delete from log.checkpoints",
         "drop schema read cascade; delete from log.checkpoints",
-        // Of a later log.
+        // Checkpoints of a later log.
         "update log.checkpoints set position = position + 1000",
     ] {
         app.sql().await.batch_execute(loss).await.unwrap();
@@ -214,7 +214,7 @@ async fn a_log_that_was_restored_alone_gets_its_read_models_built() {
     }
     expect_all_works(&app).await;
 
-    // What is lost while the server runs is named, and no fault of the client's or the server's.
+    // Loss while the server runs is reported, and is neither the client's nor the server's fault.
     let lose = "drop table read.notes cascade";
     app.sql().await.batch_execute(lose).await.unwrap();
     until_not_ready(&app, "the table notes is missing").await;
@@ -229,7 +229,7 @@ async fn a_log_that_was_restored_alone_gets_its_read_models_built() {
     app.alice.get(&path(&note)).await.expect(200);
 }
 
-/// A program of PostgreSQL.
+/// Returns a command for a program of PostgreSQL.
 fn program(name: &str) -> Command {
     let programs = PrivatePostgres::find_programs(Path::new("/nowhere")).unwrap();
     let mut command = Command::new(programs.join(name));
@@ -271,7 +271,7 @@ async fn a_dump_is_restored_where_the_role_is_missing() {
             execute(&cluster, "postgres", &statements).await;
             ("restorer", name.as_str())
         };
-        // It complains of the role, and goes on.
+        // pg_restore reports an error about the role, and continues.
         let mut restore = program("pg_restore");
         restore
             .arg("-h")
@@ -334,7 +334,7 @@ async fn a_database_that_became_read_only_is_named_and_used_again_once_it_can_be
     expect_all_works(&app).await;
 }
 
-/// Starts PgBouncer before a cluster; returns it and its port.
+/// Starts PgBouncer in front of a cluster; returns it and its port.
 async fn pooled(cluster: &PrivatePostgres, mode: &str) -> (Child, u16) {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -408,7 +408,7 @@ async fn a_start_waits_for_its_database_and_says_so() {
     cluster.stop().await.unwrap();
 }
 
-/// `daybook serve` with a private PostgreSQL.
+/// Builds `daybook serve` with a private PostgreSQL.
 pub fn private(data_dir: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = command("", variables);
     command
@@ -443,11 +443,11 @@ async fn a_clean_stop_complains_of_nothing_and_what_it_leaves_is_for_its_account
     }
 }
 
-/// A small disk. Dropping it takes it away.
+/// A small disk, unmounted on drop.
 struct Disk(PathBuf);
 
 impl Disk {
-    /// None where this account may not mount one.
+    /// Mounts a disk; none if this account may not.
     async fn mount() -> Option<Self> {
         let place = store::testing::directory();
         let mounted = Command::new("mount")
@@ -461,7 +461,7 @@ impl Disk {
             .then_some(Self(place))
     }
 
-    /// Leaves so many MiB.
+    /// Fills the disk except for so many MiB.
     fn fill(&self, left: u64) {
         let found = rustix::fs::statvfs(&self.0).unwrap();
         let free = (found.f_bavail * found.f_frsize) >> 20;

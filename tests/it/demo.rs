@@ -1,4 +1,4 @@
-//! `daybook demo`, on a directory of files such as people have them.
+//! `daybook demo`, on a directory of typical files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,10 +11,10 @@ use tokio::process::Command;
 
 use crate::harness::{DAYBOOK, PATIENCE, TestApp, eventually};
 
-/// Files that become notes.
+/// Number of files that become notes.
 const NOTES: usize = 10;
 
-/// A dozen Markdown files, of which one is too large and one not UTF-8, and what else lies around.
+/// Writes a dozen Markdown files, of which one is too large and one not UTF-8, and some other files.
 fn files() -> TempDir {
     let root = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
@@ -82,7 +82,7 @@ async fn run(mut demo: Command) -> (Output, String) {
     (output, told)
 }
 
-/// The word after a name, at the start of a line.
+/// Returns the word after a name at the start of a line.
 #[track_caller]
 fn told<'a>(text: &'a str, name: &str) -> &'a str {
     text.lines()
@@ -102,7 +102,7 @@ fn number(text: &str, name: &str) -> usize {
     told(numbers, name).replace(',', "").parse().unwrap()
 }
 
-/// Notes and proposals of the workspace that a run told of.
+/// Returns the notes and proposals of the workspace in a run's output.
 async fn state(app: &TestApp, text: &str) -> (Vec<Value>, Vec<Value>) {
     let workspace_id = told(text, "workspace");
     let list = async |kind: &str| {
@@ -118,7 +118,7 @@ fn words(value: &Value) -> BTreeSet<&str> {
     words.map(|word| word.as_str().unwrap()).collect()
 }
 
-/// What an applied proposal was to change has changed.
+/// Asserts that the changes of an applied proposal were made.
 #[track_caller]
 fn assert_applied(proposal: &Value, notes: &[Value]) {
     let edited = proposal["edited_actions"].as_array();
@@ -136,7 +136,7 @@ fn assert_applied(proposal: &Value, notes: &[Value]) {
     }
 }
 
-/// Pictures are attached to the notes that show them, or stand beside them; lines are tasks.
+/// Asserts that pictures are attached to the notes that show them or lie beside them, and that lines are tasks.
 async fn assert_beside_the_notes(app: &TestApp, text: &str, notes: &[Value]) {
     let workspace_id = told(text, "workspace");
     let list = async |kind: &str| {
@@ -186,7 +186,7 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
         .map(|note| note["title"].as_str().unwrap())
         .collect();
     assert!(titles.contains("Spring water"), "{titles:?}");
-    // Each was proposed, and at most one of them rejected.
+    // Each was proposed, and at most one was rejected.
     let headings = ["Green tea", "Cast iron kettle", "Timer", "Upper case"];
     let given = headings.iter().filter(|heading| titles.contains(*heading));
     assert!(given.count() >= headings.len() - 1, "{titles:?}");
@@ -239,7 +239,7 @@ async fn every_event_of_a_note_or_proposal_arrives_genuine_and_the_endpoint_is_c
     let events = app.operator.get(&path).await.expect(200);
     let events = events["items"].as_array().unwrap().len();
     assert!(events > 2 * NOTES, "{events}");
-    // And the example.
+    // The example counts as well.
     assert!(number(&text, "webhooks received") > events, "{text}");
     assert_eq!(
         number(&text, "signatures verified"),
@@ -264,7 +264,7 @@ async fn a_run_that_was_killed_goes_on_and_doubles_nothing() {
         .unwrap();
     let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
     let mut text = String::new();
-    // From here on it imports.
+    // The import starts after this line.
     while !text.contains("webhook ") {
         text += &lines
             .next_line()
@@ -374,7 +374,7 @@ async fn whoever_stops_reading_does_not_stop_the_demonstration() {
         text += &lines.next_line().await.unwrap().expect("it says more");
         text += "\n";
     }
-    // As `head` does it.
+    // Closes the pipe as `head` does.
     drop(lines);
     let ended = tokio::time::timeout(2 * PATIENCE, demo.wait()).await;
     assert!(ended.expect("it ends in time").unwrap().success());

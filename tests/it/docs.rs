@@ -1,4 +1,4 @@
-//! The pages of `/docs`: all that there is stands in them, and every link leads somewhere.
+//! The pages of `/docs` cover everything, and every link has a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use reqwest::Method;
 use crate::harness::{Client, TestApp};
 use crate::world::Document;
 
-/// Fetches a page, as a browser without a key does.
+/// Fetches a page like a browser without a key.
 async fn page(nobody: &Client, path: &str) -> String {
     let answer = nobody.send(nobody.request(Method::GET, path)).await;
     assert_eq!(answer.status, 200, "{path}");
@@ -15,7 +15,7 @@ async fn page(nobody: &Client, path: &str) -> String {
         assert_eq!(answer.header("content-type"), "text/css; charset=utf-8");
     } else {
         assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-        // No script runs, and nothing is loaded from elsewhere, whatever a page says.
+        // The policy blocks scripts and foreign resources, whatever a page contains.
         let policy = answer.header("content-security-policy");
         assert!(
             policy.starts_with("default-src 'none'; style-src 'self';"),
@@ -28,13 +28,13 @@ async fn page(nobody: &Client, path: &str) -> String {
     answer.body.as_str().unwrap().to_owned()
 }
 
-/// The values of an attribute.
+/// Returns the values of an attribute.
 fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     let values = page.split(name).skip(1);
     values.map(|rest| rest.split('"').next().unwrap()).collect()
 }
 
-/// All pages that are reached from the first, by their paths.
+/// Returns all pages that are reachable from the first, by path.
 async fn pages(app: &TestApp) -> BTreeMap<String, String> {
     let nobody = Client::new(&app.server.url, "");
     let mut pages = BTreeMap::new();
@@ -118,7 +118,7 @@ async fn every_operation_type_and_event_has_its_place() {
     }
 }
 
-/// Every code that a test sees is in the table, with its status.
+/// Checks that every code in the tests is in the table, with its status.
 #[test]
 fn every_code_is_described() {
     let root = env!("CARGO_MANIFEST_DIR");

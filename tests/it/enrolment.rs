@@ -1,4 +1,4 @@
-//! Two people count as two only if nobody has the keys of both in hand.
+//! Two people count as two only if nobody holds the keys of both.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::cast::{Cast, approve, retitle};
 use crate::harness::{Client, id};
 
-/// A person whom somebody issues a key for; the issuer has seen it.
+/// Issues a key for a new person; the issuer has seen it.
 async fn person(by: &Client) -> (Client, Uuid) {
     let body = json!({"name": "bob", "actor": {"kind": "person"}, "scopes": ["*"]});
     let key = by.post("/v1/api-keys", body).await.expect(201);
@@ -116,7 +116,7 @@ async fn people_whom_a_member_made_up_count_as_that_member_until_the_operator_vo
         let answer = approve(puppet, &proposal).await;
         answer.expect_problem(422, "proposal_not_independent");
     }
-    // For what an agent proposes one of them is as good as any.
+    // For an agent's proposal, one of them suffices.
     let agents = cast
         .propose(json!([{"type": "note.create", "title": "X", "body": ""}]))
         .await;
@@ -167,7 +167,7 @@ async fn the_issuer_of_a_persons_key_cannot_rotate_it_and_the_operator_takes_it_
         (&taken["enrolled"], &taken["controller"]),
         (&json!(false), &json!(Uuid::nil()))
     );
-    // Alice's own key is in her own hands, so that the operator counts beside her, and is named.
+    // Alice controls her own key, so the operator counts as another approver, and is named.
     let taken = cast.editor.holding(&taken);
     let applied = approve(&taken, &proposal).await.expect(200);
     assert_eq!(applied["approvals"][0]["controlled_by"], json!(Uuid::nil()));

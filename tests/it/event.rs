@@ -1,4 +1,4 @@
-//! The log over HTTP: pages, filters, causes.
+//! The log over HTTP: pages, filters, causation.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use uuid::Uuid;
 use crate::harness::{Client, TestApp, eventually, id, items, time, types};
 use crate::receiver::{Endpoint, Receiver};
 
-/// A text in an answer.
+/// Returns a string in a response.
 #[track_caller]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// Some history: two writers, several streams, one request with a correlation id of its own.
+/// Creates some events: two writers, several streams, one request with a correlation id of its own.
 pub async fn history(app: &TestApp) -> (Client, Uuid) {
     let workspace_id = app.alice.workspace().await;
     let bob = app.actor("person", &["*"]).await;
@@ -34,7 +34,7 @@ pub async fn history(app: &TestApp) -> (Client, Uuid) {
     (bob, correlation_id)
 }
 
-/// A query for values that may need escaping.
+/// Builds a query for values that may need escaping.
 fn query(pairs: &[(&str, String)]) -> String {
     let mut url = reqwest::Url::parse("http://host").unwrap();
     url.query_pairs_mut().extend_pairs(pairs);
@@ -170,7 +170,7 @@ async fn every_filter_alone_and_combined_finds_what_it_says() {
         assert_eq!(items(answer.expect(200)), expected, "{query}");
         found.insert(expected.len());
     }
-    // All of it, none of it, and much in between.
+    // All events, none, and several numbers in between.
     assert!(
         found.len() > 5 && found.contains(&1) && found.contains(&all.len()),
         "{found:?}"
@@ -347,7 +347,7 @@ async fn the_tree_of_causes_leads_from_an_approval_over_the_notes_to_the_deliver
         json!({"workspace_id": workspace_id, "actions": actions, "rationale": "Better."});
     let proposal = agent.post("/v1/proposals", proposal).await.expect(201);
     let submitted = &app.alice.events("type=proposal.submitted").await[0];
-    // The approver's client says what it is about.
+    // The approver's client names the cause.
     let approve = app.alice.request(
         Method::POST,
         &format!("/v1/proposals/{}/approve", id(&proposal)),
@@ -397,7 +397,7 @@ async fn the_tree_of_causes_leads_from_an_approval_over_the_notes_to_the_deliver
             changed["event"]["event_id"]
         );
         assert_eq!(delivered["effects"], json!([]));
-        // And back.
+        // In the other direction as well.
         let back = causation(&delivered["event"]).await;
         assert_eq!(
             back["causes"],
@@ -449,7 +449,7 @@ async fn a_decision_on_a_proposal_was_caused_by_its_submission() {
         assert!(submitted["metadata"].get("causation_id").is_none());
         assert_eq!(decision["type"], expected);
         assert_eq!(decision["metadata"]["causation_id"], submitted["event_id"]);
-        // Though they came in different requests.
+        // They are linked although they came in different requests.
         let whole = tree(submitted).await;
         assert_eq!(effects(&whole), std::slice::from_ref(decision));
         let below = tree(decision).await;
@@ -462,7 +462,7 @@ async fn a_decision_on_a_proposal_was_caused_by_its_submission() {
             assert_eq!(tagged["causes"], json!([decision, submitted]));
         }
     }
-    // A caller who says what made them do it knows better.
+    // A cause that the caller names takes precedence.
     let proposal = json!({"workspace_id": workspace_id, "rationale": "order",
         "actions": [{"type": "note.archive", "note_id": id(&note)}]});
     let proposal = agent.post("/v1/proposals", proposal).await.expect(201);

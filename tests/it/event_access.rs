@@ -1,4 +1,4 @@
-//! Who sees which events: held against every type of event that there is, and every way to read one.
+//! Permissions to see events, checked for every event type and every way to read events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,15 @@ use crate::event::text;
 use crate::harness::{Client, TestApp, id};
 use crate::world::World;
 
-/// An event of every type, as its context has it: in a workspace, or in none.
+/// An event of every type, in a workspace or in none as its context requires.
 struct Everything {
     app: TestApp,
     workspace_id: Uuid,
-    /// Position before the first of them.
+    /// Position before the first of these events.
     start: i64,
-    /// Event id by type, of the events in the workspace or, where the context knows none, of those in none.
+    /// Event ids by type: events in the workspace or, if the context has no workspaces, in none.
     events: BTreeMap<&'static str, Uuid>,
-    /// Those of contexts that may be in a workspace, in none.
+    /// Events in no workspace, of contexts that may also be in one.
     at_large: BTreeMap<&'static str, Uuid>,
 }
 
@@ -58,7 +58,7 @@ impl Everything {
                 }
             }
         }
-        // The server has heard of all of them.
+        // Waits until the server knows all of them.
         let alice = &everything.app.alice;
         let heard = alice.request(Method::GET, "/v1/events?limit=1");
         let last = everything.last().await;
@@ -110,7 +110,7 @@ impl Everything {
         event_id
     }
 
-    /// Events of the contexts that pass, in the workspace or else in none; and those in none of all contexts that pass.
+    /// Returns the events of matching contexts, in the workspace or else in none; and those in none of all matching contexts.
     fn of(&self, passes: impl Fn(&Contract) -> bool, in_workspace: bool) -> BTreeSet<Uuid> {
         let mut ids = BTreeSet::new();
         for contract in contracts().into_iter().filter(passes) {
@@ -128,7 +128,7 @@ impl Everything {
         ids
     }
 
-    /// Asks for the events in every way; each must show exactly the expected ones.
+    /// Reads the events in every way, and asserts that each shows exactly the expected ones.
     async fn assert_sees(&self, who: &str, reader: &Client, expected: &BTreeSet<Uuid>) {
         let query = format!("/v1/events?limit=1000&after={}", self.start);
         let ids = |events: &[Value]| -> BTreeSet<Uuid> {
@@ -184,7 +184,7 @@ impl Everything {
         }
     }
 
-    /// Names each event as the cause of a command that is not carried out.
+    /// Names each event as the cause of a dry run, and asserts that only the expected ones are accepted.
     async fn assert_may_name(&self, who: &str, actor: &Client, expected: &BTreeSet<Uuid>) {
         for (event_type, event_id) in self.events.iter().chain(&self.at_large) {
             let request = actor.request(Method::POST, "/v1/workspaces?dry_run=true");
@@ -220,7 +220,7 @@ async fn every_type_of_event_is_seen_by_whoever_may_see_what_it_is_about() {
     all.assert_sees("a member", &app.alice, &alices).await;
     all.assert_may_name("a member", &app.alice, &alices).await;
 
-    // What is somebody's own is nobody else's.
+    // Own events are visible to nobody else.
     let shared = |c: &Contract| !matches!(c.audience, Audience::Auditors | Audience::Actor);
     let outside = all.of(shared, false);
     let bob = app.actor("person", &["*"]).await;
@@ -282,7 +282,7 @@ async fn every_type_of_event_takes_the_scope_of_its_context() {
     refused.expect_problem(403, "scope_missing");
 }
 
-/// Where the resource of a stream is read; none: it is shown nowhere by its id.
+/// Returns the collection from which a stream's resource is read; none: it has no resource by id.
 fn resource(category: &str) -> Option<&'static str> {
     Some(match category {
         "product" => "products",
@@ -338,7 +338,7 @@ async fn an_event_is_seen_where_its_resource_is() {
     }
 }
 
-/// Every event whose context is seen by members says which workspace it is in.
+/// Checks that every event of a context with member visibility names its workspace.
 #[tokio::test]
 async fn an_event_says_which_workspace_it_is_in() {
     let world = World::start().await;
@@ -363,7 +363,7 @@ async fn an_event_says_which_workspace_it_is_in() {
     }
     assert!(places.len() > 10, "{places:?}");
 
-    // What is left of a purged note is its members' still.
+    // The remaining events of a purged note are still visible to the members.
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Gone", "- [ ] soon").await;
     app.settle().await;

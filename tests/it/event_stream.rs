@@ -1,4 +1,4 @@
-//! The log as a stream: server-sent events and lines of JSON.
+//! The log as a stream: server-sent events and JSON lines.
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::event::{history, text};
 use crate::harness::{Client, PATIENCE, Server, TestApp, id};
 
-/// A body that arrives piece by piece.
+/// A body that is read piece by piece.
 struct Stream {
     response: Response,
     text: String,
@@ -59,7 +59,7 @@ impl Stream {
         stream
     }
 
-    /// What comes before the next `end`; none: the stream has ended.
+    /// Returns the text before the next `end`; none: the stream has ended.
     async fn until(&mut self, end: &str) -> Option<String> {
         loop {
             if let Some((piece, rest)) = self.text.split_once(end) {
@@ -78,7 +78,7 @@ impl Stream {
         }
     }
 
-    /// The next server-sent event; heartbeats are passed over.
+    /// Returns the next server-sent event, skipping heartbeats.
     async fn frame(&mut self) -> Option<Frame> {
         loop {
             let block = self.until("\n\n").await?;
@@ -163,7 +163,7 @@ async fn a_broken_connection_goes_on_after_the_last_event_it_brought() {
         let last = seen
             .last()
             .map_or("0".to_owned(), |event| event["position"].to_string());
-        // The header goes before the parameter: a browser repeats the URL it was given.
+        // The header takes precedence over the parameter: a browser repeats the original URL.
         let mut live = Stream::live(
             &app.alice,
             "type=note.created&after=0",
@@ -194,7 +194,7 @@ async fn streams_end_when_the_server_stops() {
     assert!(app.server.ended().await.success());
 }
 
-/// A key that reads the log, and its path.
+/// Creates a key that reads the log; returns it with its path.
 async fn reader(app: &TestApp) -> (Client, String) {
     let scopes = ["events:read", "products:read", "notes:read"];
     let reader = app.actor("service", &scopes).await;
@@ -337,7 +337,7 @@ async fn a_stream_follows_the_memberships_of_its_reader() {
     marker("first").await;
     app.alice.admit(workspace_id, &bob, "viewer").await;
     app.alice.note(workspace_id, "Shared", "").await;
-    // A stream shows what its reader may see when it comes to an event.
+    // A stream checks the reader's permissions when it reaches an event.
     for (live, following) in &mut streams {
         for title in ["first", "Shared"] {
             assert_eq!(live.frames(1).await[0]["data"]["title"], title);
@@ -352,7 +352,7 @@ async fn a_stream_follows_the_memberships_of_its_reader() {
         assert_eq!(live.frames(1).await[0]["data"]["title"], "last");
         assert_eq!(following.line().await.unwrap()["data"]["title"], "last");
     }
-    // Once removed, they do not see what they saw.
+    // A removed member no longer sees the earlier events either.
     let titles = bob.events("type=note.created").await;
     let titles: Vec<String> = titles.iter().map(|e| text(&e["data"]["title"])).collect();
     assert_eq!(titles, ["first", "last"]);

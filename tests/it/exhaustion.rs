@@ -1,4 +1,4 @@
-//! Nobody takes a node away from the others, with a key or without: what takes long is bounded, done aside, and given up with its client.
+//! No client can block a node for others, with a key or without: expensive work is bounded, runs aside, and ends with its client.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::cast::{Cast, approve};
 use crate::file::{request, upload, url, wanted};
 use crate::harness::{Client, PATIENCE, TestApp, eventually, id};
 
-/// Probes of a node while it is under attack; the middle one of them counts.
+/// Number of probes during an attack, of which the median counts.
 const PROBES: usize = 15;
-/// How long a probe may take that has nothing to wait for.
+/// Maximum time of a probe that waits for nothing.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// How long a node takes to say that it is alive: the middle one of some probes.
+/// Measures the median time of several liveness probes.
 async fn pulse(client: &Client) -> Duration {
     let mut taken = vec![];
     for _ in 0..PROBES {
@@ -31,7 +31,7 @@ async fn pulse(client: &Client) -> Duration {
     taken[PROBES / 2]
 }
 
-/// Feels the pulse of a node while something goes on, or was just begun. On a machine that is busy with other things it was slow before.
+/// Asserts that a node stays responsive during an attack, compared with its response time before.
 async fn stays_alive(app: &TestApp, name: &str, attack: impl Future<Output = ()>) {
     let nobody = Client::new(&app.server.url, "");
     let before = pulse(&nobody).await;
@@ -40,12 +40,12 @@ async fn stays_alive(app: &TestApp, name: &str, attack: impl Future<Output = ()>
     assert!(during < bound, "{name}: {during:?}, and {before:?} before");
 }
 
-/// So many requests at once.
+/// Sends so many requests concurrently.
 async fn at_once(count: usize, request: impl AsyncFn() -> u16) -> Vec<u16> {
     futures::future::join_all((0..count).map(|_| request())).await
 }
 
-/// A body of a proposal with as many faults as fit.
+/// Builds a proposal with as many faults as fit into a body.
 fn faults(workspace_id: impl ToString) -> Value {
     let actions = vec![1; 100_000];
     json!({"workspace_id": workspace_id.to_string(), "rationale": "r", "actions": actions})
@@ -77,7 +77,7 @@ async fn a_body_of_countless_faults_is_answered_with_the_first_of_them() {
     let refused = app.alice.post("/v1/proposals", faults(workspace_id)).await;
     let problem = refused.expect_problem(400, "validation_failed");
     assert_eq!(problem["errors"].as_array().unwrap().len(), 100);
-    // Each action is one that there is, and there are too many.
+    // Each action is valid, but there are too many.
     let tag = json!({"type": "note.tag", "note_id": workspace_id, "add": ["tea"]});
     let many = json!({"workspace_id": workspace_id, "rationale": "r", "actions": vec![tag; 101]});
     let refused = app.alice.post("/v1/proposals", many).await;
@@ -92,7 +92,7 @@ async fn a_body_of_countless_faults_is_answered_with_the_first_of_them() {
     assert!(more < 300 << 20, "it took {} MiB", more >> 20);
 }
 
-/// Bytes of memory that a server has had at most.
+/// Returns the peak memory of a server in bytes.
 fn peak_memory(app: &TestApp) -> u64 {
     let process = app.server.process.id().expect("it still runs");
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -123,7 +123,7 @@ async fn a_query_whose_client_goes_away_is_cancelled() {
     // The server itself would wait for ten minutes.
     let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "600")]).await;
     app.alice.workspace().await;
-    // The reaction that looks for endpoints has come to its end.
+    // The reaction that reads endpoints must be idle.
     app.settle().await;
     let sql = app.sql().await;
     sql.batch_execute("begin; lock table read.webhooks in access exclusive mode")
@@ -151,7 +151,7 @@ async fn a_query_whose_client_goes_away_is_cancelled() {
 async fn a_query_that_takes_too_long_is_given_up() {
     let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "10")]).await;
     app.alice.workspace().await;
-    // The reaction that looks for endpoints has come to its end.
+    // The reaction that reads endpoints must be idle.
     app.settle().await;
     let sql = app.sql().await;
     sql.batch_execute("begin; lock table read.webhooks in access exclusive mode")
@@ -163,7 +163,7 @@ async fn a_query_that_takes_too_long_is_given_up() {
     assert!(answer.headers.contains_key("retry-after"));
 }
 
-/// Begins to send a file; nothing is answered before the rest has come.
+/// Begins to send a file; the server answers only after the rest.
 async fn begin_upload(app: &TestApp, file: &Value, bytes: usize) -> TcpStream {
     let address = app.server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -182,13 +182,13 @@ async fn a_file_arrives_once_at_a_time() {
     let first = begin_upload(&app, &file, 3).await;
     let refused = eventually(async || {
         let answer = upload(&app, &file, "tea").await;
-        // The other may not have begun yet, and then this one is right.
+        // The first upload may not have begun yet; then this one is accepted.
         (answer.status == 409).then_some(answer)
     });
     let refused = tokio::time::timeout(PATIENCE, refused).await.unwrap();
     assert!(refused.headers.contains_key("retry-after"));
     refused.expect_problem(409, "upload_in_progress");
-    // When its client has gone away, another may send it.
+    // When the first client has gone away, another may upload the file.
     drop(first);
     let stored = eventually(async || {
         let answer = upload(&app, &file, "tea").await;
@@ -201,7 +201,7 @@ async fn a_file_arrives_once_at_a_time() {
 #[tokio::test]
 async fn a_proposal_that_rewrites_a_note_of_a_mebibyte_is_decided_in_time() {
     let cast = Cast::assemble().await;
-    // Lines of which hardly two are alike, and none is there but once.
+    // Nearly all lines are different.
     let text = |n: u64| -> String {
         (0..120_000)
             .map(|line: u64| format!("{}\n", line * line % n))

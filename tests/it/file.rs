@@ -1,4 +1,4 @@
-//! Files: asked for, uploaded and downloaded at signed addresses.
+//! Files: requested, uploaded and downloaded at signed addresses.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::harness::{Answer, Client, Server, TestApp, eventually, folder, id, pointers, types};
 
-/// What came back, byte by byte.
+/// A response with its bytes.
 pub struct Bytes {
     pub status: u16,
     pub headers: HeaderMap,
@@ -30,12 +30,12 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// What asks for a file of this size.
+/// Returns a request for an upload of this size.
 pub fn wanted(name: &str, size: usize) -> Value {
     json!({"container": "attachments", "name": name, "media_type": "text/plain", "size": size})
 }
 
-/// Asks for a file.
+/// Requests an upload.
 pub async fn request(client: &Client, file: Value) -> Value {
     client.post("/v1/files", file).await.expect(201)
 }
@@ -49,13 +49,13 @@ pub async fn put(app: &TestApp, url: &str, media_type: &str, body: impl Into<Bod
         .await
 }
 
-/// Sends the bytes of a file that was asked for.
+/// Uploads the bytes of a requested file.
 pub async fn upload(app: &TestApp, file: &Value, bytes: impl Into<Body>) -> Answer {
     let media_type = file["media_type"].as_str().unwrap();
     put(app, url(&file["upload"]), media_type, bytes).await
 }
 
-/// Asks for a file and sends it.
+/// Requests and uploads a file.
 pub async fn store(app: &TestApp, name: &str, bytes: &[u8]) -> Value {
     let file = request(&app.alice, wanted(name, bytes.len())).await;
     upload(app, &file, bytes.to_vec()).await.expect(200)
@@ -65,7 +65,7 @@ pub fn url(signed: &Value) -> &str {
     signed["url"].as_str().unwrap()
 }
 
-/// Where a file can be downloaded.
+/// Returns the download address of a file.
 pub async fn address(client: &Client, file: &Value) -> String {
     let path = format!("/v1/files/{}/download", id(file));
     url(&client.get(&path).await.expect(200)).to_owned()
@@ -98,7 +98,7 @@ pub async fn read(app: &TestApp, file: &Value) -> Vec<u8> {
     answer.bytes
 }
 
-/// Bytes of which no two pieces are alike.
+/// Returns bytes without repetitions.
 pub fn noise(size: usize) -> Vec<u8> {
     let block = |n: usize| <[u8; 32]>::from(Sha256::digest(n.to_be_bytes()));
     let mut bytes: Vec<u8> = (0..size.div_ceil(32)).flat_map(block).collect();
@@ -111,7 +111,7 @@ async fn usage(client: &Client) -> (Value, Value) {
     (usage["used_bytes"].clone(), usage["used_files"].clone())
 }
 
-/// The objects of a folder, without what is beneath whose name they are.
+/// Returns the objects of a folder, without the prefix of their names.
 fn objects(app: &TestApp) -> Vec<String> {
     let mut found = vec![];
     let mut folders = vec![folder(&app.database_url)];
@@ -131,7 +131,7 @@ fn objects(app: &TestApp) -> Vec<String> {
 #[tokio::test]
 async fn a_file_comes_back_as_it_was_sent() {
     let app = TestApp::start().await;
-    // In memory, and in several parts.
+    // Small ones in memory, and one in several parts.
     for bytes in [vec![], b"tea".to_vec(), noise((6 << 20) + 3)] {
         let asked = request(&app.alice, wanted("tea.txt", bytes.len())).await;
         assert_eq!(asked["status"], "requested");
@@ -180,7 +180,7 @@ async fn what_is_not_as_it_was_asked_for_is_refused_and_leaves_nothing() {
         let answer = send("text/plain", wrong.into()).await;
         answer.expect_problem(422, "file_size_mismatch");
     }
-    // Whose length nobody says beforehand.
+    // Bodies without a declared length.
     for wrong in ["te", "teas"] {
         let pieces = futures::stream::iter([Ok::<_, std::io::Error>(wrong)]);
         let answer = send("text/plain", Body::wrap_stream(pieces)).await;
@@ -192,7 +192,7 @@ async fn what_is_not_as_it_was_asked_for_is_refused_and_leaves_nothing() {
     let told = problem["detail"].as_str().unwrap();
     assert!(told.contains(&sha256(b"ale")) && told.contains(&sha256(b"tea")));
     assert_eq!(objects(&app), Vec::<String>::new());
-    // The right bytes are still welcome.
+    // A correct upload is still accepted afterwards.
     send("text/plain; charset=utf-8", "tea".into())
         .await
         .expect(200);
@@ -263,7 +263,7 @@ async fn an_address_is_good_for_what_it_was_given_for_alone() {
         let answer = put(&app, wrong, "text/plain", "tea").await;
         answer.expect_problem(403, "file_url_invalid");
     }
-    // Not even known to be there by its address.
+    // The address does not even reveal that the file exists.
     let read = fetch(&app, Method::GET, &good, &[]).await;
     assert_eq!(read.status, 403);
     upload(&app, &asked, "tea").await.expect(200);
@@ -402,11 +402,11 @@ async fn no_more_is_taken_than_there_is_room_for_however_many_ask_at_once() {
     let expected =
         json!({"used_bytes": 100, "used_files": 10, "limit_bytes": 100, "limit_files": 12});
     assert_eq!(full, expected);
-    // Another product has its own room.
+    // Another product has its own storage limit.
     let stranger = app.stranger().await;
     request(&stranger, wanted("tea.txt", 90)).await;
     assert_eq!(usage(&stranger).await, (json!(90), json!(1)));
-    // What is taken back makes room.
+    // A deleted file frees its storage.
     let path = format!("/v1/files/{}", id(&taken[0].body));
     assert_eq!(app.alice.delete(&path).await.status, 204);
     for _ in 0..3 {
@@ -453,7 +453,7 @@ async fn the_same_bytes_are_kept_once_until_nobody_has_them() {
     eventually(async || objects(&app).is_empty().then_some(())).await;
     assert_eq!(fetch(&app, Method::GET, &address, &[]).await.status, 403);
     assert_eq!(usage(&app.alice).await, (json!(0), json!(0)));
-    // They come back under another name: whoever deletes late deletes nothing.
+    // They are stored under another name, so that a late deletion of the old one does no harm.
     let third = store(&app, "c.txt", b"tea").await;
     assert_eq!(objects(&app), [kept(1)]);
     assert_eq!(read(&app, &third).await, b"tea");
@@ -522,7 +522,7 @@ async fn what_has_not_come_cannot_be_downloaded() {
 async fn a_store_that_takes_nothing_is_said_and_the_upload_can_be_repeated() {
     let app = TestApp::start().await;
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
-    // A file where the folder of the product is to be.
+    // A file in place of the product's folder.
     let folder = folder(&app.database_url).join(app.product_id.to_string());
     std::fs::write(&folder, "in the way").unwrap();
     let answer = upload(&app, &asked, "tea").await;

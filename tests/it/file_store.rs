@@ -1,4 +1,4 @@
-//! The stores that files can be kept in: all are the same to whoever uses Daybook.
+//! The supported file stores: all behave the same for clients.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::harness::{Client, PATIENCE, TestApp, eventually, folder, id};
 
 /// Azurite's only account.
 const ACCOUNT: &str = "devstoreaccount1";
-/// Its key, as everybody knows it.
+/// Azurite's well-known key.
 const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
@@ -30,7 +30,7 @@ struct Store {
     _process: Child,
 }
 
-/// A program of those that `scripts/ensure-file-stores.sh` installs.
+/// Returns a program that `scripts/ensure-file-stores.sh` installs.
 fn installed(path: &str) -> PathBuf {
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let program = target.parent().unwrap().join("file-stores").join(path);
@@ -42,15 +42,15 @@ fn installed(path: &str) -> PathBuf {
     program
 }
 
-/// Nobody listens there now.
+/// Returns a port that is free now.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
-/// Runs a program that dies with this process, at a port of its own; waits until it answers, and returns where.
+/// Runs a program that dies with this process, at a port of its own; waits until it answers, and returns its address.
 async fn launch(program: PathBuf, arguments: impl Fn(&str) -> Vec<String>) -> (Child, String) {
-    // For the client that asks whether it is up.
+    // Installs the TLS provider for the client that polls the address.
     drop(Client::new("", ""));
     let up = async {
         loop {
@@ -65,7 +65,7 @@ async fn launch(program: PathBuf, arguments: impl Fn(&str) -> Vec<String>) -> (C
                 .kill_on_drop(true)
                 .spawn()
                 .unwrap();
-            // If it has ended, somebody else was faster at this port.
+            // If it has ended, another process has taken the port.
             while process.try_wait().unwrap().is_none() {
                 if Http::new().get(&address).send().await.is_ok() {
                     return (process, address);
@@ -74,7 +74,7 @@ async fn launch(program: PathBuf, arguments: impl Fn(&str) -> Vec<String>) -> (C
             }
         }
     };
-    // An interpreter takes its time to start.
+    // An interpreter takes time to start.
     let up = tokio::time::timeout(4 * PATIENCE, up).await;
     up.unwrap_or_else(|_| panic!("{} does not start", program.display()))
 }
@@ -84,7 +84,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
 }
 
 impl Store {
-    /// A real S3: moto's, with an empty bucket.
+    /// Starts moto's S3 server with an empty bucket.
     async fn s3() -> Self {
         let program = installed("venv/bin/moto_server");
         let arguments = |port: &str| texts(&["-H", "127.0.0.1", "-p", port]);
@@ -104,7 +104,7 @@ impl Store {
         }
     }
 
-    /// A real Azure Blob Storage: Azurite, with an empty container.
+    /// Starts the Azure Blob Storage server Azurite with an empty container.
     async fn azure() -> Self {
         let program = installed("node_modules/.bin/azurite-blob");
         let arguments = |port: &str| {
@@ -132,7 +132,7 @@ impl Store {
         }
     }
 
-    /// How a server is told of it.
+    /// Returns a server's environment variables for the store.
     fn variables(&self) -> Vec<(&'static str, &str)> {
         let Place {
             url,
@@ -160,7 +160,7 @@ impl Store {
     }
 }
 
-/// As Azure has it (Shared Key): its own client library is not needed for this.
+/// Signs as Azure requires (Shared Key), which saves its client library.
 async fn make_container(address: &str) {
     let date = Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let signed = format!(
@@ -184,11 +184,11 @@ async fn make_container(address: &str) {
     assert!(status.is_success(), "{status} {text}");
 }
 
-/// What every store must do.
+/// Checks the behaviour that every store must have.
 async fn keeps_files(place: &Place, variables: &[(&str, &str)]) {
     let app = TestApp::start_with(variables).await;
     let blobs = Blobs::open(place).unwrap();
-    // In one request, in many parts, and nothing at all.
+    // In one request, in several parts, and empty.
     let large = noise((6 << 20) + 3);
     let file = store(&app, "large.bin", &large).await;
     let empty = store(&app, "empty.txt", b"").await;
@@ -203,7 +203,7 @@ async fn keeps_files(place: &Place, variables: &[(&str, &str)]) {
         (206, &large[5_242_878..5_242_882])
     );
 
-    // The same bytes are kept once, and go with the last file that has them.
+    // Equal bytes are stored once, and deleted with the last file that references them.
     let again = store(&app, "again.txt", b"tea").await;
     assert_eq!(names(&blobs).await.len(), 3);
     for (file, objects) in [(&tea, 3), (&again, 2)] {
@@ -216,7 +216,7 @@ async fn keeps_files(place: &Place, variables: &[(&str, &str)]) {
     let back = store(&app, "back.txt", b"tea").await;
     assert_eq!(read(&app, &back).await, b"tea");
 
-    // What is refused leaves nothing, however large.
+    // A refused upload leaves nothing, whatever its size.
     let before = names(&blobs).await;
     for size in [4, 7 << 20] {
         let asked = request(&app.alice, wanted("short.bin", size)).await;
@@ -280,7 +280,7 @@ async fn a_store_that_does_not_answer_is_named_and_its_secret_is_not() {
         "{told}"
     );
     assert!(!ready.to_string().contains("hush"), "{ready}");
-    // All else works; and what is sent can be sent again later.
+    // Everything else works, and the upload can be repeated later.
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
     let answer = upload(&app, &asked, "tea").await;
     let problem = answer.expect_problem(503, "file_store_unavailable");

@@ -1,4 +1,4 @@
-//! The sweep: what no file has is removed, and nothing else.
+//! The sweep removes unreferenced objects, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use serde_json::json;
 use crate::file::{read, request, sha256, store, upload, wanted};
 use crate::harness::{TestApp, command, eventually, folder, id};
 
-/// The objects of a store.
+/// Returns the names of the objects in a store.
 pub async fn names(blobs: &Blobs) -> BTreeSet<String> {
     let objects: Vec<_> = blobs.list(None).try_collect().await.unwrap();
     objects.into_iter().map(|object| object.name).collect()
 }
 
-/// The store of a server without another.
+/// Opens the default store of a server.
 fn local(app: &TestApp) -> Blobs {
     let place = Place {
         url: folder(&app.database_url).display().to_string(),
@@ -25,7 +25,7 @@ fn local(app: &TestApp) -> Blobs {
     Blobs::open(&place).unwrap()
 }
 
-/// What is in the store for nothing: bytes that were never recorded, and an upload that never ended.
+/// Creates garbage in the store: bytes that were never recorded, and an upload that never ended.
 pub async fn litter(app: &TestApp, blobs: &Blobs) -> [String; 2] {
     let orphan = format!("{}/attachments/{}.0", app.product_id, sha256(b"orphan"));
     let names = [orphan, format!("arriving/{}", uuid::Uuid::now_v7())];
@@ -36,7 +36,7 @@ pub async fn litter(app: &TestApp, blobs: &Blobs) -> [String; 2] {
     names
 }
 
-/// What the command prints.
+/// Runs the command; returns its output.
 pub async fn sweep(app: &TestApp, variables: &[(&str, &str)], arguments: &[&str]) -> String {
     let mut command = command(&app.database_url, variables);
     let output = command.args(["files", "sweep"]).args(arguments);

@@ -1,4 +1,4 @@
-//! Clients generated from the published document: they type-check, and a journey through each works.
+//! Clients generated from the published document: they type-check, and a scenario works with each.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use crate::harness::{DAYBOOK, TestApp};
 
-/// The directory with the generators.
+/// Returns the directory with the generators.
 fn installed() -> PathBuf {
     let directory = Path::new(DAYBOOK)
         .ancestors()
@@ -28,7 +28,7 @@ fn journey(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Runs a program to its end; fails with what it said.
+/// Runs a program; on failure, panics with its output.
 async fn run(command: &mut Command) {
     let output = command.kill_on_drop(true).output().await.unwrap();
     assert!(
@@ -39,7 +39,7 @@ async fn run(command: &mut Command) {
     );
 }
 
-/// A Node.js program that is installed with the generators.
+/// Returns a command for a Node.js program that is installed with the generators.
 fn node(program: &str) -> Command {
     let directory = installed();
     let mut node = Command::new(directory.join("node_modules/.bin/node"));
@@ -49,7 +49,7 @@ fn node(program: &str) -> Command {
     node
 }
 
-/// Where a client is generated: the published document, and a person and an agent for the journey.
+/// A directory to generate a client in: the published document, and keys of a person and an agent.
 struct Workshop {
     _app: TestApp,
     directory: tempfile::TempDir,
@@ -61,7 +61,7 @@ impl Workshop {
         let app = TestApp::start().await;
         let agent = app.actor("agent", &["*"]).await;
         let document = app.alice.get("/openapi.json").await.expect(200);
-        // Below the target directory, so that node finds what is installed there.
+        // Inside the target directory, so that node finds the packages installed there.
         let directory = tempfile::tempdir_in(installed()).unwrap();
         std::fs::write(directory.path().join("openapi.json"), document.to_string()).unwrap();
         let variables = vec![
@@ -160,7 +160,7 @@ async fn names_of_schemas_are_those_of_resources_and_clash_with_no_language() {
     for name in ["Note", "NoteList", "NewNoteReviseAction", "DryRun"] {
         assert!(schemas.contains_key(name), "{name}");
     }
-    // Generated clients have types of these names already.
+    // Names of types that generated clients already have.
     const TAKEN: [&str; 7] = [
         "File",
         "FileTypes",

@@ -1,4 +1,4 @@
-//! A real server, as its own process on a database of its own, and a client that speaks to it over HTTP.
+//! A real server as a process of its own on its own database, and an HTTP client for it.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -15,22 +15,22 @@ use uuid::Uuid;
 /// The binary under test.
 pub const DAYBOOK: &str = env!("CARGO_BIN_EXE_daybook");
 
-/// The same root secret for every server of a test, so that several can share a database.
+/// Root secret of all servers of a test, so that several can share a database.
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The operator's own product.
 pub const OPERATOR: Uuid = Uuid::nil();
 
-/// Longest time that anything is waited for.
+/// Maximum time to wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server. Dropping it kills the process at once.
 pub struct Server {
     pub url: String,
     pub process: Child,
-    /// From the file whose path the first start of a database prints.
+    /// Read from the file whose path is printed when a database is first used.
     pub operator_key: Option<String>,
-    /// The lines until it listened.
+    /// Lines printed until the server listened.
     pub printed: Vec<String>,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
@@ -75,19 +75,19 @@ impl Server {
         }
     }
 
-    /// `kill -9`.
+    /// Kills the server with `kill -9`.
     pub async fn kill(mut self) {
         self.process.kill().await.unwrap();
     }
 
-    /// Tells it to stop (SIGTERM).
+    /// Asks the server to stop (SIGTERM).
     pub async fn tell_to_stop(&self) {
         let id = self.process.id().expect("it still runs").to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(told.unwrap().success());
     }
 
-    /// Waits until it has ended.
+    /// Waits until the server has ended.
     pub async fn ended(mut self) -> ExitStatus {
         tokio::time::timeout(PATIENCE, self.process.wait())
             .await
@@ -96,14 +96,14 @@ impl Server {
     }
 }
 
-/// `daybook serve` at a port of its own.
+/// Builds `daybook serve` on a free port.
 pub fn serve(database_url: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = command(database_url, variables);
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     command
 }
 
-/// The binary with what it needs to reach a database; logs only what goes wrong.
+/// Builds a command with the settings for a database; it logs only warnings and errors.
 pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(DAYBOOK);
     command
@@ -117,12 +117,12 @@ pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Where the servers on a database keep files.
+/// Returns the folder in which the servers on a database store files.
 pub fn folder(database_url: &str) -> PathBuf {
     of_database(database_url, "files")
 }
 
-/// Where the first server on a database writes the operator's key.
+/// Returns the file to which the first server on a database writes the operator's key.
 pub fn operator_key_file(database_url: &str) -> PathBuf {
     of_database(database_url, "operator-key")
 }
@@ -134,7 +134,7 @@ fn of_database(database_url: &str, what: &str) -> PathBuf {
     FOLDERS.join(format!("{what}-{name}"))
 }
 
-/// A server with a product in it, and one person who may do everything there.
+/// A server with a product, and one person with all scopes there.
 pub struct TestApp {
     pub server: Server,
     pub database_url: String,
@@ -149,7 +149,7 @@ impl TestApp {
         Self::start_with(&[]).await
     }
 
-    /// A connection to the database itself, past the server.
+    /// Opens a connection to the database itself.
     pub async fn sql(&self) -> tokio_postgres::Client {
         let (client, connection) =
             tokio_postgres::connect(&self.database_url, tokio_postgres::NoTls)
@@ -159,7 +159,7 @@ impl TestApp {
         client
     }
 
-    /// With more variables in the server's environment.
+    /// Starts a server with additional environment variables.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         let database = store::testing::database().await;
         let database_url = store::testing::url(&database);
@@ -167,7 +167,7 @@ impl TestApp {
         Self::on(server, database_url).await
     }
 
-    /// On a server that has just been started on its database for the first time.
+    /// Sets up a server that has just started on a new database.
     pub async fn on(server: Server, database_url: String) -> Self {
         let key = server
             .operator_key
@@ -185,12 +185,12 @@ impl TestApp {
         }
     }
 
-    /// An actor of the product with a key of their own.
+    /// Creates an actor of the product with a key of their own.
     pub async fn actor(&self, kind: &str, scopes: &[&str]) -> Client {
         self.operator.actor(self.product_id, kind, scopes).await
     }
 
-    /// Somebody who may do everything in a product of their own.
+    /// Creates an actor with all scopes in another product.
     pub async fn stranger(&self) -> Client {
         let product_id = self.operator.product("Other").await;
         self.operator.actor(product_id, "person", &["*"]).await
@@ -208,7 +208,7 @@ impl TestApp {
         }
     }
 
-    /// Waits until every reaction has read the log to its end and no work is due within a minute.
+    /// Waits until every reaction has read the whole log and no job is due within a minute.
     pub async fn settle(&self) {
         let get = async |path| {
             let request = self.operator.request(Method::GET, path);
@@ -233,17 +233,17 @@ impl TestApp {
     }
 }
 
-/// Speaks to a server with one key, and always reads its own writes.
+/// A client with one key that always reads its own writes.
 #[derive(Clone)]
 pub struct Client {
     pub url: String,
     pub key: String,
-    /// Id of the actor; nil where it is not known.
+    /// Id of the actor; nil if unknown.
     pub actor_id: Uuid,
     http: reqwest::Client,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -258,7 +258,7 @@ impl Answer {
         self.body
     }
 
-    /// Expects a problem with this status and code.
+    /// Asserts that the response is a problem with this status and code.
     #[track_caller]
     pub fn expect_problem(self, status: u16, code: &str) -> Value {
         assert_eq!(
@@ -277,7 +277,7 @@ impl Answer {
         self.headers[name].to_str().unwrap()
     }
 
-    /// The position that the answer holds for.
+    /// Returns the position of the response.
     #[track_caller]
     pub fn position(&self) -> i64 {
         self.header("daybook-position").parse().unwrap()
@@ -286,7 +286,7 @@ impl Answer {
 
 impl Client {
     pub fn new(url: &str, key: &str) -> Self {
-        // Also where a test speaks TLS to nobody: rustls wants to know its provider.
+        // rustls needs a provider, even if a test uses no TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             url: url.to_owned(),
@@ -300,7 +300,7 @@ impl Client {
         }
     }
 
-    /// The same actor at another server.
+    /// Returns a client of the same actor for another server.
     pub fn at(&self, url: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -321,7 +321,7 @@ impl Client {
         self.try_send(request).await.expect("the server answers")
     }
 
-    /// An error: the connection was lost, and nobody knows what the server did.
+    /// Sends a request. An error means that the connection was lost, and it is unknown what the server did.
     pub async fn try_send(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -333,13 +333,13 @@ impl Client {
         })
     }
 
-    /// Reads what is there once everything that is in the log now can be seen.
+    /// Reads a path once the current head of the log is visible.
     pub async fn get(&self, path: &str) -> Answer {
         let head = self.head().await;
         self.get_at(path, head).await
     }
 
-    /// Reads what is there at a position or later.
+    /// Reads a path at a position or later.
     pub async fn get_at(&self, path: &str, position: i64) -> Answer {
         self.send(
             self.request(Method::GET, path)
@@ -348,7 +348,7 @@ impl Client {
         .await
     }
 
-    /// Every page of a list, from the first to the last.
+    /// Returns every page of a list in order.
     pub async fn pages(&self, path: &str) -> Vec<Vec<Value>> {
         let joint = if path.contains('?') { '&' } else { '?' };
         let mut pages = vec![];
@@ -365,12 +365,12 @@ impl Client {
         }
     }
 
-    /// The ids of a list, all of its pages.
+    /// Returns the ids in all pages of a list.
     pub async fn ids(&self, path: &str) -> Vec<Uuid> {
         self.pages(path).await.concat().iter().map(id).collect()
     }
 
-    /// The events that a query finds, from the beginning of the log.
+    /// Returns the events that match a query, from the beginning of the log.
     pub async fn events(&self, query: &str) -> Vec<Value> {
         let page = self.get(&format!("/v1/events?limit=1000&{query}")).await;
         let page = page.expect(200);
@@ -378,7 +378,7 @@ impl Client {
         page["items"].as_array().unwrap().clone()
     }
 
-    /// The last position of the log.
+    /// Returns the last position of the log.
     pub async fn head(&self) -> i64 {
         let answer = self.send(self.request(Method::GET, "/health/live")).await;
         answer.position()
@@ -389,7 +389,7 @@ impl Client {
             .await
     }
 
-    /// A command that has no body.
+    /// Sends a command without a body.
     pub async fn post_empty(&self, path: &str) -> Answer {
         self.send(self.request(Method::POST, path)).await
     }
@@ -407,7 +407,7 @@ impl Client {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    /// Makes a product (the operator only); returns its id.
+    /// Creates a product (operator only); returns its id.
     pub async fn product(&self, name: &str) -> Uuid {
         id(&self
             .post("/v1/products", json!({"name": name}))
@@ -427,13 +427,13 @@ impl Client {
         self.holding(&key)
     }
 
-    /// Takes the key out of the hands of whoever issued it; returns a client that uses its successor.
+    /// Enrols the key, so that its issuer no longer knows it; returns a client with the new key.
     pub async fn enrolled(self) -> Self {
         let key = self.post_empty("/v1/api-keys/enrol").await.expect(200);
         self.holding(&key)
     }
 
-    /// Whoever holds a key that was just issued, rotated or enrolled.
+    /// Returns a client with a key that was just issued, rotated or enrolled.
     pub fn holding(&self, key: &Value) -> Self {
         Self {
             key: key["key"].as_str().unwrap().to_owned(),
@@ -442,7 +442,7 @@ impl Client {
         }
     }
 
-    /// Opens a workspace; returns its id.
+    /// Creates a workspace; returns its id.
     pub async fn workspace(&self) -> Uuid {
         id(&self
             .post("/v1/workspaces", json!({"name": "Research"}))
@@ -460,7 +460,7 @@ impl Client {
         .expect(200);
     }
 
-    /// Writes a note; returns it.
+    /// Creates a note; returns it.
     pub async fn note(&self, workspace_id: Uuid, title: &str, body: &str) -> Value {
         self.post(
             "/v1/notes",
@@ -471,13 +471,13 @@ impl Client {
     }
 }
 
-/// A key with a valid checksum that was never issued.
+/// Returns a key with a valid checksum that was never issued.
 pub fn forged_key() -> String {
     let bits = "0".repeat(64);
     format!("dbk_{bits}{:08x}", crc32(&bits))
 }
 
-/// CRC-32 as zip has it.
+/// Computes a CRC-32 like zip.
 fn crc32(text: &str) -> u32 {
     !text.bytes().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
@@ -486,7 +486,7 @@ fn crc32(text: &str) -> u32 {
     })
 }
 
-/// The types of events.
+/// Returns the types of events.
 pub fn types(events: &[Value]) -> Vec<&str> {
     events
         .iter()
@@ -494,7 +494,7 @@ pub fn types(events: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// The fields at fault that a problem names.
+/// Returns the pointers to the invalid fields in a problem.
 pub fn pointers(problem: &Value) -> Vec<&str> {
     problem["errors"]
         .as_array()
@@ -504,13 +504,13 @@ pub fn pointers(problem: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The id of a resource.
+/// Returns the id of a resource.
 #[track_caller]
 pub fn id(resource: &Value) -> Uuid {
     resource["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// What is on a page of a list.
+/// Returns the items of a page.
 #[track_caller]
 pub fn items(mut page: Value) -> Vec<Value> {
     let Value::Array(items) = page["items"].take() else {
@@ -519,13 +519,13 @@ pub fn items(mut page: Value) -> Vec<Value> {
     items
 }
 
-/// A time in an answer.
+/// Returns a time in a response.
 #[track_caller]
 pub fn time(value: &Value) -> DateTime<Utc> {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// Asks again until the answer is there. For what happens by itself: deliveries, expiry.
+/// Repeats a probe until it succeeds. For asynchronous effects: deliveries, expiry.
 pub async fn eventually<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {
@@ -540,7 +540,7 @@ pub async fn eventually<T>(mut probe: impl AsyncFnMut() -> Option<T>) -> T {
         .expect("what is waited for happens in time")
 }
 
-/// A problem as it is for every request: without the id of this one.
+/// Returns a problem without the correlation id of its request.
 pub fn without_correlation(problem: &Value) -> Value {
     let mut problem = problem.clone();
     if let Some(fields) = problem.as_object_mut() {

@@ -1,4 +1,4 @@
-//! Whether the server is well: probes and measurements.
+//! Health: probes and metrics.
 
 use std::collections::BTreeSet;
 
@@ -100,7 +100,7 @@ async fn the_alert_rules_speak_of_what_is_measured() {
         "daybook_append_batch_events_count",
         "daybook_append_seconds_count",
     ];
-    // The number of jobs is measured now and then.
+    // The number of jobs is measured periodically.
     eventually(async || {
         let metrics = metrics(&app).await;
         let measured = |name: &str| metrics.lines().any(|line| line.starts_with(name));

@@ -1,4 +1,4 @@
-//! What clients expect of any HTTP server: conditions, codings, origins, redirects, and problems that tell enough.
+//! General HTTP behaviour: conditions, codings, origins, redirects, and informative problems.
 
 use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder};
 use reqwest::header::HeaderMap;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::harness::{Client, TestApp, id, pointers};
 use crate::world::World;
 
-/// Parts of texts that nobody but their holder may read.
+/// Parts of secret texts.
 const SECRETS: [&str; 4] = ["dbk_", "whsec_", "signature=", "/calendars/"];
 
 async fn zipped(bytes: &[u8]) -> Vec<u8> {
@@ -27,14 +27,14 @@ async fn unzipped(bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The head of an answer, and its bytes as they came.
+/// Sends a request; returns its status, its headers, and its undecoded bytes.
 async fn raw(request: RequestBuilder) -> (u16, HeaderMap, Vec<u8>) {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     (status, headers, response.bytes().await.unwrap().to_vec())
 }
 
-/// The names in `Vary`.
+/// Returns the names in `Vary`.
 fn varies(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all("vary").iter();
     let values = values.map(|value| value.to_str().unwrap().to_lowercase());
@@ -137,7 +137,7 @@ async fn what_is_shown_with_parts_of_others_has_a_tag_that_changes_with_them() {
     assert_eq!(before.body["version"], after.body["version"]);
     assert_ne!(before.body["preview"], after.body["preview"]);
     assert_ne!(before.header("etag"), after.header("etag"));
-    // Its version is what a condition is about, whichever of both the client has.
+    // A condition is about the version, whichever of the two tags the client has.
     for tag in [before.header("etag"), after.header("etag")] {
         let reject = app
             .alice
@@ -208,7 +208,7 @@ async fn streams_small_answers_and_files_are_sent_as_they_are() {
             !stream.headers().contains_key("content-encoding"),
             "{accept}"
         );
-        // What is there comes at once, although the stream stays open.
+        // Existing events arrive at once, although the stream stays open.
         assert!(!stream.chunk().await.unwrap().unwrap().is_empty());
     }
     let (_, small, _) = raw(asks("/health/live", "*/*")).await;
@@ -260,7 +260,7 @@ async fn an_answer_with_a_secret_is_neither_compressed_nor_kept() {
         }
     }
     assert!(secrets >= 7, "{secrets}");
-    // One that is large enough to be compressed.
+    // A response that is large enough to be compressed.
     let url = format!("http://127.0.0.1:9/{}", "x".repeat(1_500));
     let create = world.app.alice.request(Method::POST, "/v1/webhooks");
     let create = create.json(&json!({"url": url, "events": ["note.purged"]}));
@@ -340,7 +340,7 @@ async fn a_body_is_measured_by_its_decoded_bytes() {
     }
 }
 
-/// A question of a browser about a request that a page wants to send.
+/// Builds the preflight request of a browser.
 fn preflight(client: &Client, path: &str, origin: &str) -> RequestBuilder {
     client
         .request(Method::OPTIONS, path)
@@ -390,7 +390,7 @@ async fn pages_of_the_listed_origins_may_call() {
                 .contains_key("access-control-allow-credentials")
         );
     }
-    // A problem is an answer, too.
+    // Problems have the headers, too.
     for (path, status) in [
         (at(&note), 200),
         ("/v1/nothing".into(), 404),
@@ -504,7 +504,7 @@ async fn a_slash_too_many_leads_to_the_path_without_it() {
             "{nowhere}"
         );
     }
-    // The command arrives at the other path with its body.
+    // The command arrives at the canonical path with its body.
     let workspace = app
         .alice
         .post("/v1/workspaces/", json!({"name": "Research"}))

@@ -1,4 +1,4 @@
-//! `daybook import` and `daybook export`, on folders as people keep them with Obsidian, Foam, Logseq and Notion.
+//! `daybook import` and `daybook export`, on typical folders of Obsidian, Foam, Logseq and Notion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,7 +25,7 @@ fn write(root: &Path, name: &str, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// The files of a folder, but hidden ones.
+/// Returns the files of a folder, except hidden ones.
 fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut directories = vec![root.to_owned()];
@@ -100,7 +100,7 @@ async fn list(app: &TestApp, kind: &str, workspace_id: Uuid) -> Vec<Value> {
     app.alice.pages(&path).await.concat()
 }
 
-/// The notes of a workspace by their titles.
+/// Returns the notes of a workspace by title.
 async fn notes(app: &TestApp, workspace_id: Uuid) -> BTreeMap<String, Value> {
     let notes = list(app, "notes", workspace_id).await.into_iter();
     notes
@@ -108,7 +108,7 @@ async fn notes(app: &TestApp, workspace_id: Uuid) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// The texts of links that lead nowhere.
+/// Returns the texts of dangling links.
 async fn dangling(app: &TestApp, workspace_id: Uuid) -> BTreeSet<String> {
     let links = list(app, "links", workspace_id).await.into_iter();
     let links = links.filter(|link| link["target_id"].is_null());
@@ -196,7 +196,7 @@ async fn a_second_import_changes_only_what_has_changed() {
     );
     assert_eq!(app.alice.head().await, head, "nothing happens");
 
-    // Changed in Daybook: the file that stays as it was does not undo it.
+    // A change in Daybook is kept if the file is unchanged.
     let before = notes(&app, workspace_id).await;
     let at = |title: &str| format!("/v1/notes/{}", id(&before[title]));
     app.alice
@@ -238,7 +238,7 @@ async fn a_second_import_changes_only_what_has_changed() {
     assert_eq!(after["Tun"]["id"], before["Barrel"]["id"], "it was moved");
     assert_eq!(after["Start"]["tags"], json!(["map", "ours"]));
 
-    // Changed on both sides: nobody's text is lost.
+    // A change on both sides loses nobody's text.
     write(vault.path(), "Yard/Heap.md", b"Theirs");
     let (output, _, warned) = import(&app, vault.path(), workspace_id, &[]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -362,14 +362,14 @@ async fn what_daybook_changes_is_written_into_the_files() {
         "---\ntitle: \"Compost\"\ntags: [\"warm\"]\n---\nTurn it."
     );
     assert_eq!(text("a-b.md"), "---\ntitle: \"a/b\"\n---\nNative.");
-    // And read again, it is what it was.
+    // Importing the export restores the same notes.
     let other = app.alice.workspace().await;
     let (output, ..) = import(&app, back.path(), other, &[]).await;
     assert!(output.status.success());
     assert_eq!(notes(&app, other).await["Compost"]["tags"], json!(["warm"]));
 }
 
-/// Notes that link to each other in a ring, each with a file of its own.
+/// Writes notes that link to each other in a ring, each with a file of its own.
 fn ring(notes: usize) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for number in 0..notes {
@@ -387,7 +387,7 @@ fn ring(notes: usize) -> TempDir {
     root
 }
 
-/// Imports a folder, and kills the process (`kill -9`) once something of a kind is there.
+/// Starts an import, and kills the process (`kill -9`) once something of a kind exists.
 async fn import_until_there_are(kind: &str, app: &TestApp, root: &Path, workspace_id: Uuid) {
     let workspace = workspace_id.to_string();
     let args = ["import", root.to_str().unwrap(), "--workspace", &workspace];

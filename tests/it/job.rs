@@ -1,4 +1,4 @@
-//! Jobs: what waits, what was given up, and making it due again.
+//! Jobs: waiting ones, dead letters, and redriving.
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use reqwest::Method;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::harness::{TestApp, command, eventually, id, items};
 use crate::receiver::{Endpoint, MUCH_LATER, Receiver, status};
 
-/// What a subcommand prints; it must succeed.
+/// Runs a subcommand, which must succeed; returns its output.
 async fn daybook(app: &TestApp, arguments: &[&str]) -> String {
     let output = command(&app.database_url, &[])
         .args(arguments)
@@ -23,7 +23,7 @@ async fn daybook(app: &TestApp, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A delivery to an endpoint that was given up because its event is not in the log; returns the item's id.
+/// Creates a dead letter: a delivery to an endpoint whose event is not in the log; returns the job's id.
 async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
     const SCHEDULE: &str = "
         insert into log.jobs (id, kind, partition, product_id, payload, run_at)
@@ -62,7 +62,7 @@ async fn dead_letter(app: &TestApp) -> Vec<Value> {
     )
 }
 
-/// Makes a given up delivery one of an event that is there.
+/// Changes the delivery to an event that exists.
 async fn mend(app: &TestApp, item: Uuid) {
     const MEND: &str = "
         update log.jobs set payload = (payload::jsonb || jsonb_build_object('event_id', $2::text))::json
@@ -204,7 +204,7 @@ async fn a_job_that_becomes_a_dead_letter_just_as_its_partition_is_freed_runs_af
         .await
         .expect(200);
 
-    // The worker that finds the endpoint disabled is held up before it says so; no other has anything to say.
+    // Blocks the worker that finds the endpoint disabled before it writes the result; no other worker writes.
     let gate = app.sql().await;
     gate.batch_execute(
         "delete from log.jobs where kind = 'file.sweep';

@@ -1,11 +1,11 @@
-//! The kind of an actor binds, whatever the scopes of their keys and their roles: an agent reads and proposes.
+//! The kind of an actor limits them, whatever the scopes of their keys and their roles: an agent reads and proposes.
 
 use serde_json::json;
 
 use crate::harness::{TestApp, id};
 use crate::world::World;
 
-/// What an agent may ask for; everything else is refused.
+/// The commands that agents may use; all others are refused.
 const OF_AGENTS: [&str; 4] = [
     "POST /v1/proposals",
     "POST /v1/proposals/{id}/rebase",
@@ -33,7 +33,7 @@ async fn an_agent_with_every_scope_may_propose_and_issue_no_other_command() {
         refused += 1;
     }
     assert!(refused > 40, "{refused}");
-    // What it did was to propose what the others were tried on.
+    // The agent only made the proposals that the other operations needed.
     let of_agent = format!("actor={}", world.agent.actor_id);
     for event in world.app.operator.events(&of_agent).await {
         let done = event["type"].as_str().unwrap();

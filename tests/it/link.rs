@@ -1,4 +1,4 @@
-//! Links between notes: those that are made, those in bodies, and the graph of both.
+//! Links between notes: typed links, wiki links in bodies, and the graph of both.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -34,13 +34,13 @@ async fn backlinks(by: &Client, note: &Value) -> Vec<Value> {
     by.pages(&format!("{}/backlinks", at(note))).await.concat()
 }
 
-/// The one link of a note.
+/// Returns the only link of a note.
 async fn link(by: &Client, note: &Value) -> Value {
     let [link] = links(by, note).await.try_into().unwrap();
     link
 }
 
-/// Where the one link of a note leads, and what is called there.
+/// Returns the target of the only link of a note, and the target's title.
 async fn leads_to(by: &Client, note: &Value) -> (Option<Uuid>, Option<String>) {
     let link = link(by, note).await;
     assert_eq!(link["dangling"], link["target_title"].is_null());
@@ -305,7 +305,7 @@ async fn a_title_is_found_however_it_is_typed() {
         let body = format!("| a | b |\n|---|---|\n| [[{text}]] | x |\n");
         let from = alice.note(workspace_id, "from", &body).await;
         assert_eq!(leads_to(alice, &from).await, somewhere(&note, title));
-        // The link keeps what was written.
+        // The link keeps its written text.
         let written = text.split('\\').next().unwrap();
         assert_eq!(link(alice, &from).await["text"], written);
     }
@@ -347,7 +347,7 @@ async fn a_link_to_a_heading_leads_to_its_note_and_keeps_the_heading() {
     let own = alice.note(workspace_id, "own", "[[#Heading]]").await;
     assert_eq!(links(alice, &own).await, Vec::<Value>::new());
 
-    // A title with a number sign is found before what it would be a heading of, even if it comes later.
+    // A whole title with a number sign takes precedence over a heading, even if it was created later.
     let from = alice.note(workspace_id, "from", "[[C# notes#Use]]").await;
     assert_eq!(leads_to(alice, &from).await, somewhere(&c, "C"));
     assert_eq!(anchor(&from).await, "notes#Use");
@@ -382,10 +382,10 @@ async fn a_link_keeps_to_its_note_through_a_rename_and_through_revisions_of_its_
         (&after["id"], &after["text"]),
         (&before["id"], &json!("TEA"))
     );
-    // A new link finds who is called so now.
+    // A new link leads to the note that has the title now.
     let pot = alice.note(workspace_id, "Pot", "[[Tea]]").await;
     assert_eq!(leads_to(alice, &pot).await, somewhere(&other, "Tea"));
-    // And so does one that was gone in between.
+    // So does a link that was removed and added again.
     revise(&kettle, json!({"body": ""})).await;
     assert_eq!(links(alice, &kettle).await, Vec::<Value>::new());
     revise(&kettle, json!({"body": "[[Tea]]"})).await;
@@ -411,7 +411,7 @@ async fn a_link_dangles_until_a_note_has_its_title_and_again_when_that_is_purged
     let retitle = json!({"title": "TEA"});
     alice.patch(&at(&renamed), retitle).await.expect(200);
     assert_eq!(leads_to(alice, &kettle).await, somewhere(&renamed, "TEA"));
-    // The trash is not the end.
+    // A link still leads to a note in the trash.
     let trash = format!("{}/trash", at(&renamed));
     alice.post_empty(&trash).await.expect(200);
     assert_eq!(leads_to(alice, &kettle).await, somewhere(&renamed, "TEA"));
@@ -551,7 +551,7 @@ async fn only_members_see_links_and_only_editors_make_them() {
     answer.expect_problem(403, "scope_missing");
 }
 
-/// Nodes with their depth, by title; edges by the titles at their ends.
+/// Returns the nodes with their depth, by title, and the edges by the titles of their ends.
 fn told(graph: &Value) -> (Vec<(String, i64)>, Vec<String>) {
     let title = |id: &Value| {
         let nodes = graph["nodes"].as_array().unwrap();
@@ -585,7 +585,7 @@ async fn the_graph_around_a_note_goes_as_deep_as_it_is_asked_to() {
     let app = TestApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
-    // a → b → c → d → e → f → g, and back from c to a; x names c; y nobody here.
+    // a → b → c → d → e → f → g, and back from c to a; x names c; y names no note.
     let mut chain = vec![];
     for title in ["a", "b", "c", "d", "e", "f", "g"] {
         chain.push(alice.note(workspace_id, title, "").await);
@@ -675,7 +675,7 @@ async fn a_graph_that_is_too_large_is_cut_off_and_says_so() {
     assert_eq!(graph(&index, 5).await, (200, 199, true));
 }
 
-/// Numbers that look as if they were drawn, the same in every run.
+/// Returns pseudorandom numbers, the same in every run.
 fn drawn(seed: &mut u64) -> usize {
     *seed = seed
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -692,7 +692,7 @@ async fn links_that_are_built_anew_are_those_that_there_are() {
     let mut seed = 7;
     let sql = app.sql().await;
     for round in 0..400 {
-        // Some stretches are posted as they come, others all at once.
+        // Some batches are applied as they come, others all at once.
         if round % 80 == 0 {
             sql.batch_execute("begin; lock table read.links in exclusive mode")
                 .await
@@ -811,7 +811,7 @@ async fn an_agent_proposes_a_link_and_a_person_approves_it() {
     assert_eq!(links(alice, &kettle).await, Vec::<Value>::new());
 }
 
-/// A note that was made of a file at a path.
+/// Creates a note from a file at a path.
 async fn of_file(by: &Client, workspace_id: Uuid, path: &str, body: &str) -> Value {
     let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
     let note = json!({
@@ -854,7 +854,7 @@ async fn a_link_finds_a_note_by_alias_file_name_and_path() {
             .all(|l| l["dangling"] == true || l["target_id"] == shed["id"])
     );
     assert_eq!(leads_to(alice, &shed).await, somewhere(&home, "Home"));
-    // Without a file there is no folder to start from.
+    // A note without a file has no folder to resolve paths from.
     let native = alice
         .note(workspace_id, "Native", "[h](Home.md) [[hut]]")
         .await;
@@ -880,7 +880,7 @@ async fn a_link_goes_over_to_the_file_beside_it_and_back_when_that_is_purged() {
     assert_eq!(leads_to(alice, &tea).await, somewhere(&beside, "Index"));
     purge(alice, &beside).await;
     assert_eq!(leads_to(alice, &tea).await, somewhere(&elsewhere, "Index"));
-    // Moved, its links start from the new folder.
+    // After a move, paths are resolved from the new folder.
     let kitchen = of_file(alice, workspace_id, "Pantry/Index.md", "").await;
     let file = json!({"file": {"path": "Pantry/Tea.md", "sha256": "5e".repeat(32)}});
     alice.patch(&at(&tea), file).await.expect(200);

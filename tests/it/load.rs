@@ -1,4 +1,4 @@
-//! People and agents at work on servers that come and go, and what must be true of the log afterwards.
+//! People and agents at work on servers that come and go, and invariants of the log afterwards.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::harness::{Answer, Client, PATIENCE, TestApp, command, eventually, id};
 use crate::receiver::Receiver;
 
-/// Chance with a seed that is printed, so that what went wrong can be tried again.
+/// Returns a random generator with a printed seed, so that a failure can be reproduced.
 pub fn chance() -> StdRng {
     const VARIABLE: &str = "DAYBOOK_TEST_SEED";
     let seed = std::env::var(VARIABLE).map_or_else(
@@ -31,7 +31,7 @@ pub fn chance() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// A command as it is sent, once or many times.
+/// A command to send, once or several times.
 struct Order {
     method: Method,
     path: String,
@@ -39,25 +39,25 @@ struct Order {
     key: String,
 }
 
-/// A command whose answer has arrived.
+/// A command with its response.
 struct Done {
     actor: Client,
     order: Order,
     answer: Answer,
-    /// Types of the events that it must have appended, in this order.
+    /// Types of the events that the command must have appended, in this order.
     events: Vec<&'static str>,
 }
 
-/// A person and their agent, who write, revise, propose and approve, each command under a key of its own. What gets no
-/// answer is sent again under the same key, as agents do.
+/// A person and their agent, who write, revise, propose and approve, each command with its own idempotency key. A command without a
+/// response is sent again with the same key, as agents do.
 pub struct Crew {
     person: Client,
     agent: Client,
     workspace_id: Uuid,
-    /// Where the servers listen; commands go to each in turn.
+    /// Addresses of the servers; commands go to each in turn.
     servers: Mutex<Vec<String>>,
     turn: AtomicUsize,
-    /// Notes, at the versions that were last heard of.
+    /// Notes, with their last known versions.
     notes: Mutex<Vec<(Uuid, i64)>>,
     done: Mutex<Vec<Arc<Done>>>,
     acknowledged: watch::Sender<usize>,
@@ -84,12 +84,12 @@ impl Crew {
         Arc::new(crew)
     }
 
-    /// The servers are elsewhere now.
+    /// Sets new addresses of the servers.
     pub fn move_to(&self, servers: &[&str]) {
         *self.servers.lock().unwrap() = servers.iter().map(ToString::to_string).collect();
     }
 
-    /// So many of them work at once, until they are told to rest.
+    /// Starts so many concurrent workers, until they are told to rest.
     pub fn work(self: &Arc<Self>, hands: usize, chance: &mut StdRng) -> Shift {
         let hands = (0..hands).map(|_| {
             let (crew, mut chance) = (Arc::clone(self), StdRng::from_rng(chance));
@@ -115,7 +115,7 @@ impl Crew {
             .unwrap();
     }
 
-    /// The last position that was acknowledged.
+    /// Returns the last acknowledged position.
     pub fn position(&self) -> i64 {
         let done = self.done.lock().unwrap();
         let positions = done.iter().map(|done| done.answer.position());
@@ -134,7 +134,7 @@ impl Crew {
 
     fn some_note(&self, chance: &mut StdRng) -> Option<(Uuid, i64)> {
         let notes = self.notes.lock().unwrap();
-        // Those written last are taken by several hands at once.
+        // Several workers use the newest notes at once.
         let recent = notes.len().saturating_sub(8);
         (!notes.is_empty()).then(|| notes[chance.random_range(recent..notes.len())])
     }
@@ -168,7 +168,7 @@ impl Crew {
         note.1 = note.1.max(version);
     }
 
-    /// Fails by rights where somebody else has revised the note meanwhile.
+    /// Proposes and approves a change; this may fail if another worker has revised the note meanwhile.
     async fn propose_and_approve(&self, (note_id, base_version): (Uuid, i64), text: &str) {
         let actions = json!([
             {"type": "note.create", "title": text, "body": text},
@@ -243,7 +243,7 @@ impl Crew {
             .expect("the command is answered in time")
     }
 
-    /// A lost connection leaves it open whether the command took effect, and some answers ask for another try.
+    /// Sends a command once; none if the connection was lost, so that the effect is unknown, or if the response asks for a retry.
     async fn attempt(&self, actor: &Client, order: &Order) -> Option<Answer> {
         let server = {
             let servers = self.servers.lock().unwrap();
@@ -260,7 +260,7 @@ impl Crew {
         (!again).then_some(answer)
     }
 
-    /// Repeats every command under its key: it must get its answer again.
+    /// Repeats every command with its key, and asserts that the response is the same.
     async fn repeat_everything(&self) {
         let done = self.done.lock().unwrap().clone();
         let repeated = futures::stream::iter(done).map(async |done| {
@@ -275,14 +275,14 @@ impl Crew {
     }
 }
 
-/// Hands at work.
+/// Running workers.
 pub struct Shift {
     crew: Arc<Crew>,
     hands: Vec<JoinHandle<()>>,
 }
 
 impl Shift {
-    /// What is under way is done; nothing else is begun.
+    /// Stops the workers after their current commands.
     pub async fn rest(self) {
         self.crew.resting.send_replace(true);
         for hand in self.hands {
@@ -291,7 +291,7 @@ impl Shift {
     }
 }
 
-/// A receiver that has subscribed to everything the crew does.
+/// A receiver that has subscribed to all events of the crew.
 pub struct Subscriber {
     receiver: Receiver,
     verifier: Webhook,
@@ -315,14 +315,14 @@ impl Subscriber {
         }
     }
 
-    /// Turns some of the next deliveries away.
+    /// Makes some of the next deliveries fail.
     pub fn stumble(&self) {
         let failure = || (500, vec![], "not now".to_owned());
         self.receiver
             .reply(std::iter::repeat_with(failure).take(10));
     }
 
-    /// Waits until everything has arrived; what has is signed, and says what the log says.
+    /// Waits until every event has arrived, and asserts that each is signed and equals the log's.
     async fn has_everything(&self, log: &Log) {
         let covered = |event: &Value| {
             let event_type = event["type"].as_str().unwrap();
@@ -358,11 +358,11 @@ impl Subscriber {
     }
 }
 
-/// Everything that happened, in order.
+/// All events, in order.
 pub struct Log(pub Vec<Value>);
 
 impl Log {
-    /// Everything up to a position at least, whichever node is asked.
+    /// Reads all events, at least up to a position, from any node.
     pub async fn read(operator: &Client, position: i64) -> Self {
         let mut events = Vec::new();
         let mut after = Some(0);
@@ -377,7 +377,7 @@ impl Log {
         Self(events)
     }
 
-    /// Positions count 1, 2, 3, …, and so do the versions of every stream. No event is there twice.
+    /// Asserts that positions count 1, 2, 3, …, and so do the versions of every stream, and that no event occurs twice.
     pub fn is_whole(&self) {
         let mut versions: HashMap<&str, i64> = HashMap::new();
         let mut ids = HashSet::new();
@@ -395,7 +395,7 @@ impl Log {
         }
     }
 
-    /// What is there under each idempotency key of the crew is what one command appends, and no key is missing.
+    /// Asserts that each idempotency key of the crew has exactly the events of one command, and that no key is missing.
     fn has_each_command_once(&self, crew: &Crew) {
         let actors = [crew.person.actor_id, crew.agent.actor_id].map(|id| id.to_string());
         let mut by_key: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
@@ -424,7 +424,7 @@ impl Log {
     }
 }
 
-/// Everything that must be true once the work is done, whatever the servers went through.
+/// Checks all invariants after the work, whatever happened to the servers.
 pub async fn audit(app: &TestApp, server: &str, crew: &Crew, subscriber: &Subscriber) {
     crew.repeat_everything().await;
     let operator = app.operator.at(server);
@@ -433,7 +433,7 @@ pub async fn audit(app: &TestApp, server: &str, crew: &Crew, subscriber: &Subscr
     log.has_each_command_once(crew);
     subscriber.has_everything(&log).await;
     models_equal_their_rebuild(&app.database_url).await;
-    // Deliveries have added to the log meanwhile.
+    // Deliveries have appended events meanwhile.
     Log::read(&operator, crew.position()).await.is_whole();
 }
 
@@ -456,7 +456,7 @@ async fn models_equal_their_rebuild(database_url: &str) {
     );
 }
 
-/// As if a lease's time had passed since a server was killed: what it was doing belongs to nobody.
+/// Makes leases expire, as if their time had passed since a server was killed.
 pub async fn lapse_leases(database_url: &str) {
     let (client, connection) = tokio_postgres::connect(database_url, NoTls).await.unwrap();
     tokio::spawn(connection);

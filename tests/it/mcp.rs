@@ -1,4 +1,4 @@
-//! What agents see through MCP: they read, they propose, they learn what became of it; and every call is in the log.
+//! The MCP interface for agents: they read, propose and follow their proposals; and every call is in the log.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ impl Cast {
         cast
     }
 
-    /// Waits until reads see everything there is.
+    /// Waits until reads see all events.
     async fn see(&self) {
         for path in [
             "notes",
@@ -75,14 +75,14 @@ impl Cast {
         structured(call(&self.agent, "proposal_status", arguments).await)
     }
 
-    /// The recorded calls, newest first.
+    /// Returns the recorded calls, newest first.
     pub async fn calls(&self, query: &str) -> Vec<Value> {
         let path = format!("/v1/tool-calls?{query}");
         items(self.app.alice.get(&path).await.expect(200))
     }
 }
 
-/// An agent with the key that it was registered with.
+/// Registers an agent; returns a client with its key.
 pub async fn register(app: &TestApp) -> Client {
     let agent = app.alice.post("/v1/agents", json!({"name": "Librarian"}));
     let agent = agent.await.expect(201);
@@ -287,7 +287,7 @@ async fn every_call_is_recorded_however_it_ends() {
     let all = cast.calls(&format!("agent={}", cast.agent.actor_id)).await;
     assert_eq!(all[0]["outcome"], "validation_failed");
     assert_eq!(all.len(), 3);
-    // Neither what a note says nor what was asked for: that may be purged one day.
+    // Calls record neither the text of notes nor the arguments, which may have to be purged one day.
     let log = cast.app.alice.events("category=tool_call").await;
     let log = serde_json::to_string(&log).unwrap();
     assert!(

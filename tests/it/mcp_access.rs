@@ -1,4 +1,4 @@
-//! Who may call what through MCP, and what the transport refuses: held against every tool.
+//! Permissions to call tools through MCP, and refusals of the transport, checked for every tool.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::mcp_wire::{
     structured,
 };
 
-/// What each tool needs a key to be good for.
+/// The scope that each tool requires.
 const SCOPES: [(&str, &str); TOOLS.len()] = [
     ("search_notes", "notes:read"),
     ("read_note", "notes:read"),
@@ -20,10 +20,10 @@ const SCOPES: [(&str, &str); TOOLS.len()] = [
     ("proposal_status", "proposals:read"),
     ("withdraw_proposal", "proposals:write"),
 ];
-/// Stands in everything there is to see.
+/// A word in every visible text.
 const MARK: &str = "marigold";
 
-/// Alice's workspace with everything that tools are about.
+/// Alice's workspace with a resource for every tool.
 struct Cast {
     app: TestApp,
     agent: Client,
@@ -55,7 +55,7 @@ impl Cast {
         cast
     }
 
-    /// A proposal of the agent's that nobody has decided.
+    /// Submits a proposal of the agent's.
     async fn propose(&self) -> Uuid {
         let proposal = self
             .agent
@@ -63,7 +63,7 @@ impl Cast {
         id(&proposal.await.expect(201))
     }
 
-    /// Arguments that lead to what there is.
+    /// Returns arguments that refer to existing resources.
     fn arguments(&self, tool: &str) -> Value {
         match tool {
             "search_notes" => json!({"query": MARK}),
@@ -77,7 +77,7 @@ impl Cast {
         }
     }
 
-    /// Arguments that lead nowhere.
+    /// Returns arguments that refer to nothing.
     fn nowhere(tool: &str) -> Value {
         let nothing = Uuid::now_v7();
         match tool {
@@ -92,7 +92,7 @@ impl Cast {
         }
     }
 
-    /// What has happened but for the record of calls.
+    /// Returns the number of events, except records of calls.
     async fn happened(&self) -> usize {
         let all = self.app.operator.events("").await;
         let calls = all
@@ -173,7 +173,7 @@ async fn every_tool_needs_its_scope_and_no_other() {
             format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\", resource_metadata=");
         assert!(challenge.starts_with(&told), "{challenge}");
         assert_problem(&lacking, 403, "scope_missing");
-        // Two keys were issued, and an actor is known already.
+        // Two keys were issued, for an actor that is registered already.
         assert_eq!(cast.happened().await, before + 1, "{tool}");
 
         let fitting = key(&[scope]).await;
@@ -198,7 +198,7 @@ async fn strangers_of_the_workspace_and_of_the_product_see_nothing_and_do_nothin
         for tool in TOOLS {
             let theirs = call(stranger, tool, cast.arguments(tool)).await;
             let nothing = call(stranger, tool, Cast::nowhere(tool)).await;
-            // Without what belongs to this call: its position, and the id of the request.
+            // Compared without the position and the request id, which differ per call.
             let told = |answer: &Answer| {
                 let text = answer.body["result"]["content"][0]["text"]
                     .as_str()
@@ -206,7 +206,7 @@ async fn strangers_of_the_workspace_and_of_the_product_see_nothing_and_do_nothin
                 without_correlation(&serde_json::from_str(text).unwrap())
             };
             if stranger.actor_id == strangers[2].actor_id {
-                // In another product, what exists must not even be told from what does not.
+                // A caller must not be able to tell resources of another product from missing ones.
                 assert_eq!(told(&theirs), told(&nothing), "{tool}");
             }
             assert!(!theirs.body.to_string().contains(MARK), "{tool}");
@@ -252,7 +252,7 @@ async fn strangers_of_the_workspace_and_of_the_product_see_nothing_and_do_nothin
         }
     }
     assert_eq!(cast.happened().await, before);
-    // Nor what others have called.
+    // Calls of others are not visible either.
     let theirs = strangers[2].get("/v1/tool-calls").await.expect(200);
     let calls = theirs["items"].as_array().unwrap();
     let own = json!(strangers[2].actor_id);
@@ -274,7 +274,7 @@ async fn a_suspended_agent_calls_nothing() {
 #[tokio::test]
 async fn nothing_that_is_called_writes_but_what_proposes() {
     let cast = Cast::assemble().await;
-    // Even with a key that may do everything.
+    // This holds even for a key with all scopes.
     for caller in [&cast.agent, &cast.app.alice] {
         for tool in TOOLS {
             let before = cast.app.operator.events("").await.len();
@@ -354,7 +354,7 @@ async fn what_is_no_request_of_the_protocol_is_refused() {
     let nameless = send(request(agent, WITH_HANDSHAKE, "tools/call", json!({}))).await;
     assert_eq!(nameless.body["error"]["code"], -32602);
 
-    // Of the newest version: what the head says is what the body says, and it says all that it must.
+    // In the newest version the headers must match the body, and all of them are required.
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": meta(&json!({}))}});
     let newest = |method: &str| {
         post(agent)

@@ -1,4 +1,4 @@
-//! An approval that is offered while an agent calls: a person gives it with a key of their own, or nobody does.
+//! An approval that is offered during an agent's call: only a person with a key of their own can give it.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::harness::{Answer, Server, eventually, items};
 use crate::mcp::{Cast, register};
 use crate::mcp_wire::{STATELESS, WITH_HANDSHAKE, call, request_with, structured};
 
-/// Calls `propose_changes` and waits for a person, as a client that can open addresses.
+/// Calls `propose_changes` and waits for a person, like a client that can open addresses.
 async fn waiting(cast: &Cast, version: &str, more: Value) -> Answer {
     let mut arguments = cast.proposal();
     arguments["wait_for_approval"] = json!(true);
@@ -34,7 +34,7 @@ async fn an_approval_is_offered_within_the_call_and_a_person_gives_it() {
     let message = elicitation["params"]["message"].as_str().unwrap();
     assert!(message.contains("the title says little"), "{message}");
 
-    // The agent's own client says that it is approved: that is not what approves it.
+    // The agent's own client reports an approval, which approves nothing.
     let back = |action: &str| json!({"requestState": asked["requestState"], "inputResponses": {"approval": {"action": action}}});
     let declined = structured(waiting(&cast, STATELESS, back("decline")).await);
     assert_eq!(declined["status"], "pending");

@@ -1,4 +1,4 @@
-//! The official clients, as processes of their own, against a real server: on every version that each of them speaks.
+//! The official clients, as processes of their own, against a real server, in every version that each supports.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::harness::{Client, DAYBOOK, TestApp, id, items};
 use crate::mcp::register;
 use crate::mcp_wire::{STATELESS, TOOLS, WITH_HANDSHAKE};
 
-/// Where the clients are installed.
+/// Returns the directory with the installed clients.
 pub fn installed() -> PathBuf {
     let target = Path::new(DAYBOOK).ancestors().nth(2).unwrap();
     let directory = target.join("mcp");
@@ -23,7 +23,7 @@ pub fn installed() -> PathBuf {
     directory
 }
 
-/// The Node.js that is installed with them.
+/// Returns a command for the Node.js that is installed with the clients.
 pub fn node() -> Command {
     let directory = installed();
     let mut node = Command::new(directory.join("node_modules/.bin/node"));
@@ -78,7 +78,7 @@ impl Cast {
         }
     }
 
-    /// What a client sees that does everything once.
+    /// Runs a client that uses everything once; returns its output.
     async fn drive(&self, mut command: Command, version: &str, more: &[&str]) -> Value {
         let on = json!({
             "note_id": id(&self.note),
@@ -128,7 +128,7 @@ impl Cast {
         );
         let calls = items(self.app.alice.get(&run).await.expect(200));
         assert!(calls.iter().all(|call| call["protocol_version"] == version));
-        // One of each, one that waits (and comes back), one that fails.
+        // One call of each tool, one that waits (and returns), one that fails.
         assert_eq!(calls.len(), 8 + usize::from(waits), "{name} {version}");
     }
 }

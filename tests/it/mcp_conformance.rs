@@ -1,5 +1,6 @@
-//! The official conformance suite, in the version that `scripts/ensure-clients.sh mcp` names: what the server holds of the requirements of
-//! each version, compared with what it is known to hold; and the same for a server of fixtures on the same transport, as most
+//! The official conformance suite, in the version that `scripts/ensure-clients.sh mcp` names: the results of the server for the
+//! requirements
+//! of each version, compared with the known ones; and the same for a server of fixtures on the same transport, because most
 //! requirements are about tools, resources and prompts that no product has.
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.j
 const FAILED: &str = "FAILURE";
 const ATTEMPTS: u32 = 3;
 
-/// What became of every requirement: its failed checks, if any.
+/// The failed checks of every requirement.
 type Outcomes = BTreeMap<String, Vec<String>>;
 
 async fn run(url: &str, version: &str) -> Outcomes {
@@ -32,7 +33,7 @@ async fn run(url: &str, version: &str) -> Outcomes {
         .arg("--output-dir")
         .arg(results.path())
         .stdin(Stdio::null());
-    // Its own verdict counts what a product does not have.
+    // The suite's own verdict includes features that the product does not have.
     let said = suite.output().await.unwrap();
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let mut outcomes = BTreeMap::new();
@@ -45,7 +46,7 @@ async fn run(url: &str, version: &str) -> Outcomes {
     outcomes
 }
 
-/// The name of a scenario, `server-<name>-<time>`, and its failed checks.
+/// Returns the name of a scenario, `server-<name>-<time>`, and its failed checks.
 fn read(directory: &Path) -> (String, Vec<String>) {
     let name = directory.file_name().unwrap().to_str().unwrap();
     let name = name.strip_prefix("server-").unwrap();
@@ -57,7 +58,7 @@ fn read(directory: &Path) -> (String, Vec<String>) {
     (name.to_owned(), ids.collect())
 }
 
-/// What is known of every requirement: that it holds, or which of its checks fail, and why.
+/// Returns the known result of every requirement: that it holds, or the failing checks with the reason.
 fn expected(version: &str) -> BTreeMap<String, Value> {
     let path = format!(
         "{}/tests/it/mcp_conformance/{version}.json",
@@ -66,7 +67,7 @@ fn expected(version: &str) -> BTreeMap<String, Value> {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Compares both runs with what is known, requirement by requirement.
+/// Compares both runs with the known results, requirement by requirement.
 async fn check(version: &str) {
     let app = TestApp::start_with(&[("DAYBOOK_MCP_CALLS_PER_MINUTE", "100000")]).await;
     let agent = register(&app).await;
@@ -80,7 +81,7 @@ async fn check(version: &str) {
 
     let expected = expected(version);
     let mut faults = vec![];
-    // Some of its checks give a server half a second, which a busy machine may not have.
+    // Some checks allow a server half a second, which a busy machine may exceed.
     for _ in 0..ATTEMPTS {
         let product = run(&urls[0], version).await;
         let fixture = run(&urls[1], version).await;
@@ -92,7 +93,7 @@ async fn check(version: &str) {
     panic!("{faults:#?}");
 }
 
-/// Where what became of the requirements is not what is known of them.
+/// Lists requirements with results other than the known ones.
 fn departures(expected: &BTreeMap<String, Value>, servers: &[(&str, Outcomes)]) -> Vec<String> {
     let mut faults = vec![];
     for (server, outcomes) in servers {

@@ -1,5 +1,5 @@
-//! What the conformance suite expects of a server that it tests: tools, resources and prompts of these names. On the transport of the product,
-//! so that it is what is tested.
+//! The tools, resources and prompts that the conformance suite expects of a server, on the transport of the product,
+//! which is what is tested.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 /// A picture of one pixel.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
-/// No sound.
+/// An empty sound.
 const WAV: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
 const TOOLS: [&str; 17] = [
@@ -69,7 +69,7 @@ impl Drop for Fixture {
 
 struct Handler;
 
-/// A part of the protocol, as JSON says it.
+/// Decodes a part of the protocol from JSON.
 fn of<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
@@ -92,7 +92,7 @@ fn image() -> Value {
     json!({"type": "image", "data": PNG, "mimeType": "image/png"})
 }
 
-/// A question with one answer of a type.
+/// Builds an elicitation for one value of a type.
 fn elicit(message: &str, name: &str, kind: &str) -> Value {
     let schema =
         json!({"type": "object", "properties": {name: {"type": kind}}, "required": [name]});
@@ -117,7 +117,7 @@ fn codec() -> RequestStateCodec {
     RequestStateCodec::try_new(vec![7; 32]).unwrap()
 }
 
-/// The step that a client is at, if its state was sealed here.
+/// Returns the client's step, if its state was sealed here.
 fn step(state: Option<&String>) -> Result<Option<Vec<u8>>, ErrorData> {
     let invalid =
         |error: rmcp::model::RequestStateError| ErrorData::invalid_params(error.to_string(), None);
@@ -126,14 +126,14 @@ fn step(state: Option<&String>) -> Result<Option<Vec<u8>>, ErrorData> {
         .transpose()
 }
 
-/// Whether everything that was asked for is there, as an object.
+/// Returns true if all requested inputs are there, as objects.
 fn answered(responses: Option<&InputResponses>, names: &[&str]) -> bool {
     let is_there =
         |name: &&str| responses.is_some_and(|all| all.get(*name).is_some_and(Value::is_object));
     names.iter().all(is_there)
 }
 
-/// The tools that ask a client for input.
+/// Runs the tools that ask a client for input.
 fn ask(
     params: &CallToolRequestParams,
     can: &ClientCapabilities,

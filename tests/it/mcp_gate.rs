@@ -1,4 +1,4 @@
-//! A gate in front of a server that adds a key to every request, for clients that know of none. All else goes through as it is.
+//! A proxy that adds a key to every request, for clients that cannot send one. It forwards everything else unchanged.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

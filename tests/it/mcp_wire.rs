@@ -1,4 +1,4 @@
-//! The protocol of tools as it goes over the wire, so that a test can say any of it wrong.
+//! The raw MCP protocol, so that a test can send invalid messages.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use crate::harness::{Answer, Client};
 
 pub const STATELESS: &str = "2026-07-28";
 pub const WITH_HANDSHAKE: &str = "2025-11-25";
-/// The versions that the server speaks.
+/// The protocol versions that the server supports.
 pub const VERSIONS: [&str; 3] = ["2025-06-18", WITH_HANDSHAKE, STATELESS];
 pub const TOOLS: [&str; 6] = [
     "search_notes",
@@ -18,7 +18,7 @@ pub const TOOLS: [&str; 6] = [
     "withdraw_proposal",
 ];
 
-/// What a client of the newest version says of itself with every request.
+/// Returns the metadata that a client of the newest version sends with every request.
 pub fn meta(capabilities: &Value) -> Value {
     json!({
         "io.modelcontextprotocol/protocolVersion": STATELESS,
@@ -27,12 +27,12 @@ pub fn meta(capabilities: &Value) -> Value {
     })
 }
 
-/// A request of a version, as a client of that version sends it.
+/// Builds a request as a client of this version sends it.
 pub fn request(client: &Client, version: &str, method: &str, params: Value) -> RequestBuilder {
     request_with(client, version, method, params, &json!({}))
 }
 
-/// The same from a client with capabilities.
+/// Builds a request of a client with capabilities.
 pub fn request_with(
     client: &Client,
     version: &str,
@@ -55,14 +55,14 @@ pub fn request_with(
     request.json(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
 }
 
-/// What every request of the transport has in its head.
+/// Builds a request with the headers that the transport requires.
 pub fn post(client: &Client) -> RequestBuilder {
     client
         .request(Method::POST, "/mcp")
         .header("Accept", "application/json, text/event-stream")
 }
 
-/// Sends a request of the newest version.
+/// Sends a request in the newest version.
 pub async fn ask(client: &Client, method: &str, params: Value) -> Answer {
     client
         .send(request(client, STATELESS, method, params))
@@ -75,7 +75,7 @@ pub async fn call(client: &Client, tool: &str, arguments: Value) -> Answer {
     ask(client, "tools/call", params).await
 }
 
-/// What a tool that went well answered.
+/// Returns the result of a successful tool call.
 #[track_caller]
 pub fn structured(answer: Answer) -> Value {
     let body = answer.expect(200);
@@ -83,7 +83,7 @@ pub fn structured(answer: Answer) -> Value {
     body["result"]["structuredContent"].clone()
 }
 
-/// The problem that a tool which went wrong answered.
+/// Returns the problem of a failed tool call.
 #[track_caller]
 pub fn problem(answer: &Answer) -> Value {
     assert_eq!(answer.body["result"]["isError"], true, "{:#}", answer.body);

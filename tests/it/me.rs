@@ -1,4 +1,4 @@
-//! Who the caller is, and who else there is.
+//! The caller's own identity, and the list of actors.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Proposals on notes that have moved on: merged, in conflict, shown beforehand.
+//! Proposals for notes that have changed meanwhile: merges, conflicts, previews.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::{id, types};
 
 const BODY: &str = "# Tea\n\nBoil the water.\n\nSteep it.\n\nDrink it.\n";
 
-/// A revision of a note's body, written for the version that is given.
+/// Builds a revision of a note's body, based on the note's version.
 fn rewrite(note: &Value, body: &str) -> Value {
     json!({"type": "note.revise", "note_id": id(note), "base_version": note["version"], "body": body})
 }
@@ -22,7 +22,7 @@ impl Cast {
         self.app.alice.patch(&path, change).await.expect(200)
     }
 
-    /// Alice writes something else into the body.
+    /// Changes the body as Alice.
     async fn rewritten(&self, note: &Value, from: &str, to: &str) -> Value {
         let body = self.now(note).await["body"]
             .as_str()
@@ -126,7 +126,7 @@ async fn what_was_written_for_an_earlier_version_is_merged_and_recorded_as_a_mer
     assert_eq!(revised.last().unwrap()["data"]["merged"], merge);
     assert!(recorded(&cast.agent, &proposal).await == applied);
 
-    // What it is undone to is what there was before the merge.
+    // The reversal restores the state before the merge.
     let revert = format!("{}/revert", at(&proposal));
     cast.editor.post_empty(&revert).await.expect(200);
     let undone = cast.now(&tea).await;
@@ -228,7 +228,7 @@ async fn a_preview_is_as_of_now_and_the_same_as_the_approval_that_follows() {
     assert!(coffee["diff"].as_str().unwrap().contains("+Grind it."));
     assert_eq!(shown["notes"][1]["from_version"], 1);
 
-    // Another event of another stream: nothing that was remembered may be shown.
+    // An event of another stream must invalidate any cached preview.
     cast.rewritten(&tea, "Steep it.", "Wait.").await;
     let shown = preview(&cast.agent, &proposal).await;
     assert_eq!(shown["notes"][1]["from_version"], 2);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::harness::{Client, PATIENCE, Server, TestApp, eventually, id};
 use crate::load::{Crew, Log, Subscriber, audit, chance, lapse_leases};
 
-/// Server-sent events of the log as they come.
+/// A live stream of the log's server-sent events.
 struct Live {
     response: Response,
     unread: String,
@@ -24,7 +24,7 @@ impl Live {
         let request = client
             .request(Method::GET, path)
             .header("Accept", "text/event-stream")
-            // It is open for as long as the test lasts.
+            // The stream stays open for the whole test.
             .timeout(Duration::from_secs(3600));
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -34,7 +34,7 @@ impl Live {
         }
     }
 
-    /// The next event; none once the server has ended the stream.
+    /// Returns the next event; none once the server has ended the stream.
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some((message, rest)) = self.unread.split_once("\n\n") {
@@ -78,7 +78,7 @@ async fn two_nodes_under_load_keep_one_log_without_gap_or_double() {
     shift.rest().await;
     audit(&app, &other.url, &crew, &subscriber).await;
 
-    // What the other node has said live is the log, in its order.
+    // The live stream of the other node equals the log, in order.
     let log = Log::read(&app.operator, crew.position()).await;
     for event in &log.0 {
         let said = tokio::time::timeout(PATIENCE, live.next()).await.unwrap();
@@ -178,7 +178,7 @@ async fn when_a_node_dies_the_other_takes_over_all_that_it_did() {
     crew.acknowledged(40).await;
     app.server.process.kill().await.unwrap();
     lapse_leases(&app.database_url).await;
-    // Those who still call the dead one get no answer, and call the other.
+    // Requests to the dead node fail, and are sent to the other one.
     crew.acknowledged(40).await;
     shift.rest().await;
 
@@ -211,7 +211,7 @@ async fn a_node_that_is_told_to_stop_finishes_what_is_under_way() {
     let app = TestApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let mut live = Live::open(&app.alice, "/v1/events?type=note.*").await;
-    // Whoever appends now has to wait for this transaction.
+    // Every append now waits for this transaction.
     let database = database(&app).await;
     database
         .batch_execute("begin; select from log.head for update")
@@ -233,7 +233,7 @@ async fn a_node_that_is_told_to_stop_finishes_what_is_under_way() {
 
     let note = under_way.await.unwrap();
     assert_eq!(app.server.ended().await.code(), Some(0));
-    // The stream ends as a stream does, whether or not it came to say so.
+    // The stream ends properly, with or without a last event.
     if let Some(event) = live.next().await {
         assert_eq!(event["stream"], format!("note-{}", id(&note)));
         assert_eq!(live.next().await, None);
@@ -248,7 +248,7 @@ async fn a_node_that_is_told_to_stop_finishes_what_is_under_way() {
 async fn a_client_that_does_not_read_holds_no_node_that_is_told_to_stop() {
     let app = TestApp::start_with(&[("DAYBOOK_SHUTDOWN_TIMEOUT", "2")]).await;
     let workspace_id = app.alice.workspace().await;
-    // More than the buffers between the two take.
+    // More than the buffers between server and client hold.
     let body = Arc::new("tea ".repeat(250_000));
     for _ in 0..10 {
         app.alice.note(workspace_id, "Tea", &body).await;

@@ -326,7 +326,7 @@ async fn a_note_is_read_as_it_was_at_a_position_or_a_time() {
         assert_eq!(was(&note["position"].to_string()).await, *note);
         let time = note["updated_at"].as_str().unwrap();
         assert_eq!(was(time).await, *note);
-        // The same moment by another clock, its plus sign escaped and bare.
+        // The same time in another time zone, with the plus sign escaped and bare.
         let local = DateTime::parse_from_rfc3339(time).unwrap();
         let local = local.with_timezone(&chrono::FixedOffset::east_opt(7200).unwrap());
         assert_eq!(was(&local.to_rfc3339().replace('+', "%2B")).await, *note);
@@ -409,9 +409,9 @@ async fn notes_are_listed_by_workspace_tag_and_status_newest_first() {
     assert_eq!(sizes, [2, 2, 2, 1]);
     let walked: Vec<Uuid> = pages.concat().iter().map(id).collect();
     assert_eq!(walked, [g, f, e, d, c, b, a]);
-    // A page that ends with the last item says so.
+    // A page that ends with the last item has no next cursor.
     assert_eq!(app.alice.pages("/v1/notes?limit=7").await.len(), 1);
-    // What differs only in case or composition is one tag, in the spelling that was there first.
+    // Tags that differ only in case or composition are one tag, in the first spelling.
     let path = format!("/v1/notes/{f}");
     let tags = json!({"tags": ["strasse", "CAFÉ", "cafe\u{301}"]});
     let note = app.alice.patch(&path, tags).await.expect(200);

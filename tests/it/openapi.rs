@@ -1,4 +1,4 @@
-//! The server's description of itself, held against what it does.
+//! The OpenAPI document, compared with the server's behaviour.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Client, TestApp, types};
 use crate::world::{Document, Operation, World};
 
-/// Every value in a JSON document.
+/// Visits every value in a JSON document.
 fn walk(value: &Value, visit: &mut dyn FnMut(&Value)) {
     visit(value);
     let fields = value
@@ -20,7 +20,7 @@ fn walk(value: &Value, visit: &mut dyn FnMut(&Value)) {
     }
 }
 
-/// What OpenAPI 3.1 says of a document, as far as this one goes: whatever it does not name is a fault.
+/// Returns a schema for the parts of OpenAPI 3.1 that this document uses; any other field is a fault.
 fn openapi_3_1() -> Value {
     let content = json!({"type": "object", "minProperties": 1, "additionalProperties": {
         "type": "object", "properties": {"schema": {"$ref": "#/$defs/schema"}}, "additionalProperties": false,
@@ -269,7 +269,7 @@ async fn actions_that_are_sent_are_those_that_are_answered() {
     assert_eq!(variants("NewAction"), variants("Action"));
 }
 
-/// What an answer has that its operation's description does not, or the other way round.
+/// Lists the differences between a response and the description of its operation.
 fn departures(document: &Document, operation: &Operation, answer: &Answer) -> Vec<String> {
     let responses = &operation.spec["responses"];
     let response = responses
@@ -343,7 +343,7 @@ async fn every_command_has_a_dry_run_that_appends_nothing() {
         assert!(faults.is_empty(), "{name}: {faults:#?}");
         assert_eq!(answer.body["dry_run"], true);
 
-        // What was only shown would still be done, and is: the things that are made anew have ids of their own.
+        // The dry run has changed nothing; the command itself then does the same, with other ids for new resources.
         let since = format!("after={before}");
         let since = world.app.operator.events(&since).await;
         let planned = types(answer.body["events"].as_array().unwrap());

@@ -11,7 +11,7 @@ impl Cast {
         format!("/v1/workspaces/{}/policy", self.workspace_id)
     }
 
-    /// Alice, who owns the workspace, sets its policy.
+    /// Sets the workspace's policy as its owner Alice.
     pub async fn policy(&self, policy: Value) -> Value {
         let answer = self.app.alice.put(&self.policy_path(), policy).await;
         answer.expect(200)
@@ -62,7 +62,7 @@ async fn without_a_policy_one_person_who_writes_approves() {
     );
     let read = cast.agent.get_at(&cast.policy_path(), position).await;
     assert_eq!(read.expect(200), set);
-    // What is left out is as it was before there was any.
+    // Omitted fields get their defaults.
     assert_eq!(cast.policy(json!({})).await["quorum"], 1);
 }
 
@@ -154,7 +154,7 @@ async fn a_quorum_of_different_people_approves_and_the_last_one_applies() {
     );
     assert_eq!(cast.now(&note).await["title"], "Green tea");
 
-    // What has one approval can still be rejected, or taken back.
+    // A proposal with one approval can still be rejected or withdrawn.
     let other = cast
         .propose(json!([{"type": "note.create", "title": "X", "body": ""}]))
         .await;
@@ -238,7 +238,7 @@ async fn the_policy_names_who_approves_and_what_counts_is_who_may_at_the_end() {
     let other = approve(&cast.editor, &proposal).await;
     other.expect_problem(403, "policy_not_approver");
     approve(&named, &proposal).await.expect(200);
-    // Whoever has left the workspace meanwhile has no say in it any more.
+    // An approval by somebody who has left the workspace no longer counts.
     let member = format!(
         "/v1/workspaces/{}/members/{}",
         cast.workspace_id, named.actor_id
@@ -250,7 +250,7 @@ async fn the_policy_names_who_approves_and_what_counts_is_who_may_at_the_end() {
         preview(&cast.agent, &proposal).await["missing_approvals"],
         1
     );
-    // The policy in force when somebody approves is the one that holds.
+    // The policy at the time of the approval applies.
     cast.policy(json!({"quorum": 2})).await;
     let applied = approve(&cast.editor, &proposal).await.expect(200);
     assert_eq!(applied["status"], "applied");

@@ -1,4 +1,4 @@
-//! What the rules of a policy approve, forbid and allow.
+//! The rules of a policy: they approve, forbid and allow actions.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cast::{Cast, approval, approve, at, preview, retitle};
 use crate::harness::{Client, id, pointers, time, types};
 
-/// A rule that covers all there is, named one by one: there is no other way.
+/// Returns a rule that covers all actions by name, which is the only way.
 fn everything() -> Value {
     json!({"name": "all", "actions": [
         "note.create", "note.revise", "note.tag", "note.archive", "note.link", "note.unlink", "task.create",
@@ -32,7 +32,7 @@ async fn a_rule_that_approves_names_the_actions_that_it_covers() {
     let rule = json!({"name": "small", "max_characters": 20, "actions": ["note.tag"]});
     cast.policy(json!({"automatic": [rule]})).await;
     let tag = json!({"type": "note.tag", "note_id": id(&note), "add": ["a"]});
-    // None of them changes a single character.
+    // None of them changes any text.
     for action in [
         json!({"type": "note.archive", "note_id": id(&note)}),
         json!({"type": "task.delete", "task_id": id(&task)}),
@@ -116,7 +116,7 @@ async fn a_rule_approves_at_once_in_the_name_of_who_has_set_it() {
     ] {
         assert_eq!(cast.propose_as(by, actions).await["status"], "pending");
     }
-    // A dry run shows all of it, and does nothing.
+    // A dry run shows all effects, and has none.
     let dry = cast
         .agent
         .post(
@@ -161,7 +161,7 @@ async fn what_stands_in_the_way_of_a_rule_leaves_the_proposal_to_people() {
     assert_eq!(preview(&cast.agent, &conflict).await["applies"], false);
     assert_eq!(cast.app.alice.ids("/v1/notes").await.len(), 1);
 
-    // A rule holds for as long as who stands behind it may do what it does.
+    // A rule holds as long as the actor who set it may perform its actions.
     let owner = cast.person("owner").await;
     owner
         .put(&cast.policy_path(), json!({"automatic": [everything()]}))
@@ -215,7 +215,7 @@ async fn what_is_forbidden_is_refused_by_its_name_and_again_at_the_approval() {
         );
     }
     assert_eq!(cast.app.alice.head().await, before);
-    // It is only the agent who takes small steps, and rewriting a line is a small one.
+    // The limit applies only to the agent, and rewriting a line is within it.
     assert_eq!(
         cast.propose_as(&cast.editor, json!([long])).await["status"],
         "applied"

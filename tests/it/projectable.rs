@@ -1,4 +1,4 @@
-//! Values that a client may send and no read model could keep: they are refused, and named.
+//! Values that a client may send but no read model can store: they are refused with their location.
 
 use reqwest::Method;
 use serde_json::json;

@@ -26,7 +26,7 @@ async fn a_proposal_waits_for_a_decision_and_changes_nothing_until_then() {
     assert_eq!(submitted.header("etag"), "\"1\"");
     let position = submitted.position();
     let proposal = submitted.expect(201);
-    // A deadline is kept to the microsecond.
+    // Deadlines have microsecond precision.
     draft["expires_at"] = json!(expires_at);
     for (field, value) in draft.as_object().unwrap() {
         assert_eq!(&proposal[field], value, "{field}");
@@ -60,7 +60,7 @@ async fn the_hash_of_the_actions_can_be_computed_by_anybody() {
             {"type": "note.create", "title": "B", "body": "a\nb", "tags": ["z", "a"]},
         ]))
         .await;
-    // Compact JSON with sorted keys, spelled out.
+    // Compact JSON with sorted keys, written out.
     let canonical = format!(
         r#"[{{"base_version":1,"note_id":"{}","title":"Grüner „Tee“","type":"note.revise"}},{{"body":"a\nb","tags":["a","z"],"title":"B","type":"note.create"}}]"#,
         id(&note)

@@ -1,4 +1,4 @@
-//! Proposals over artifacts.
+//! Proposals to change artifacts.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

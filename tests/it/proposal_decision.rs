@@ -1,4 +1,4 @@
-//! Who decides proposals, and how.
+//! Decisions on proposals: by which actors, and with which results.
 
 use reqwest::Method;
 use serde_json::json;

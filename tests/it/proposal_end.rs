@@ -1,4 +1,4 @@
-//! How proposals end otherwise: superseded, expired, undone.
+//! Other ends of proposals: superseded, expired, reverted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn a_newer_proposal_takes_the_place_of_an_earlier_one_in_the_same_append()
     let found = "/v1/proposals?status=superseded";
     assert_eq!(cast.editor.ids(found).await, [id(&earlier)]);
 
-    // Once is enough, and a refusal leaves nothing behind.
+    // A proposal is superseded only once, and a refusal has no effect.
     let again = cast.agent.post("/v1/proposals", draft).await;
     again.expect_problem(409, "proposal_not_pending");
     assert_eq!(

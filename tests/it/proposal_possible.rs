@@ -1,4 +1,4 @@
-//! What could not be carried out is not proposed, and not approved by an edit.
+//! Impossible changes can neither be proposed nor approved as an edit.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ async fn suggestion(cast: &Cast) -> Value {
     suggested.expect(201)
 }
 
-/// What is wrong with each of the actions.
+/// Returns the codes of the conflicts of each action.
 async fn codes(cast: &Cast, by: &Client, actions: Value) -> Vec<(Value, Value)> {
     let answer = by.post("/v1/proposals", cast.draft(actions)).await;
     let problem = answer.expect_problem(422, "proposal_impossible");

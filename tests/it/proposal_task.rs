@@ -1,4 +1,4 @@
-//! Proposals over tasks.
+//! Proposals to change tasks.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

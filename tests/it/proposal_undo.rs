@@ -1,4 +1,4 @@
-//! What stands in the way of undoing a proposal, and what does not.
+//! Reverting a proposal: the changes that prevent it, and those that do not.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ async fn undo(cast: &Cast, proposal: &Value) -> Answer {
     cast.editor.post_empty(&path).await
 }
 
-/// A note that an agent has written, and the proposal that it did it with.
+/// Creates a note by an agent's proposal; returns both.
 async fn written(cast: &Cast, body: &str) -> (Value, Value) {
     let actions = json!([{"type": "note.create", "title": "Tea", "body": body}]);
     let proposal = cast.propose(actions).await;
@@ -169,7 +169,7 @@ async fn a_line_that_comes_back_with_the_undoing_is_the_task_that_it_was() {
             (&json!(["keep"]), &json!("2030-01-31")),
             "{touch}"
         );
-        // It is tied to its line again.
+        // The task is linked to its line again.
         let complete = format!("{}/complete", path(same));
         cast.app.alice.post_empty(&complete).await.expect(200);
         let body = cast.now(&note).await["body"].clone();

@@ -1,4 +1,4 @@
-//! Events that a read model or a reaction cannot apply: their streams are held back, and everything else goes on.
+//! Events that a read model or a reaction cannot apply: their streams go into quarantine, and all others go on.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::harness::{TestApp, command, eventually, id};
 
-/// The rows of notes with this title are refused by the database.
+/// Title for which the database refuses rows of notes.
 const SPOILED: &str = "Spoiled";
 
 async fn spoil(app: &TestApp) {
@@ -20,7 +20,7 @@ async fn mend(app: &TestApp) {
     app.sql().await.batch_execute(mend).await.unwrap();
 }
 
-/// The readiness, once the node is ready and the projection has so many streams in quarantine.
+/// Waits until the node is ready and the projection has so many streams in quarantine; returns the readiness.
 async fn ready(app: &TestApp, projection: &str, quarantined: u64) -> Value {
     eventually(async || {
         let request = app.operator.request(Method::GET, "/health/ready");
@@ -33,7 +33,7 @@ async fn ready(app: &TestApp, projection: &str, quarantined: u64) -> Value {
     .await
 }
 
-/// Runs `daybook projections`; returns its success and all that it said.
+/// Runs `daybook projections`; returns its success and its output.
 async fn projections(app: &TestApp, arguments: &[&str]) -> (bool, String) {
     let done = command(&app.database_url, &[])
         .arg("projections")
@@ -73,7 +73,7 @@ async fn a_stream_that_cannot_be_applied_waits_and_all_others_go_on() {
     let metric = "daybook_projection_quarantined_streams{projection=\"note\"} 1\n";
     assert!(metrics.as_str().unwrap().contains(metric));
 
-    // Of the one that never came there is a clear word, but not for another product.
+    // A note that was never applied has a clear problem, but not for another product.
     alice
         .get(&path(&spoiled))
         .await
@@ -83,7 +83,7 @@ async fn a_stream_that_cannot_be_applied_waits_and_all_others_go_on() {
         .get(&path(&spoiled))
         .await
         .expect_problem(404, "not_found");
-    // One that was there says that it is out of date.
+    // A note that was applied before is marked as out of date.
     alice
         .patch(&path(&tea), json!({"title": SPOILED}))
         .await
@@ -169,10 +169,10 @@ async fn an_event_is_left_out_on_demand_and_a_rebuild_heals() {
         (&json!("Tea"), &json!("Steep."))
     );
 
-    // The new table does not have what stood in the way.
+    // The new table lacks the constraint.
     let (done, said) = projections(&app, &["rebuild", "note"]).await;
     assert!(done, "{said}");
-    // What was answered before is kept for some seconds.
+    // The earlier response is cached for some seconds.
     eventually(async || {
         let note = alice.get(&path).await.expect(200);
         (note["title"] == SPOILED).then_some(())
@@ -203,7 +203,7 @@ async fn what_has_no_contract_is_held_back_by_read_models_reactions_and_rebuilds
     ] {
         ready(&app, consumer, 1).await;
     }
-    // The reaction to the note after it has come to its end.
+    // The reaction has processed the note after it.
     eventually(async || {
         let tasks = alice.get("/v1/tasks").await.expect(200);
         tasks["items"]
@@ -223,7 +223,7 @@ async fn what_has_no_contract_is_held_back_by_read_models_reactions_and_rebuilds
     ready(&app, "note", 1).await;
     let path = format!("/v1/notes/{}", id(&purged));
     alice.get(&path).await.expect(200);
-    // Whoever takes over tries again.
+    // The next runner retries the event.
     let app = app.restart(&[]).await;
     ready(&app, "note", 1).await;
     let (_, said) = projections(&app, &["list"]).await;

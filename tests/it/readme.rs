@@ -1,4 +1,4 @@
-//! README's tour, pasted into a shell beside a server.
+//! README's tour, run in a shell against a server.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,18 +10,18 @@ use tokio::process::Command;
 use crate::database::private;
 use crate::harness::{DAYBOOK, PATIENCE, Server};
 
-/// Address that the tour speaks to.
+/// Address that the tour uses.
 const ADDRESS: &str = "http://127.0.0.1:8080";
 /// Printed after each block.
 const END: &str = "=== end of block ===";
 
-/// A block to paste, and the text that README shows below it.
+/// A block to run, and the output that README shows below it.
 struct Step {
     block: String,
     promise: String,
 }
 
-/// The fenced blocks of the tour: one in `sh`, and one that shows what it prints.
+/// Returns the fenced blocks of the tour: pairs of one in `sh` and one with its output.
 fn tour() -> Vec<Step> {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
     let readme = readme.unwrap();
@@ -46,7 +46,7 @@ fn tour() -> Vec<Step> {
     steps
 }
 
-/// Returns true if the text is as promised, where `…` stands for anything.
+/// Returns true if the text matches, where `…` stands for anything.
 fn keeps(promise: &str, text: &str) -> bool {
     let mut pieces = promise.trim().split('…');
     let first = pieces.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Proposals that are carried over to what there is now.
+//! Proposals that are rebased onto the current state.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Repetitions of a command: answered to whoever may still do it, and without the secrets of the first answer.
+//! Repeated commands: they are answered only to callers who still have permission, and without the secrets of the first response.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn post(by: &Client, path: &str, body: &Value) -> Answer {
     by.send(request.json(body)).await
 }
 
-/// Another key of the same person.
+/// Issues another key for the same person.
 async fn second_key(of: &Client, scopes: &[&str]) -> Client {
     let actor = json!({"kind": "person", "id": of.actor_id});
     let body = json!({"name": "second", "actor": actor, "scopes": scopes});
@@ -33,7 +33,7 @@ async fn a_receipt_belongs_to_the_key_that_it_was_given_to() {
     post(&app.alice, &path, &json!({})).await.expect(200);
     let stolen = post(&lesser, &path, &json!({})).await;
     stolen.expect_problem(403, "api_key_scope_not_held");
-    // A key that was rotated is the same credential.
+    // A rotated key is the same credential.
     let me = app.alice.get("/v1/me").await.expect(200);
     let own = me["credential"]["id"].as_str().unwrap();
     let rotated = app
@@ -109,7 +109,7 @@ async fn a_removed_member_is_answered_as_a_stranger_whatever_they_repeat() {
     let commands = [
         (Method::POST, "/v1/notes", &new),
         (Method::PATCH, path.as_str(), &revision),
-        // There is nothing left to be seen of this one.
+        // Nothing of this note remains visible.
         (Method::DELETE, gone.as_str(), &json!({})),
     ];
     for (round, (method, path, body)) in commands.iter().enumerate() {
@@ -137,7 +137,7 @@ async fn a_removed_member_is_answered_as_a_stranger_whatever_they_repeat() {
             without_correlation(&theirs.body)
         );
         assert_eq!(app.alice.head().await, head);
-        // Nor is it answered with less than the command takes.
+        // A repetition requires the permission of the command.
         app.alice.admit(workspace_id, &bob, "viewer").await;
         let viewers = send(&bob).await;
         assert!([403, 404].contains(&viewers.status), "{:#}", viewers.body);

@@ -1,4 +1,4 @@
-//! A real HTTP server that receives webhooks, and answers as it is told to.
+//! A real HTTP server that receives webhooks, and responds as instructed.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::harness::{Client, eventually, id, items};
 
-/// A delivery as it arrived.
+/// A received delivery.
 #[derive(Debug, Clone)]
 pub struct Arrived {
     pub headers: HeaderMap,
@@ -27,7 +27,7 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// Whether a secret verifies it, by the official library of Standard Webhooks.
+    /// Returns true if a secret verifies the delivery, by the official library of Standard Webhooks.
     pub fn verifies_with(&self, secret: &str) -> bool {
         let webhook = standardwebhooks::Webhook::new(secret).unwrap();
         webhook.verify(self.raw.as_bytes(), &self.headers).is_ok()
@@ -51,32 +51,32 @@ impl Arrived {
     }
 }
 
-/// What to answer: status, headers, body.
+/// A response to send: status, headers, body.
 pub type Reply = (u16, Vec<(&'static str, String)>, String);
 
-/// An answer that is nothing but a status.
+/// Returns a response with only a status.
 pub fn status(status: u16) -> Reply {
     (status, vec![], String::new())
 }
 
-/// Retries at once, and at once again.
+/// Retries twice without waiting.
 pub const AT_ONCE: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "0s,0s");
-/// The first attempt is the last within any test.
+/// Retries after the end of any test.
 pub const MUCH_LATER: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "1h");
 
-/// Ids of the events that have arrived.
+/// Returns the ids of the events that have arrived.
 pub fn arrived_ids(arrived: &[Arrived]) -> BTreeSet<&str> {
     arrived.iter().map(Arrived::event_id).collect()
 }
 
-/// Types of the events that have arrived, in alphabetical order.
+/// Returns the types of the events that have arrived, in alphabetical order.
 pub fn arrived_types(arrived: &[Arrived]) -> Vec<&str> {
     let mut types: Vec<&str> = arrived.iter().map(Arrived::event_type).collect();
     types.sort_unstable();
     types
 }
 
-/// Ids of events of the log.
+/// Returns the ids of events of the log.
 pub fn event_ids<'a>(events: impl IntoIterator<Item = &'a Value>) -> BTreeSet<&'a str> {
     let ids = events.into_iter().map(|event| event["event_id"].as_str());
     ids.map(Option::unwrap).collect()
@@ -85,13 +85,13 @@ pub fn event_ids<'a>(events: impl IntoIterator<Item = &'a Value>) -> BTreeSet<&'
 #[derive(Default)]
 struct Inner {
     arrived: Mutex<Vec<Arrived>>,
-    /// Answers for the next deliveries; 200 once they are used up.
+    /// Responses to the next deliveries; 200 once they are used up.
     replies: Mutex<VecDeque<Reply>>,
-    /// The types of events that are answered 500.
+    /// The types of events that get a 500.
     refused: Mutex<BTreeSet<String>>,
 }
 
-/// Listens on loopback for as long as it lives.
+/// A receiver that listens on loopback until it is dropped.
 pub struct Receiver {
     pub url: String,
     inner: Arc<Inner>,
@@ -116,28 +116,28 @@ impl Receiver {
         Self { url, inner, server }
     }
 
-    /// Answers the next deliveries like this, one after the other, and then 200 again.
+    /// Responds to the next deliveries like this, in order, and then with 200 again.
     pub fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
         self.inner.replies.lock().unwrap().extend(replies);
     }
 
-    /// Answers 500 to whatever is of this type.
+    /// Responds with 500 to events of this type.
     pub fn refuse(&self, event_type: &str) {
         self.inner.refused.lock().unwrap().insert(event_type.into());
     }
 
-    /// Answers 200 from now on.
+    /// Responds with 200 from now on.
     pub fn mend(&self) {
         self.inner.replies.lock().unwrap().clear();
         self.inner.refused.lock().unwrap().clear();
     }
 
-    /// Everything that has arrived so far.
+    /// Returns all deliveries so far.
     pub fn arrived(&self) -> Vec<Arrived> {
         self.inner.arrived.lock().unwrap().clone()
     }
 
-    /// Waits until as many deliveries have arrived; returns all that have.
+    /// Waits until so many deliveries have arrived; returns all of them.
     pub async fn wait_for(&self, count: usize) -> Vec<Arrived> {
         eventually(async || Some(self.arrived()).filter(|arrived| arrived.len() >= count)).await
     }
@@ -166,21 +166,21 @@ async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Byte
     response
 }
 
-/// An endpoint, as it was made.
+/// A new endpoint.
 pub struct Endpoint {
     pub id: Uuid,
     pub secret: String,
-    /// Where the API has it.
+    /// Path of the endpoint in the API.
     pub path: String,
 }
 
 impl Endpoint {
-    /// Makes an endpoint for a receiver at a URL.
+    /// Creates an endpoint for a receiver at a URL.
     pub async fn create(client: &Client, url: &str, events: &[&str]) -> Self {
         Self::create_with(client, json!({"url": url, "events": events})).await
     }
 
-    /// Makes an endpoint, everything about it said.
+    /// Creates an endpoint from a complete body.
     pub async fn create_with(client: &Client, body: Value) -> Self {
         let made = client.post("/v1/webhooks", body).await.expect(201);
         Self {
@@ -190,13 +190,13 @@ impl Endpoint {
         }
     }
 
-    /// Its deliveries, newest first.
+    /// Returns the deliveries of the endpoint, newest first.
     pub async fn deliveries(&self, client: &Client) -> Vec<Value> {
         let path = format!("{}/deliveries?limit=200", self.path);
         items(client.get(&path).await.expect(200))
     }
 
-    /// Waits until it has a delivery with this status; returns it.
+    /// Waits until the endpoint has a delivery with this status; returns it.
     pub async fn delivery(&self, client: &Client, status: &str) -> Value {
         eventually(async || {
             let deliveries = self.deliveries(client).await;
@@ -207,14 +207,14 @@ impl Endpoint {
         .await
     }
 
-    /// Types of the events about it, in order.
+    /// Returns the types of the events of the endpoint, in order.
     pub async fn story(&self, client: &Client) -> Vec<String> {
         let events = client.events(&format!("stream=webhook-{}", self.id)).await;
         let types = events.iter().map(|event| event["type"].as_str().unwrap());
         types.map(str::to_owned).collect()
     }
 
-    /// What was recorded of attempts to deliver to it, in order.
+    /// Returns the recorded attempts to deliver to the endpoint, in order.
     pub async fn attempts(&self, client: &Client) -> Vec<Value> {
         let mut attempts = client.events("type=webhook.delivery_attempted").await;
         attempts.retain(|event| event["data"]["webhook_id"] == json!(self.id));
@@ -222,7 +222,7 @@ impl Endpoint {
     }
 }
 
-/// A receiver that does not answer as it should: what it does with each connection is up to the test.
+/// A faulty receiver: the test decides what it does with each connection.
 pub struct Crooked {
     pub url: String,
     connections: Arc<AtomicUsize>,
@@ -260,7 +260,7 @@ impl Crooked {
         }
     }
 
-    /// Takes every request and never answers.
+    /// Reads every request and never responds.
     pub async fn silent() -> Self {
         Self::start(|mut stream| async move {
             let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
@@ -268,7 +268,7 @@ impl Crooked {
         .await
     }
 
-    /// How often it was called.
+    /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What is found, in which order, and by whom.
+//! Search: the results, their order, and permissions.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::harness::{Client, TestApp, command, id, items, pointers};
 
-/// What somebody finds by a text, once everything written before can be found.
+/// Searches once everything written before is searchable.
 async fn find(by: &Client, text: &str, filters: &str) -> Value {
     let path = format!("/v1/search?{filters}");
     let request = by.request(Method::GET, &path);
@@ -19,14 +19,14 @@ async fn find(by: &Client, text: &str, filters: &str) -> Value {
     by.send(request).await.expect(200)
 }
 
-/// The titles of what somebody finds, the best first.
+/// Returns the titles of the results, the best first.
 async fn titles(by: &Client, text: &str, filters: &str) -> Vec<String> {
     let found = items(find(by, text, filters).await);
     let title = |hit: &Value| hit["title"].as_str().unwrap().to_owned();
     found.iter().map(title).collect()
 }
 
-/// The same, in the order of the alphabet.
+/// Returns the titles of the results in alphabetical order.
 async fn sorted(by: &Client, text: &str, filters: &str) -> Vec<String> {
     let mut titles = titles(by, text, filters).await;
     titles.sort();
@@ -42,7 +42,7 @@ async fn suggestions(by: &Client, text: &str) -> Vec<String> {
     found.iter().map(text).collect()
 }
 
-/// The pieces of a text, those that were asked for in brackets.
+/// Joins the pieces of a text, with matches in brackets.
 fn shown(fragments: &Value) -> String {
     let fragments = fragments.as_array().unwrap().iter();
     let shown = fragments.map(|fragment| {
@@ -101,7 +101,7 @@ async fn what_is_called_so_comes_before_what_only_says_so() {
         scores[0] >= 2.0 && scores[1] >= 1.0 && scores[2] < 1.0,
         "{scores:?}"
     );
-    // All that is asked for must be there, wherever.
+    // All words must match, anywhere.
     assert_eq!(titles(alice, "leaves green", "").await, ["Green tea"]);
     assert_eq!(titles(alice, "stone tea", "").await, Vec::<String>::new());
 }
@@ -123,7 +123,7 @@ async fn what_was_found_is_shown_with_what_was_asked_for_marked() {
         "{snippet}"
     );
     assert!(snippet.chars().count() < 300, "{snippet}");
-    // The pieces together are what is there.
+    // The pieces together are the text of the body.
     let plain: String = hit["snippet"]
         .as_array()
         .unwrap()
@@ -131,7 +131,7 @@ async fn what_was_found_is_shown_with_what_was_asked_for_marked() {
         .map(|f| f["text"].as_str().unwrap())
         .collect();
     assert!(body.contains(&plain));
-    // Without a match in the body it is shown from its beginning.
+    // Without a match in the body, the snippet is its beginning.
     let found = find(alice, "dessert", "").await;
     let snippet = shown(&found["items"][0]["snippet"]);
     assert!(snippet.starts_with("Nothing of interest."), "{snippet}");
@@ -172,7 +172,7 @@ async fn words_are_found_in_any_script_and_from_their_beginning() {
         ("приветст", "Приветствие"),
         ("한국어", "한국어 노트"),
         ("proje* behind", "Release notes"),
-        // Only the last word may be unfinished.
+        // Only the last word may be incomplete.
         ("proje behind", ""),
         ("東都", ""),
     ] {
@@ -203,7 +203,7 @@ async fn phrases_exclusions_and_alternatives() {
         ("\"tea in winter\" or coffee", &["One", "Three"]),
         ("tea winter OR coffee", &["One", "Three"]),
         ("hot-tea", &["One"]),
-        // A phrase does not go on from the title into the body.
+        // A phrase does not span title and body.
         ("\"one hot\"", &[]),
     ] {
         let mut expected = expected.to_vec();
@@ -221,7 +221,7 @@ async fn a_phrase_is_found_however_long_the_note() {
     let cycle: String = (0..17_000_u32)
         .map(|n| char::from_u32(0x4e00 + n % 5_000).unwrap())
         .collect();
-    // Pairs of which no two are the same, more than an index entry takes.
+    // Distinct pairs, more than an index entry can hold.
     let distinct: String = (0..290_000_u32)
         .map(|n| {
             char::from_u32(
@@ -287,7 +287,7 @@ async fn a_phrase_is_found_however_long_the_note() {
             assert!(shown.contains('['), "{text}: {shown}");
         }
     }
-    // New words of a title leave those of the body where they are.
+    // A new title keeps the words of the body in the index.
     let late = items(find(alice, "全文検索", "").await);
     let change = json!({"title": "later", "tags": ["long"]});
     alice.patch(&at(&late[0]), change).await.expect(200);
@@ -388,7 +388,7 @@ async fn every_emoji_is_a_word() {
             format!("we have [{symbol}] here")
         );
     }
-    // Neither the style nor the tone of a skin makes another.
+    // Neither style nor skin tone distinguishes emoji.
     assert_eq!(titles(alice, "▶", "").await, ["▶️"]);
     assert_eq!(titles(alice, "👩🏽", "").await, ["👩"]);
 }
@@ -450,7 +450,7 @@ async fn what_is_mistyped_is_found_nevertheless() {
     ] {
         assert_eq!(find(alice, text, "").await["did_you_mean"], meant, "{text}");
     }
-    // There is such a word: it was meant.
+    // If the word exists, it is not corrected.
     let rare = alice.note(workspace_id, "Kettel", "").await;
     let found = find(alice, "kettel", "").await;
     assert_eq!(
@@ -458,7 +458,7 @@ async fn what_is_mistyped_is_found_nevertheless() {
         (&Value::Null, &json!(false))
     );
     assert_eq!(found["items"][0]["id"], json!(id(&rare)));
-    // No longer, where it is in the trash.
+    // A document in the trash no longer counts.
     trash(alice, &rare).await;
     assert_eq!(find(alice, "kettel", "").await["did_you_mean"], "kettle");
     for text in ["xyzzyx", "ket", "1234"] {
@@ -533,7 +533,7 @@ async fn filters_narrow_down_and_facets_count_what_is_left() {
         assert_eq!(found["facets"]["total"], expected.len(), "{filters}");
         assert_eq!(sorted(alice, "tea", filters).await, expected, "{filters}");
     }
-    // Without words, whatever the filters let through, the last changed first.
+    // Without words, everything that passes the filters, the last changed first.
     assert_eq!(
         titles(alice, "", "kind=task").await,
         ["Brew tea", "Buy tea"]
@@ -595,7 +595,7 @@ async fn nobody_learns_of_what_they_may_not_see() {
     );
     let all = ["Call Zanzibar", "Zanzibar"];
     assert_eq!(sorted(&app.operator, "zanzibar", "").await, all);
-    // As long as they are members.
+    // Access ends with the membership.
     let member = format!("/v1/workspaces/{shared}/members/{}", bob.actor_id);
     let left = alice.delete(&member).await;
     assert!(left.status < 300);
@@ -810,13 +810,13 @@ async fn the_largest_bodies_are_found_and_stop_nothing() {
     assert_eq!(titles(alice, "firstword", "").await, ["Distinct"]);
     assert_eq!(titles(alice, &"g".repeat(900), "").await, ["Giant"]);
     assert_eq!(titles(alice, "\"tea tea\"", "").await, ["Same"]);
-    // Of a long body, what is around the word is shown.
+    // The snippet of a long body is the text around the word.
     let found = find(alice, "w5000", "").await;
     let snippet = shown(&found["items"][0]["snippet"]);
     assert!(snippet.contains("w4fff [w5000] w5001"), "{snippet}");
 }
 
-/// A body that was taken apart for every stretch that a snippet could be of made seconds of a page.
+/// Regression test: splitting a body for every possible snippet took seconds per page.
 #[tokio::test]
 async fn a_page_of_long_notes_is_found_soon() {
     const COPIES: &str = "
@@ -873,7 +873,7 @@ async fn a_rebuild_makes_of_the_log_what_was_posted() {
         assert!(printed.ends_with(expected), "{printed}");
     }
     assert_eq!(find(alice, "tea", "").await, before);
-    // It goes on where it was.
+    // The projection continues where it was.
     alice.note(workspace_id, "Tea again", "").await;
     assert_eq!(titles(alice, "again", "").await, ["Tea again"]);
 }

@@ -10,12 +10,12 @@ use tokio_postgres::Client as Database;
 
 use crate::harness::{Client, PATIENCE, Server, TestApp, eventually};
 
-/// Sessions of an idle node.
+/// Number of sessions of an idle node.
 const IDLE: usize = 12;
-/// Sessions of a node with the default settings, as docs/configuration.md has them.
+/// Maximum number of sessions of a node with the default settings in docs/configuration.md.
 const MOST: usize = 22;
 
-/// The sessions of all nodes, by name.
+/// Counts the sessions of all nodes by name.
 async fn sessions(database: &Database) -> BTreeMap<String, usize> {
     const SESSIONS: &str = "select application_name, count(*) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid() group by 1";
@@ -31,7 +31,7 @@ fn count(sessions: &BTreeMap<String, usize>) -> usize {
     sessions.values().sum()
 }
 
-/// The consumers that each node runs.
+/// Counts the consumers that each node runs.
 async fn leases(database: &Database) -> Vec<i64> {
     const LEASES: &str = "select count(*) from pg_locks join pg_stat_activity a using (pid)
         where a.datname = current_database() and a.application_name like '% leases' and granted and locktype = 'advisory'
@@ -90,7 +90,7 @@ async fn two_nodes_share_fifty_connections_with_whoever_looks() {
     let watch = async {
         loop {
             let found = sessions(&database).await;
-            // This one looks.
+            // This test's own session is one of them.
             assert!(count(&found) < FREE, "{found:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -114,7 +114,7 @@ async fn consumers_are_shared_out_and_taken_over() {
     let other = Server::start(&app.database_url, &[]).await;
     let half = all / 2;
     eventually(async || (leases(&database).await == [half, all - half]).then_some(())).await;
-    // Each node shows what the other one's consumers have made.
+    // Each node shows what consumers on the other one have applied.
     let workspace_id = app.alice.workspace().await;
     let nodes = [app.alice.clone(), app.alice.at(&other.url)];
     for turn in 0..10 {
@@ -137,7 +137,7 @@ async fn consumers_are_shared_out_and_taken_over() {
     for path in ["/v1/notes", "/v1/search?q=water", "/v1/tasks"] {
         app.alice.get_at(path, position).await.expect(200);
     }
-    // Whose session is ended takes its leases again.
+    // A node whose session ends takes its leases again.
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and application_name like '% leases'";
     database.query(end, &[]).await.unwrap();

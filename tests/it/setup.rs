@@ -1,4 +1,4 @@
-//! Starting up: what is wrong is said at once, with what to do about it; and what is secret is never said.
+//! Starting up: errors are reported at once, with a remedy; and secrets are never printed.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::harness::{PATIENCE, Server, TestApp, command, serve};
 use crate::mcp_wire;
 use crate::receiver::Receiver;
 
-/// How a command that ends by itself ended, and what it complained of.
+/// The exit code and the output of a command that ended by itself.
 pub struct Ended {
     code: Option<i32>,
     said: String,
@@ -36,7 +36,7 @@ pub async fn run(mut command: tokio::process::Command) -> Ended {
 }
 
 impl Ended {
-    /// It failed, and said so in these words.
+    /// Asserts that the command failed with these words.
     #[track_caller]
     pub fn expect_failure(&self, words: &[&str]) {
         assert_eq!(self.code, Some(1), "{}", self.complained);
@@ -70,7 +70,7 @@ async fn a_second_root_secret_on_the_same_database_is_refused() {
             "secret key is not the one that this database was set up with",
             "give all nodes the same DAYBOOK_SECRET_KEY",
         ]);
-    // The right one is still welcome.
+    // The right one still works.
     Server::start(&app.database_url, &[]).await.kill().await;
 }
 
@@ -195,7 +195,7 @@ async fn the_first_start_writes_the_operators_key_for_its_account_alone_and_prin
         .kill()
         .await;
 
-    // Only the first start hands it over.
+    // Only the first start writes the key.
     std::fs::remove_file(&file).unwrap();
     let server = Server::start(&database_url, &variables).await;
     assert_eq!(server.printed, [] as [&str; 0]);
@@ -205,7 +205,7 @@ async fn the_first_start_writes_the_operators_key_for_its_account_alone_and_prin
 #[tokio::test]
 async fn an_operators_key_that_cannot_be_written_is_not_issued() {
     let database_url = store::testing::url(&store::testing::database().await);
-    // A file where its directory should be.
+    // A file in place of the directory.
     let blocked = store::testing::directory().join("blocked");
     std::fs::write(&blocked, "").unwrap();
     let file = blocked.join("operator.key");
@@ -265,7 +265,7 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
         .expect(201);
     let path_of_key = format!("/v1/api-keys/{}/rotate", key["id"].as_str().unwrap());
     let spare = app.alice.post_empty(&path_of_key).await.expect(200);
-    // Keys that are refused are secrets too: of another server, or mistyped.
+    // Refused keys are secrets too: they may belong to another server, or be mistyped.
     for refused in ["dbk_0123", &format!("dbk_{}", "0".repeat(72))] {
         let mut stranger = app.alice.clone();
         stranger.key = refused.into();
@@ -274,7 +274,7 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
             .await
             .expect_problem(401, "unauthorized");
     }
-    // Rotation, workspace, note, example; one of them was turned away, and is on its way again.
+    // Rotation, workspace, note, example; one of them was refused, and is retried.
     receiver.wait_for(4).await;
     app.server.tell_to_stop().await;
     assert_eq!(app.server.ended().await.code(), Some(0));

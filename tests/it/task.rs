@@ -158,7 +158,7 @@ async fn an_agent_suggests_and_does_not_create_accept_or_dismiss() {
             .await;
         answer.expect_problem(403, "agent_not_allowed");
     }
-    // Whatever its role.
+    // An agent is refused with any role.
     cast.app
         .alice
         .admit(cast.workspace_id, &cast.agent, "editor")

@@ -1,11 +1,11 @@
-//! Tasks that are lines of notes.
+//! Tasks from lines of notes.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{Client, TestApp, id, types};
 
-/// A note of Alice's, and the tasks that its lines are.
+/// A note of Alice's with task lines.
 struct Page {
     app: TestApp,
     workspace_id: Uuid,
@@ -36,7 +36,7 @@ impl Page {
         self.app.settle().await;
     }
 
-    /// The tasks in their order.
+    /// Returns the tasks in order.
     async fn tasks(&self) -> Vec<Value> {
         let path = format!("/v1/tasks?note_id={}&order=rank", id(&self.note));
         self.alice().pages(&path).await.concat()
@@ -47,7 +47,7 @@ impl Page {
         tasks.find(|task| task["title"] == title).expect(title)
     }
 
-    /// The tasks in their order, as `title: status`.
+    /// Returns the tasks in order, as `title: status`.
     async fn told(&self) -> Vec<String> {
         let tell = |task: &Value| {
             format!(

@@ -1,4 +1,4 @@
-//! Webhook endpoints: making and changing them, and what reaches them because of it.
+//! Webhook endpoints: creating and changing them, and the effects on deliveries.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ async fn an_endpoint_shows_its_secret_once_and_is_read_back_without_it() {
     assert_eq!(read.expect(200), endpoint);
     let list = items(app.alice.get("/v1/webhooks").await.expect(200));
     assert_eq!(list, [endpoint]);
-    // Nor is it anywhere in the log.
+    // The log does not contain it either.
     let log = json!(app.operator.events("").await).to_string();
     assert!(!log.contains(secret.as_str().unwrap()));
 }
@@ -153,7 +153,7 @@ async fn a_changed_endpoint_gets_what_it_asks_for_now_where_it_is_now() {
         .patch(&endpoint.path, changes.clone())
         .await
         .expect(200);
-    // The other receiver gets a secret of its own.
+    // The other receiver gets a new secret.
     assert_eq!(changed["version"], 3);
     let fields = changed.as_object_mut().unwrap();
     let secret = fields.remove("secret").unwrap();
@@ -214,7 +214,7 @@ async fn an_endpoint_that_is_sent_elsewhere_takes_neither_its_headers_nor_its_se
         let answer = app.alice.send(request.json(&json!({"url": url}))).await;
         answer.expect(200)
     };
-    // Another path of the same receiver is the same receiver.
+    // Another path on the same origin counts as the same receiver.
     let path = update(&format!("{}/other", old.url), "path").await;
     assert_eq!(path["headers"], json!(["Authorization"]));
     assert_eq!((path.get("secret"), path.get("notice")), (None, None));
@@ -274,7 +274,7 @@ async fn its_own_headers_are_sent_along() {
     app.alice.workspace().await;
     let arrived = &receiver.wait_for(1).await[0];
     assert_eq!(arrived.header("authorization"), "Bearer ab c");
-    // Nobody reads them again: not where the endpoint is shown, nor in the log.
+    // The values are never shown again: neither with the endpoint nor in the log.
     let shown = app.alice.get(&endpoint.path).await.expect(200);
     assert_eq!(shown["headers"], json!(["Authorization", "X-Team"]));
     let log = format!("{:?}", app.operator.events("").await);

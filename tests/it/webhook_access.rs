@@ -1,4 +1,4 @@
-//! An endpoint gets what its owner may see when it is delivered, for as long as the key that it belongs to works.
+//! An endpoint receives the events that its owner may see at delivery, as long as the key that it belongs to works.
 
 use domain::MAX_PATTERNS;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::event::text;
 use crate::harness::{Client, TestApp, eventually, id};
 use crate::receiver::{Endpoint, MUCH_LATER, Receiver, arrived_types, status};
 
-/// Another key of an actor of the product: its path, and a client with it.
+/// Issues another key for an actor of the product; returns its path and a client with it.
 async fn key_of(app: &TestApp, actor: &Client) -> (String, Client) {
     let body = json!({"name": "hooks", "product_id": app.product_id, "scopes": ["*"],
         "actor": {"kind": "person", "id": actor.actor_id}});
@@ -16,7 +16,7 @@ async fn key_of(app: &TestApp, actor: &Client) -> (String, Client) {
     (format!("/v1/api-keys/{}", id(&key)), client)
 }
 
-/// The titles of the notes that have arrived.
+/// Returns the titles of the notes that have arrived.
 fn titles(receiver: &Receiver) -> Vec<String> {
     let arrived = receiver.arrived();
     let titles = arrived.iter().map(|one| &one.body["data"]["data"]["title"]);
@@ -61,7 +61,7 @@ async fn an_endpoint_gets_what_its_owner_may_see_at_the_time() {
     app.alice.note(workspace_id, "After", "").await;
     replay().await;
     assert_eq!(titles(&receiver)[6..], ["Own"]);
-    // Nor is what was delivered once sent again.
+    // Earlier deliveries are not sent again either.
     let deliveries = endpoint.deliveries(&bob).await;
     for delivery in &deliveries {
         let path = format!("/v1/deliveries/{}/resend", id(delivery));
@@ -106,7 +106,7 @@ async fn an_endpoint_gets_nothing_for_which_its_key_lacks_the_scope() {
     assert_eq!(arrived_types(&narrow.arrived()), ["task.created"]);
     assert_eq!(arrived_types(&auditing.arrived()).len(), 2);
 
-    // An example tells nothing of anything: it comes all the same.
+    // An example is sent anyway, because it reveals nothing.
     let example = json!({"event_type": "note.created"});
     let path = format!("{}/send-example", narrowed.path);
     hooks.post(&path, example).await.expect(202);
@@ -141,7 +141,7 @@ async fn deliveries_stop_when_the_key_of_an_endpoint_is_revoked() {
     app.settle().await;
     assert_eq!(receiver.arrived().len(), 0);
 
-    // Nobody vouches for another's address by accident.
+    // An actor takes over another's endpoint only by setting its address.
     let carol = app.actor("person", &["*"]).await;
     let enable = format!("{}/enable", endpoint.path);
     let refused = carol.post_empty(&enable).await;
@@ -207,7 +207,7 @@ async fn an_endpoint_has_one_replay_at_a_time_and_queues_it_bit_by_bit() {
         let again = app.alice.post(&replay, body.clone()).await;
         again.expect_problem(409, "webhook_replay_under_way");
     }
-    // Everything fails and waits for its retry: what is queued stays bounded.
+    // Every delivery fails and waits for its retry: the queue stays bounded.
     let most = eventually(async || {
         let count = "select count(*) from log.jobs where kind = 'webhook.deliver'";
         let queued: i64 = sql.query_one(count, &[]).await.unwrap().get(0);

@@ -1,4 +1,4 @@
-//! Deliveries: how they look on the wire, what is recorded of them, and that none is lost.
+//! Deliveries: their format, their records, and that none is lost.
 
 use std::collections::BTreeSet;
 
@@ -112,7 +112,7 @@ async fn every_attempt_is_an_event_and_the_last_one_exhausts_the_delivery() {
             format!("webhook_delivery-{}", id(&delivery))
         );
     }
-    // As the schedule says, give or take a fifth.
+    // The times follow the schedule, within a fifth.
     for (attempt, seconds) in attempts.iter().zip([1, 2]) {
         let wait = time(&attempt["data"]["next_attempt_at"]) - time(&attempt["recorded_at"]);
         assert!(wait <= TimeDelta::seconds(seconds) * 6 / 5, "{wait}");
@@ -174,7 +174,7 @@ async fn the_standard_schedule_is_nine_retries_over_three_days() {
     assert_eq!(attempts.len(), waits.len() + 1);
     for (attempt, wait) in attempts.iter().zip(waits) {
         let waited = time(&attempt["data"]["next_attempt_at"]) - time(&attempt["recorded_at"]);
-        // Between the decision and the record of it some time passes.
+        // Some time passes between the decision and its record.
         let least = TimeDelta::seconds(wait) * 4 / 5 - TimeDelta::seconds(4);
         assert!(
             waited >= least && waited <= TimeDelta::seconds(wait) * 6 / 5,
@@ -397,7 +397,7 @@ async fn no_delivery_is_lost_when_the_server_is_killed_while_deliveries_are_unde
                         .send()
                         .await
                     {
-                        // The answer may break off; then it was none.
+                        // An incomplete response does not count.
                         let Ok(note) = answer.json::<Value>().await else {
                             break;
                         };
@@ -429,7 +429,7 @@ async fn no_delivery_is_lost_when_the_server_is_killed_while_deliveries_are_unde
         missing.len(),
         acknowledged.len()
     );
-    // Nor one that was written but not acknowledged.
+    // Nor is a note lost that was written but not acknowledged.
     let written = app.alice.events("type=note.created").await;
     assert!(written.len() < 1000);
     assert_eq!(arrived_ids(&arrived), event_ids(&written));

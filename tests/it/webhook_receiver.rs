@@ -1,4 +1,4 @@
-//! Receivers as they are: slow, broken, gone, hostile; and what becomes of their endpoints.
+//! Real-world receivers: slow, broken, gone, hostile; and the effects on their endpoints.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ async fn ten_exhausted_deliveries_in_a_row_disable_the_endpoint_and_none_of_thei
     assert_eq!(failing["status"], "enabled");
     assert!(failing["failing_since"].is_string());
 
-    // Many at a time: each one changes the endpoint that all of them are about.
+    // Many concurrently: each one changes the same endpoint.
     join_all((0..40).map(|_| app.alice.note(workspace_id, "Tea", ""))).await;
     app.settle().await;
     let disabled = app.alice.get(&endpoint.path).await.expect(200);
@@ -207,7 +207,7 @@ async fn of_an_answer_without_end_the_first_kilobyte_is_kept_and_the_rest_not_re
     let endless = Crooked::start(move |mut stream| {
         let sent = Arc::clone(&counter);
         async move {
-            // An answer that comes before its request is one to nothing.
+            // A response before its request would be ignored.
             let _ = stream.read(&mut [0; 4096]).await;
             let _ = stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n")
@@ -224,7 +224,7 @@ async fn of_an_answer_without_end_the_first_kilobyte_is_kept_and_the_rest_not_re
     assert_eq!(delivery["last_response"], "x".repeat(1024));
     let attempt = &endpoint.attempts(&app.alice).await[0];
     assert_eq!(attempt["data"]["response"], "x".repeat(1024));
-    // What the sockets took in, no more.
+    // No more than the sockets buffered.
     assert!(sent.load(Ordering::Relaxed) < 100_000_000);
 }
 
@@ -257,7 +257,7 @@ async fn private_addresses_are_refused_however_they_are_written() {
         "0x7f.1",
         "[::ffff:127.0.0.1]",
         "0.0.0.0",
-        // Names that are not there are not told from those that lead inside.
+        // Missing names cannot be told from internal ones.
         "nowhere.invalid",
     ];
     let mut told = BTreeSet::new();
@@ -296,7 +296,7 @@ async fn endpoints_that_never_answer_slow_no_other() {
     join_all((0..40).map(|_| app.alice.note(workspace_id, "Tea", ""))).await;
     alive.wait_for(40).await;
     assert!(dead.connections() > 0);
-    // Not one of them has been given up: nothing waited for that.
+    // None of them was given up: the server waited for none.
     for endpoint in endpoints {
         assert!(endpoint.deliveries(&app.alice).await.is_empty());
     }

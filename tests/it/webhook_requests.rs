@@ -1,4 +1,4 @@
-//! What people ask of webhook endpoints: examples, replays, resends, disabling and enabling.
+//! Requests for webhook endpoints: examples, replays, resends, disabling and enabling.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ async fn a_replay_delivers_all_history_of_its_product_under_its_patterns_and_no_
         .note(stranger.workspace().await, "Theirs", "")
         .await;
     let workspace_id = app.alice.workspace().await;
-    // More than a page of the replay.
+    // More than one page of the replay.
     let notes = (0..1_100).map(|n| (workspace_id, format!("Note {n}")));
     for some in notes.collect::<Vec<_>>().chunks(100) {
         join_all(
@@ -165,7 +165,7 @@ async fn what_waited_while_an_endpoint_was_disabled_arrives_once_it_is_enabled()
     let stream = |note: &Value| json!(format!("note-{}", id(note)));
     assert_eq!(streams, [stream(&tried), stream(&tried)]);
 
-    // What happened meanwhile is history, to be replayed from where the endpoint was disabled.
+    // Events in between are replayed from the position at which the endpoint was disabled.
     let from = json!({"from_position": disabled["disabled_position"]});
     app.alice
         .post(&format!("{}/replay", endpoint.path), from)
@@ -257,7 +257,7 @@ async fn a_delivery_whose_retry_waits_is_sent_at_once_and_not_twice() {
         (&delivered["id"], &delivered["attempts"]),
         (&delivery["id"], &json!(2))
     );
-    // The retry that waited was this one.
+    // This was the waiting retry.
     app.bring_forward().await;
     app.settle().await;
     assert_eq!(receiver.arrived().len(), 2);

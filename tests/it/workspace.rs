@@ -168,14 +168,14 @@ async fn only_actors_of_the_product_become_members() {
             let body = json!({"role": role});
             let answer = app.alice.put(&path, body.clone()).await;
             answer.expect_problem(422, "workspace_actor_unknown");
-            // Whoever is not let in cannot try out who there is.
+            // A caller without access cannot probe for actors.
             let answer = bob.put(&path, body).await;
             answer.expect_problem(404, "workspace_not_found");
         }
     }
     let unchanged = app.alice.get(&at(&workspace)).await.expect(200);
     assert_eq!(unchanged, workspace);
-    // And so nobody is left alone with an owner who is not there.
+    // This keeps a workspace from having only an owner who does not exist.
     let left = app.alice.delete(&member(&workspace, &app.alice)).await;
     left.expect_problem(422, "workspace_last_owner");
     app.alice.admit(id(&workspace), &bob, "owner").await;

@@ -1,5 +1,5 @@
-//! Every operation that the server describes, and a world in which each can be called: for tests that hold for all of
-//! them, those still to come included.
+//! Every operation in the OpenAPI document, and a world in which each can be called: for tests that cover all operations,
+//! including future ones.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::harness::{Answer, Client, TestApp, eventually, id};
 use crate::mcp_wire;
 use crate::receiver::Receiver;
 
-/// Stands in every text of the world, so that it is noticed wherever it leaks.
+/// A word in every text of the world, so that any leak is noticed.
 pub const MARK: &str = "marigold";
 
-/// The media type of whatever is uploaded.
+/// The media type of uploads.
 const BYTES: &str = "application/octet-stream";
 /// The media type of a form with a file.
 const FORM: &str = "multipart/form-data";
@@ -23,7 +23,7 @@ const FORM: &str = "multipart/form-data";
 #[derive(Debug, Clone)]
 pub struct Operation {
     pub method: Method,
-    /// With its parameters in braces.
+    /// Path with its parameters in braces.
     pub path: String,
     pub spec: Value,
 }
@@ -55,12 +55,12 @@ impl Operation {
             .collect()
     }
 
-    /// Returns true for what every key may do.
+    /// Returns true for operations that need no scope.
     pub fn takes_no_scope(&self) -> bool {
         ["GET /v1/me", "POST /v1/api-keys/enrol"].contains(&self.name().as_str())
     }
 
-    /// The one scope that it needs.
+    /// Returns the one scope that the operation requires.
     pub fn scope(&self) -> &str {
         let security = self.spec["security"].as_array();
         let scopes: Vec<&str> = security
@@ -79,7 +79,7 @@ impl Operation {
         scope
     }
 
-    /// The scopes of the things of the world that it shows, where they are of another context.
+    /// Returns the scopes of resources of other contexts that the operation shows.
     pub fn scopes_of_its_things(&self) -> &'static [&'static str] {
         if self.path.starts_with("/v1/events/{") {
             &["notes:read"]
@@ -88,7 +88,7 @@ impl Operation {
         }
     }
 
-    /// The same call on things that do not exist.
+    /// Returns the path of the same call on missing resources.
     pub fn on_nothing(&self) -> String {
         let fill = |segment: &str| match segment.starts_with('{') {
             true => Uuid::now_v7().to_string(),
@@ -99,7 +99,7 @@ impl Operation {
     }
 }
 
-/// The server's description of itself.
+/// The OpenAPI document.
 pub struct Document(pub Value);
 
 impl Document {
@@ -122,7 +122,7 @@ impl Document {
         operations
     }
 
-    /// The operations that need a key.
+    /// Returns the operations that need a key.
     pub fn guarded(&self) -> Vec<Operation> {
         let mut operations = self.operations();
         operations.retain(|operation| operation.path.starts_with("/v1/"));
@@ -142,7 +142,7 @@ impl Document {
         })
     }
 
-    /// Where a value departs from a schema; fields that it does not name are faults, unless it names none.
+    /// Lists the differences between a value and a schema; unknown fields are faults, unless the schema names none.
     pub fn faults(&self, schema: &Value, value: &Value) -> Vec<String> {
         let resolved = self.resolve(schema);
         let is_open = resolved
@@ -162,7 +162,7 @@ impl Document {
             .iter_errors(value)
             .map(|fault| format!("{}: {fault}", fault.instance_path()))
             .collect();
-        // Of a list, every item is looked at as closely.
+        // Every item of a list is checked the same way.
         let item = &resolved["properties"]["items"]["items"];
         if let (false, Some(items)) = (item.is_null(), value["items"].as_array()) {
             faults.extend(items.iter().flat_map(|value| self.faults(item, value)));
@@ -171,13 +171,13 @@ impl Document {
     }
 }
 
-/// A product full of things, and those who may do anything to them.
+/// A product with resources of every kind, and actors with all permissions on them.
 pub struct World {
     pub app: TestApp,
     pub document: Document,
-    /// Proposes; what it proposes Alice may decide.
+    /// Agent whose proposals Alice may decide.
     pub agent: Client,
-    /// Whose key is still in the hands of the operator.
+    /// Person whose key the operator still holds.
     newcomer: Client,
     receiver: Receiver,
     workspace_id: Uuid,
@@ -185,7 +185,7 @@ pub struct World {
     event_id: String,
     delivery_id: Uuid,
     actions_hash: Value,
-    /// Two tasks, in their order.
+    /// Two tasks, in order.
     neighbours: [Uuid; 2],
     /// A picture.
     file_id: Uuid,
@@ -232,12 +232,12 @@ impl World {
         world.make("files").await;
         world.file_id = world.picture().await;
         world.artifact().await;
-        // Nothing more happens by itself.
+        // No asynchronous work is left.
         world.app.settle().await;
         world
     }
 
-    /// The id of a tool call that was recorded.
+    /// Returns the id of a recorded tool call.
     async fn tool_call(&self) -> String {
         let arguments = json!({"note_id": self.note_id});
         mcp_wire::call(&self.agent, "read_note", arguments)
@@ -246,7 +246,7 @@ impl World {
         self.app.alice.ids("/v1/tool-calls").await[0].to_string()
     }
 
-    /// The path of an operation on things that exist, made for this call wherever they can be.
+    /// Returns the path of an operation on existing resources, created for this call if possible.
     pub async fn path(&self, operation: &Operation) -> String {
         if operation.path == "/files/{id}" {
             return self.signed(&operation.method).await;
@@ -265,7 +265,7 @@ impl World {
         path
     }
 
-    /// The address at which the bytes of a file are sent or had.
+    /// Returns the address for uploading or downloading the bytes of a file.
     async fn signed(&self, method: &Method) -> String {
         let file = self.make("files").await;
         if *method == Method::PUT {
@@ -285,7 +285,7 @@ impl World {
         alice.send(request).await.expect(200);
     }
 
-    /// The id of one thing of a collection.
+    /// Returns the id of one resource of a collection.
     async fn thing(&self, collection: &str) -> String {
         match collection {
             "products" => self.app.product_id.to_string(),
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// A new thing of a collection, by the operation that makes one.
+    /// Creates a resource of a collection with the operation for it.
     async fn make(&self, collection: &str) -> Value {
         let path = format!("/v1/{collection}");
         let Some(create) = self.document.operation(&Method::POST, &path) else {
@@ -327,7 +327,7 @@ impl World {
         answer.body
     }
 
-    /// A dead letter.
+    /// Creates a dead letter.
     pub async fn dead_job(&self) -> Uuid {
         let item = Uuid::now_v7();
         self.app
@@ -343,7 +343,7 @@ impl World {
         item
     }
 
-    /// Who may call an operation with success.
+    /// Returns a client that may call an operation.
     pub fn caller(&self, operation: &Operation) -> &Client {
         match operation.path.as_str() {
             "/v1/proposals" | "/v1/proposals/{id}/withdraw" | "/v1/proposals/{id}/rebase" => {
@@ -355,7 +355,7 @@ impl World {
         }
     }
 
-    /// Brings the thing at the path into the state that an operation is for.
+    /// Brings the resource at the path into the state that an operation requires.
     pub async fn prepare(&self, operation: &Operation, path: &str) {
         let alice = &self.app.alice;
         match (operation.method.as_str(), operation.path.as_str()) {
@@ -398,14 +398,14 @@ impl World {
         }
     }
 
-    /// Something that the note has attached.
+    /// Attaches an artifact to the note.
     async fn artifact(&self) -> Value {
         let path = format!("/v1/notes/{}/artifacts", self.note_id);
         let body = json!({"file_id": self.file_id, "name": MARK});
         self.app.alice.post(&path, body).await.expect(201)
     }
 
-    /// A picture that is there.
+    /// Uploads a picture.
     async fn picture(&self) -> Uuid {
         let picture = crate::avatar::picture(crate::avatar::PIXEL.len());
         let file = crate::file::request(&self.app.alice, picture).await;
@@ -413,7 +413,7 @@ impl World {
         id(&uploaded.expect(200))
     }
 
-    /// A file that is there.
+    /// Uploads a file.
     async fn stored_file(&self) -> Uuid {
         let file = self.make("files").await;
         self.upload(&file).await;
@@ -445,17 +445,17 @@ impl World {
         by.send(request).await
     }
 
-    /// A valid body, if the operation takes one.
+    /// Returns a valid body, if the operation takes one.
     pub fn body(&self, operation: &Operation) -> Option<Value> {
         if operation.name() == "POST /v1/notes/{id}/artifacts" {
-            // A file or an address: a schema cannot say that it is one of both.
+            // A schema cannot say that exactly one of a file and an address is required.
             return Some(json!({"file_id": self.file_id, "name": MARK}));
         }
         let schema = &operation.spec["requestBody"]["content"]["application/json"]["schema"];
         (!schema.is_null()).then(|| self.sample("", schema))
     }
 
-    /// A value that fits a schema: what it requires, or everything where it requires nothing.
+    /// Returns a value that fits a schema: its required fields, or all fields if none is required.
     fn sample(&self, name: &str, schema: &Value) -> Value {
         if let Some(value) = self.known(name) {
             return value;
@@ -515,18 +515,18 @@ impl World {
             .into()
     }
 
-    /// What a schema cannot say: values that lead to things of this world.
+    /// Returns values that a schema cannot define, which refer to resources of this world.
     fn known(&self, name: &str) -> Option<Value> {
         Some(match name {
             "workspace_id" => json!(self.workspace_id),
             "note_id" | "target_id" => json!(self.note_id),
-            // Of the bytes that are sent, where some are.
+            // Describes the bytes that are sent, if there are any.
             "size" => json!(MARK.len()),
             "media_type" => json!(BYTES),
             "file_id" => json!(self.file_id),
             "sha256" => json!("0".repeat(64)),
             "actions_hash" => self.actions_hash.clone(),
-            // Whoever issues a key rotates it, unless it is a person's.
+            // An issuer may rotate a key unless it is a person's.
             "kind" => json!("service"),
             "assignee" => json!(self.app.alice.actor_id),
             "after" => json!(self.neighbours[0]),
@@ -534,7 +534,7 @@ impl World {
             "url" => json!(self.receiver.url),
             "events" => json!(["note.purged"]),
             "headers" => json!({"x-sample": MARK}),
-            // What whoever issues keys has in any case.
+            // Scopes that every issuer of keys has.
             "scopes" => json!(["api_keys:write"]),
             _ => return None,
         })

@@ -1,4 +1,4 @@
-//! What a note has attached goes with it.
+//! Removes the artifacts of purged notes.
 
 use async_trait::async_trait;
 use commands::Request;
@@ -25,7 +25,7 @@ pub struct Purge {
     correlation_id: Uuid,
 }
 
-/// Schedules the end of whatever a note that is gone had attached.
+/// Schedules the removal of a purged note's artifacts.
 pub struct Purges;
 
 #[async_trait]
@@ -47,7 +47,7 @@ impl Reaction for Purges {
                     correlation_id: event.correlation_id,
                 };
                 consequences.schedule.push(NewJob {
-                    // The note's lines have a job of the event's own id.
+                    // The job for the note's lines has the event's own id.
                     id: Uuid::new_v5(&event.event_id, Remove::KIND.as_bytes()),
                     ..NewJob::of::<Remove>(event, &purge)
                 });
@@ -57,7 +57,7 @@ impl Reaction for Purges {
     }
 }
 
-/// Removes what a note that is gone had attached.
+/// Removes the artifacts of a purged note.
 pub struct Remove {
     context: WorkerContext,
     readers: Readers,
@@ -74,7 +74,7 @@ impl JobHandler for Remove {
     const KIND: &'static str = "note.remove_artifacts";
     type Payload = Purge;
 
-    /// Nothing is attached to a note that is gone: those that the read model has are all there ever will be.
+    /// Removes all artifacts in the read model: nothing can be attached to a purged note, so no more can follow.
     async fn run(&self, job: &Job, purge: Purge) -> Result<Outcome, String> {
         self.readers
             .wait(Artifact::CATEGORY, purge.position)

@@ -1,4 +1,4 @@
-//! The tasks of a note follow its lines, and go with it.
+//! Keeps the tasks of a note in line with its task lines, and removes them with the note.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -22,31 +22,31 @@ use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
 use crate::{NewJob, WorkerContext};
 
-/// A note whose tasks may no longer be what it says.
+/// A note whose tasks may no longer match its text.
 #[derive(Serialize, Deserialize)]
 pub struct Reading {
     note_id: Uuid,
-    /// The note's last event so far, and where it is.
+    /// The note's last event so far, and its position.
     event_id: Uuid,
     position: Position,
     correlation_id: Uuid,
     author: Actor,
-    /// The note is gone.
+    /// True if the note is purged.
     purged: bool,
 }
 
-/// What an event says of the lines of its note.
+/// The effect of an event on the task lines of its note.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lines {
-    /// There may be some.
+    /// There may be task lines.
     Possible,
-    /// There are none now; there may have been some before.
+    /// There are no task lines now; there may have been some before.
     Absent,
-    /// So is the note.
+    /// The note is purged.
     Gone,
 }
 
-/// Schedules a reading of every note whose lines may have changed.
+/// Schedules a job for every note whose task lines may have changed.
 pub struct Notes {
     context: WorkerContext,
     readers: Readers,
@@ -57,7 +57,7 @@ impl Notes {
         Self { context, readers }
     }
 
-    /// Those of some notes that have lines that are tasks, as of a position.
+    /// Returns those of some notes that have task lines, as of a position.
     async fn known(
         &self,
         note_ids: &[Uuid],
@@ -83,7 +83,7 @@ impl Reaction for Notes {
     const CATEGORIES: &'static [&'static str] = &[Note::CATEGORY];
 
     async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError> {
-        // One reading of a note as it is after all of them.
+        // One job per note, for its state after all events.
         let mut touched: BTreeMap<Uuid, (Lines, &Recorded)> = BTreeMap::new();
         for event in events {
             let change = event
@@ -144,7 +144,7 @@ fn reading(event: &Recorded, purged: bool) -> NewJob {
     NewJob::of::<FollowLines>(event, &reading)
 }
 
-/// Brings the tasks of a note in line with it.
+/// Makes the tasks of a note match its lines.
 pub struct FollowLines {
     context: WorkerContext,
     readers: Readers,
@@ -170,8 +170,8 @@ impl FollowLines {
             .map_err(|error| error.to_string())
     }
 
-    /// The tasks beside its lines, too. No task is made for a note that is gone: those that the read model has are all
-    /// there ever will be.
+    /// Removes all tasks of a purged note, also those without a line. No task can be created for a purged note, so the read
+    /// model has all of them.
     async fn remove_all(&self, item: &Job, reading: &Reading) -> Result<(), String> {
         self.readers
             .wait(Task::CATEGORY, reading.position)
@@ -196,7 +196,7 @@ impl FollowLines {
     }
 }
 
-/// Somebody else has removed the task meanwhile.
+/// Returns true if another actor has removed the task meanwhile.
 fn is_gone(refusal: &dyn Refusal) -> bool {
     refusal.as_ref() == TaskRefusal::NotFound.as_ref()
 }

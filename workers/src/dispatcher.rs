@@ -17,24 +17,24 @@ use uuid::Uuid;
 use crate::job_handler::{AnyHandler, Outcome};
 use crate::jobs::{self, Error, Job, Partition};
 
-/// How often the table is looked at without having been woken.
+/// Interval at which the table is polled without a wake-up.
 const POLL: Duration = Duration::from_millis(250);
-/// Between two looks at the table at least: what ends meanwhile is written, and replaced, together.
+/// Minimum interval between two polls: jobs that end meanwhile are written, and replaced, together.
 const PACE: Duration = Duration::from_millis(5);
-/// How often the leases of jobs that are held are renewed.
+/// Interval at which the leases of held jobs are renewed.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// As many times what a partition may run is claimed, so that nothing waits for the next look.
+/// Factor by which claims exceed the jobs that a partition may run, so that a job is ready when another ends.
 const AHEAD: usize = 2;
-/// What is left of a lease when an item begins.
+/// Minimum time left of a lease when a job starts.
 const MIN_LEASE: TimeDelta = TimeDelta::seconds(40);
-/// Failures after which an item is dead_letter.
+/// Failures after which a job becomes a dead letter.
 const MAX_ATTEMPTS: u32 = 12;
-/// The first waiting time after a failure; it doubles from there.
+/// The first back-off after a failure; each further failure doubles it.
 const BACKOFF: TimeDelta = TimeDelta::seconds(1);
-/// The longest one.
+/// The maximum back-off.
 const MAX_BACKOFF: TimeDelta = TimeDelta::hours(1);
 
-/// Wakes the dispatchers of this node as soon as work is scheduled here.
+/// Wakes the dispatchers of this node as soon as a job is scheduled here.
 #[derive(Clone, Default)]
 pub struct Wakers(Arc<Mutex<HashMap<&'static str, Arc<Notify>>>>);
 
@@ -56,7 +56,7 @@ pub struct Dispatcher {
     waker: Arc<Notify>,
     running: JoinSet<(Job, Outcome)>,
     partitions: HashMap<String, Held>,
-    /// The partition at which the next look at the table begins.
+    /// The partition at which the next poll of the table begins.
     next_partition: String,
     ended: Ended,
     /// Jobs that this node holds, by id, with their leases.
@@ -64,11 +64,11 @@ pub struct Dispatcher {
     renewed: Instant,
 }
 
-/// What of a partition is leased to this node.
+/// The jobs of a partition that are leased to this node.
 #[derive(Default)]
 struct Held {
     running: usize,
-    /// Claimed ahead, to run as soon as there is a place.
+    /// Jobs claimed ahead, to run as soon as there is a place.
     waiting: VecDeque<Job>,
 }
 
@@ -78,7 +78,7 @@ impl Held {
     }
 }
 
-/// Items that have run, and what is still to be written about them.
+/// Jobs that have run, with results still to be written.
 #[derive(Default)]
 struct Ended {
     done: Vec<Job>,
@@ -100,7 +100,7 @@ impl Dispatcher {
         }
     }
 
-    /// Claims and runs until shutdown, then waits for what is in flight.
+    /// Claims and runs jobs until shutdown, then waits for those in flight.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut pace = tokio::time::interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,27 +128,27 @@ impl Dispatcher {
         self.turn(0).await;
     }
 
-    /// Takes in everything that has ended.
+    /// Collects all jobs that have ended.
     fn collect(&mut self) {
         while let Some(Ok(ended)) = self.running.try_join_next() {
             self.end(ended);
         }
     }
 
-    /// How many more items this node may hold.
+    /// Returns the number of jobs that this node may still claim.
     fn free(&self) -> usize {
         let held: usize = self.partitions.values().map(Held::len).sum();
         self.work.concurrency().saturating_sub(held)
     }
 
-    /// What has not begun is left to whoever comes.
+    /// Gives back jobs that have not started, for any node to claim.
     fn give_back(&mut self) {
         for held in self.partitions.values_mut() {
             self.ended.again.extend(held.waiting.drain(..));
         }
     }
 
-    /// Writes down what has ended, and starts more; returns how much.
+    /// Writes results, and starts more jobs; returns how many it claimed.
     async fn turn(&mut self, free: usize) -> usize {
         match self.exchange(free).await {
             Ok(items) => {
@@ -160,7 +160,7 @@ impl Dispatcher {
             Err(error) => {
                 tracing::warn!(kind = self.work.kind(), %error, "cannot exchange jobs");
                 if !error.is_transient() {
-                    // What was to be written would be refused again.
+                    // The database would refuse the same write again.
                     self.ended = Ended::default();
                 }
                 0
@@ -189,16 +189,16 @@ impl Dispatcher {
         Ok(claimed)
     }
 
-    /// How many items each partition may be given: those in which something runs here, and those that have been found to be due.
-    /// Half of the free places are given out, and to a partition at most a quarter: the fewer are left, the more sparingly, so
-    /// that partitions in which nothing moves never hold all of them.
+    /// Returns the number of jobs to claim per partition: partitions with running jobs here, and those found to be due.
+    /// Half of the free places are given out, and at most a quarter to one partition: the fewer are left, the fewer each gets, so
+    /// that stuck partitions never hold all of them.
     fn places<'a>(&'a self, found: &'a [Partition], free: usize) -> Vec<(&'a str, i64)> {
         let due = found.iter().filter(|partition| partition.is_due);
         let names: HashSet<&str> = due
             .map(|partition| partition.name.as_str())
             .chain(self.partitions.keys().map(String::as_str))
             .collect();
-        // All free places shared out, twice as many as are given: one partition may have less to do than another.
+        // Shares out all free places, twice as many as are given out, because some partitions have fewer jobs.
         let share = free.div_ceil(names.len().max(1));
         let room = |name: &'a str| {
             let held = self.partitions.get(name).map_or(0, Held::len);
@@ -217,7 +217,7 @@ impl Dispatcher {
         self.start(&partition);
     }
 
-    /// Runs what waits in a partition, as far as there are places.
+    /// Starts waiting jobs of a partition while there are places.
     fn start(&mut self, partition: &str) {
         let Some(held) = self.partitions.get_mut(partition) else {
             return;
@@ -225,7 +225,7 @@ impl Dispatcher {
         while held.running < self.work.per_partition(partition)
             && let Some(item) = held.waiting.pop_front()
         {
-            // Another node may have it by the time that it would end.
+            // Another node may have the job by the time that it ends.
             if item
                 .leased_until
                 .is_none_or(|end| end - Utc::now() < MIN_LEASE)
@@ -257,7 +257,7 @@ impl Dispatcher {
         }
     }
 
-    /// Renews the leases of the jobs that are held. One that is lost is not begun any more; one that runs changes nothing when it ends.
+    /// Renews the leases of held jobs. A job whose lease is lost is not started; if it is running, its result changes nothing.
     async fn renew(&mut self, session: &Session) -> Result<(), Error> {
         if self.renewed.elapsed() < HEARTBEAT {
             return Ok(());
@@ -275,7 +275,7 @@ impl Dispatcher {
     }
 }
 
-/// Where the next look begins: with the last of these partitions, or, if there are no more, with the first of all.
+/// Returns the start of the next poll: the last of these partitions, or the first of all if there are no more.
 fn next(found: Vec<Partition>) -> String {
     let has_more = size(found.len()) == jobs::LOOK;
     let last = found.into_iter().next_back().filter(|_| has_more);
@@ -286,7 +286,7 @@ fn size(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A job as it goes on.
+/// Returns a job as it continues after an outcome.
 fn after(mut job: Job, outcome: Outcome) -> Job {
     match outcome {
         Outcome::Done => {}
@@ -317,14 +317,14 @@ fn after(mut job: Job, outcome: Outcome) -> Job {
     job
 }
 
-/// Runs a job. A panic is a failure like any other.
+/// Runs a job. A panic counts as a failure.
 async fn run(handler: &dyn AnyHandler, job: &Job) -> Outcome {
     let outcome = AssertUnwindSafe(handler.run(job)).catch_unwind().await;
     outcome.unwrap_or_else(|_| Outcome::Failed("it panicked; the server's log says why".into()))
 }
 
-/// Doubles with every failure; `random` (0 to 1) spreads it over the upper half, so that what failed together does
-/// not come back together.
+/// Returns the back-off, which doubles with every failure; `random` (0 to 1) spreads it over the upper half, so that jobs that
+/// failed together are not retried together.
 fn backoff(attempts: u32, random: f64) -> TimeDelta {
     let full = BACKOFF
         .checked_mul(1 << attempts.saturating_sub(1).min(20))

@@ -1,4 +1,4 @@
-//! Jobs on a real table: leases, waiting times, dead letters, partitions, several nodes.
+//! Tests of jobs on a real table: leases, back-off, dead letters, partitions, several nodes.
 
 use std::collections::HashSet;
 
@@ -16,17 +16,17 @@ use crate::jobs::PartitionId;
 
 const KIND: &str = "tea.brew";
 
-/// Longest time that anything is waited for.
+/// Maximum wait of a test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A handler that shows what it begins, and ends as it is told to; it panics if it is told nothing.
+/// A handler that reports each job that it starts, and ends it as the test says; it panics without an instruction.
 struct Brewing {
     begun: mpsc::UnboundedSender<Run>,
     concurrency: usize,
     per_partition: usize,
 }
 
-/// An item that is being worked on.
+/// A running job.
 struct Run {
     item: Job,
     end: oneshot::Sender<Outcome>,
@@ -53,7 +53,7 @@ impl JobHandler for Brewing {
     }
 }
 
-/// A dispatcher, as one node has it.
+/// The dispatcher of one node.
 struct Node {
     begun: mpsc::UnboundedReceiver<Run>,
     waker: Arc<Notify>,
@@ -85,7 +85,7 @@ impl Node {
         }
     }
 
-    /// The next item that it begins.
+    /// Returns the next job that the node starts.
     async fn next(&mut self) -> Run {
         tokio::time::timeout(PATIENCE, self.begun.recv())
             .await
@@ -93,7 +93,7 @@ impl Node {
             .unwrap()
     }
 
-    /// It is gone from one moment to the next, and with it what it was doing.
+    /// Kills the node in the middle of its work.
     async fn die(self) {
         self.task.abort();
         self.task.await.unwrap_err();
@@ -112,7 +112,7 @@ async fn database() -> Database {
         .unwrap()
 }
 
-/// An item that was due a minute ago.
+/// Builds a job that was due a minute ago.
 fn item(number: u128, partition: &str) -> NewJob {
     NewJob {
         id: Uuid::from_u128(number),
@@ -140,7 +140,7 @@ async fn items(database: &Database) -> Vec<Job> {
     jobs::list(database, false, i64::MAX).await.unwrap()
 }
 
-/// Waits until the table is in some state; returns what is in it.
+/// Waits until the jobs in the table meet a condition; returns them.
 async fn until(database: &Database, holds: impl Fn(&[Job]) -> bool) -> Vec<Job> {
     let found = async {
         loop {
@@ -157,14 +157,14 @@ async fn until(database: &Database, holds: impl Fn(&[Job]) -> bool) -> Vec<Job> 
     found
 }
 
-/// The only item, once it has been concluded.
+/// Returns the only job, once it has ended.
 async fn concluded(database: &Database) -> Job {
     let mut items = until(database, |items| items[0].leased_until.is_none()).await;
     assert_eq!(items.len(), 1);
     items.remove(0)
 }
 
-/// What a node that has nothing to do would get.
+/// Claims the jobs that an idle node would get.
 async fn claim(database: &Database, limit: i64) -> Vec<Job> {
     let session = database.session(Purpose::Jobs).await.unwrap();
     let partitions = jobs::partitions(&session, KIND, "").await.unwrap();
@@ -180,7 +180,7 @@ async fn execute(database: &Database, sql: &str) {
     client.batch_execute(sql).await.unwrap();
 }
 
-/// As if the time of every lease had passed.
+/// Makes every lease expire.
 async fn lapse(database: &Database) {
     execute(
         database,
@@ -189,7 +189,7 @@ async fn lapse(database: &Database) {
     .await;
 }
 
-/// As if the time of every item had come.
+/// Makes every job due.
 async fn make_due(database: &Database) {
     execute(database, "update log.jobs set run_at = now()").await;
 }
@@ -261,7 +261,7 @@ async fn what_a_deadlock_has_kept_from_being_written_is_written_afterwards() {
     while !waits().await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Whoever has waited the longest for the other is stopped: that is the dispatcher.
+    // PostgreSQL stops the session that has waited longest: the dispatcher's.
     transaction.execute(touch, &[&first]).await.unwrap();
     transaction.commit().await.unwrap();
     until(&database, <[Job]>::is_empty).await;
@@ -307,7 +307,7 @@ async fn a_worker_that_is_late_changes_nothing() {
     until(&database, <[Job]>::is_empty).await;
 }
 
-/// Writes down what a worker whose lease was taken over came to.
+/// Writes the result of a worker whose lease was taken over.
 async fn begun_late(database: &Database, job: Job, outcome: Outcome) {
     let session = database.session(Purpose::Jobs).await.unwrap();
     match outcome {
@@ -415,7 +415,7 @@ async fn a_job_that_cannot_go_on_is_a_dead_letter_at_once_and_redriven_alone() {
     assert_eq!(redrive(1).await, 1);
     let run = node.next().await;
     assert_eq!(run.item.id, Uuid::from_u128(1));
-    // It is no longer dead_letter; another never was there.
+    // The first job is no longer a dead letter; the third does not exist.
     assert_eq!((redrive(1).await, redrive(3).await), (0, 0));
     let still = jobs::list(&database, true, 8).await.unwrap();
     assert_eq!(still.len(), 1);
@@ -430,7 +430,7 @@ async fn going_on_later_is_no_failure_and_takes_what_is_known_by_then_along() {
     node.next().await.end(Outcome::Failed("spilt".into()));
     assert_eq!(concluded(&database).await.attempts, 1);
     make_due(&database).await;
-    // Whole seconds come back from the database as they went in.
+    // Whole seconds survive the database unchanged.
     let at = DateTime::from_timestamp(Utc::now().timestamp() + 3600, 0).unwrap();
     node.next().await.end(Outcome::Again {
         at,
@@ -445,11 +445,11 @@ async fn going_on_later_is_no_failure_and_takes_what_is_known_by_then_along() {
 #[tokio::test]
 async fn a_full_lane_holds_back_no_other_and_never_has_more_than_its_share() {
     let database = database().await;
-    // Places enough that a partition's share is what it may have at most.
+    // Enough places that the limit of the partition decides.
     let mut node = Node::with_limits(&database, 16, 2);
     schedule(&database, &[item(1, "slow")]).await;
     let mut slow = vec![node.next().await];
-    // Older than the others, and far more than the node takes at a time.
+    // Older than the others, and far more than the node claims at a time.
     let many: Vec<NewJob> = (2..20)
         .map(|number| NewJob {
             run_at: Utc::now() - TimeDelta::hours(1),
@@ -510,7 +510,7 @@ async fn a_partition_can_be_cleared_and_its_dead_letters_redriven() {
 async fn two_nodes_never_run_one_item_at_once() {
     let database = database().await;
     let mut nodes = [Node::start(&database), Node::start(&database)];
-    // As many as both can take: neither is done without the other. Each in a partition of its own, as no partition may fill a node.
+    // As many as both nodes can run: each must take its part. Each job has its own partition, as no partition may fill a node.
     let all: Vec<NewJob> = (0..16).map(|n| item(n, &n.to_string())).collect();
     schedule(&database, &all).await;
     let mut runs = Vec::new();
@@ -560,7 +560,7 @@ async fn a_node_that_is_told_to_stop_ends_what_is_under_way_and_begins_nothing_m
 #[tokio::test]
 async fn what_was_claimed_ahead_and_has_not_begun_is_given_back() {
     let database = database().await;
-    // Places enough that a partition may claim ahead.
+    // Enough places that a partition may claim ahead.
     let mut node = Node::with_limits(&database, 16, 1);
     schedule(&database, &[item(1, "partition"), item(2, "partition")]).await;
     let run = node.next().await;

@@ -1,4 +1,4 @@
-//! What ends by itself: at a time that one of its events has set, unless it has come to an end before.
+//! Expiry: ends aggregates at a deadline that an event has set, unless they have ended before.
 
 use std::marker::PhantomData;
 
@@ -17,23 +17,23 @@ use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
 use crate::{NewJob, WorkerContext};
 
-/// Something that has a deadline.
+/// An aggregate with a deadline.
 pub trait Expiring: Send + Sync + 'static {
     type Aggregate: Aggregate;
-    /// Of its job.
+    /// Kind of the job.
     const KIND: &'static str;
-    /// Name of the checkpoint of what schedules it.
+    /// Name of the checkpoint of the reaction that schedules the job.
     const DEADLINES: &'static str;
 
-    /// The deadline that an event sets.
+    /// Returns the deadline that an event sets.
     fn deadline(event: &<Self::Aggregate as Aggregate>::Event) -> Option<DateTime<Utc>>;
-    /// The command that ends it, and does nothing before its time.
+    /// Returns the command that ends the aggregate; before the deadline it does nothing.
     fn expire(id: Uuid) -> Box<dyn Handler>;
-    /// Whether it has not ended yet.
+    /// Returns true if the aggregate has not ended yet.
     fn is_pending(state: &Self::Aggregate) -> bool;
 }
 
-/// Proposals that nobody has decided.
+/// Undecided proposals.
 pub struct Proposals;
 
 impl Expiring for Proposals {
@@ -66,11 +66,11 @@ pub struct Deadline {
     #[serde(alias = "proposal_id")]
     id: Uuid,
     correlation_id: Uuid,
-    /// The event that set it.
+    /// The event that set the deadline.
     event_id: Uuid,
 }
 
-/// Schedules the end of everything that has one.
+/// Schedules the expiry of every aggregate with a deadline.
 pub struct Deadlines<E>(PhantomData<fn() -> E>);
 
 impl<E> Default for Deadlines<E> {
@@ -106,7 +106,7 @@ impl<E: Expiring> Reaction for Deadlines<E> {
     }
 }
 
-/// Ends what is still pending.
+/// Expires aggregates that are still pending.
 pub struct Expire<E> {
     context: WorkerContext,
     expiring: PhantomData<fn() -> E>,
@@ -127,8 +127,8 @@ impl<E: Expiring> JobHandler for Expire<E> {
     type Payload = Deadline;
 
     async fn run(&self, job: &Job, deadline: Deadline) -> Result<Outcome, String> {
-        // A clock that runs behind the database's finds it too early: what then changes nothing must not stand
-        // as the answer to the next try.
+        // If this clock is behind the database's, the command finds it too early and changes nothing. That result must not
+        // be the receipt for the next attempt.
         let key = format!("expire:{}:{}", deadline.event_id, job.run_at);
         let request = Request::reaction(
             job.product_id,

@@ -1,4 +1,4 @@
-//! Handlers of jobs: one for each kind, with a payload of its own type.
+//! Handlers of jobs: one per kind, each with its own payload type.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,19 +11,19 @@ use crate::jobs::Job;
 /// The result of running a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Nothing is left to do.
+    /// The job is done.
     Done,
-    /// The job goes on later; that is no failure.
+    /// The job runs again later; this is not a failure.
     Again {
         at: DateTime<Utc>,
         /// The payload for the next run.
         payload: Value,
     },
-    /// The job failed; it is retried with growing waiting times, and becomes a dead letter in the end.
+    /// The job failed; it is retried with growing back-off, and finally becomes a dead letter.
     Failed(String),
-    /// The job waits until its partition is redriven; that is no failure.
+    /// The job waits until its partition is redriven; this is not a failure.
     Hold(String),
-    /// The job becomes a dead letter at once: it cannot go on until somebody does something.
+    /// The job becomes a dead letter at once: it needs an intervention.
     DeadLetter(String),
 }
 
@@ -34,12 +34,12 @@ pub trait JobHandler: Send + Sync + 'static {
     const KIND: &'static str;
     type Payload: Serialize + DeserializeOwned + Send;
 
-    /// Jobs that this node holds at a time, those included that are claimed ahead.
+    /// Maximum number of jobs that this node holds, including those claimed ahead.
     fn concurrency(&self) -> usize {
         8
     }
 
-    /// Jobs of a partition that run at a time on this node.
+    /// Maximum number of jobs of a partition that run concurrently on this node.
     fn per_partition(&self, _partition: &str) -> usize {
         8
     }

@@ -1,6 +1,6 @@
-//! JobHandler that falls due: one table, claimed item by item, leased, retried, dead_letter.
+//! Jobs: one table; each job is claimed, leased, retried, and finally removed or a dead letter.
 //!
-//! Whoever waits for the locks of several items takes them in the order of their ids: nobody waits in a circle.
+//! Statements that lock several jobs lock them in the order of their ids, so that they never deadlock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use crate::job_handler::JobHandler;
 
-/// How long a claimed item belongs to its worker. A worker that dies loses it after this.
+/// Duration of a lease. A worker that dies loses its job after this.
 const LEASE_SECONDS: f64 = 60.0;
-/// Partitions that are looked at in one go.
+/// Number of partitions that are read at once.
 pub const LOOK: i64 = 64;
-/// How often the depth is measured.
+/// Interval at which the number of jobs is measured.
 const MEASURE: Duration = Duration::from_secs(5);
 
-/// A job to be scheduled. Its id is derived from its cause, so that scheduling it twice changes nothing.
+/// A job to schedule. Its id is derived from its cause, so that scheduling it twice changes nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
     pub id: Uuid,
@@ -37,7 +37,7 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// A job for a handler because of an event: its id is the event's, its partition the event's product, and it is due at once.
+    /// Builds a job for a handler and an event: its id is the event's, its partition the event's product, and it is due at once.
     pub fn of<H: JobHandler>(cause: &Recorded, payload: &H::Payload) -> Self {
         Self {
             id: cause.event_id,
@@ -50,14 +50,14 @@ impl NewJob {
     }
 }
 
-/// All items of a kind that share a limit.
+/// The jobs of a kind that share a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionId {
     pub kind: &'static str,
     pub partition: String,
 }
 
-/// A scheduled item.
+/// A scheduled job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Job {
     pub id: Uuid,
@@ -66,21 +66,21 @@ pub struct Job {
     pub product_id: Uuid,
     pub payload: Value,
     pub run_at: DateTime<Utc>,
-    /// Failures so far.
+    /// Number of failures so far.
     pub attempts: u32,
     /// The lease of this node, if it has claimed the job.
     #[serde(skip)]
     pub lease: Option<Uuid>,
     pub leased_until: Option<DateTime<Utc>>,
-    /// Given up; redrive it once its cause is mended.
+    /// True if the job is a dead letter; redrive it once its cause is fixed.
     pub dead_letter: bool,
     pub last_error: Option<String>,
 }
 
-/// A partition, as the oldest of its items stands.
+/// A partition, described by its oldest job.
 pub struct Partition {
     pub name: String,
-    /// Its time has come; it may be leased.
+    /// True if the job is due and not leased.
     pub is_due: bool,
 }
 
@@ -104,7 +104,7 @@ fn from_row(row: &Row) -> Job {
     }
 }
 
-/// Items to be run at their times. What is scheduled already stays as it is.
+/// Schedules jobs. A job that is scheduled already stays unchanged.
 pub async fn schedule(
     client: &impl GenericClient,
     items: &[NewJob],
@@ -112,8 +112,8 @@ pub async fn schedule(
     insert(client, items, "nothing").await
 }
 
-/// The same, but what waits already takes the time of its namesake. The lease of one that is at work is changed, so that it
-/// is run again when it ends.
+/// Schedules jobs; a waiting job with the same id takes the new time. A running one is marked, so that it runs again
+/// when it ends.
 pub async fn hasten(
     client: &impl GenericClient,
     items: &[NewJob],
@@ -155,8 +155,8 @@ async fn insert(
     Ok(())
 }
 
-/// Items of a partition that are dead letters are due again. One that is at work may be about to become one for the reason that
-/// has just gone: its lease is changed, so that it will be due again instead.
+/// Makes dead letters of a partition due again. A running job may be about to become one for a reason that no longer
+/// holds: it is marked, so that it will be due again instead.
 pub async fn redrive_partition(
     client: &impl GenericClient,
     PartitionId { kind, partition }: &PartitionId,
@@ -176,7 +176,7 @@ pub async fn redrive_partition(
     Ok(())
 }
 
-/// Nothing of a partition is to be done any more.
+/// Removes all jobs of a partition.
 pub async fn clear_partition(
     client: &impl GenericClient,
     PartitionId { kind, partition }: &PartitionId,
@@ -191,13 +191,14 @@ pub async fn clear_partition(
     Ok(())
 }
 
-/// Partitions with jobs that are not dead letters: `LOOK` of them at most, from one on, in order; fewer are all that are left.
+/// Returns partitions with jobs that are not dead letters: at most `LOOK` of them, from one on, in order; fewer mean that there are no
+/// more.
 pub async fn partitions(
     session: &Session,
     kind: &str,
     from: &str,
 ) -> Result<Vec<Partition>, Error> {
-    // From one partition to the next by the index, whatever lies in between.
+    // The index leads from one partition to the next, skipping all jobs in between.
     const PARTITIONS: &str = "
         with recursive first (partition, run_at, number) as (
             (select partition, run_at, 1::bigint from log.jobs
@@ -218,14 +219,14 @@ pub async fn partitions(
     Ok(rows.iter().map(partition).collect())
 }
 
-/// Leases items that are due, `limit` of them at most, and of each partition at most as many as it has places.
+/// Leases due jobs, at most `limit` of them, and of each partition at most as many as it has places.
 pub async fn claim(
     session: &Session,
     kind: &str,
     places: &[(&str, i64)],
     limit: i64,
 ) -> Result<Vec<Job>, Error> {
-    // `is true`: found by their ids and by nothing else.
+    // `is true` makes the planner find jobs by their ids, and by nothing else.
     const CLAIM: &str = "
         with chosen as (
             select id from log.jobs
@@ -261,7 +262,7 @@ pub async fn claim(
     Ok(rows.iter().map(from_row).collect())
 }
 
-/// Removes jobs that are done, as far as this node still has their leases. One that was hastened meanwhile runs again.
+/// Removes finished jobs whose leases this node still has. A job that was hastened meanwhile runs again.
 pub async fn complete(session: &Session, jobs: &[Job]) -> Result<(), Error> {
     const COMPLETE: &str = "
         with ended as (select id, lease from unnest($1::uuid[], $2::uuid[]) as ended (id, lease)),
@@ -279,8 +280,8 @@ pub async fn complete(session: &Session, jobs: &[Job]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives back jobs that are to be run again, as far as this node still has their leases; their failures so far go with them. What was
-/// asked for while they were at work goes before what they came to.
+/// Gives back jobs to run again, if this node still has their leases; stores the failures so far. Requests made while a job ran
+/// take precedence over its result.
 pub async fn reschedule(session: &Session, jobs: &mut [Job]) -> Result<(), Error> {
     const RESCHEDULE: &str = "
         update log.jobs w
@@ -311,7 +312,7 @@ pub async fn reschedule(session: &Session, jobs: &mut [Job]) -> Result<(), Error
     Ok(())
 }
 
-/// Renews leases of this node, by the ids of their jobs; returns until when it has each of those that are still its own.
+/// Renews leases of this node, by job id; returns the new end of each lease that the node still has.
 pub async fn renew(
     session: &Session,
     leases: &BTreeMap<Uuid, Uuid>,
@@ -332,12 +333,12 @@ pub async fn renew(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// One value of each job.
+/// Returns one value of each job.
 fn column<'a, T>(jobs: &'a [Job], value: impl Fn(&'a Job) -> T) -> Vec<T> {
     jobs.iter().map(value).collect()
 }
 
-/// Items by due time; only the dead letters if asked.
+/// Returns jobs by due time; only dead letters if requested.
 pub async fn list(database: &Database, dead_only: bool, limit: i64) -> Result<Vec<Job>, Error> {
     let sql = format!(
         "select {COLUMNS} from log.jobs w where dead_letter or not $1 order by run_at, id limit $2"
@@ -356,19 +357,19 @@ pub async fn redrive(database: &Database, id: Option<Uuid>) -> Result<u64, Error
     Ok(client.execute(REDRIVE, &[&id]).await?)
 }
 
-/// Why the table of jobs could not be used.
+/// Reasons why the table of jobs could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No session was to be had.
+    /// No session was available.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The database refused.
+    /// The database refused a statement.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
 }
 
 impl Error {
-    /// The same may be accepted when it is tried again.
+    /// Returns true if a retry may succeed.
     pub fn is_transient(&self) -> bool {
         let Self::Database(error) = self else {
             return true;
@@ -384,7 +385,7 @@ impl Error {
     }
 }
 
-/// Keeps the depth gauge up to date.
+/// Updates the gauge of jobs.
 pub async fn measure(database: Database, shutdown: CancellationToken) {
     let mut seen: Vec<(String, String)> = Vec::new();
     while !shutdown.is_cancelled() {

@@ -1,4 +1,4 @@
-//! Reactions to events, and jobs.
+//! Reactions to events, and handlers of jobs.
 
 mod artifact;
 mod checklist;
@@ -25,7 +25,7 @@ use dispatcher::{Dispatcher, Wakers};
 use job_handler::AnyHandler;
 use reaction::Reacting;
 
-/// What every worker works with.
+/// The services that every worker uses.
 #[derive(Clone)]
 pub struct WorkerContext {
     pub database: Database,
@@ -33,7 +33,7 @@ pub struct WorkerContext {
     pub executor: Arc<Executor>,
 }
 
-/// The reactions and the jobs of a node: one line each.
+/// The reactions and the job handlers of a node, one line each.
 pub struct Workers {
     context: WorkerContext,
     wakers: Wakers,
@@ -52,7 +52,7 @@ impl Workers {
         }
     }
 
-    /// Consumers that turn events into work.
+    /// Returns the consumers that turn events into jobs.
     #[must_use]
     pub fn consumers(&self, readers: &Readers) -> Vec<Arc<dyn Consumer>> {
         let fanout = webhook::Fanout::new(self.context.clone(), readers.clone());
@@ -78,7 +78,7 @@ impl Workers {
         ]
     }
 
-    /// Starts a dispatcher for each kind of work; they end at shutdown, after what is in flight.
+    /// Starts a dispatcher for each kind of job; they end at shutdown, after the jobs in flight.
     pub fn start(&self, readers: &Readers, tasks: &TaskTracker, shutdown: &CancellationToken) {
         let context = &self.context;
         let blobs = &self.files.blobs;

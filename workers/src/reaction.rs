@@ -1,4 +1,4 @@
-//! A reaction: events come in, jobs come out, exactly once.
+//! Reactions: they turn events into jobs, exactly once.
 
 use async_trait::async_trait;
 use projections::{ApplyError, Consumer, Transaction};
@@ -8,24 +8,24 @@ use crate::NewJob;
 use crate::dispatcher::Wakers;
 use crate::jobs::{self, PartitionId};
 
-/// What follows from events.
+/// The changes to jobs that events cause.
 #[derive(Debug, Default, PartialEq)]
 pub struct Consequences {
     pub schedule: Vec<NewJob>,
-    /// JobHandler that is due at once, also where the same waits for a later time.
+    /// Jobs that are due at once, even if the same job waits for a later time.
     pub hasten: Vec<NewJob>,
-    /// Partitions whose dead letters are due again.
+    /// Partitions whose dead letters become due again.
     pub redrive: Vec<PartitionId>,
-    /// Partitions of which nothing is to be done any more.
+    /// Partitions whose jobs are removed.
     pub clear: Vec<PartitionId>,
 }
 
-/// Reads the log from a checkpoint of its own. The work it schedules is committed with the checkpoint.
+/// Reads the log from a checkpoint of its own. Its jobs are committed with the checkpoint.
 #[async_trait]
 pub trait Reaction: Send + Sync + 'static {
-    /// Name of its checkpoint.
+    /// Name of the checkpoint.
     const NAME: &'static str;
-    /// The categories it reads; none: all.
+    /// The categories that the reaction reads; none: all.
     const CATEGORIES: &'static [&'static str];
 
     async fn react(&self, events: &[Recorded]) -> Result<Consequences, ApplyError>;

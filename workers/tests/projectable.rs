@@ -1,4 +1,4 @@
-//! Whatever the log takes, every read model and every reaction takes, too.
+//! Every event that the log accepts can be applied by every read model and every reaction.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
@@ -28,18 +28,18 @@ const PRODUCT: Uuid = Uuid::from_u128(9);
 const WORKSPACE: Uuid = Uuid::from_u128(1);
 /// Streams of each category.
 const STREAMS: u128 = 12;
-/// Events of each category that are posted at once, and how often: rows are read, changed and written again.
+/// Events of each category per append, and number of rounds: rows are read, changed and written again.
 const EVENTS: usize = 24;
 const ROUNDS: usize = 8;
-/// How often five seconds may pass until a read model has taken in so many.
+/// Number of five-second waits until a read model has applied so many events.
 const PATIENCE: usize = 6;
 
-/// Appends of events of one category each.
+/// Generators of appends, each of one category.
 #[derive(Default)]
 struct Appends(Vec<BoxedStrategy<Vec<NewEvent>>>);
 
 impl Recipient for Appends {
-    /// In any order: what could never follow stops nobody either. What cannot be a payload is left out.
+    /// Adds events in any order: impossible sequences must not stop a consumer either. Events that cannot be encoded are left out.
     fn take<A: Aggregate>(&mut self, event: BoxedStrategy<A::Event>) {
         let event = (0..STREAMS, event).prop_filter_map("no payload", |(n, event)| {
             let data = encode_payload(&event).ok()?;
@@ -50,7 +50,7 @@ impl Recipient for Appends {
     }
 }
 
-/// Events refer to others by the least ids. What is found by searching has no id in common, as in life.
+/// Returns a stream id. Events refer to other streams by the lowest ids. Searchable documents have distinct ids, as in production.
 fn stream<A: Aggregate>(n: u128) -> StreamId {
     let kind = match A::CATEGORY {
         Task::CATEGORY => 1,
@@ -86,7 +86,7 @@ fn new_event(
     }
 }
 
-/// The same events in every run, unless `PROPTEST_RNG_SEED` says otherwise.
+/// Uses the same events in every run, unless `PROPTEST_RNG_SEED` is set.
 fn runner() -> TestRunner {
     let config = Config::default();
     TestRunner::new(Config {
@@ -98,7 +98,7 @@ fn runner() -> TestRunner {
     })
 }
 
-/// A node that has every read model and reaction.
+/// A node with every read model and reaction.
 struct Node {
     database: Database,
     store: Arc<dyn EventStore>,
@@ -171,7 +171,7 @@ impl Node {
         }
     }
 
-    /// Rebuilds every read model, to the same as the live one.
+    /// Rebuilds every read model, and asserts that it equals the live one.
     async fn rebuild(&self, memory: &MemoryBudget) -> Vec<Report> {
         let reports = rebuild(&self.database, &self.store, &models(), false, memory).await;
         let reports = reports.unwrap();
@@ -181,7 +181,7 @@ impl Node {
         reports
     }
 
-    /// Says of each stream in quarantine why it is there.
+    /// Describes each stream in quarantine with the reason.
     async fn held(&self) -> Vec<String> {
         let mut reasons = vec![];
         for held in quarantined(&self.database).await.unwrap() {
@@ -223,13 +223,13 @@ async fn every_event_that_the_log_takes_can_be_projected() {
     );
     assert_eq!(types, event_types().map(str::to_owned).collect());
 
-    // In memory, and with room for nothing in it.
+    // In memory, and with no memory budget.
     for memory in [MemoryBudget::default(), MemoryBudget::of(0)] {
         for report in node.rebuild(&memory).await {
             assert!(report.quarantined.is_empty(), "{report:#?}");
         }
     }
-    // As events are posted, one of each category being unheard of.
+    // Appends one unknown event type per category.
     let unheard = contracts().into_iter().map(|contract| {
         let stream = StreamId::new(contract.category, Uuid::max());
         new_event(stream, ("thing.happened", 1), "{}".into())

@@ -1,4 +1,4 @@
-//! Agents as they are now.
+//! The read model of agents.
 
 use chrono::NaiveDate;
 use domain::Aggregate;
@@ -15,20 +15,20 @@ use crate::{QueryError, ReadModel, visible};
 #[schema(as = Agent)]
 pub struct AgentContent {
     pub name: String,
-    /// The model that it runs on.
+    /// The model that the agent runs on.
     pub model: Option<String>,
-    /// Actor id of the person who answers for it.
+    /// Actor id of the person who answers for the agent.
     pub owner_id: Uuid,
     pub api_key_id: Uuid,
-    /// Proposals that it may submit on one day (UTC); none: as many as it likes.
+    /// Proposals that the agent may submit per day (UTC); null: no limit.
     pub daily_proposals: Option<u32>,
-    /// The last day (UTC) on which it proposed anything.
+    /// The last day (UTC) on which the agent proposed anything.
     pub proposed_on: Option<NaiveDate>,
     /// Proposals on that day.
     pub proposals: u32,
     /// `active` or `suspended`.
     pub status: String,
-    /// Why it is suspended.
+    /// Reason for the suspension.
     pub reason: Option<String>,
 }
 
@@ -95,7 +95,7 @@ impl ReadModel for Agents {
     }
 }
 
-/// Whether an actor is a suspended agent.
+/// Returns true if an actor is a suspended agent.
 pub async fn is_suspended(database: &Database, actor_id: Uuid) -> Result<bool, QueryError> {
     const SUSPENDED: &str = "select 'true' from agents where id = $1 and status = 'suspended'";
     let found: Vec<bool> = rows(database, SUSPENDED, &[&actor_id]).await?;

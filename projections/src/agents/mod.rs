@@ -1,4 +1,4 @@
-//! What agents propose.
+//! Read models of agents, their policies, proposals and tool calls.
 
 pub mod agent;
 pub mod policy;

@@ -1,4 +1,4 @@
-//! The policies of workspaces.
+//! The read model of the policies of workspaces.
 
 use domain::agents::policy::{Policy, PolicyEvent, Rules};
 use domain::{Actor, Aggregate};
@@ -15,7 +15,7 @@ pub struct PolicyContent {
     pub workspace_id: Uuid,
     #[serde(flatten)]
     pub rules: Rules,
-    /// Who stands behind what its rules approve.
+    /// The actor who set the rules and answers for what they approve.
     pub set_by: Actor,
 }
 

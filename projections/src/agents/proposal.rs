@@ -1,4 +1,4 @@
-//! Proposals and what became of them.
+//! The read model of proposals and their outcomes.
 
 use chrono::{DateTime, Utc};
 use domain::agents::action::{self, Action};
@@ -13,16 +13,16 @@ use uuid::Uuid;
 
 use crate::{ReadModel, visible};
 
-/// Somebody's agreement with what a proposal says now.
+/// An approval of the current actions of a proposal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GivenApproval {
     pub approver: Actor,
     pub at: DateTime<Utc>,
     pub comment: Option<String>,
-    /// Id of the actor in whose hands the approver's key was; null: the approver's own.
+    /// Id of the actor who controlled the approver's key; null: the approver.
     #[serde(default)]
     pub controlled_by: Option<Uuid>,
-    /// Nobody read it: a rule of the workspace's policy approved, and the approver stands behind that.
+    /// The rule of the workspace's policy that approved. Nobody read the proposal; the approver answers for the rule.
     pub by_rule: Option<ByRule>,
 }
 
@@ -35,22 +35,22 @@ pub struct ProposalContent {
     pub actions: Vec<Action>,
     /// SHA-256, in hex, of `actions` as compact JSON with sorted keys; an approval repeats it.
     pub actions_hash: String,
-    /// What is applied instead, if an approver changed it.
+    /// The actions that an approver put in place of `actions`; these are applied.
     pub edited_actions: Option<Vec<Action>>,
-    /// The same of `edited_actions`; once there are any, an approval repeats this.
+    /// SHA-256 of `edited_actions`, like `actions_hash`. If it is set, an approval repeats it instead.
     pub edited_hash: Option<String>,
-    /// Who has approved what it says now.
+    /// Approvals of the current actions.
     pub approvals: Vec<GivenApproval>,
     pub rationale: String,
     pub confidence: Option<f64>,
     pub model: Option<String>,
     pub run_id: Option<String>,
     pub expires_at: Option<DateTime<Utc>>,
-    /// The earlier proposal that this one took the place of.
+    /// The earlier proposal that this one replaces.
     pub supersedes: Option<Uuid>,
-    /// The newer one that took its place.
+    /// The newer proposal that replaces this one.
     pub superseded_by: Option<Uuid>,
-    /// The proposal whose actions it carries over to what there was then.
+    /// The proposal from which this one was rebased onto the current state.
     pub rebased_from: Option<Uuid>,
     pub proposer: Actor,
     pub decided_by: Option<Actor>,
@@ -58,15 +58,15 @@ pub struct ProposalContent {
     pub comment: Option<String>,
     pub reverted_by: Option<Actor>,
     pub reverted_at: Option<DateTime<Utc>>,
-    /// Why it was rejected, or reverted.
+    /// Reason for the rejection or the reversal.
     pub reason: Option<String>,
-    /// The notes as its actions left them, in the order of the actions.
+    /// The notes as the actions left them, in the order of the actions.
     pub notes: Vec<Applied>,
-    /// The tasks, likewise.
+    /// The tasks as the actions left them, in the order of the actions.
     pub tasks: Vec<AppliedTask>,
-    /// The artifacts, likewise.
+    /// The artifacts as the actions left them, in the order of the actions.
     pub artifacts: Vec<AppliedArtifact>,
-    /// What stood in its way.
+    /// Conflicts that kept the proposal from being applied.
     pub conflicts: Vec<Conflict>,
 }
 
@@ -186,7 +186,7 @@ impl ReadModel for Proposals {
 }
 
 impl ProposalContent {
-    /// Who approved something else than it says now has not approved it.
+    /// Adds an approval. Edited actions clear all earlier approvals, which were given to other actions.
     fn approved(mut self, approval: GivenApproval, edited: Option<Vec<Action>>) -> Self {
         if let Some(actions) = edited {
             self.edited_hash = Some(action::hash(&actions));
@@ -198,7 +198,7 @@ impl ProposalContent {
         self
     }
 
-    /// Where a rule decided, that is who stands behind it.
+    /// Names the last approver as the decider: if a rule decided, the actor who answers for it.
     fn by_the_last_approver(mut self) -> Self {
         if let Some(last) = self.approvals.last() {
             self.decided_by = Some(last.approver);

@@ -1,4 +1,4 @@
-//! Tool calls as they were recorded.
+//! The read model of recorded tool calls.
 
 use domain::agents::tool_call::{ToolCall, ToolCallEvent};
 use domain::{Actor, Aggregate};
@@ -15,19 +15,19 @@ pub struct ToolCallContent {
     pub tool: String,
     /// SHA-256, in hex, of the arguments as compact JSON with sorted keys.
     pub arguments_sha256: String,
-    /// `ok`, `replayed`, `input_required`, or the code of what went wrong.
+    /// `ok`, `replayed`, `input_required`, or an error code.
     pub outcome: String,
-    /// The version of the protocol that the client spoke.
+    /// Version of the protocol that the client used.
     pub protocol_version: String,
     pub run_id: Option<String>,
     pub workspace_id: Option<Uuid>,
     pub note_id: Option<Uuid>,
     pub proposal_id: Option<Uuid>,
-    /// None where the call was recorded in the append that did what it asked for.
+    /// Null if the call was recorded in the same append as its effect.
     pub duration_ms: Option<u64>,
-    /// Who called.
+    /// The caller.
     pub actor: Actor,
-    /// Finds everything that the call set off in the log.
+    /// Correlation id of every event that the call caused.
     pub correlation_id: Uuid,
 }
 

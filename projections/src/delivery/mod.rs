@@ -1,4 +1,4 @@
-//! What leaves the house.
+//! Read models of webhook endpoints and deliveries.
 
 pub mod webhook;
 pub mod webhook_delivery;

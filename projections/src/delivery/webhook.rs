@@ -1,4 +1,4 @@
-//! Webhook endpoints as they are now.
+//! The read model of webhook endpoints.
 
 use std::collections::BTreeSet;
 
@@ -16,34 +16,34 @@ use crate::{QueryError, ReadModel, Row, visible};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Webhook)]
 pub struct WebhookContent {
-    /// It gets what this actor may see with this key.
+    /// The endpoint receives the events that this actor may see with this key.
     pub owner: Owner,
     pub url: String,
     pub events: BTreeSet<String>,
     pub description: String,
-    /// Names of the headers that are sent along; their values are never shown.
+    /// Names of the headers that are sent with each request; their values are never shown.
     pub headers: BTreeSet<String>,
-    /// Deliveries per second; none: no limit.
+    /// Deliveries per second; null: no limit.
     pub rate_limit: Option<u32>,
     /// `enabled` or `disabled`.
     pub status: String,
     pub disabled_reason: Option<DisableReason>,
-    /// Events after it were not delivered; replay from here.
+    /// Position after which events were not delivered; replay from here.
     #[schema(value_type = Option<i64>)]
     pub disabled_position: Option<Position>,
-    /// The history that is being delivered.
+    /// The past events that are being replayed.
     pub replay: Option<ReplayRange>,
-    /// Since when there is nothing but failure.
+    /// Time since which every delivery has failed.
     pub failing_since: Option<DateTime<Utc>>,
-    /// How often the secret was rotated.
+    /// Number of times that the secret was rotated.
     pub generation: u32,
     pub previous_secret_valid_until: Option<DateTime<Utc>>,
-    /// Events up to here are history to it; replay delivers them.
+    /// Position of the log when the endpoint was created; only replay delivers events up to it.
     #[schema(value_type = i64)]
     pub created_position: Position,
 }
 
-/// Everything after one position up to another.
+/// The events after one position, up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayRange {
     #[schema(value_type = i64)]
@@ -137,7 +137,7 @@ impl WebhookContent {
             WebhookEvent::EndpointDisabled { reason } => Self {
                 status: "disabled".into(),
                 disabled_reason: Some(reason),
-                // What it was disabled for first begins what it has missed.
+                // If the endpoint is disabled twice, missed events begin at the first time.
                 disabled_position: self.disabled_position.or(Some(position)),
                 ..self
             },
@@ -171,7 +171,7 @@ impl WebhookContent {
     }
 }
 
-/// The endpoints of some products that were enabled after a position, if only for a while.
+/// Returns the endpoints of some products that were enabled at any time after a position.
 pub async fn enabled(
     database: &Database,
     products: &[Uuid],
@@ -183,7 +183,7 @@ pub async fn enabled(
     rows(database, ENABLED, &[&products, &after]).await
 }
 
-/// The endpoints of a product that belong to an API key.
+/// Returns the endpoints of a product that belong to an API key.
 pub async fn of_key(
     database: &Database,
     product_id: Uuid,

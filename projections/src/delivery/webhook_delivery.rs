@@ -1,4 +1,4 @@
-//! Deliveries that were attempted.
+//! The read model of webhook deliveries.
 
 use chrono::{DateTime, Utc};
 use domain::Aggregate;
@@ -20,11 +20,11 @@ pub struct DeliveryContent {
     /// `retrying`, `succeeded` or `exhausted`.
     pub status: String,
     pub attempts: u32,
-    /// HTTP status of the last attempt; none where there was no answer.
+    /// HTTP status of the last attempt; null if there was no response.
     pub last_status: Option<u16>,
-    /// Why there was no answer.
+    /// Reason why there was no response.
     pub last_error: Option<String>,
-    /// The first 1 kB of the last answer.
+    /// The first 1 kB of the last response.
     pub last_response: String,
     pub duration_ms: u64,
     pub last_attempt_at: DateTime<Utc>,

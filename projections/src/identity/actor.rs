@@ -1,4 +1,4 @@
-//! Actors as they are known: of which kind, and by which name.
+//! The read model of actors: their kinds and names.
 
 use domain::identity::actor::{ActorEvent, KnownActor};
 use domain::{ActorKind, Aggregate};
@@ -12,7 +12,7 @@ use crate::ReadModel;
 #[schema(as = KnownActor)]
 pub struct ActorContent {
     pub kind: ActorKind,
-    /// As people call them: given with their first key, of an agent its name.
+    /// Display name: given with the first key; for an agent, its name.
     pub name: String,
 }
 
@@ -20,12 +20,12 @@ pub struct Actors;
 
 impl ReadModel for Actors {
     const NAME: &'static str = KnownActor::CATEGORY;
-    /// Who is there is for those who work with them; their events are for those who look after keys.
+    /// Actors are readable by those who work with them; their events only by those who manage keys.
     const SCOPE: &'static str = "actors";
     const TABLE: &'static str = "actors";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/actor.sql");
-    /// The actor, and whoever shares a workspace with them.
+    /// Visible to the actor, and to all who share a workspace with them.
     const VISIBLE: &'static str =
         "($2::uuid is null or t.product_id = $2 and (t.id::text = $3::text or (
         select true from workspaces w

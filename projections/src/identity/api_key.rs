@@ -1,4 +1,4 @@
-//! API keys by the hashes under which they are presented.
+//! The read model of API keys, found by the hashes of their secrets.
 
 use std::collections::BTreeSet;
 
@@ -20,13 +20,13 @@ pub struct ApiKeyContent {
     pub scopes: BTreeSet<String>,
     /// `active` or `revoked`.
     pub status: String,
-    /// Id of the actor in whose hands it is.
+    /// Id of the actor who controls the key.
     pub controller: Uuid,
-    /// The operator vouches for its actor.
+    /// True if the operator vouches for the key's actor.
     pub vouched: bool,
-    /// Nobody but its holder has seen it since.
+    /// True if nobody but its holder has seen the current secret.
     pub enrolled: bool,
-    /// How often it was replaced.
+    /// Number of times that the secret was replaced.
     pub generation: u32,
     pub sha256: String,
     pub previous_sha256: Option<String>,
@@ -113,7 +113,7 @@ impl ReadModel for ApiKeys {
     }
 }
 
-/// The key with this hash, current or previous, revoked or not.
+/// Returns the key with this current or previous hash, revoked or not.
 pub async fn by_hash(
     database: &Database,
     sha256: &str,

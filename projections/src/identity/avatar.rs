@@ -1,4 +1,4 @@
-//! The avatars of actors as they are now.
+//! The read model of avatars.
 
 use domain::Aggregate;
 use domain::identity::avatar::{Avatar, AvatarEvent};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{ReadModel, visible};
 
-/// Of the actor whose id it has.
+/// The avatar of an actor; its id is the actor's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Avatar)]
 pub struct AvatarContent {
@@ -26,7 +26,7 @@ impl ReadModel for Avatars {
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/avatar.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
-    /// What is shown of it is its file's.
+    /// The picture itself is part of the file's read model.
     const DEPENDS_ON: &'static [&'static str] = &[File::CATEGORY];
     type Event = AvatarEvent;
     type Content = AvatarContent;

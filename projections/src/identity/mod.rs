@@ -1,4 +1,4 @@
-//! Who may call.
+//! Read models of products, actors, API keys and avatars.
 
 pub mod actor;
 pub mod api_key;

@@ -1,4 +1,4 @@
-//! Products.
+//! The read model of products.
 
 use domain::Aggregate;
 use domain::identity::product::{Product, ProductEvent};

@@ -1,4 +1,4 @@
-//! Artifacts as they are now.
+//! The read model of artifacts.
 
 use domain::Aggregate;
 use domain::knowledge::artifact::{Artifact, ArtifactEvent};
@@ -17,16 +17,16 @@ pub struct ArtifactContent {
     pub workspace_id: Uuid,
     pub note_id: Uuid,
     pub name: String,
-    /// Path within the folder that it was imported from.
+    /// Path within the folder from which the artifact was imported.
     pub path: Option<String>,
     pub media_type: String,
-    /// Bytes, where that is known.
+    /// Size in bytes; null: unknown.
     pub size: Option<u64>,
-    /// In hex, where that is known.
+    /// SHA-256 in hex; null: unknown.
     pub sha256: Option<String>,
-    /// The file, where Daybook keeps it.
+    /// The file; null: the artifact is an external link.
     pub file_id: Option<Uuid>,
-    /// Where it is, where Daybook does not keep it.
+    /// Address of the artifact; null: Daybook keeps the file.
     pub url: Option<String>,
     pub status: ArtifactStatus,
 }
@@ -38,7 +38,7 @@ pub struct ArtifactContent {
 #[strum(serialize_all = "snake_case")]
 pub enum ArtifactStatus {
     Attached,
-    /// Until it is restored.
+    /// Detached from the note until it is restored.
     Detached,
 }
 
@@ -50,7 +50,7 @@ impl ReadModel for Artifacts {
     const TABLE: &'static str = "artifacts";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/artifact.sql");
-    /// As in its workspace, and out of sight for as long as its note is.
+    /// Visible to the members of its workspace, unless its note is in the trash.
     const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and (
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1))
         and (select true from notes n where n.id = t.note_id and n.status <> 'trashed' limit 1)";
@@ -92,7 +92,7 @@ impl ReadModel for Artifacts {
     }
 }
 
-/// The artifacts of a note, attached or not, whoever may see them.
+/// Returns the artifacts of a note, attached or not, regardless of the viewer.
 pub async fn of_note(database: &Database, note_id: Uuid) -> Result<Vec<Uuid>, QueryError> {
     const OF_NOTE: &str = "select to_json(id)::text from artifacts where note_id = $1";
     rows(database, OF_NOTE, &[&note_id]).await

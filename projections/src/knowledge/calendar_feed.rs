@@ -1,4 +1,4 @@
-//! Calendar feeds by the hashes of their addresses.
+//! The read model of calendar feeds, found by the hashes of their addresses.
 
 use domain::Aggregate;
 use domain::agents::agent::Agent;
@@ -15,9 +15,9 @@ use crate::{QueryError, ReadModel, Row};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CalendarFeedContent {
     pub name: String,
-    /// Id of the actor whose tasks it shows.
+    /// Id of the actor whose tasks the feed shows.
     pub owner: Uuid,
-    /// Id of the key that opened it: it lives as long as that.
+    /// Id of the key that opened the feed; the feed ends with the key.
     pub credential: Option<Uuid>,
     /// `active` or `revoked`.
     pub status: String,
@@ -32,7 +32,7 @@ impl ReadModel for CalendarFeeds {
     const TABLE: &'static str = "calendar_feeds";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/calendar_feed.sql");
-    /// Its owner.
+    /// Visible to its owner.
     const VISIBLE: &'static str =
         "($2::uuid is null or t.product_id = $2 and t.owner::text = $3::text)";
     type Event = CalendarFeedEvent;
@@ -67,10 +67,10 @@ impl ReadModel for CalendarFeeds {
     }
 }
 
-/// The read models that [`by_hash`] looks at.
+/// The read models that [`by_hash`] reads.
 pub const DEPENDS_ON: [&str; 3] = [CalendarFeed::CATEGORY, ApiKey::CATEGORY, Agent::CATEGORY];
 
-/// The feed at an address whose token has this hash, unless it is revoked, or the key that opened it no longer works.
+/// Returns the feed whose token has this hash, unless the feed is revoked or the key that opened it no longer works.
 pub async fn by_hash(
     database: &Database,
     sha256: &str,

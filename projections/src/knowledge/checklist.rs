@@ -1,4 +1,4 @@
-//! Which notes have lines that are tasks.
+//! The read model of notes that have task lines.
 
 use domain::Aggregate;
 use domain::knowledge::checklist::{Checklist, ChecklistEvent};
@@ -12,7 +12,7 @@ use crate::{QueryError, ReadModel, visible};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ChecklistContent {
-    /// How many there are.
+    /// Number of task lines.
     pub lines: i64,
 }
 
@@ -38,7 +38,7 @@ impl ReadModel for Checklists {
     }
 }
 
-/// Those of some notes that have any.
+/// Returns those of some notes that have task lines.
 pub async fn among(database: &Database, note_ids: &[Uuid]) -> Result<Vec<Uuid>, QueryError> {
     const AMONG: &str = "select to_json(id)::text from checklists where id = any($1)";
     rows(database, AMONG, &[&note_ids]).await

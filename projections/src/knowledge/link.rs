@@ -1,8 +1,9 @@
-//! Links between notes, those that are made and those that bodies name: where they lead, and what they make of the notes
-//! of a workspace together.
+//! Links between notes, both typed links and wiki links in bodies: their targets, and the graph that they form in a workspace.
 //!
-//! A wiki link leads to the oldest note of the first name that it may mean, and keeps to it whatever that comes to be called, until a note
-//! gets a name that comes before. While no note has any of the names it dangles, and so does every link to a note that is purged.
+//! A wiki link may match several names, in order of preference. It leads to the oldest note with the first name that any note has. It
+//! keeps its
+//! target when that is renamed, until a note gets a preferred name. A wiki link dangles while no note has any of its names; every
+//! link to a purged note dangles.
 
 mod link_change;
 mod link_graph;
@@ -32,11 +33,11 @@ struct LinkRow {
     source_id: Uuid,
     #[serde(flatten)]
     kind: Kind,
-    /// None: a wiki link that dangles.
+    /// None: a dangling wiki link.
     target_id: Option<Uuid>,
-    /// There is no such note.
+    /// True if the target does not exist.
     dangling: bool,
-    /// Names under which a note would take the place of its target: of a wiki link that dangles, all that it may mean.
+    /// Names that would give the link a new target; for a dangling wiki link, all its names.
     awaits: Vec<Uuid>,
     created_at: DateTime<Utc>,
 }
@@ -50,9 +51,9 @@ enum Kind {
     Wiki {
         title_id: Uuid,
         text: String,
-        /// All names that it may mean, the first before all others.
+        /// All names that the link may match, in order of preference.
         name_ids: Vec<Uuid>,
-        /// Where the text has a number sign: the heading or block that it leads to by each of the names.
+        /// The heading or block behind the number sign of the text, for each of the names; none: there is no number sign.
         anchors: Option<Vec<Option<String>>>,
     },
 }
@@ -65,15 +66,15 @@ struct NoteTitle {
     workspace_id: Uuid,
     title: String,
     aliases: BTreeSet<String>,
-    /// Of the file that it was made of.
+    /// Path of the file that the note was imported from.
     path: Option<String>,
-    /// All names under which links find it.
+    /// All names by which links find the note.
     name_ids: Vec<Uuid>,
     position: Position,
 }
 
 impl NoteTitle {
-    /// Takes over what a revision changes of its names.
+    /// Applies the changes that a revision makes to the names.
     fn rename(
         &mut self,
         title: Option<String>,
@@ -97,7 +98,7 @@ impl NoteTitle {
         );
     }
 
-    /// The references of its body that are links, each with the names that it may mean.
+    /// Returns the references of a body that are links, each with the names that it may match.
     fn candidates(&self, references: Vec<Reference>) -> Vec<(Reference, Vec<Candidate>)> {
         let path = self.path.as_deref();
         references

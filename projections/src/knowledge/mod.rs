@@ -1,4 +1,4 @@
-//! What people write down and mean to do, and where.
+//! Read models of workspaces, notes, tasks, artifacts and links, and search.
 
 pub mod artifact;
 pub mod calendar_feed;

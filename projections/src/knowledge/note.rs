@@ -1,4 +1,4 @@
-//! Notes as they are now.
+//! The read model of notes.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +18,11 @@ pub struct NoteContent {
     pub title: String,
     pub body: String,
     pub tags: BTreeSet<String>,
-    /// Other names by which links find it.
+    /// Other names by which links find the note.
     pub aliases: BTreeSet<String>,
-    /// The file that it was made of, if it was imported.
+    /// The file from which the note was imported.
     pub file: Option<SourceFile>,
-    /// Those that were made; what the body links to is not among them.
+    /// Typed links; wiki links in the body are not included.
     pub links: BTreeSet<TypedLink>,
     /// `active`, `archived` or `trashed`.
     pub status: String,

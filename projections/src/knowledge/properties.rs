@@ -1,4 +1,4 @@
-//! A row after any events of a stream shows what the aggregate makes of the same events.
+//! Property tests: after any events of a stream, a row shows the state of the aggregate after the same events.
 
 use chrono::{DateTime, TimeDelta};
 use domain::knowledge::note::Note;
@@ -42,7 +42,7 @@ pub(super) fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded
     }
 }
 
-/// After every event, the row must show what `shown` tells of the state, and of what the row has beyond it.
+/// Checks after every event that the row equals `shown`, made from the state and from fields that only the row has.
 fn agree<A, M>(
     events: Vec<A::Event>,
     shown: impl Fn(&A, Option<&M::Content>) -> Option<M::Content>,
@@ -85,7 +85,7 @@ fn shown_note(note: &Note) -> Option<NoteContent> {
     })
 }
 
-/// When it was done, the state does not know; whether, it does.
+/// Returns the row that a task should have. The state knows that a task is done, not when.
 fn shown_task(task: &Task, row: Option<&TaskContent>) -> Option<TaskContent> {
     let Task::Present(draft, status) = task else {
         return None;

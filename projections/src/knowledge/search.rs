@@ -1,4 +1,4 @@
-//! Search: what is found by the words of its title, its tags and its body.
+//! Search in titles, tags and bodies.
 
 mod correction;
 mod cursor;

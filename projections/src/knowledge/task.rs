@@ -1,4 +1,4 @@
-//! Tasks as they are now.
+//! The read model of tasks.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::query::rows;
 use crate::{Order, QueryError, ReadModel, Row, Viewer};
 
-/// Tasks that a calendar shows at most.
+/// Maximum number of tasks in a calendar.
 const MOST_DUE: i64 = 1_000;
 
-/// From the first to the last, as they were moved.
+/// The order in which users arranged the tasks.
 pub const BY_RANK: Order = Order {
     begin: Uuid::nil(),
     after: "($1::uuid = '00000000-0000-0000-0000-000000000000' or (t.rank, t.id) >
@@ -29,17 +29,17 @@ pub const BY_RANK: Order = Order {
 #[schema(as = Task)]
 pub struct TaskContent {
     pub workspace_id: Uuid,
-    /// The note that it belongs to.
+    /// The note that the task belongs to.
     pub note_id: Option<Uuid>,
     pub title: String,
     pub status: Status,
-    /// Id of the actor who is to do it.
+    /// Id of the actor to whom the task is assigned.
     pub assignee: Option<Uuid>,
     pub due_on: Option<NaiveDate>,
     pub labels: BTreeSet<String>,
-    /// Compares as text with those of the others: the first is the least.
+    /// Sort key: compare ranks as text; the lowest is first.
     pub rank: String,
-    /// Since when it is done.
+    /// Time since which the task is done.
     pub completed_at: Option<DateTime<Utc>>,
 }
 
@@ -51,7 +51,7 @@ impl ReadModel for Tasks {
     const TABLE: &'static str = "tasks";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/task.sql");
-    /// As in its workspace, and out of sight for as long as its note is.
+    /// Visible to the members of its workspace, unless its note is in the trash.
     const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and (
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1))
         and (t.note_id is null or (
@@ -124,7 +124,7 @@ impl TaskContent {
     }
 }
 
-/// What the viewer is to do by a date, and what they did of that since a time: what their calendar shows.
+/// Returns the tasks of the viewer's calendar: those with a due date that are open, or done since a time.
 pub async fn due(
     database: &Database,
     viewer: Viewer,
@@ -152,7 +152,7 @@ pub async fn due(
     .await
 }
 
-/// The tasks of a note, whoever may see them.
+/// Returns the tasks of a note, regardless of the viewer.
 pub async fn of_note(database: &Database, note_id: Uuid) -> Result<Vec<Uuid>, QueryError> {
     const OF_NOTE: &str = "select to_json(id)::text from tasks where note_id = $1";
     rows(database, OF_NOTE, &[&note_id]).await

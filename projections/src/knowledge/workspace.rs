@@ -1,4 +1,4 @@
-//! Workspaces and their members as they are now.
+//! The read model of workspaces and their members.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,11 +18,11 @@ pub struct WorkspaceContent {
     pub name: String,
     /// `active` or `archived`.
     pub status: String,
-    /// Actor id to role.
+    /// Roles by actor id.
     pub members: BTreeMap<Uuid, Role>,
 }
 
-/// A workspace as one of its members sees themselves in it.
+/// A workspace with the role of one of its members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JoinedWorkspace {
     pub id: Uuid,
@@ -32,7 +32,7 @@ pub struct JoinedWorkspace {
     pub role: Role,
 }
 
-/// The workspaces of a member, the newest first; a thousand of them at most.
+/// Returns the workspaces of a member, the newest first; at most a thousand.
 pub async fn joined_by(
     database: &Database,
     product_id: Uuid,
@@ -88,7 +88,7 @@ impl ReadModel for Workspaces {
     }
 }
 
-/// The workspaces of which an actor is a member.
+/// Returns the workspaces of which an actor is a member.
 pub async fn of_member(
     database: &Database,
     product_id: Uuid,

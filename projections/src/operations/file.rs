@@ -1,4 +1,4 @@
-//! Files as they are now.
+//! The read model of files.
 
 use chrono::{DateTime, Utc};
 use domain::Aggregate;
@@ -17,30 +17,30 @@ pub struct FileContent {
     pub container: Container,
     pub name: String,
     pub media_type: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What the bytes are, or are to be, where that was said.
+    /// SHA-256 of the content, or of the expected content; null: unknown.
     pub sha256: Option<String>,
-    /// Whose members alone have it; none: the whole product.
+    /// Workspace whose members may see the file; null: everybody in the product.
     pub workspace_id: Option<Uuid>,
     pub status: FileStatus,
-    /// Until then it can be uploaded.
+    /// Time until which the file can be uploaded.
     pub expires_at: DateTime<Utc>,
     pub stored_at: Option<DateTime<Utc>>,
-    /// The same picture in other sizes.
+    /// Other sizes of the same picture.
     pub renditions: Vec<RenditionContent>,
-    /// Why there are no other sizes, where there should be.
+    /// Reason why other sizes could not be made.
     pub resize_failed: Option<String>,
 }
 
-/// The same picture in another size.
+/// Another size of the same picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Rendition)]
 pub struct RenditionContent {
-    /// Of an edge: it is a square.
+    /// Edge length of the square picture.
     pub pixels: u32,
     pub media_type: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     pub sha256: String,
 }
@@ -56,16 +56,16 @@ impl From<Rendition> for RenditionContent {
     }
 }
 
-/// How far a file has come.
+/// The state of a file.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum FileStatus {
-    /// It can be uploaded.
+    /// The file can be uploaded.
     Requested,
-    /// It is there.
+    /// The file is uploaded.
     Stored,
 }
 
@@ -77,7 +77,7 @@ impl ReadModel for Files {
     const TABLE: &'static str = "files";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/file.sql");
-    /// The members of its workspace; without one, everybody in its product.
+    /// Visible to the members of its workspace; without a workspace, to everybody in its product.
     const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and case when t.workspace_id is null
         then $3::text is not null else (
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1) end)";

@@ -1,4 +1,4 @@
-//! What a product keeps beside its log, as it is now.
+//! Read models of files and their storage.
 
 pub mod file;
 pub mod storage;

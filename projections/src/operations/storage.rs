@@ -1,4 +1,4 @@
-//! What the files of a product take.
+//! The read model of the storage that a product's files use.
 
 use domain::Aggregate;
 use domain::operations::storage::{Storage, StorageEvent};
@@ -26,7 +26,7 @@ impl ReadModel for Storages {
     type Event = StorageEvent;
     type Content = StorageContent;
 
-    /// As decisions have it.
+    /// Uses the aggregate's own totals.
     fn apply(
         storage: Option<StorageContent>,
         event: StorageEvent,

@@ -1,4 +1,4 @@
-//! Commits batches of appends, each in one transaction that holds the log's lock, until the database has given an answer.
+//! Commits batches of appends, each in one transaction that holds the log's lock, and retries until the database gives an answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,14 +24,14 @@ use super::writer::Pending;
 use crate::failure::{describe, is_full, spoils_session};
 use crate::{Append, AppendError, Appended, NewEvent, Position, Recorded};
 
-/// How long appends wait for a lost connection to come back.
+/// Maximum time that appends wait for a lost connection to return.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Between two attempts to get it back.
+/// Interval between two attempts to reconnect.
 const RECONNECT: Duration = Duration::from_millis(100);
 
 type Verdict = Result<Appended, AppendError>;
 
-/// What all append connections of a node share.
+/// State that all append connections of a node share.
 pub struct Shared {
     database: Database,
     stream_heads: Mutex<StreamHeads>,
@@ -43,11 +43,11 @@ pub struct Shared {
 pub struct AppendConnection {
     shared: Arc<Shared>,
     session: Session,
-    /// The session can work no longer.
+    /// True if the session is unusable.
     is_lost: bool,
 }
 
-/// A connection with the writer's statements prepared on it.
+/// A session with the writer's prepared statements.
 struct Session {
     client: database::Session,
     writing: Statements,
@@ -75,7 +75,7 @@ const EXISTING: &str =
 impl Session {
     async fn open(database: &Database) -> Result<Self, tokio_postgres::Error> {
         let client = database.connect("append").await?;
-        // A plan made anew for every batch would be the same, and take longer than the append.
+        // A custom plan per batch would be the same, and take longer than the append.
         client
             .batch_execute("set plan_cache_mode = force_generic_plan")
             .await?;
@@ -105,7 +105,7 @@ impl Shared {
         })
     }
 
-    /// The trouble for which every append is refused: a full disk, or one that lasts longer than anybody waits.
+    /// Returns the trouble for which every append is refused: a full disk, or one that outlasts the patience of callers.
     fn refuses(&self) -> Option<Trouble> {
         let trouble = self.database.trouble()?;
         let refuses = trouble.is_full || trouble.since.elapsed() > PATIENCE;
@@ -118,7 +118,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows the readers of this node what was appended.
+    /// Shows appended events to the readers of this node.
     fn show(&self, appends: Vec<Append>, verdicts: &[Verdict]) {
         let appended = appends
             .into_iter()
@@ -135,7 +135,7 @@ impl Shared {
                     Recorded::placed(event, product_id, *place, *recorded_at)
                 }))
             });
-        // Whoever is woken by the head finds the events in the tail.
+        // Readers that the head wakes must find the events in the tail.
         self.tail.extend(appended.flatten());
         let ends = verdicts.iter().flatten().map(|appended| appended.position);
         advance(&self.head, ends.max().unwrap_or_default());
@@ -162,7 +162,7 @@ impl AppendConnection {
         };
         self.shared.show(appends, &verdicts);
         for (reply, verdict) in replies.into_iter().zip(verdicts) {
-            // A caller that went away does not mind.
+            // The caller may have gone away.
             let _ = reply.send(verdict);
         }
         metrics::histogram!("daybook_append_seconds").record(started.elapsed());
@@ -173,8 +173,8 @@ impl AppendConnection {
         metrics::histogram!("daybook_append_batch_events").record(events as f64);
     }
 
-    /// Tries until the database gives an answer. A connection that broke at the commit leaves it open whether
-    /// the batch is in the log; the next attempt finds out.
+    /// Retries until the database gives an answer. If a connection broke at the commit, it is unknown if the batch is in
+    /// the log; the next attempt finds out.
     async fn commit_or_retry(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
         let mut told = false;
         loop {
@@ -202,7 +202,7 @@ impl AppendConnection {
         }
     }
 
-    /// A new session, if the last one can work no longer.
+    /// Opens a new session if the last one is unusable.
     async fn regain(&mut self) -> Result<(), tokio_postgres::Error> {
         if self.is_lost {
             self.session = Session::open(&self.shared.database).await?;
@@ -211,7 +211,7 @@ impl AppendConnection {
         Ok(())
     }
 
-    /// A batch that the database refuses is taken apart, so that only the append at fault fails.
+    /// Commits a batch that the database has refused append by append, so that only the append at fault fails.
     async fn commit_one_by_one(&mut self, appends: &[Append], deadline: Instant) -> Vec<Verdict> {
         let mut verdicts = Vec::with_capacity(appends.len());
         for append in appends {
@@ -221,8 +221,8 @@ impl AppendConnection {
         verdicts
     }
 
-    /// The verdicts; none if the database refuses the batch for something that one of its appends has. An error says that
-    /// the connection is lost.
+    /// Returns the verdicts; none if the database refuses the batch because of one of its appends. An error means
+    /// that the connection is lost.
     async fn attempt(
         &mut self,
         appends: &[Append],
@@ -241,7 +241,7 @@ impl AppendConnection {
         }
     }
 
-    /// Why a single append was refused.
+    /// Returns the reason why a single append was refused.
     async fn explain(
         &self,
         append: &Append,
@@ -262,7 +262,7 @@ impl AppendConnection {
         })
     }
 
-    /// An append that conflicts with its own earlier self, or finds its own receipt, is in the log.
+    /// Turns a conflict or a repeated receipt into success if the append itself is in the log already.
     async fn recognise(
         &self,
         appends: &[Append],
@@ -291,7 +291,7 @@ impl AppendConnection {
         Ok(verdicts)
     }
 
-    /// Those of the events that are in the log.
+    /// Finds those of the events that are in the log.
     async fn existing(
         &self,
         events: impl Iterator<Item = &NewEvent>,
@@ -310,7 +310,7 @@ impl AppendConnection {
         Ok(existing)
     }
 
-    /// One transaction: without a look at the log, if every append holds by what is remembered and that turns out to be right.
+    /// Runs one transaction. It reads nothing first if every append holds by remembered stream heads and these prove right.
     async fn transact(
         &mut self,
         appends: &[Append],
@@ -336,7 +336,7 @@ impl AppendConnection {
         self.look_and_commit(appends).await
     }
 
-    /// The lock first, so that nothing that is looked up can change before the commit.
+    /// Takes the lock first, so that nothing that is read can change before the commit.
     async fn look_and_commit(
         &mut self,
         appends: &[Append],
@@ -347,7 +347,7 @@ impl AppendConnection {
         let Session {
             client, writing, ..
         } = &self.session;
-        // Pipelined: a commit behind a failed statement rolls back, and the statement's own error is returned.
+        // Pipelined: a commit after a failed statement rolls back, and the error of the statement is returned.
         let (place, ()) = futures::try_join!(
             batch.insert(client, writing),
             client.batch_execute("commit")
@@ -369,7 +369,7 @@ impl AppendConnection {
         judgements.into_iter().map(verdict).collect()
     }
 
-    /// The statements are pipelined, and each sees what was committed before the lock was got.
+    /// Locks the log and reads the heads. The statements are pipelined, and each sees all commits before the lock.
     async fn lock_and_look<'a>(
         &self,
         appends: &'a [Append],
@@ -404,12 +404,12 @@ impl AppendConnection {
     }
 }
 
-/// Places of events that were in the log before: position, version, time.
+/// Places of events that are in the log already: position, version, time.
 #[derive(Default)]
 struct Existing(HashMap<Uuid, (Position, i64, DateTime<Utc>)>);
 
 impl Existing {
-    /// Where an append is, if all of its events are in the log.
+    /// Returns the place of an append, if all of its events are in the log.
     fn place(&self, append: &Append) -> Option<Appended> {
         let ids = append.events.iter().map(|event| &event.event_id);
         let places: Vec<_> = ids.map(|id| self.0.get(id)).collect::<Option<_>>()?;
@@ -422,7 +422,7 @@ impl Existing {
     }
 }
 
-/// The answer to an append while the database is in trouble.
+/// Returns the error of an append while the database is in trouble.
 fn refusal(trouble: &Trouble) -> AppendError {
     let cause = trouble.cause.clone();
     if trouble.is_full {
@@ -433,7 +433,7 @@ fn refusal(trouble: &Trouble) -> AppendError {
     }
 }
 
-/// Errors that come back however often the same events are tried.
+/// Returns true for errors that recur whenever the same events are appended.
 fn is_fault_of_the_events(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::UNIQUE_VIOLATION

@@ -1,4 +1,4 @@
-//! The condition of the database: whether the log can be written now, and the cause if it cannot.
+//! The condition of the database: it tells if the log can be written now, and the cause if it cannot.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,31 +9,31 @@ use tokio::sync::{Notify, watch};
 use super::database::{Database, Session};
 use crate::failure::{self, describe};
 
-/// How often the condition is looked at.
+/// Interval between two checks.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long one look may take.
+/// Maximum time of one check.
 const LIMIT: Duration = Duration::from_secs(5);
-/// How long an append that was refused counts: a look does not see everything that an append meets.
+/// Time for which a refused append counts as trouble: a check does not cover every failure of an append.
 const REMEMBERED: Duration = Duration::from_secs(5);
-/// Between two checkpoints that are to free a disk.
+/// Interval between two checkpoints that should free disk space.
 const CHECKPOINT: Duration = Duration::from_secs(60);
-/// What is kept free for PostgreSQL itself, which stops where it cannot write: a twentieth of the disk, within these bounds.
+/// Space kept free for PostgreSQL itself, which stops if it cannot write: a twentieth of the disk, within these bounds.
 const LEAST_FREE: u64 = 32 << 20;
 const MOST_FREE: u64 = 256 << 20;
 
-/// A database that takes no writes.
+/// A state in which the database accepts no writes.
 #[derive(Debug, Clone)]
 pub struct Trouble {
-    /// The cause, without any value of a row.
+    /// The cause, without values of rows.
     pub cause: String,
     pub since: Instant,
-    /// The disk is full.
+    /// True if the disk is full.
     pub is_full: bool,
-    /// A look that finds nothing ends the trouble from then on.
+    /// A successful check after this time ends the trouble.
     until: Instant,
 }
 
-/// Shared by all who use a database.
+/// The condition that all users of a database share.
 #[derive(Debug, Clone)]
 pub struct Condition {
     trouble: Arc<watch::Sender<Option<Trouble>>>,
@@ -50,17 +50,17 @@ impl Default for Condition {
 }
 
 impl Condition {
-    /// The trouble that the database is in, if it is in any.
+    /// Returns the current trouble of the database, if any.
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.borrow().clone()
     }
 
-    /// Has the watch look at once.
+    /// Makes the watch check at once.
     pub fn look_now(&self) {
         self.look.notify_one();
     }
 
-    /// Notes that an append was refused for an error that is no fault of its own.
+    /// Records that an append was refused for an error that is not its own fault.
     pub fn report(&self, error: &tokio_postgres::Error) {
         let until = Instant::now() + REMEMBERED;
         self.set(failure::cause(error), failure::is_full(error), until);
@@ -90,7 +90,7 @@ impl Condition {
     }
 }
 
-/// Looks at the database every second, without end.
+/// Checks the database every second, for ever.
 pub async fn run(database: Database) {
     let mut session = None;
     let mut checkpointed: Option<Instant> = None;
@@ -134,13 +134,13 @@ fn recovered(database: &Database) {
         return;
     }
     if condition.clear() {
-        // Sessions of the time before may be those of a server that is none any more.
+        // Older sessions may belong to a server that no longer works.
         database.distrust();
         tracing::info!("the database takes writes again");
     }
 }
 
-/// Asks whether a session can write; after trouble it is a new session, and it writes.
+/// Checks that a session can write; after trouble it opens a new session, and writes.
 async fn look(
     database: &Database,
     session: &mut Option<Session>,
@@ -161,7 +161,7 @@ async fn look(
     asked.batch_execute(ASK).await
 }
 
-/// Why nothing more is to be written to the disk of a private PostgreSQL: none if there is room.
+/// Returns the reason why nothing more may be written to the disk of a private PostgreSQL; none: there is room.
 fn full(volume: &Path) -> Option<String> {
     let found = rustix::fs::statvfs(volume).ok()?;
     let total = found.f_blocks.saturating_mul(found.f_frsize);
@@ -180,7 +180,7 @@ fn kept_free(total: u64) -> u64 {
     (total / 20).clamp(LEAST_FREE, MOST_FREE)
 }
 
-/// A checkpoint lets PostgreSQL remove segments of its write-ahead log.
+/// Runs a checkpoint, so that PostgreSQL can remove segments of its write-ahead log.
 async fn free_segments(database: &Database) {
     let freed = async {
         database
@@ -197,7 +197,7 @@ async fn free_segments(database: &Database) {
     }
 }
 
-/// The directory whose disk is watched: that of a private PostgreSQL.
+/// The directory of a private PostgreSQL, whose disk is watched.
 pub type Volume = Option<PathBuf>;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a batch of appends is judged by: where the streams end that it touches, and which keys were used.
+//! The optimistic concurrency check of a batch of appends, by the heads of its streams and the keys used before.
 
 use std::collections::HashMap;
 
@@ -10,24 +10,24 @@ use uuid::Uuid;
 use super::insert::Batch;
 use crate::{Append, AppendError, Appended, Expected, Position, Receipt};
 
-/// Streams whose ends are remembered.
+/// Number of stream heads that are remembered.
 const REMEMBERED: usize = 65_536;
 
-/// The end of a stream.
+/// The head of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StreamHead {
     /// 0: the stream has no event.
     pub version: i64,
-    /// The last event, where it is known.
+    /// The last event, if it is known.
     pub event_id: Option<Uuid>,
 }
 
-/// Where streams and the log end, as this node last saw it. Another node may have moved on, so that is only ever too early.
+/// Heads of streams and of the log as this node last saw them. Other nodes may have appended since, so they are never too high.
 pub struct StreamHeads {
     streams: Cache<StreamId, StreamHead>,
-    /// Where this node's last batch ended in the log.
+    /// Position of the end of this node's last batch.
     end: Position,
-    /// Whether that batch followed this node's own.
+    /// True if that batch directly followed this node's previous one.
     alone: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for StreamHeads {
 }
 
 impl StreamHeads {
-    /// Takes in what a committed batch was judged by and came to.
+    /// Remembers the heads that result from a committed batch.
     pub fn learn(&mut self, check: &ConflictCheck<'_>, base: Position, events: Position) {
         for (stream, stream_head) in &check.stream_heads {
             self.streams.insert((*stream).clone(), *stream_head);
@@ -51,12 +51,12 @@ impl StreamHeads {
         self.end = base + events;
     }
 
-    /// Whether no other node appends, as far as is known.
+    /// Returns true if no other node appends, as far as this node knows.
     pub const fn is_alone(&self) -> bool {
         self.alone
     }
 
-    /// Forgets the streams of a batch that turned out to be wrong about them.
+    /// Forgets the streams of a batch whose assumptions were wrong.
     pub fn forget(&mut self, appends: &[Append]) {
         for stream in appends.iter().flat_map(Append::streams) {
             self.streams.remove(stream);
@@ -64,7 +64,7 @@ impl StreamHeads {
     }
 }
 
-/// How an append of a batch fares, if the batch is committed.
+/// The result of checking an append, if the batch is committed.
 pub enum AppendDecision {
     Holds {
         /// Place in the batch and version of each event.
@@ -77,9 +77,9 @@ pub enum AppendDecision {
         expected: Expected,
         actual: i64,
     },
-    /// Its key was used before the batch.
+    /// The key was used before the batch.
     Repeated(Box<Receipt>),
-    /// Its key was used earlier in the batch.
+    /// The key was used earlier in the batch.
     RepeatedHere(Box<Receipt>),
 }
 
@@ -88,7 +88,7 @@ impl AppendDecision {
         matches!(self, Self::Holds { .. })
     }
 
-    /// The verdict, once it is known after which position the batch stands.
+    /// Returns the verdict, given the position before the batch.
     pub fn verdict(
         self,
         base: Position,
@@ -123,27 +123,27 @@ impl AppendDecision {
     }
 }
 
-/// Streams and keys of a batch, as far as they are known; moves on with every append that holds.
+/// Known stream heads and keys of a batch; every append that holds updates them.
 #[derive(Default)]
 pub struct ConflictCheck<'a> {
     stream_heads: HashMap<&'a StreamId, StreamHead>,
     receipts: HashMap<Vec<u8>, Receipt>,
     /// Keys used by this batch.
     claimed: HashMap<[u8; 32], Receipt>,
-    /// What was not looked up.
+    /// Stream heads that were assumed, not read.
     assumptions: Vec<Assumption<'a>>,
 }
 
-/// Where a stream is taken to end.
+/// The assumed head of a stream.
 struct Assumption<'a> {
     stream: &'a StreamId,
     version: i64,
-    /// The log had it so once, and may only have moved on.
+    /// True if the log once had this head, so that it may only have advanced.
     remembered: bool,
 }
 
 impl<'a> ConflictCheck<'a> {
-    /// As the log has it.
+    /// Makes a check from heads and receipts that were read from the log.
     pub fn looked_up(
         stream_heads: HashMap<&'a StreamId, StreamHead>,
         receipts: HashMap<Vec<u8>, Receipt>,
@@ -155,8 +155,8 @@ impl<'a> ConflictCheck<'a> {
         }
     }
 
-    /// Without asking the log: what is remembered is taken to hold still, and what is not to be as the appends expect.
-    /// None, if an append leaves it open where its stream ends.
+    /// Makes a check without reading the log: remembered heads are assumed to be current, and others to be as the appends expect.
+    /// None if an append leaves the head of one of its streams open.
     pub fn assumed(appends: &'a [Append], remembered: &StreamHeads) -> Option<Self> {
         let mut check = Self::default();
         for append in appends {
@@ -208,8 +208,8 @@ impl<'a> ConflictCheck<'a> {
         Some(())
     }
 
-    /// Lets the batch hold only if the assumptions do. An event at the end of a stream proves by itself that the stream did
-    /// not go on, for no two events share a version.
+    /// Makes the batch fail if an assumption is wrong. An event appended to a stream proves its head by itself,
+    /// because no two events share a version.
     pub fn guard(&self, batch: &mut Batch<'a>) {
         for assumption in &self.assumptions {
             let written = self.stream_head(assumption.stream).version > assumption.version;
@@ -220,7 +220,7 @@ impl<'a> ConflictCheck<'a> {
         }
     }
 
-    /// Judges each append by what those before it left.
+    /// Judges each append by the state that those before it left.
     pub fn judge_all(
         &mut self,
         appends: &'a [Append],
@@ -230,7 +230,7 @@ impl<'a> ConflictCheck<'a> {
         appends.iter().map(judge).collect()
     }
 
-    /// Judges one append by what the appends before it left, and takes its rows if it holds.
+    /// Judges one append by the state that those before it left, and takes its rows if it holds.
     fn judge(&mut self, append: &'a Append, batch: &mut Batch<'a>) -> AppendDecision {
         if let Some(key) = &append.receipt {
             if let Some(receipt) = self.receipts.get(key.key.as_slice()) {

@@ -1,4 +1,4 @@
-//! A PostgreSQL database, and sessions on it.
+//! A PostgreSQL database and its sessions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use super::sessions::{Purpose, SessionError, SessionLimits, Sessions, named};
 use super::setup;
 use crate::failure::spoils_session;
 
-/// How long a query may take, where nobody says otherwise.
+/// Default timeout of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a server that does not answer counts as there.
+/// Time after which a server that does not answer counts as unreachable.
 const UNREACHABLE: Duration = Duration::from_secs(10);
 
-/// Every session finds read models without naming their schema. It looks for
-/// rows by index: plans that are made while a table is empty are kept, and would read all of it once it is not. Where there is
-/// no index (`log.head` has one row) such a plan looks costly enough to be compiled, which takes a thousand times as long as
-/// its row. What a node holds that is gone without a word, the database lets go after half a minute.
+/// Settings of every session. Read models are found without naming their schema.
+/// Rows are found by index: a plan made while a table is empty is cached, and would scan the whole table later. Without an
+/// index (`log.head` has one row) such a plan seems costly enough to be compiled, which takes a thousand times as long as
+/// reading its row. The database releases the locks of a node that vanished after half a minute.
 const SESSION: &str = "set search_path = read; set enable_seqscan = off; set jit = off; \
      set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = 30000";
 
-/// How a database is opened.
+/// Options for opening a database.
 #[derive(Debug, Clone)]
 pub struct Opening {
-    /// How long a server that is not there yet, or cannot be written to, is waited for.
+    /// Maximum wait for a server that is not up yet, or cannot be written to.
     pub wait: Duration,
-    /// The directory whose disk is watched: that of a private PostgreSQL.
+    /// The directory of a private PostgreSQL, whose disk is watched.
     pub volume: Volume,
-    /// The database gives up queries that take longer.
+    /// Timeout of queries, enforced by the database.
     pub query_timeout: Duration,
     pub sessions: SessionLimits,
 }
@@ -57,41 +57,41 @@ impl Default for Opening {
     }
 }
 
-/// A PostgreSQL database, and sessions on it.
+/// A PostgreSQL database and its sessions.
 #[derive(Clone)]
 pub struct Database {
     config: Arc<Config>,
     tls: MakeRustlsConnect,
     sessions: Sessions,
-    /// Sessions work as the role that cannot change the log.
+    /// True if sessions use the role that cannot change the log.
     has_role: bool,
     volume: Volume,
     condition: Condition,
     closed: Arc<watch::Sender<bool>>,
 }
 
-/// A session that remembers the statements that were prepared on it.
+/// A session that caches its prepared statements.
 pub type Session = deadpool_postgres::ClientWrapper;
 
 /// A [`Session`] of a pool.
 pub type PooledSession = Object;
 
-/// A connection's other half: polls for what the server sends, until it ends.
+/// The other half of a connection: polls for messages of the server until it ends.
 pub type Messages =
     futures::stream::BoxStream<'static, Result<AsyncMessage, tokio_postgres::Error>>;
 
 impl Database {
-    /// Connects, and brings the schema up to date.
+    /// Connects, and migrates the schema.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         Self::open_with(config, Opening::default()).await
     }
 
-    /// The same for a server that may not be there yet.
+    /// Connects to a server that may not be up yet, and migrates the schema.
     pub async fn open_with(mut config: Config, opening: Opening) -> Result<Self, OpenError> {
-        // A server that is gone without a word is noticed before those who wait lose their patience.
+        // A vanished server is noticed before waiting callers time out.
         config.connect_timeout(UNREACHABLE);
         config.tcp_user_timeout(UNREACHABLE);
-        // A standby, or a server that has become one, is no server to work on.
+        // A standby, or a server that has become one, cannot be used.
         if config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -116,7 +116,7 @@ impl Database {
         })
     }
 
-    /// A query on a session of the pool, which is cancelled if nobody waits for its end.
+    /// Begins a query on a session of the pool; it is cancelled if nobody waits for its end.
     #[must_use]
     pub fn query(&self) -> Running {
         Running {
@@ -125,13 +125,13 @@ impl Database {
         }
     }
 
-    /// A session of a pool, which goes back there when it is dropped. Waits for one for 10 s.
+    /// Returns a session of a pool, which goes back there when it is dropped. Waits up to 10 s for one.
     pub async fn session(&self, purpose: Purpose) -> Result<PooledSession, SessionError> {
         self.sessions.get(purpose).await
     }
 
-    /// A session outside the pools, for whoever holds a lock; PostgreSQL shows its name as `application_name`. Ends when its client is
-    /// dropped.
+    /// Opens a session outside the pools, for holders of locks; PostgreSQL shows its name as `application_name`. It ends when its client
+    /// is dropped.
     pub async fn connect(&self, name: &str) -> Result<Session, tokio_postgres::Error> {
         self.while_open().await;
         let config = named(&self.config, name);
@@ -139,7 +139,7 @@ impl Database {
         let mut closed = self.closed.subscribe();
         let connection = tokio::spawn(async move {
             tokio::select! {
-                // Its client is told of an error too.
+                // The client gets the error, too.
                 _ = connection => {}
                 _ = closed.wait_for(|closed| *closed) => {}
             }
@@ -148,7 +148,7 @@ impl Database {
         Ok(Session::new(client, connection))
     }
 
-    /// A connection whose notifications the caller wants. Its messages must be polled for the client to work.
+    /// Opens a connection for notifications. The caller must poll its messages for the client to work.
     pub async fn connect_listening(&self) -> Result<(Client, Messages), tokio_postgres::Error> {
         self.while_open().await;
         let config = named(&self.config, "listen");
@@ -158,7 +158,7 @@ impl Database {
         Ok((client, Box::pin(messages(connection).take_until(end))))
     }
 
-    /// The statement that makes a schema which sessions may do everything in. The account makes it, whose right it is.
+    /// Returns the statement that creates a schema with all rights for sessions. The account itself creates it, because only it may.
     #[must_use]
     pub fn create_schema(&self, schema: &str) -> String {
         if self.has_role {
@@ -170,13 +170,13 @@ impl Database {
         }
     }
 
-    /// The trouble that keeps the log from being written, if there is any.
+    /// Returns the trouble that keeps the log from being written, if any.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         self.condition.trouble()
     }
 
-    /// Looks at an error of a session of the pool on its way to the caller: where sessions have become useless, all are made anew.
+    /// Inspects an error of a pool's session on its way to the caller: if it spoils sessions, all of them are replaced.
     pub fn noticed(&self, error: tokio_postgres::Error) -> tokio_postgres::Error {
         if error.as_db_error().is_some() && spoils_session(&error) {
             self.distrust();
@@ -184,7 +184,7 @@ impl Database {
         error
     }
 
-    /// Ends every session, those in use as well. Nothing connects any more.
+    /// Closes every session, including those in use. No new session can connect.
     pub fn close(&self) {
         self.sessions.close();
         self.closed.send_replace(true);
@@ -202,12 +202,12 @@ impl Database {
         self.volume.as_deref()
     }
 
-    /// Throws away the sessions that the pools have now.
+    /// Discards the current sessions of the pools.
     pub(super) fn distrust(&self) {
         self.sessions.distrust();
     }
 
-    /// Never returns once the database is closed: a server that stops would only complain of whoever comes.
+    /// Never returns once the database is closed: a stopping server would only log errors about new connections.
     async fn while_open(&self) {
         if self.is_closed() {
             std::future::pending::<()>().await;
@@ -226,7 +226,7 @@ fn session(has_role: bool) -> String {
 /// A query that runs on a session of the pool.
 ///
 /// A request whose client goes away is dropped wherever it waits. Without this its query would go on, and the next user of the session
-/// would wait for that.
+/// would wait for it.
 pub struct Running {
     database: Database,
     session: Option<PooledSession>,
@@ -237,13 +237,13 @@ impl Running {
         &self.database
     }
 
-    /// The session that it runs on from here.
+    /// Takes the session for the query.
     pub async fn begin(&mut self) -> Result<&Session, SessionError> {
         let session = self.database.session(Purpose::Queries).await?;
         Ok(self.session.insert(session))
     }
 
-    /// Gives the session back: the query has come to its end, be that an error.
+    /// Returns the session to the pool: the query has ended, perhaps with an error.
     pub fn end(mut self) {
         self.session = None;
     }
@@ -254,7 +254,7 @@ impl Drop for Running {
         let (Some(session), Ok(runtime)) = (self.session.take(), Handle::try_current()) else {
             return;
         };
-        // Nobody else gets this session: their query might be cancelled instead.
+        // No other user gets this session, because their query might be cancelled instead.
         let session = Object::take(session);
         let (token, tls) = (session.cancel_token(), self.database.tls.clone());
         runtime.spawn(async move {
@@ -276,7 +276,7 @@ where
     }))
 }
 
-/// TLS with the machine's own root certificates; unused on a Unix socket.
+/// Returns a TLS setup with the machine's own root certificates; unused on a Unix socket.
 fn tls() -> MakeRustlsConnect {
     MakeRustlsConnect::with_native_certs().map_or_else(
         |_| {

@@ -1,4 +1,4 @@
-//! A batch of rows: few are written in one call, many are copied.
+//! Writes a batch of rows: few are inserted in one call, many are copied.
 
 use std::ops::RangeInclusive;
 use std::pin::pin;
@@ -15,12 +15,12 @@ use uuid::Uuid;
 use super::rows::EVENT_COLUMNS;
 use crate::{NewEvent, Position, Receipt};
 
-/// Copying costs one round trip more than inserting, and saves PostgreSQL so much time for each event.
+/// Time per event that COPY saves; it costs one more round trip.
 const SAVED_BY_COPY: Duration = Duration::from_micros(5);
-/// From how many events on they are copied, at the least and at the most.
+/// Bounds for the number of events from which COPY is used.
 const MANY: RangeInclusive<usize> = 2..=32;
 
-// Whatever the database's default is: each statement must see what was committed before the lock was got.
+// Independent of the database's default: each statement must see all commits before the lock was taken.
 pub const BEGIN: &str = "begin isolation level read committed";
 
 const APPEND: &str = "select base, at from log.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
@@ -30,22 +30,22 @@ const TAKE_PLACES: &str = "update log.head set position = position + $1, recorde
 const TAKE_GUARDED_PLACES: &str = "select base, at from log.take_places($1, $2, $3, $4)";
 const KEEP_RECEIPTS: &str = "select from log.keep_receipts($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-/// How COPY's binary format begins: its signature, no flags, no extension; and how it ends.
+/// The header of COPY's binary format (its signature, no flags, no extension), and its trailer.
 const COPY_BEGINS: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_ENDS: i16 = -1;
-/// Microseconds between 1970 and 2000, from which PostgreSQL counts.
+/// Microseconds between 1970 and 2000, PostgreSQL's epoch.
 const UNTIL_2000: i64 = 946_684_800_000_000;
 
 type Param<'a> = &'a (dyn ToSql + Sync);
 
-/// What writes a batch, prepared on a connection.
+/// The statements that write a batch, prepared on a connection.
 pub struct Statements {
     append: Statement,
     take_places: Statement,
     take_guarded_places: Statement,
     copy: Statement,
     keep_receipts: Statement,
-    /// From how many events on they are copied.
+    /// Number of events from which COPY is used.
     many: usize,
 }
 
@@ -69,7 +69,7 @@ fn many(round_trip: Duration) -> usize {
     paid_by.clamp(*MANY.start(), *MANY.end())
 }
 
-/// The shortest of a few.
+/// Measures the shortest of several round trips.
 async fn round_trip(client: &Client) -> Result<Duration, Error> {
     let mut shortest = Duration::MAX;
     for _ in 0..5 {
@@ -80,7 +80,7 @@ async fn round_trip(client: &Client) -> Result<Duration, Error> {
     Ok(shortest)
 }
 
-/// Columns of what a batch inserts, and of what must hold for it.
+/// Columns of the rows that a batch inserts, and the stream heads that it requires.
 #[derive(Default)]
 pub struct Batch<'a> {
     guarded_categories: Vec<&'a str>,
@@ -102,14 +102,14 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// The batch holds only while the stream ends with this version.
+    /// Makes the batch fail unless the stream's head is this version.
     pub fn guard(&mut self, stream: &'a StreamId, version: i64) {
         self.guarded_categories.push(&stream.category);
         self.guarded_ids.push(stream.id);
         self.guarded_versions.push(version);
     }
 
-    /// Returns its place in the batch, from 1.
+    /// Adds an event; returns its place in the batch, from 1.
     pub fn add_event(&mut self, product_id: Uuid, event: &'a NewEvent, version: i64) -> Position {
         self.products.push(product_id);
         self.categories.push(&event.stream.category);
@@ -120,7 +120,7 @@ impl<'a> Batch<'a> {
         self.contract_versions
             .push(event.contract_version.cast_signed());
         self.data.push(&event.data);
-        // Strings and UUIDs: they always serialise.
+        // Strings and UUIDs: serialization cannot fail.
         self.metadata
             .push(serde_json::to_string(&event.metadata).unwrap_or_default());
         self.correlation_ids.push(event.correlation_id);
@@ -129,18 +129,18 @@ impl<'a> Batch<'a> {
         self.events()
     }
 
-    /// The receipt's position is a place in the batch.
+    /// Adds a receipt, whose position is a place in the batch.
     pub fn add_receipt(&mut self, key: &'a [u8], receipt: Receipt) {
         self.receipts.push((key, receipt));
     }
 
-    /// How many events there are.
+    /// Returns the number of events.
     pub fn events(&self) -> Position {
         Position::try_from(self.event_ids.len()).unwrap_or(Position::MAX)
     }
 
-    /// Writes everything in a transaction of its own; returns the position before the first event, and the time. Other nodes
-    /// would wait for the round trip of a copy, too, so a node that is not alone makes fewer of them.
+    /// Writes everything in one transaction; returns the position before the first event, and the time. Other nodes
+    /// would wait for the round trip of a COPY, too, so a node that is not alone uses it less.
     pub async fn commit(
         &self,
         client: &Client,
@@ -155,7 +155,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Inserts everything, holding the log's lock; returns as [`Self::commit`] does.
+    /// Inserts everything, holding the log's lock; returns the same as [`Self::commit`].
     pub async fn insert(
         &self,
         client: &Client,
@@ -200,7 +200,7 @@ impl<'a> Batch<'a> {
             sink.feed(self.rows(base, at)).await?;
             sink.finish().await
         };
-        // A commit behind a failed statement rolls back, and the statement's own error is returned.
+        // A commit after a failed statement rolls back, and the error of the statement is returned.
         try_join!(
             copy,
             self.keep_receipts(client, statements, base, at),
@@ -226,7 +226,7 @@ impl<'a> Batch<'a> {
         Ok((row.get(0), row.get(1)))
     }
 
-    /// The events as COPY reads them.
+    /// Returns the events in the format of COPY.
     fn rows(&self, base: Position, at: DateTime<Utc>) -> Bytes {
         let mut rows = BytesMut::new();
         rows.put_slice(COPY_BEGINS);
@@ -317,9 +317,9 @@ impl ReceiptColumns<'_> {
     }
 }
 
-/// A row in COPY's binary format: how many columns it has, and each with its length before it.
+/// Appends a row in COPY's binary format: the number of columns, and each column with its length before it.
 fn put_row(rows: &mut BytesMut, columns: &[Option<&[u8]>]) {
-    // PostgreSQL takes no row of that many columns, and no value of that many bytes.
+    // PostgreSQL supports neither so many columns nor so long values.
     rows.put_i16(i16::try_from(columns.len()).unwrap_or(i16::MAX));
     for column in columns {
         let length = column.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
@@ -328,7 +328,7 @@ fn put_row(rows: &mut BytesMut, columns: &[Option<&[u8]>]) {
     }
 }
 
-/// The text of a PostgreSQL array.
+/// Returns the text of a PostgreSQL array.
 fn array(ids: &[Uuid]) -> String {
     let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
     format!("{{{}}}", ids.join(","))

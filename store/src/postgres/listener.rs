@@ -1,4 +1,4 @@
-//! Wakes this node when another appends, and the others when this one does.
+//! Wakes this node when another one appends, and other nodes when this one does.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::failure::describe;
 
 const CHANNEL: &str = "daybook_log";
 
-/// How often the head is read without having been woken, in case a notification was lost with its connection.
+/// Interval at which the head is read without a notification, in case one was lost with its connection.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Between two announcements: each costs a commit.
+/// Interval between two notifications: each costs a commit.
 const BREATH: Duration = Duration::from_millis(2);
 
-/// Follows the head of the log without end.
+/// Follows the head of the log for ever.
 pub async fn run(database: Database, head: Arc<watch::Sender<Position>>) {
     loop {
         let outcome = match database.connect_listening().await {
@@ -43,7 +43,7 @@ async fn follow(
     mut messages: Messages,
     head: &watch::Sender<Position>,
 ) -> Result<(), tokio_postgres::Error> {
-    // The furthest position that any node has announced: nobody need repeat what all have heard.
+    // The highest position that any node has announced, which need not be announced again.
     let announced = AtomicI64::new(0);
     let receive = async {
         while let Some(message) = messages.next().await {
@@ -62,7 +62,7 @@ async fn follow(
     }
 }
 
-/// Tells the other nodes how far the log has come; many appends make one notification.
+/// Tells the other nodes the head of the log; many appends share one notification.
 async fn announce(
     client: &Client,
     head: &watch::Sender<Position>,
@@ -71,7 +71,7 @@ async fn announce(
     client.batch_execute(&format!("listen {CHANNEL}")).await?;
     let notify = client.prepare("select pg_notify($1, $2)").await?;
     let mut watcher = head.subscribe();
-    // Appends since the last connection broke.
+    // There may have been appends since the last connection broke.
     watcher.mark_changed();
     loop {
         let row = client
@@ -89,7 +89,7 @@ async fn announce(
     }
 }
 
-/// The head only ever moves on.
+/// Advances the head; it never goes back.
 pub fn advance(head: &watch::Sender<Position>, position: Position) {
     head.send_if_modified(|current| {
         let further = position > *current;

@@ -39,10 +39,10 @@ use append_connection::{AppendConnection, Shared};
 use tail::{MAX_MISSING, Tail};
 use writer::{Pending, Writer};
 
-/// Appends that wait for the writer before callers have to wait to hand theirs over.
+/// Capacity of the writer's queue, beyond which callers wait.
 const QUEUE: usize = 4096;
 
-/// The log on PostgreSQL: one writer per node that commits in groups, a pool that reads, a listener that wakes.
+/// The log on PostgreSQL: one writer per node with group commit, a pool for reads, and a listener for new events.
 pub struct PostgresStore {
     database: Database,
     appends: mpsc::Sender<Pending>,
@@ -78,7 +78,7 @@ impl PostgresStore {
     }
 }
 
-/// The writer ends with its queue; the others have to be told.
+/// Stops the background tasks; the writer ends with its queue.
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.listener.abort();

@@ -1,26 +1,26 @@
-//! Why a database cannot be used.
+//! Errors of opening a database.
 
 use std::time::Duration;
 
 use super::sessions::SessionError;
 use crate::failure::describe;
 
-/// Why the database cannot be used.
+/// Reasons why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It does not answer, or refuses the connection or a statement.
+    /// The server does not answer, or refuses the connection or a statement.
     #[error("cannot use PostgreSQL: {}", describe(.0))]
     Connect(#[from] tokio_postgres::Error),
-    /// It did not answer for as long as a start waits.
+    /// The server did not answer within the start-up wait.
     #[error("PostgreSQL could not be used for {} s: {}", .waited.as_secs(), describe(.last))]
     Waited {
         waited: Duration,
         last: tokio_postgres::Error,
     },
-    /// No session was to be had.
+    /// No session was available.
     #[error("cannot use PostgreSQL: {0}")]
     Session(#[from] SessionError),
-    /// The schema could not be brought up to date.
+    /// The schema could not be migrated.
     #[error("cannot migrate the database: {}", describe(.0))]
     Migrate(#[from] refinery::Error),
     /// The pool's settings contradict each other.
@@ -32,7 +32,7 @@ pub enum OpenError {
          of its own for locks, notifications and prepared statements: connect to PostgreSQL itself, or to a pool in session mode"
     )]
     Pooler,
-    /// Text beyond an encoding cannot be kept.
+    /// The encoding cannot store all text.
     #[error(
         "the database {database} has the encoding {encoding}, and Daybook needs UTF8: create one with \
          `create database {database}_utf8 encoding 'UTF8' template template0`"
@@ -49,12 +49,12 @@ pub enum OpenError {
         "the database was made by a build whose migration {0} differs: run that build, or start with a new database"
     )]
     Divergent(String),
-    /// Schemas cannot be made.
+    /// The account cannot create schemas.
     #[error(
         "the account {account} may not create schemas in the database {database}: run `grant create on database {database} to {account}`"
     )]
     Create { account: String, database: String },
-    /// The log belongs to somebody else.
+    /// The log belongs to another account.
     #[error(
         "the account {account} lacks rights on the log, which belongs to {owner}: {missing}; grant them as {owner}, or restore with \
          `pg_restore --no-owner --role={account}`"

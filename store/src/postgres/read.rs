@@ -1,4 +1,4 @@
-//! Reading the log.
+//! Reads the log.
 
 use std::fmt::Write as _;
 use std::pin::pin;
@@ -18,7 +18,7 @@ use crate::{
     Direction, Filter, OpenError, Page, Position, ReadError, Receipt, Recorded, Visibility,
 };
 
-/// Positions that one filtered read looks at, however few events match: it stays short on any log.
+/// Positions that one filtered read examines, regardless of the matches: it stays short on any log.
 const SCAN: i64 = 50_000;
 
 pub async fn head(database: &Database) -> Result<Position, OpenError> {
@@ -59,11 +59,11 @@ pub async fn all(
 ) -> Result<Page, ReadError> {
     let indexed = filter.stream.is_some() || filter.correlation_id.is_some();
     let to = if filter.is_empty() {
-        // Every position matches. Whatever plan the database has made, it reads no more than what is wanted.
+        // Every position matches. With this bound, no plan of the database reads more than the requested events.
         let wanted = Position::try_from(limit).unwrap_or(Position::MAX);
         head.min(after.saturating_add(wanted))
     } else if indexed {
-        // It finds them without looking at each.
+        // The index finds them without examining each position.
         head
     } else {
         head.min(after.saturating_add(SCAN))
@@ -76,7 +76,7 @@ pub async fn all(
     Ok(Page::new(events, full, after, to))
 }
 
-/// A select over `log.events` whose conditions depend on the filter. Its text is one of a few, so that it stays prepared.
+/// A select on `log.events` with conditions from the filter. It has one of a few texts, so that it stays prepared.
 struct Query {
     sql: String,
     params: Vec<Box<dyn ToSql + Sync + Send>>,
@@ -133,12 +133,12 @@ impl Query {
         }
     }
 
-    /// Adds the condition that the reader may see an event, as [`Visibility::shows`] says it.
+    /// Adds the condition that the reader may see an event, equivalent to [`Visibility::shows`].
     fn show(&mut self, visibility: &Visibility) {
         let workspaces: Vec<Uuid> = visibility.workspaces.iter().copied().collect();
         let product_wide = self.value(visibility.product_wide.clone());
         let in_workspaces = self.value(visibility.in_workspaces.clone());
-        // A subselect is hashed; an array may be searched from its beginning for every event.
+        // PostgreSQL hashes a subselect; it may search an array from the beginning for every event.
         let workspaces = self.value(workspaces);
         let own = self.value(visibility.own.clone());
         let actor = self.value(by_actor(visibility.actor_id));
@@ -164,12 +164,13 @@ impl Query {
     }
 }
 
-/// How the metadata of an actor's events begins. PostgreSQL's own look into JSON fails on `\u0000`, which a reason may have.
+/// Returns a pattern for the beginning of the metadata of an actor's events. PostgreSQL's JSON operators fail on `\u0000`, which a
+/// reason may contain.
 fn by_actor(id: Uuid) -> String {
     format!(r#"^\{{"actor":\{{"kind":"[a-z_]+","id":"{id}""#)
 }
 
-/// A type name, or a prefix that ends in `*`, as a LIKE pattern.
+/// Returns a LIKE pattern for a type name, or for a prefix that ends in `*`.
 fn like(name: &str) -> String {
     let (stem, rest) = name
         .strip_suffix('*')
@@ -201,7 +202,7 @@ pub async fn receipt(database: &Database, key: &[u8; 32]) -> Result<Option<Recei
     Ok(first?.as_ref().map(rows::receipt))
 }
 
-/// Events until their payloads exceed a number of bytes, and whether there were more.
+/// Reads events until their payloads exceed a number of bytes; returns true if there were more.
 async fn events<P: BorrowToSql>(
     database: &Database,
     sql: &str,
@@ -224,7 +225,7 @@ async fn events<P: BorrowToSql>(
         Ok((events, false))
     };
     let read = read.await;
-    // Of a page that is full the rest of the rows need not be sent.
+    // If the page is full, the query is cancelled, so that the remaining rows need not be sent.
     if !matches!(read, Ok((_, true))) {
         query.end();
     }

@@ -1,6 +1,6 @@
-//! The role that sessions work as, and what it may do: add to the log, never change it.
+//! The role that sessions use, and its rights: it may add to the log, never change it.
 //!
-//! Looked after at every start, not once: a restored database may lack the role, its rights, or its tables.
+//! Every start checks the role again: a restored database may lack it, its rights, or its tables.
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 use super::open_error::OpenError;
 use crate::failure::describe;
 
-/// Makes the role and lets the account become it, as far as the account may. Others may be doing the same.
+/// Creates the role and grants it to the account, if the account may do so. Other nodes may do the same concurrently.
 const ROLE: &str = "
 do $$ begin
     create role daybook_app nologin;
@@ -35,21 +35,21 @@ with wanted as (
 )
 select what from wanted where not held order by what";
 
-/// Tables of read models that the role $1 could not replace.
+/// Tables of read models that the role $1 cannot replace.
 const FOREIGN: &str = "
 select relname::text from pg_class
 where relnamespace = 'read'::regnamespace and relkind = 'r' and not pg_has_role($1::text, relowner, 'usage')
 order by relname";
 
-/// The owner of the log, and true if the account is it, or a member of it.
+/// The owner of the log, and true if the account is the owner or a member of it.
 const OWNER: &str = "
 select pg_get_userbyid(relowner)::text, pg_has_role(relowner, 'usage') from pg_class
 where relname = 'events' and relnamespace = to_regnamespace('log')";
 
-/// The name of the role that sessions work as if the account may become it.
+/// Name of the role that sessions use if the account is a member of it.
 pub const ROLE_NAME: &str = "daybook_app";
 
-/// Makes the role if need be; returns true if sessions can work as it. Without it they work as the account itself.
+/// Creates the role if necessary; returns true if sessions can use it. Otherwise they use the account itself.
 pub async fn ensure_role(client: &Client) -> Result<bool, OpenError> {
     for _ in 0..2 {
         if can_become_role(client).await? {
@@ -73,7 +73,7 @@ async fn can_become_role(client: &Client) -> Result<bool, OpenError> {
     }
 }
 
-/// Gives the role that sessions work as what it needs; fails with the rights that nobody here can give.
+/// Grants the sessions' role the rights that it needs; fails with the rights that this account cannot grant.
 pub async fn ensure_rights(
     client: &Client,
     account: &str,
@@ -81,7 +81,7 @@ pub async fn ensure_rights(
 ) -> Result<(), OpenError> {
     let role = if has_role { ROLE_NAME } else { account };
     for what in missing(client, role).await? {
-        // What cannot be given is missed below, with all the rest.
+        // Rights that cannot be granted are reported below, with all others.
         if let Err(error) = client
             .batch_execute(&format!("grant {what} to \"{role}\""))
             .await
@@ -96,7 +96,7 @@ pub async fn ensure_rights(
     take_over(client, role).await
 }
 
-/// Fails if a log is there that the account could not migrate.
+/// Fails if there is a log that the account cannot migrate.
 pub async fn check_owner(client: &Client, account: &str) -> Result<(), OpenError> {
     match client.query_opt(OWNER, &[]).await? {
         Some(row) if !row.get::<_, bool>(1) => {
@@ -120,7 +120,7 @@ async fn missing(client: &Client, role: &str) -> Result<Vec<String>, OpenError> 
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Read models that were restored as somebody else's are taken over, or dropped: they are built again.
+/// Takes over read models that were restored under another owner, or drops them to be rebuilt.
 async fn take_over(client: &Client, role: &str) -> Result<(), OpenError> {
     for row in client.query(FOREIGN, &[&role]).await? {
         let table: &str = row.get(0);

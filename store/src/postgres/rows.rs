@@ -16,7 +16,7 @@ pub const EVENT_COLUMNS: &str = "position, product_id, category, stream_id, vers
 pub const RECEIPT_COLUMNS: &str =
     "key, fingerprint, position, category, stream_id, version, event_ids";
 
-/// JSON as it was written.
+/// The text of a JSON value, unchanged.
 struct JsonText(String);
 
 impl<'a> FromSql<'a> for JsonText {

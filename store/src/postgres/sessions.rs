@@ -12,13 +12,13 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::failure::describe;
 
-/// How long a caller waits for a session of a pool, and for a new one to be connected.
+/// Maximum wait for a session of a pool, and for a new connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a session of a pool may be unused before it is closed.
+/// Time after which an unused session of a pool is closed.
 const IDLE: Duration = Duration::from_secs(30);
-/// How often unused sessions are looked for.
+/// Interval between two checks for unused sessions.
 const TRIM: Duration = Duration::from_secs(5);
-/// Between two times that all sessions are thrown away.
+/// Minimum interval between two times that all sessions are discarded.
 const DISTRUST: Duration = Duration::from_secs(1);
 
 /// The purpose of a pool; PostgreSQL shows it as `application_name`.
@@ -33,8 +33,8 @@ pub enum Purpose {
     Jobs,
 }
 
-/// The most sessions that a node opens for each purpose. It has six more: two that append, and one each that listens, watches the
-/// database's condition, holds leases, and rebuilds.
+/// The maximum number of sessions that a node opens for each purpose. It has six more: two that append, and one each that listens,
+/// watches the database's condition, holds leases, and rebuilds.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
     pub queries: usize,
@@ -62,22 +62,22 @@ impl SessionLimits {
     }
 }
 
-/// No session was to be had.
+/// Reasons why no session was available.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// All of them were in use for as long as a caller waits.
+    /// All sessions were in use for as long as a caller waits.
     #[error(
         "all {limit} database sessions for {purpose} are in use; try again later, or allow for more with \
          DAYBOOK_SESSIONS_{}", .purpose.to_string().to_uppercase()
     )]
     InUse { purpose: Purpose, limit: usize },
-    /// The database refuses a new one.
+    /// The database refuses a new session.
     #[error("cannot connect to the database: {}", describe(.0))]
     Connect(#[source] tokio_postgres::Error),
     /// The database does not answer.
     #[error("the database does not answer")]
     NoAnswer,
-    /// The node is about to stop.
+    /// The node is stopping.
     #[error("the connection to the database is closed")]
     Closed,
 }
@@ -89,14 +89,14 @@ pub(super) struct Sessions {
     consumers: Pool,
     jobs: Pool,
     limits: SessionLimits,
-    /// Sessions made before are thrown away.
+    /// Sessions made before this time are discarded.
     distrusted: Distrusted,
 }
 
 type Distrusted = Arc<Mutex<Option<Instant>>>;
 
 impl Sessions {
-    /// Builds the pools; `prepare` is what every session is told first.
+    /// Builds the pools; `prepare` is the first statement of every session.
     pub fn new(
         config: &Config,
         tls: &MakeRustlsConnect,
@@ -154,7 +154,7 @@ impl Sessions {
         [&self.queries, &self.consumers, &self.jobs]
     }
 
-    /// Closes the sessions that nobody uses, until the pools are closed.
+    /// Closes unused sessions, until the pools are closed.
     pub async fn trim(self) {
         while !self.queries.is_closed() {
             tokio::time::sleep(TRIM).await;
@@ -162,7 +162,7 @@ impl Sessions {
         }
     }
 
-    /// Throws away the sessions that there are now.
+    /// Discards the current sessions.
     pub fn distrust(&self) {
         let mut distrusted = lock(&self.distrusted);
         if distrusted.is_none_or(|last| last.elapsed() > DISTRUST) {
@@ -187,7 +187,7 @@ fn lock(distrusted: &Distrusted) -> std::sync::MutexGuard<'_, Option<Instant>> {
     distrusted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same settings for a session with another name, which follows the one that the database's URL may give.
+/// Returns the settings for a session with another name, which is appended to the name in the database's URL, if any.
 pub(super) fn named(config: &Config, name: &str) -> Config {
     let mut named = config.clone();
     let node = config.get_application_name().unwrap_or("daybook");
@@ -195,17 +195,17 @@ pub(super) fn named(config: &Config, name: &str) -> Config {
     named
 }
 
-/// The settings of a pool's sessions, beside those of all sessions.
+/// Returns the settings of a pool's sessions, in addition to those of all sessions.
 fn settings(purpose: Purpose, query_timeout: Duration) -> String {
     match purpose {
         Purpose::Queries => format!("set statement_timeout = {}", query_timeout.as_millis()),
-        // A crash of the database undoes the checkpoint too, and the events are applied again. A plan made anew for every batch
-        // would be the same.
+        // A crash of the database reverts the checkpoint too, and the events are applied again. A custom plan per batch would be
+        // the same.
         Purpose::Consumers => {
             "set synchronous_commit = off; set plan_cache_mode = force_generic_plan".into()
         }
-        // A crash undoes results, and the jobs run again. Plans that are made while the table is small are kept when it has grown:
-        // they go by its indexes from the beginning.
+        // A crash reverts results, and the jobs run again. Plans made while the table is small are cached after it has grown:
+        // they must use its indexes from the beginning.
         Purpose::Jobs => "set synchronous_commit = off; set enable_bitmapscan = off; \
              set enable_hashjoin = off; set enable_mergejoin = off"
             .into(),

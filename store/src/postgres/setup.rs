@@ -1,4 +1,4 @@
-//! Makes a database ready for use: waits for it, looks whether it will do, migrates it and sees to rights.
+//! Prepares a database: waits for it, checks that it is suitable, migrates it and ensures rights.
 
 use std::time::{Duration, Instant};
 
@@ -14,20 +14,20 @@ mod migrations {
     refinery::embed_migrations!("../schema/log");
 }
 
-/// Guards migrations against another node that starts at the same moment.
+/// Lock that guards migrations against other nodes that start at the same time.
 const MIGRATION_LOCK: i64 = 0x6461_7962_6f6f_6b01;
-/// Keeps the applied migrations, in the log's own schema: `public` is closed to most accounts, and a restored log brings it along.
+/// Table of applied migrations, in the log's own schema: `public` is closed to most accounts, and a restored log includes it.
 const HISTORY: &str = "log.schema_history";
-/// Between two attempts to connect.
+/// Interval between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(250);
-/// Between two lines that say so.
+/// Interval between two log lines about waiting.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// How long a session may keep a simple question waiting.
+/// Maximum time that a session may take to answer a simple query.
 const ANSWER: Duration = Duration::from_secs(10);
-/// How often two sessions are compared: a pooler gives a session to whoever comes first.
+/// Number of times that two sessions are compared: a pooler gives a session to the next client.
 const COMPARISONS: usize = 3;
 
-/// Connects, waiting for a server that is not there yet, and makes the database ready. Returns true if sessions can work as the role
+/// Connects, waiting for a server that is not up yet, and prepares the database. Returns true if sessions can use the role
 /// that cannot change the log.
 pub async fn set_up(
     config: &Config,
@@ -36,7 +36,7 @@ pub async fn set_up(
 ) -> Result<bool, OpenError> {
     let (mut client, connection) = patiently(config, tls, wait).await?;
     let has_role = make_ready(config, tls, &mut client).await;
-    // Once this is answered, so is all that was asked before; the server complains of answers that nobody takes.
+    // Once this is answered, so are all earlier statements; the server logs errors about answers that it cannot deliver.
     let _ = client.batch_execute("").await;
     drop(client);
     connection.abort();
@@ -51,7 +51,7 @@ async fn connect(
 ) -> Result<Connected, tokio_postgres::Error> {
     let (client, connection) = config.connect(tls.clone()).await?;
     let connection = tokio::spawn(async {
-        // Its client is told of the error too.
+        // The client gets the error, too.
         let _ = connection.await;
     });
     Ok((client, connection))
@@ -137,8 +137,8 @@ async fn make_ready(
     Ok(has_role)
 }
 
-/// Returns true if what one client says runs in several sessions. A second client holds a session while the first, which never let go
-/// of its own, asks which one it has.
+/// Returns true if statements of one client run in several sessions. A second client holds a session while the first, which never
+/// ended its own, asks for the id of its session.
 async fn is_pooled(
     config: &Config,
     tls: &MakeRustlsConnect,
@@ -166,7 +166,7 @@ async fn is_pooled(
     compared.map_or(Ok(true), |compared| Ok(compared?))
 }
 
-/// The process that serves a session, asked without a prepared statement.
+/// Returns the process id of a session, queried without a prepared statement.
 async fn session(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
     let messages = client.simple_query("select pg_backend_pid()").await?;
     Ok(messages.iter().find_map(|message| {

@@ -1,20 +1,20 @@
-//! The end of the log, in memory: whoever follows the log reads each event from there, not from the database.
+//! The tail of the log, in memory: followers of the log read new events from it, not from the database.
 
 use std::collections::VecDeque;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{Filter, Page, Position, ReadError, Recorded};
 
-/// Payload bytes, and events, that are kept.
+/// Maximum payload bytes and events in the tail.
 const MAX_BYTES: usize = 8 << 20;
 const MAX_EVENTS: usize = 16_384;
-/// Events that are fetched at most, when another node has appended them.
+/// Maximum number of events to fetch after another node has appended them.
 pub const MAX_MISSING: Position = 4_096;
 
-/// Events without a gap, up to a position that is in the log.
+/// Consecutive events, up to a position that is in the log.
 pub struct Tail {
     kept: RwLock<Kept>,
-    /// Whoever fetches what is missing does it for all.
+    /// One reader fetches missing events for all.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -24,17 +24,17 @@ struct Kept {
     end: Position,
 }
 
-/// What the tail has of what a reader wants.
+/// The result of looking in the tail.
 enum Found {
     Page(Page),
-    /// It begins later.
+    /// The tail begins after the requested position.
     TooLate,
-    /// It ends here, earlier than the log.
+    /// The tail ends here, before the end of the log.
     TooEarly(Position),
 }
 
 impl Tail {
-    /// Begins after a position.
+    /// Creates an empty tail after a position.
     pub fn after(position: Position) -> Self {
         Self {
             kept: RwLock::new(Kept::after(position)),
@@ -42,7 +42,7 @@ impl Tail {
         }
     }
 
-    /// Adds events that are committed, as far as they follow what is there.
+    /// Adds committed events that directly follow the tail.
     pub fn extend(&self, events: impl IntoIterator<Item = Recorded>) {
         let mut kept = self.write();
         for event in events {
@@ -51,7 +51,7 @@ impl Tail {
         kept.trim();
     }
 
-    /// What a reader of the log wants, if it is here, or `fetch` can make it be; none: the database has to be asked.
+    /// Returns a page from the tail, after `fetch` has added missing events if possible; none: read the database instead.
     pub async fn read<F>(
         &self,
         after: Position,
@@ -99,7 +99,7 @@ impl Tail {
         Found::Page(Page::new(events, full, after, kept.end))
     }
 
-    /// Too much is missing to be worth fetching.
+    /// Empties the tail, because too many events are missing to fetch them.
     fn restart(&self, head: Position) {
         let mut kept = self.write();
         if kept.end < head {
@@ -142,7 +142,7 @@ impl Kept {
         }
     }
 
-    /// Index of the first event after a position; none, if that one is not kept any more.
+    /// Returns the index of the first event after a position; none: that event is no longer in the tail.
     fn index_after(&self, position: Position) -> Option<usize> {
         let length = Position::try_from(self.events.len()).ok()?;
         let index = position - (self.end - length);

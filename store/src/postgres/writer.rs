@@ -1,4 +1,4 @@
-//! Group commit: appends that wait together are committed together, and the next batch is under way before the last is done.
+//! Group commit: appends that wait together are committed together, and the next batch starts before the last one is done.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use uuid::Uuid;
 use super::append_connection::AppendConnection;
 use crate::{Append, AppendError, Appended};
 
-/// Events in one transaction, beyond which the next append waits for the next batch.
+/// Maximum number of events in one transaction; the next append waits for the next batch.
 const MAX_EVENTS: usize = 4096;
-/// Payload bytes in one transaction, likewise.
+/// Maximum payload bytes in one transaction.
 const MAX_BYTES: usize = 8 << 20;
-/// How long a batch waits for callers that are expected.
+/// Time that a batch waits for expected callers.
 const LINGER: Duration = Duration::from_micros(150);
-/// From how many callers on two batches are under way at a time: fewer do better all in one, where the disk is slow.
+/// Number of callers from which two batches are in flight at a time: on slow disks, fewer callers do better in one batch.
 const MANY: usize = 256;
 
 /// An append and the caller that waits for it.
@@ -27,20 +27,20 @@ pub struct Pending {
     pub reply: oneshot::Sender<Result<Appended, AppendError>>,
 }
 
-/// Gathers appends and sends them on their way.
+/// Gathers appends into batches and commits them.
 pub struct Writer {
     queue: mpsc::Receiver<Pending>,
     idle: Vec<AppendConnection>,
     flights: FuturesUnordered<BoxFuture<'static, Landed>>,
-    /// Streams that the batches under way write to.
+    /// Streams that the batches in flight write to.
     written: HashSet<Uuid>,
-    /// Appends in the batches under way.
+    /// Number of appends in flight.
     flying: usize,
-    /// Callers that are expected to come back at once.
+    /// Number of callers that are expected to append again at once.
     callers: usize,
 }
 
-/// A append connection that has committed its batch.
+/// An append connection that has committed its batch.
 struct Landed {
     connection: AppendConnection,
     appends: usize,
@@ -116,8 +116,8 @@ impl Writer {
         }
     }
 
-    /// Adds everything that waits, as far as it fits. Callers that were just answered often come back at once: they are
-    /// waited for while another batch is under way, or else a little.
+    /// Adds waiting appends that fit. Callers that were just answered often append again at once: the batch
+    /// waits for them while another one is in flight, or otherwise a little.
     async fn gather(&mut self, batch: &mut Batch) {
         let mut linger = Instant::now() + LINGER;
         while !batch.is_full() {
@@ -141,7 +141,7 @@ impl Writer {
         }
     }
 
-    /// How many appends make a batch.
+    /// Returns the number of appends that suffice for a batch.
     const fn enough(&self) -> usize {
         if self.callers < MANY {
             self.callers
@@ -150,7 +150,7 @@ impl Writer {
         }
     }
 
-    /// A batch on streams that are being written goes after those who write: only then it is known where they end.
+    /// Commits a batch. If it touches streams of batches in flight it waits for those, because only then their heads are known.
     async fn launch(&mut self, batch: Batch) {
         if batch.touches(&self.written) {
             self.land_all().await;
@@ -174,7 +174,7 @@ impl Writer {
             }
         }
         .boxed();
-        // Sends it at once, not only when there is nothing else to do.
+        // Sends the batch at once, not only when there is nothing else to do.
         match (&mut flight).now_or_never() {
             Some(landed) => self.landed(landed),
             None => self.flights.push(flight),

@@ -1,4 +1,4 @@
-//! Where a cluster lives, whom it belongs to, and its first making.
+//! The location, the owner and the initialization of a cluster.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -18,15 +18,15 @@ use super::{PrivatePostgresError, Result, io_error};
 /// Part of the socket's name. No port is opened.
 pub const PORT: u16 = 5432;
 pub const SUPERUSER: &str = "postgres";
-/// Where root keeps clusters of data directories that the account cannot reach.
+/// Directory in which root keeps clusters of data directories that the account cannot reach.
 const ELSEWHERE: &str = "/var/lib/daybook";
-/// A socket's path has 107 bytes at most.
+/// Limit below the maximum length of a socket's path, which is 107 bytes.
 const SOCKET_PATH_LIMIT: usize = 100;
 const LOG_LIMIT: u64 = 10 << 20;
-/// How much of the log goes into an error.
+/// Bytes of the log that an error includes.
 const TAIL_LIMIT: u64 = 4 << 10;
 
-/// The place of a cluster. Authentication is `trust`: its directories are closed to every other account instead.
+/// The directories of a cluster. Authentication is `trust`: its directories are closed to every other account instead.
 #[derive(Debug)]
 pub struct Cluster {
     directory: PathBuf,
@@ -52,7 +52,7 @@ impl Cluster {
         };
         if let Ok(found) = fs::metadata(&directory) {
             match &mut account {
-                // Root runs a cluster as whoever made it.
+                // Root runs a cluster as its owner.
                 Some(account) if found.uid() != 0 => {
                     *account = Account {
                         uid: found.uid(),
@@ -95,7 +95,7 @@ impl Cluster {
         self.directory.join("server.log")
     }
 
-    /// The major version that made the cluster, if there is one.
+    /// Returns the major version that made the cluster, if it exists.
     pub fn version(&self) -> Option<String> {
         fs::read_to_string(self.directory.join("PG_VERSION"))
             .ok()
@@ -108,7 +108,7 @@ impl Cluster {
         Ok(lock)
     }
 
-    /// True if a server takes connections. A server that is starting or stopping has a socket too, and says so in its pid file.
+    /// Returns true if a server accepts connections. A server that is starting or stopping has a socket too; its pid file tells.
     pub fn answers(&self) -> bool {
         UnixStream::connect(socket_in(&self.sockets)).is_ok()
             && self
@@ -121,7 +121,7 @@ impl Cluster {
         text.lines().nth(index).map(|line| line.trim().to_owned())
     }
 
-    /// Makes the cluster unless it is there. The caller holds the lock.
+    /// Creates the cluster unless it exists. The caller holds the lock.
     pub fn initialise(&self, programs: &Programs, lock: &File, settings: &[&str]) -> Result<()> {
         if self.version().is_some() {
             return Ok(());
@@ -131,7 +131,7 @@ impl Cluster {
             return Err(PrivatePostgresError::NotACluster(self.directory.clone()));
         }
         tracing::info!(directory = %self.directory.display(), programs = %programs.directory().display(), "initialising a private PostgreSQL");
-        // Made beside its place and renamed, so that a cluster is either whole or not there.
+        // Created under another name and renamed, so that a cluster is either complete or absent.
         let half_made = sibling(
             &self.directory,
             &format!(".init-{}", hex::encode(rand::random::<[u8; 4]>())),
@@ -150,7 +150,7 @@ impl Cluster {
                 "--auth-local=trust",
                 "--auth-host=reject",
             ])
-            // A server that will not wait for the disk need not begin with it.
+            // A server that never syncs need not sync its first files.
             .args(settings.contains(&"fsync=off").then_some("--no-sync"))
             .stdin(
                 lock.try_clone()
@@ -171,7 +171,7 @@ impl Cluster {
         outcome
     }
 
-    /// Removes what this initialisation or killed ones left. Only now: programs of a killed one may write for a moment longer.
+    /// Removes what this initialization or killed ones left. Only now: programs of a killed one may write for a moment.
     fn remove_half_made(&self, parent: &Path) {
         let prefix = sibling(&self.directory, ".init-");
         for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
@@ -181,13 +181,13 @@ impl Cluster {
                 .as_encoded_bytes()
                 .starts_with(prefix.as_os_str().as_encoded_bytes())
             {
-                // What stays costs some space, no more.
+                // A leftover costs some space, no more.
                 let _ = fs::remove_dir_all(&path);
             }
         }
     }
 
-    /// Makes sure that the cluster and its socket can be reached by nobody else, and that no pid file keeps the server from starting.
+    /// Makes sure that nobody else can reach the cluster and its socket, and that no pid file keeps the server from starting.
     pub fn make_ready(&self) -> Result<()> {
         for directory in [&self.directory, &self.sockets] {
             self.secure(directory)?;
@@ -197,12 +197,12 @@ impl Cluster {
 
     pub fn remove_sockets(&self) {
         if self.sockets != self.directory {
-            // If it stays, the next start checks it and uses it.
+            // If it stays, the next start checks and uses it.
             let _ = fs::remove_dir(&self.sockets);
         }
     }
 
-    /// Creates the directory if need be, for the account alone.
+    /// Creates the directory if necessary, for the account alone.
     fn secure(&self, directory: &Path) -> Result<()> {
         match DirBuilder::new().mode(0o700).create(directory) {
             Ok(()) => {
@@ -212,7 +212,7 @@ impl Cluster {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(io_error("create", directory)(error)),
         }
-        // Not followed: in /tmp anybody may have put a link there.
+        // Links are not followed: anybody may have put one in /tmp.
         let found = fs::symlink_metadata(directory).map_err(io_error("examine", directory))?;
         let expected = self
             .account
@@ -225,7 +225,7 @@ impl Cluster {
             .map_err(io_error("close", directory))
     }
 
-    /// Gives what root has made to the account.
+    /// Gives a file that root has created to the account.
     fn hand_over(&self, made: &File, path: &Path) -> Result<()> {
         self.account
             .map_or(Ok(()), |account| {
@@ -234,8 +234,8 @@ impl Cluster {
             .map_err(io_error("hand over", path))
     }
 
-    /// After a power loss the pid in the file may be that of an unrelated process, and PostgreSQL would not start. Every other stale file
-    /// is left to PostgreSQL, which looks for surviving backends too.
+    /// Removes a pid file that would keep PostgreSQL from starting: after a power loss its pid may be that of an unrelated process. Any
+    /// other stale file is left to PostgreSQL, which checks for surviving backends too.
     fn remove_misleading_pid_file(&self) -> Result<()> {
         let Some(pid) = self.pid_file_line(0) else {
             return Ok(());
@@ -251,14 +251,14 @@ impl Cluster {
         fs::remove_file(&path).map_err(io_error("remove", &path))
     }
 
-    /// The server's log, opened for appending, and begun anew when it has grown large.
+    /// Opens the server's log for appending; rotates it when it has grown large.
     pub fn open_log(&self) -> Result<File> {
         let path = self.log();
         if fs::symlink_metadata(&path).is_ok_and(|log| log.len() > LOG_LIMIT) {
             fs::rename(&path, self.directory.join("server.log.1"))
                 .map_err(io_error("rotate", &path))?;
         }
-        // Root must not be led out of the account's directory by a link.
+        // A link must not lead root out of the account's directory.
         let log = OpenOptions::new()
             .append(true)
             .create(true)
@@ -271,18 +271,18 @@ impl Cluster {
     }
 }
 
-/// The place of a cluster whose data directory the account cannot reach, and a link to it in the data directory.
+/// Returns a directory for a cluster whose data directory the account cannot reach, and links to it from the data directory.
 fn elsewhere(data_dir: &Path, link: &Path) -> Result<PathBuf> {
     let elsewhere = Path::new(ELSEWHERE);
     if !elsewhere.exists() {
-        // Whatever the umask is, the account must get through.
+        // The account must be able to enter, whatever the umask is.
         let create = fs::create_dir_all(elsewhere)
             .and_then(|()| fs::set_permissions(elsewhere, Permissions::from_mode(0o755)));
         create.map_err(io_error("create", elsewhere))?;
     }
     let directory = elsewhere.join(short_hash(data_dir));
     let lock = open_lock(&directory)?;
-    // A cluster without a link to it is that of a data directory which was deleted: the new one starts empty, the old one is kept.
+    // A cluster without a link belongs to a data directory that was deleted: the new one starts empty, the old one is kept.
     if lock.try_lock().is_ok() && directory.exists() && !link.is_symlink() {
         let seconds = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -301,7 +301,7 @@ fn elsewhere(data_dir: &Path, link: &Path) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Makes a data directory that nobody else may enter, but for the account that PostgreSQL runs as, which may only pass through.
+/// Creates a data directory that nobody else may enter, except that PostgreSQL's account may pass through.
 fn make_data_dir(data_dir: &Path, account: Option<Account>) -> io::Result<()> {
     if data_dir.exists() {
         return Ok(());
@@ -320,7 +320,7 @@ fn make_data_dir(data_dir: &Path, account: Option<Account>) -> io::Result<()> {
     Ok(())
 }
 
-/// The lock is closed to other accounts: whoever can open it can hold it.
+/// Opens the lock, which is closed to other accounts: anybody who can open it can hold it.
 fn open_lock(directory: &Path) -> Result<File> {
     let path = sibling(directory, ".lock");
     let lock = OpenOptions::new()
@@ -363,7 +363,7 @@ fn short_hash(path: &Path) -> String {
     hex::encode(hash.iter().take(6).copied().collect::<Vec<_>>())
 }
 
-/// The last lines that were written to a log after `start`.
+/// Returns the last lines written to a log after `start`.
 pub fn tail(log: &Path, start: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
     let start = start.max(file.metadata()?.len().saturating_sub(TAIL_LIMIT));

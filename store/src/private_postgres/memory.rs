@@ -1,8 +1,8 @@
-//! How much memory there is.
+//! Detects the available memory.
 
 use std::fs;
 
-/// Megabytes that the machine has, or that the container may use; none where that cannot be found out.
+/// Returns the megabytes of the machine, or the container's limit; none: unknown.
 pub fn megabytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
@@ -11,7 +11,7 @@ pub fn megabytes() -> Option<u64> {
     machine.into_iter().chain(container).min()
 }
 
-/// From the kernel's `MemTotal:  24683116 kB`.
+/// Parses the kernel's `MemTotal:  24683116 kB`.
 fn of_machine(meminfo: &str) -> Option<u64> {
     let total = meminfo
         .lines()
@@ -20,7 +20,7 @@ fn of_machine(meminfo: &str) -> Option<u64> {
     Some(kilobytes >> 10)
 }
 
-/// From a number of bytes, or `max`: there is no limit.
+/// Parses a number of bytes, or `max`: no limit.
 fn of_container(memory_max: &str) -> Option<u64> {
     let bytes: u64 = memory_max.trim().parse().ok()?;
     Some(bytes >> 20)

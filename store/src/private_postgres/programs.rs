@@ -1,4 +1,4 @@
-//! PostgreSQL's programs: finding them, and running them as the right account.
+//! Finds PostgreSQL's programs, and runs them as the right account.
 
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::{PrivatePostgresError, Result};
 
 const DEBIAN: &str = "/usr/lib/postgresql";
-/// Nothing else of our environment is PostgreSQL's business: it holds secrets, and PG* variables would change what it does.
+/// The environment variables that PostgreSQL gets: others hold secrets, and PG* variables would change its behaviour.
 const ENVIRONMENT: [&str; 2] = ["PATH", "LD_LIBRARY_PATH"];
 
 /// An account of the system.
@@ -21,7 +21,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account to run PostgreSQL as, which refuses to run as root. `None` if we are not root.
+    /// Returns the account to run PostgreSQL as, which refuses to run as root. `None` if we are not root.
     pub fn to_drop_to() -> Result<Option<Self>> {
         if Self::own_uid() != 0 {
             return Ok(None);
@@ -50,7 +50,7 @@ impl Account {
         unsafe { libc::geteuid() }
     }
 
-    /// True if the account may enter the directory: every directory above it counts, and access lists do.
+    /// Returns true if the account may enter the directory; all parent directories and access lists count.
     pub fn reaches(self, directory: &Path) -> bool {
         let entered = Command::new("true")
             .uid(self.uid)
@@ -69,7 +69,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The first programs that fit the cluster, or the first at all if it is still to be made.
+    /// Finds the first programs of the cluster's version, or the first at all if there is no cluster yet.
     pub fn find(cluster: &Cluster) -> Result<Self> {
         let named = env::var_os("DAYBOOK_POSTGRES_BIN").map(PathBuf::from);
         let directories = match &named {
@@ -101,7 +101,7 @@ impl Programs {
     }
 
     fn in_directory(directory: &Path) -> Option<Self> {
-        // PATH may hold links to single programs; the others are beside what they point to.
+        // PATH may have links to single programs; the others are next to their targets.
         let postgres = directory.join("postgres").canonicalize().ok()?;
         let directory = postgres.parent()?.to_owned();
         if !directory.join("initdb").exists() {
@@ -127,7 +127,7 @@ impl Programs {
         &self.directory
     }
 
-    /// A command that runs as the account, away from our directory, terminal signals and environment, and ends with this thread.
+    /// Returns a command that runs as the account, without our directory, terminal signals and environment, and ends with this thread.
     pub fn command(&self, program: &str, account: Option<Account>) -> Command {
         let mut command = Command::new(self.directory.join(program));
         let environment = env::vars_os()
@@ -146,7 +146,7 @@ impl Programs {
     }
 }
 
-/// Debian's directories of programs, newest first.
+/// Returns Debian's directories of programs, newest first.
 fn debian() -> Vec<PathBuf> {
     let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let mut versions: Vec<u32> = versions
@@ -160,7 +160,7 @@ fn debian() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Has the kernel send the command SIGQUIT (PostgreSQL's immediate shutdown) when the thread that spawns it ends.
+/// Makes the kernel send the command SIGQUIT (PostgreSQL's immediate shutdown) when the thread that spawns it ends.
 #[allow(unsafe_code)]
 fn end_with_this_thread(command: &mut Command) {
     let parent = std::process::id();
@@ -174,7 +174,7 @@ fn end_with_this_thread(command: &mut Command) {
         };
         match (asked, u32::try_from(parent_now)) {
             (0, Ok(now)) if now == parent => Ok(()),
-            // The parent died before it was asked for: nobody would ever stop this process.
+            // The parent died before the request: nobody would ever stop this process.
             (0, _) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
             _ => Err(io::Error::last_os_error()),
         }

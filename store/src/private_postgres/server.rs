@@ -11,18 +11,18 @@ use super::cluster::{self, Cluster};
 use super::programs::Programs;
 use super::{EAGER, PrivatePostgresError, Result, io_error, memory};
 
-/// How long sessions that have just been closed may take to end: a fast shutdown would complain of each.
+/// Time for closed sessions to end by themselves: a fast shutdown would log an error for each.
 const SMART: Duration = Duration::from_secs(3);
-/// How long a fast shutdown may take (it writes everything out), and then an immediate one.
+/// Maximum times of a fast shutdown, which writes everything out, and then of an immediate one.
 const FAST: Duration = Duration::from_secs(30);
 const IMMEDIATE: Duration = Duration::from_secs(10);
 
-/// What PostgreSQL keeps in its own memory, in megabytes: an eighth of the machine's, within these bounds.
+/// Shared buffers of PostgreSQL in megabytes: an eighth of the machine's memory, within these bounds.
 const BUFFERS: RangeInclusive<u64> = 128..=2048;
-/// glibc keeps the memory that a batch of rows takes, up to 16 MiB a connection, instead of fetching it from the kernel for each.
+/// Makes glibc keep the memory of a batch of rows, up to 16 MiB per connection, instead of fetching it from the kernel each time.
 const MALLOC: &str = "glibc.malloc.mmap_threshold=4194304:glibc.malloc.trim_threshold=16777216:glibc.malloc.top_pad=1048576";
 
-/// For two to eight cores and a database that is mostly appended to. Durability is PostgreSQL's full one.
+/// Settings for two to eight cores and a mostly appending database, with full durability.
 const SETTINGS: [&str; 21] = [
     "cluster_name=daybook",
     "listen_addresses=",
@@ -41,7 +41,7 @@ const SETTINGS: [&str; 21] = [
     "logging_collector=off",
     "log_destination=stderr",
     "log_checkpoints=off",
-    // Details of errors hold what people wrote.
+    // Details of errors contain user data.
     "log_error_verbosity=terse",
     "log_line_prefix=%m [%p] ",
     "log_timezone=UTC",
@@ -53,7 +53,7 @@ fn buffers(memory: Option<u64>) -> u64 {
     memory.map_or(least, |megabytes| (megabytes / 8).clamp(least, most))
 }
 
-/// The write-ahead log between two checkpoints, in megabytes: a tenth of the disk, within these bounds.
+/// Size of the write-ahead log between two checkpoints in megabytes: a tenth of the disk, within these bounds.
 const WAL: RangeInclusive<u64> = 64..=2048;
 
 fn wal(disk: Option<u64>) -> u64 {
@@ -61,7 +61,7 @@ fn wal(disk: Option<u64>) -> u64 {
     disk.map_or(most, |megabytes| (megabytes / 10).clamp(least, most))
 }
 
-/// Megabytes of the disk that a directory is on.
+/// Returns the size in megabytes of the disk that a directory is on.
 fn disk(directory: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(directory).ok()?;
     Some(disk.f_blocks.saturating_mul(disk.f_frsize) >> 20)
@@ -70,12 +70,12 @@ fn disk(directory: &Path) -> Option<u64> {
 pub struct Server<'a> {
     cluster: &'a Cluster,
     process: Child,
-    /// Where this server's part of the log begins.
+    /// Offset in the log file at which this server began.
     log_start: u64,
 }
 
 impl<'a> Server<'a> {
-    /// Starts the server. It inherits the lock as its standard input, and so do its processes.
+    /// Starts the server. The server and its processes inherit the lock as their standard input.
     pub fn launch(
         cluster: &'a Cluster,
         programs: &Programs,
@@ -92,7 +92,7 @@ impl<'a> Server<'a> {
             .metadata()
             .map_err(io_error("examine", &log_path))?
             .len();
-        // A list of directories, so a comma or a space in its name must be quoted.
+        // The setting is a list of directories, so a comma or a space in the name must be quoted.
         let sockets = cluster.sockets().to_string_lossy().replace('"', "\"\"");
         let process = programs
             .command("postgres", cluster.account())
@@ -107,12 +107,12 @@ impl<'a> Server<'a> {
                 "-c",
                 &format!("shared_buffers={buffers}MB"),
                 "-c",
-                // The kernel keeps as much again, and more.
+                // The kernel's cache has at least as much again.
                 &format!("effective_cache_size={}MB", 3 * buffers),
                 "-c",
                 &format!("max_wal_size={wal}MB"),
                 "-c",
-                // Two segments at the least.
+                // At least two segments.
                 &format!("min_wal_size={}MB", (wal / 8).max(32)),
             ])
             .args(
@@ -137,7 +137,7 @@ impl<'a> Server<'a> {
         self.process.id()
     }
 
-    /// An error if the server has ended.
+    /// Returns an error if the server has ended.
     pub fn check(&mut self) -> Result<()> {
         self.exited()?.map_or(Ok(()), |status| {
             let log: PathBuf = self.cluster.log();
@@ -151,7 +151,7 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// Lets sessions end by themselves, then a fast shutdown, and an immediate one if that takes too long.
+    /// Lets sessions end by themselves, then shuts down fast, and immediately if that takes too long.
     pub fn stop(&mut self) -> Result<()> {
         self.signal(libc::SIGTERM);
         if !self.exits_within(SMART)? {
@@ -192,8 +192,8 @@ impl<'a> Server<'a> {
     #[allow(unsafe_code)]
     fn signal(&self, signal: libc::c_int) {
         if let Ok(pid) = libc::pid_t::try_from(self.process.id()) {
-            // SAFETY: kill has no memory preconditions, and the pid is our child's: it is not reused before `exited` has reaped it, after
-            // which nothing is sent.
+            // SAFETY: kill has no memory preconditions, and the pid is our child's: it is not reused before `exited` has reaped it, and
+            // nothing is sent after that.
             unsafe { libc::kill(pid, signal) };
         }
     }

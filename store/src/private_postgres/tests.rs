@@ -1,4 +1,4 @@
-//! The promises of a private PostgreSQL, kept by a real one. They hold for root and for an ordinary user.
+//! Tests of a private PostgreSQL with a real server. They run as root and as an ordinary user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -13,7 +13,7 @@ use tokio_postgres::{Client, NoTls};
 use super::programs::Account;
 use super::*;
 
-/// A data directory that is open to other accounts, and is removed in the end with its cluster.
+/// A data directory that is open to other accounts, and is removed with its cluster at the end.
 struct DataDir(PathBuf);
 
 impl DataDir {
@@ -49,7 +49,7 @@ impl Drop for DataDir {
     }
 }
 
-/// A process that does not outlive the test, however that ends.
+/// A process that ends with the test, even if the test fails.
 struct Other(Child);
 
 impl Drop for Other {
@@ -167,7 +167,7 @@ async fn a_data_directory_that_is_made_is_closed_and_a_lock_that_was_open_is_clo
     let data_dir = DataDir::new("made");
     let made = data_dir.0.join("data");
     let postgres = PrivatePostgres::start(&made).await.unwrap();
-    // Root's account may pass through.
+    // The account that root uses may pass through.
     assert_eq!(mode(&made), if is_root() { 0o710 } else { 0o700 });
     assert!(!made.join("postgres").is_symlink());
     postgres.stop().await.unwrap();
@@ -314,11 +314,11 @@ async fn a_data_directory_may_be_closed_to_the_account_and_may_be_deleted() {
     remember(&postgres, "the first").await;
     let home = postgres.cluster.directory().to_owned();
     postgres.stop().await.unwrap();
-    // Root's account cannot reach the directory, an ordinary user can.
+    // The account that root uses cannot reach the directory; an ordinary user can.
     assert_eq!(data_dir.cluster().is_symlink(), is_root());
     assert_eq!(home.starts_with(&data_dir.0), !is_root());
 
-    // A data directory that is deleted and made again is empty, wherever its cluster was.
+    // A data directory that is deleted and created again is empty, wherever its cluster was.
     fs::remove_dir_all(&data_dir.0).unwrap();
     fs::create_dir(&data_dir.0).unwrap();
     fs::set_permissions(&data_dir.0, Permissions::from_mode(0o700)).unwrap();

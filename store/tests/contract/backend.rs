@@ -1,15 +1,15 @@
-//! What the contract suite runs against.
+//! The backends that the contract suite tests.
 
 use std::sync::Arc;
 
 use store::{Database, EventStore, PostgresStore, testing};
 use tokio_postgres::{Client, Config, NoTls};
 
-/// An empty log of a test's own.
+/// An empty log for one test.
 pub trait Backend: Sized {
     async fn start() -> Self;
 
-    /// Another node on this log.
+    /// Opens another node on this log.
     async fn node(&self) -> Arc<dyn EventStore>;
 }
 
@@ -30,7 +30,7 @@ impl Backend for Postgres {
 }
 
 impl Postgres {
-    /// A session of the superuser, beside the store.
+    /// Opens a session of the superuser, independent of the store.
     pub async fn client(&self) -> Client {
         let (client, connection) = self.config.connect(NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -38,13 +38,13 @@ impl Postgres {
     }
 }
 
-/// A node on the log of any database.
+/// Opens a node on the log of any database.
 pub async fn node_on(config: &Config) -> Arc<dyn EventStore> {
     let database = Database::open(config.clone()).await.unwrap();
     PostgresStore::open(database).await.unwrap()
 }
 
-/// Whether the query, whose answer is one boolean, says so.
+/// Returns the one boolean that a query selects.
 pub async fn is_so(client: &Client, query: &str) -> bool {
     client.query_one(query, &[]).await.unwrap().get(0)
 }

@@ -1,4 +1,4 @@
-//! Appends to try, and what must be true of every log.
+//! Builders for appends, and assertions about every log.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,14 +17,14 @@ pub const PERSON: Actor = Actor {
     id: Uuid::from_u128(1),
 };
 
-/// Ends a test that would wait for ever. No test is meant to come near it.
+/// Fails a test that would wait for ever. No test should come near the limit.
 pub async fn in_time<T>(test: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), test)
         .await
         .expect("the test waits for what never comes")
 }
 
-/// A stream that nobody else knows.
+/// Returns the id of a new stream.
 pub fn new_stream() -> StreamId {
     StreamId::new("note", Uuid::now_v7())
 }
@@ -67,7 +67,7 @@ pub fn append(events: impl IntoIterator<Item = NewEvent>) -> Append {
     }
 }
 
-/// An append to one stream.
+/// Builds an append to one stream.
 pub fn append_to(stream: &StreamId, expected: Expected, count: usize) -> Append {
     append((0..count).map(|_| event(stream))).expecting(stream, expected)
 }
@@ -102,7 +102,7 @@ impl AppendExt for Append {
     }
 }
 
-/// Appends `count` events, whatever the stream's version is.
+/// Appends `count` events at any version of the stream.
 pub async fn given(store: &dyn EventStore, stream: &StreamId, count: usize) -> Appended {
     store
         .append(append_to(stream, Expected::Any, count))
@@ -119,7 +119,7 @@ pub async fn version_of(store: &dyn EventStore, stream: &StreamId) -> i64 {
         .map_or(0, |last| last.version)
 }
 
-/// All that the filter lets through, page by page, as far as the node knows the log.
+/// Reads all matching events, page by page, up to the head that the node knows.
 pub async fn read(store: &dyn EventStore, filter: &Filter, page: usize) -> Vec<Recorded> {
     let head = *store.head().borrow();
     let (mut after, mut events) = (0, vec![]);
@@ -132,7 +132,7 @@ pub async fn read(store: &dyn EventStore, filter: &Filter, page: usize) -> Vec<R
     events
 }
 
-/// The whole log. Every log that is read is also looked over.
+/// Reads the whole log, and asserts that it is sound.
 pub async fn log(store: &dyn EventStore) -> Vec<Recorded> {
     let log = read(store, &Filter::default(), 1000).await;
     assert_sound(&log);
@@ -147,7 +147,7 @@ pub async fn until_head(store: &dyn EventStore, position: Position) {
         .unwrap();
 }
 
-/// What is true of every log: no gap, nothing twice, and time does not run backwards.
+/// Asserts that a log has no gaps and no duplicates, and that its times never decrease.
 #[track_caller]
 pub fn assert_sound(log: &[Recorded]) {
     let (mut versions, mut ids) = (HashMap::new(), HashSet::new());
@@ -161,7 +161,7 @@ pub fn assert_sound(log: &[Recorded]) {
     assert!(log.is_sorted_by_key(|event| event.recorded_at));
 }
 
-/// Every acknowledged append is in the log as acknowledged, and nothing else is there.
+/// Asserts that every acknowledged append is in the log as acknowledged, and nothing else.
 #[track_caller]
 pub fn assert_holds_exactly(log: &[Recorded], acknowledged: &[(Append, Appended)]) {
     let placed: HashMap<Uuid, (Position, i64)> = log
@@ -183,7 +183,7 @@ pub fn assert_holds_exactly(log: &[Recorded], acknowledged: &[(Append, Appended)
     assert_eq!(log.len(), events);
 }
 
-/// Runs the appends at the same moment, each in a task of its own.
+/// Runs appends concurrently, each in a task of its own.
 pub async fn append_at_once(
     nodes: &[Arc<dyn EventStore>],
     appends: impl IntoIterator<Item = Append>,

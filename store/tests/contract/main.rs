@@ -1,4 +1,4 @@
-//! What every backend of the log is held to, and what is particular to PostgreSQL.
+//! The contract tests of every backend of the log, and tests specific to PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod backend;

@@ -1,4 +1,4 @@
-//! Bytes that a file has let go of, and no other has: dropped, and deleted from the store.
+//! Deletes blobs that no file references any more, from the log and from the store.
 
 use async_trait::async_trait;
 use blobs::Blobs;
@@ -17,13 +17,13 @@ use crate::{NewJob, WorkerContext};
 
 #[derive(Serialize, Deserialize)]
 pub struct Drop {
-    /// The name of the object.
+    /// Name of the object.
     key: String,
     correlation_id: Uuid,
     event_id: Uuid,
 }
 
-/// Schedules a look at whatever a file has let go of.
+/// Schedules a check of every blob that a file has released.
 pub struct Releases;
 
 #[async_trait]
@@ -64,7 +64,7 @@ impl Reaction for Releases {
     }
 }
 
-/// Drops bytes that no file has, and deletes the object.
+/// Drops a blob that no file references, and deletes its object.
 pub struct DropBlob {
     context: WorkerContext,
     blobs: Blobs,
@@ -95,7 +95,8 @@ impl JobHandler for DropBlob {
     }
 }
 
-/// Deletes the object unless a file has it; returns whether it is gone. First the log: from then on nobody relies on it.
+/// Deletes the object unless a file references it; returns true if it is gone. The log comes first, so that no file relies on it
+/// afterwards.
 pub(super) async fn release(
     executor: &Executor,
     blobs: &Blobs,

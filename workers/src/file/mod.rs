@@ -1,4 +1,4 @@
-//! Files: those that never came, pictures in other sizes, bytes that nobody has any more.
+//! Jobs for files: expired uploads, renditions of pictures, unreferenced blobs.
 
 mod drop;
 mod picture;
@@ -16,12 +16,12 @@ pub use upload::Uploads;
 
 pub(crate) use sweep::{Sweeping, seed};
 
-/// Where the bytes of files are, and how they are looked after.
+/// The store of files, and the settings of its sweep.
 #[derive(Clone)]
 pub struct Settings {
     pub blobs: Blobs,
-    /// Between two sweeps.
+    /// Interval between two sweeps.
     pub sweep_interval: Duration,
-    /// How old what nothing refers to must be, to be swept away.
+    /// Minimum age of unreferenced objects that are removed.
     pub sweep_grace: Duration,
 }

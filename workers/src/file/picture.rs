@@ -1,4 +1,4 @@
-//! Pictures of actors in other sizes.
+//! Renditions of actors' pictures in other sizes.
 
 use async_trait::async_trait;
 use blobs::{Blobs, picture};
@@ -17,18 +17,18 @@ use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
 use crate::{NewJob, WorkerContext};
 
-/// Pixels of an edge.
+/// Edge lengths in pixels.
 const SIZES: [u32; 3] = [64, 128, 256];
 
 #[derive(Serialize, Deserialize)]
 pub struct Picture {
     file_id: Uuid,
     correlation_id: Uuid,
-    /// The event that says that it is there.
+    /// The event that stored the file.
     event_id: Uuid,
 }
 
-/// Schedules the other sizes of every picture that has come.
+/// Schedules the renditions of every stored picture.
 pub struct Pictures;
 
 #[async_trait]
@@ -60,7 +60,7 @@ impl Reaction for Pictures {
     }
 }
 
-/// Makes the other sizes, or says why there are none.
+/// Makes the renditions, or records the reason for their absence.
 pub struct Resize {
     context: WorkerContext,
     blobs: Blobs,
@@ -106,7 +106,7 @@ impl Resize {
         }
     }
 
-    /// The other sizes, or why there are none; an error: nobody knows yet.
+    /// Returns the renditions, or the reason why there cannot be any; an error: try again.
     async fn squares(
         &self,
         product_id: Uuid,
@@ -119,7 +119,7 @@ impl Resize {
         tokio::task::spawn_blocking(move || picture::squares(&bytes, &SIZES))
             .await
             .map(|squares| squares.map_err(|reason| reason.to_string()))
-            // Whatever makes a decoder panic is no picture either.
+            // A file that makes a decoder panic is not a picture either.
             .or_else(|error| Ok(Err(error.to_string())))
     }
 }
@@ -129,7 +129,7 @@ impl JobHandler for Resize {
     const KIND: &'static str = "file.resize";
     type Payload = Picture;
 
-    /// Each takes the memory of a whole picture.
+    /// One at a time, because each takes the memory of a whole picture.
     fn concurrency(&self) -> usize {
         1
     }

@@ -1,5 +1,5 @@
-//! The sweep: removes from the store what no file has. That is what a process left behind that died between writing bytes
-//! and recording them, or between recording that they go and deleting them.
+//! The sweep: removes unreferenced objects from the store. A process leaves them if it dies between writing bytes
+//! and recording them, or between recording their removal and deleting them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,50 +21,50 @@ use crate::NewJob;
 use crate::job_handler::{JobHandler, Outcome};
 use crate::jobs::{self, Job};
 
-/// There is one for all nodes.
+/// Id of the one job that all nodes share.
 const ID: Uuid = Uuid::from_u128(0x5eeb);
-/// Well within a lease.
+/// Maximum time of one run, well within a lease.
 const TURN: Duration = Duration::from_secs(20);
-/// Before another try to schedule the first sweep.
+/// Wait before another attempt to schedule the first sweep.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What becomes of an object.
+/// The result of checking an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Fate {
-    /// A file has it.
+    /// A file references the object.
     Kept,
-    /// Nothing refers to it, but it may be on its way.
+    /// The object is not referenced, but may be part of an upload in flight.
     Young,
-    /// It is not Daybook's.
+    /// The object is not Daybook's.
     Foreign,
-    /// Nothing refers to it: it is removed, or would be.
+    /// The object is not referenced: it is removed, or would be in a dry run.
     Orphan,
 }
 
-/// Why a sweep ended early.
+/// Reasons why a sweep ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] BlobError),
-    /// Nobody can say whether something is needed.
+    /// The log could not tell if an object is referenced.
     #[error("{0}")]
     Log(String),
 }
 
-/// Looks at every object once.
+/// Checks every object once.
 pub struct Sweep {
     pub executor: Arc<Executor>,
     pub blobs: Blobs,
-    /// How old an object must be that nothing refers to.
+    /// Minimum age of unreferenced objects that are removed.
     pub grace: Duration,
-    /// Nothing is removed.
+    /// True if nothing is removed.
     pub dry_run: bool,
 }
 
 impl Sweep {
-    /// Looks at the objects whose names come after one, until a time; returns where to go on, if it has not come to the end.
+    /// Checks the objects with names after one, until a time; returns the name to continue from, unless it has reached the end.
     pub async fn run(
         &self,
         after: Option<&str>,
@@ -148,11 +148,11 @@ impl Sweep {
 
 #[derive(Default, Serialize, Deserialize)]
 pub struct Progress {
-    /// The name of the last object that was looked at.
+    /// Name of the last object that was checked.
     after: Option<String>,
 }
 
-/// Sweeps again and again, on one node at a time.
+/// Sweeps periodically, on one node at a time.
 pub struct Sweeping {
     sweep: Sweep,
     interval: Duration,
@@ -198,7 +198,7 @@ impl JobHandler for Sweeping {
     }
 }
 
-/// Schedules the first sweep, if that was not done before.
+/// Schedules the first sweep, unless it was scheduled before.
 pub async fn seed(database: Database, interval: Duration, shutdown: CancellationToken) {
     let first = NewJob {
         id: ID,

@@ -1,4 +1,4 @@
-//! Files that were asked for and never came: their room is free again.
+//! Expires requested files that were never uploaded, which frees their storage.
 
 use chrono::{DateTime, Utc};
 use commands::Handler;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::expiry::Expiring;
 
-/// Files that have not come yet.
+/// Requested files without an upload.
 pub struct Uploads;
 
 impl Expiring for Uploads {

@@ -1,8 +1,8 @@
-//! Which addresses a webhook may reach: not those from which only this machine's neighbours answer.
+//! The addresses that a webhook may reach: public ones only, not those of the local network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is reachable for everybody (IANA's special-purpose registries, RFC 6890).
+/// Returns true if an address is globally reachable (IANA's special-purpose registries, RFC 6890).
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -36,7 +36,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         && !(segments[0] == 0x3fff && segments[1] < 0x1000)
 }
 
-/// The IPv4 address that an IPv6 address stands for: mapped, compatible, NAT64 or 6to4.
+/// Returns the IPv4 address that an IPv6 address embeds: mapped, compatible, NAT64 or 6to4.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = address.segments();
     let low = || Ipv4Addr::from((u32::from(s[6]) << 16) | u32::from(s[7]));

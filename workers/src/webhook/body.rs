@@ -1,4 +1,4 @@
-//! What a receiver gets: `{type, timestamp, data}`, under 20 kB.
+//! The body of a delivery: `{type, timestamp, data}`, under 20 kB.
 
 use domain::Sample;
 use domain::delivery::webhook::EXAMPLE_REQUESTED;
@@ -7,10 +7,10 @@ use serde_json::json;
 use store::Recorded;
 use uuid::Uuid;
 
-/// Longest body in bytes, as Standard Webhooks recommends.
+/// Maximum length of a body in bytes, as Standard Webhooks recommends.
 const MAX: usize = 20_000;
 
-/// The body for an event; one that would be too large carries a reference instead, and the wish for an example
+/// Returns the body for an event. If it would be too large it has a reference instead, and a request for an example
 /// becomes the example.
 pub fn of(event: &Recorded) -> Result<String, serde_json::Error> {
     if event.event_type == EXAMPLE_REQUESTED {
@@ -40,7 +40,7 @@ fn example(cause: &Recorded) -> Result<String, serde_json::Error> {
     }
     let wish: Wish = serde_json::from_str(&cause.data)?;
     let mut event = cause.clone();
-    // Of nobody and nothing that there is.
+    // The example refers to no existing actor or resource.
     event.stream.id = Uuid::nil();
     event.metadata.actor.id = Uuid::nil();
     event.metadata.reason = None;

@@ -1,4 +1,4 @@
-//! Gets a delivery to its endpoint, and records what came of it.
+//! Sends a delivery to its endpoint, and records the result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,16 +23,16 @@ use crate::WorkerContext;
 use crate::job_handler::{JobHandler, Outcome};
 use crate::jobs::Job;
 
-/// Attempts at an endpoint at a time.
+/// Maximum number of concurrent attempts per endpoint.
 const AT_A_TIME: usize = 64;
 
-/// Sends what is due to an endpoint.
+/// Sends due deliveries to endpoints.
 pub struct Deliver {
     context: WorkerContext,
     settings: Settings,
     sender: Sender,
     events: Events,
-    /// When each endpoint with a rate limit is free again.
+    /// Time at which each endpoint with a rate limit is free again.
     free_at: Mutex<HashMap<Uuid, DateTime<Utc>>>,
     streaks: Streaks,
 }
@@ -75,7 +75,7 @@ impl Deliver {
         let Some(event) = found.map_err(|error| error.to_string())? else {
             return Ok(Outcome::DeadLetter("its event is not in the log".into()));
         };
-        // An example tells nothing of anything.
+        // An example reveals nothing.
         if event.event_type != EXAMPLE_REQUESTED
             && !owner::sees(repository, item.product_id, endpoint.owner, &scopes, &event)
                 .await
@@ -107,7 +107,7 @@ impl Deliver {
         Ok(found.filter(|event| event.event_id == payload.event_id))
     }
 
-    /// Under a rate limit every delivery is given the next free moment; when that is later, it waits for it.
+    /// Reserves the next free time for a delivery under a rate limit; returns the time if the delivery must wait for it.
     fn turn(&self, payload: &Payload, endpoint: &Endpoint) -> Option<DateTime<Utc>> {
         let limit = endpoint.rate_limit.filter(|_| !payload.paced)?;
         let now = Utc::now();
@@ -142,7 +142,7 @@ impl Deliver {
         Ok(self.sender.send(endpoint, signed).await)
     }
 
-    /// The endpoint's own headers, their values unsealed.
+    /// Returns the endpoint's own headers, with unsealed values.
     fn headers<'a>(
         &self,
         id: Uuid,
@@ -156,7 +156,7 @@ impl Deliver {
         endpoint.headers.iter().map(open).collect()
     }
 
-    /// The secret in force, and the one before while their overlap lasts.
+    /// Returns the current secret, and the previous one during the overlap.
     fn keys(&self, id: Uuid, endpoint: &Endpoint, now: DateTime<Utc>) -> Vec<[u8; 32]> {
         let secrets = &self.settings.secrets;
         let mut keys = vec![secrets.webhook_key(id, endpoint.generation)];
@@ -197,7 +197,7 @@ impl Deliver {
         };
         let id = payload.delivery_id;
         let request = Request {
-            // An attempt is a fact: the same one is never recorded twice, because it is never made twice.
+            // No idempotency key: the same attempt is never recorded twice, because it is never made twice.
             idempotency: None,
             ..Request::reaction(
                 item.product_id,
@@ -235,7 +235,7 @@ impl Deliver {
     }
 }
 
-/// An endpoint's health, for whoever watches the server rather than the log.
+/// Logs changes to an endpoint's health, for operators who watch the server rather than the log of events.
 fn announce(events: &[Recorded]) {
     for event in events
         .iter()
@@ -261,7 +261,7 @@ impl JobHandler for Deliver {
     }
 
     fn per_partition(&self, partition: &str) -> usize {
-        // What is lost anyway takes nothing from the others.
+        // Attempts that are likely to fail take no places from others.
         if self.streaks.is_down(partition) {
             1
         } else {

@@ -1,4 +1,4 @@
-//! The events that deliveries are about, read page by page: what is due next is most likely about the next event.
+//! Events for deliveries, read and cached page by page: the next delivery is most likely about the next event.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use quick_cache::sync::Cache;
 use store::{EventStore, Filter, Position, ReadError, Recorded};
 use tokio::sync::Mutex;
 
-/// Bytes that are kept.
+/// Capacity of the cache in bytes.
 const BYTES: u64 = 8 << 20;
-/// Beside an event's payload.
+/// Bytes per event, besides its payload.
 const OVERHEAD: usize = 512;
-/// Events that are read together.
+/// Number of events that are read together.
 const PAGE: usize = 128;
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl Weighter<Position, Arc<Recorded>> for Bytewise {
 pub struct Events {
     store: Arc<dyn EventStore>,
     kept: Cache<Position, Arc<Recorded>, Bytewise>,
-    /// Whoever reads a page reads it for all.
+    /// One reader reads a page for all.
     reading: Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! Which endpoints get an event.
+//! The fan-out of events to endpoints.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
@@ -18,7 +18,7 @@ use super::payload::delivery;
 use crate::WorkerContext;
 use crate::reaction::{Consequences, Reaction};
 
-/// Products whose endpoints are remembered.
+/// Maximum number of products whose endpoints are cached.
 const MAX_PRODUCTS: usize = 10_000;
 
 /// Schedules a delivery for every endpoint that has subscribed to an event.
@@ -28,10 +28,10 @@ pub struct Fanout {
     known: Mutex<Known>,
 }
 
-/// Endpoints by product, good for as long as every event is seen and none is about an endpoint.
+/// Endpoints by product, valid as long as every event is seen and none concerns an endpoint.
 #[derive(Default)]
 struct Known {
-    /// The last event that was seen.
+    /// Position of the last event that was seen.
     position: Position,
     endpoints: HashMap<Uuid, Endpoints>,
 }
@@ -47,7 +47,7 @@ impl Fanout {
         }
     }
 
-    /// The endpoints of every product that the events are of.
+    /// Returns the endpoints of every product that the events belong to.
     async fn endpoints(
         &self,
         events: &[Recorded],
@@ -83,7 +83,7 @@ impl Fanout {
         Ok(endpoints)
     }
 
-    /// What is known still, when the next events are these.
+    /// Returns the cached endpoints that are still valid for these events.
     fn recall(
         &self,
         products: &HashSet<Uuid>,
@@ -136,7 +136,7 @@ impl Reaction for Fanout {
 }
 
 impl Fanout {
-    /// Spares a delivery that would not be made. Whoever delivers asks again; where the key is revoked, it waits there.
+    /// Returns false for a delivery that would not be made. The delivery checks again; if the key is revoked, it waits there.
     async fn may_get(
         &self,
         endpoint: &Row<WebhookContent>,
@@ -153,8 +153,8 @@ impl Fanout {
     }
 }
 
-/// Whether an endpoint wants an event that happened after it was created and before it was disabled. The read model
-/// may be ahead of the event: what was disabled since gets it once it is enabled.
+/// Returns true if an endpoint subscribes to an event that happened after its creation and before it was disabled. The read model
+/// may be ahead of the event: an endpoint disabled since gets it once it is enabled.
 fn subscribes(endpoint: &Row<WebhookContent>, event: &Recorded) -> bool {
     let content = &endpoint.content;
     endpoint.metadata.product_id == event.product_id
@@ -165,7 +165,7 @@ fn subscribes(endpoint: &Row<WebhookContent>, event: &Recorded) -> bool {
         && wants(content.events.iter(), &event.event_type)
 }
 
-/// Whether any of the patterns covers a type that may be delivered.
+/// Returns true if any of the patterns covers a type that may be delivered.
 pub fn wants<'a>(mut patterns: impl Iterator<Item = &'a String>, event_type: &str) -> bool {
     is_delivered(event_type) && patterns.any(|pattern| covers(pattern, event_type))
 }

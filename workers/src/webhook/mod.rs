@@ -1,4 +1,4 @@
-//! Webhooks: which deliveries follow from an event, and getting each one there.
+//! Webhooks: they schedule deliveries for events, and send them.
 
 mod address;
 mod body;
@@ -26,13 +26,13 @@ use std::time::Duration;
 
 use commands::Secrets;
 
-/// How webhooks are sent.
+/// Settings for sending webhooks.
 #[derive(Clone)]
 pub struct Settings {
     pub secrets: Secrets,
     pub schedule: Schedule,
-    /// Whether private and loopback addresses may be called.
+    /// True if private and loopback addresses may be called.
     pub allow_private: bool,
-    /// For a whole attempt; shorter than the lease of a job.
+    /// Timeout of a whole attempt; shorter than the lease of a job.
     pub timeout: Duration,
 }

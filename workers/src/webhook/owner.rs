@@ -1,4 +1,4 @@
-//! What an endpoint may be sent: what its owner may see now, with the key that it belongs to.
+//! The permissions of an endpoint: it gets what its owner may see now, with the key that it belongs to.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::jobs::Job;
 use crate::reaction::{Consequences, Reaction};
 use crate::{NewJob, WorkerContext};
 
-/// Says why nothing is sent to an endpoint.
+/// The reason for sending nothing to an endpoint with a revoked key.
 pub const KEY_REVOKED: &str = "the API key that the endpoint belongs to is revoked";
 
-/// The scopes of the key that an endpoint belongs to; none: it is revoked.
+/// Returns the scopes of the key that an endpoint belongs to; none: it is revoked.
 pub async fn scopes(
     repository: &Repository,
     owner: Owner,
@@ -68,7 +68,7 @@ pub async fn disown(
     cause: Uuid,
 ) -> Result<(), CommandError> {
     let request = Request {
-        // What is disabled already stays as it is.
+        // An endpoint that is disabled already stays unchanged.
         idempotency: None,
         ..Request::reaction(product_id, cause, cause, String::new())
     };
@@ -78,7 +78,7 @@ pub async fn disown(
     Ok(())
 }
 
-/// Has the endpoints of revoked keys disabled.
+/// Schedules the disabling of endpoints of revoked keys.
 pub struct Revocations;
 
 #[derive(Serialize, Deserialize)]

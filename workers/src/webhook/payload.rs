@@ -1,4 +1,4 @@
-//! What a scheduled delivery needs to know.
+//! The payload of a scheduled delivery.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,21 +12,21 @@ use crate::jobs::PartitionId;
 pub const DELIVER: &str = "webhook.deliver";
 pub const REPLAY: &str = "webhook.replay";
 
-/// One event on its way to one endpoint.
+/// One event to be delivered to one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
     pub webhook_id: Uuid,
     pub delivery_id: Uuid,
     pub event_id: Uuid,
-    /// Where the event is in the log, if that is known.
+    /// Position of the event in the log, if it is known.
     #[serde(default)]
     pub position: Option<Position>,
-    /// Whether its turn under the endpoint's rate limit has come.
+    /// True if the delivery's turn under the endpoint's rate limit has come.
     #[serde(default)]
     pub paced: bool,
 }
 
-/// A delivery's id: the same however often it is scheduled, and ordered by the time of the event.
+/// Returns a delivery's id: the same whenever it is scheduled, and ordered by the time of the event.
 pub fn delivery_id(webhook_id: Uuid, event_id: Uuid, replay: Option<Uuid>) -> Uuid {
     let digest: [u8; 32] = Sha256::new()
         .chain_update(webhook_id)
@@ -41,7 +41,7 @@ pub fn delivery_id(webhook_id: Uuid, event_id: Uuid, replay: Option<Uuid>) -> Uu
         .into_uuid()
 }
 
-/// The delivery of an event to an endpoint, due now.
+/// Builds the delivery of an event to an endpoint, due now.
 pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> NewJob {
     let payload = Payload {
         webhook_id,
@@ -53,7 +53,7 @@ pub fn delivery(event: &Recorded, webhook_id: Uuid, replay: Option<Uuid>) -> New
     job(event, &payload)
 }
 
-/// Everything that is done for an endpoint.
+/// Returns all partitions of an endpoint.
 pub fn partitions(webhook_id: Uuid) -> [PartitionId; 2] {
     [DELIVER, REPLAY].map(|kind| PartitionId {
         kind,
@@ -61,7 +61,7 @@ pub fn partitions(webhook_id: Uuid) -> [PartitionId; 2] {
     })
 }
 
-/// A delivery to be made because of an event.
+/// Builds the job of a delivery that an event causes.
 pub fn job(cause: &Recorded, payload: &Payload) -> NewJob {
     NewJob {
         id: payload.delivery_id,

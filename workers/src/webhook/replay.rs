@@ -1,4 +1,4 @@
-//! Delivering history: page by page, so that any length of it can be interrupted and goes on where it was.
+//! Replays: deliver past events page by page, so that a replay of any length can be interrupted and resumed.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,22 +24,22 @@ use crate::jobs::{self, Job};
 use crate::{NewJob, WorkerContext};
 
 const PAGE: usize = 500;
-/// Deliveries that wait for an endpoint when no more of its history is queued.
+/// Number of queued deliveries of an endpoint above which a replay pauses.
 const MOST_QUEUED: i64 = 500;
-/// How soon it is looked whether fewer wait.
+/// Interval at which a paused replay checks the queue.
 const QUEUE_LOOK: TimeDelta = TimeDelta::milliseconds(200);
 
-/// How far a replay has come.
+/// The progress of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     pub webhook_id: Uuid,
-    /// The event that asked for it.
+    /// The event that requested the replay.
     pub replay: Uuid,
     pub after: Position,
     pub to: Position,
 }
 
-/// Schedules a stretch of history for an endpoint.
+/// Schedules deliveries of past events to an endpoint.
 pub struct Replay {
     context: WorkerContext,
     readers: Readers,
@@ -119,7 +119,7 @@ impl Replay {
         })
     }
 
-    /// Deliveries that wait for the endpoint, counted as far as it matters.
+    /// Returns the number of queued deliveries of the endpoint, up to the limit.
     async fn queued(&self, item: &Job) -> Result<i64, jobs::Error> {
         const QUEUED: &str = "
             select count(*) from (select from log.jobs where kind = $1 and partition = $2 limit $3) queued";
@@ -131,7 +131,7 @@ impl Replay {
         Ok(row.get(0))
     }
 
-    /// The workspaces of which the endpoint's owner is a member.
+    /// Returns the workspaces of which the endpoint's owner is a member.
     async fn workspaces(&self, reader: &Reader<'_>) -> Result<Arc<HashSet<Uuid>>, String> {
         let head = *self.context.store.head().borrow();
         let waited = self.readers.wait(Workspace::CATEGORY, head).await;
@@ -141,10 +141,10 @@ impl Replay {
         found.map(Arc::new).map_err(|error| error.to_string())
     }
 
-    /// The next replay may begin.
+    /// Ends the replay, so that the next one may begin.
     async fn finish(&self, item: &Job, progress: &Progress) -> Result<(), String> {
         let request = Request {
-            // What has ended already stays as it is.
+            // A replay that has ended already stays unchanged.
             idempotency: None,
             ..Request::reaction(
                 item.product_id,

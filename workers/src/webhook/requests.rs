@@ -1,4 +1,4 @@
-//! What people ask of webhooks: examples, replays, resends, and what enabling or deleting an endpoint means.
+//! Requests for webhooks: examples, replays, resends, and the effects of enabling or deleting an endpoint.
 
 use async_trait::async_trait;
 use domain::delivery::webhook::{Webhook, WebhookEvent};
@@ -12,7 +12,7 @@ use super::replay::{Progress, Replay};
 use crate::NewJob;
 use crate::reaction::{Consequences, Reaction};
 
-/// Turns requests into work.
+/// Turns requests into jobs.
 pub struct Requests;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! When a failed delivery is tried again.
+//! The retry schedule of failed deliveries.
 
 use std::str::FromStr;
 
@@ -8,16 +8,16 @@ use chrono::TimeDelta;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule(Vec<TimeDelta>);
 
-/// The text is not a schedule.
+/// The error for text that is not a schedule.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expects `standard`, `short`, or waiting times such as 5s,5m,2h; {0:?} is none")]
 pub struct ScheduleError(String);
 
-/// Three and a bit days.
+/// A little over three days.
 const STANDARD: &str = "5s,5m,30m,2h,5h,10h,14h,20h,24h";
-/// For receivers that are back at once or not at all.
+/// For receivers that recover at once or not at all.
 const SHORT: &str = "10s,60s,300s";
-/// The share by which a waiting time is lengthened or shortened at most.
+/// Maximum share by which a waiting time is lengthened or shortened.
 const JITTER: f64 = 0.2;
 
 impl Default for Schedule {
@@ -34,7 +34,7 @@ impl Schedule {
             .map(Self)
     }
 
-    /// The waiting times, each with its own jitter; `random` gives numbers from 0 to 1.
+    /// Returns the waiting times, each with its own jitter; `random` returns numbers from 0 to 1.
     #[must_use]
     pub fn jittered(&self, mut random: impl FnMut() -> f64) -> Vec<TimeDelta> {
         self.0

@@ -1,4 +1,4 @@
-//! One HTTP request to a receiver that nobody here trusts.
+//! Sends one HTTP request to an untrusted receiver.
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -14,15 +14,15 @@ use reqwest::{Client, Response, Url};
 
 use super::address::is_public;
 
-/// Bytes of the answer that are kept; the rest is not read.
+/// Bytes of the response that are kept; the rest is not read.
 const KEPT: usize = 1024;
-/// The furthest that a receiver can put off its next attempt.
+/// Maximum time by which a receiver can postpone its next attempt.
 const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// None: there was no answer.
+    /// None: there was no response.
     pub status: Option<u16>,
     pub error: Option<String>,
     pub response: String,
@@ -30,7 +30,7 @@ pub struct Answer {
     pub retry_after: Option<DateTime<Utc>>,
 }
 
-/// What is sent: the endpoint's own headers, and what Standard Webhooks adds.
+/// The content of a request: the endpoint's own headers, and those of Standard Webhooks.
 pub struct Signed<'a> {
     pub headers: Vec<(&'a str, String)>,
     pub id: &'a str,
@@ -45,7 +45,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// The timeout is for the whole request, connection and answer included.
+    /// Creates a sender. The timeout covers the whole request, including connection and response.
     pub fn new(allow_private: bool, timeout: Duration) -> Self {
         let client = Client::builder()
             .user_agent(concat!("Daybook-Webhooks/", env!("CARGO_PKG_VERSION")))
@@ -55,7 +55,7 @@ impl Sender {
             .dns_resolver(Arc::new(Resolver { allow_private }))
             .build();
         Self {
-            // Only a broken TLS set-up can fail here; the default client then says so at its first request.
+            // Only a broken TLS set-up can fail here; the default client then reports it at its first request.
             client: client.unwrap_or_default(),
             allow_private,
         }
@@ -98,7 +98,7 @@ impl Sender {
             .map_err(|error| describe(&error))
     }
 
-    /// An address in the URL itself is never resolved, so it is looked at here.
+    /// Checks an address in the URL itself, which is never resolved.
     fn check_literal(&self, url: &Url) -> Result<(), String> {
         let literal: Option<IpAddr> = url
             .host_str()
@@ -112,15 +112,15 @@ impl Sender {
     }
 }
 
-/// The host has no address, or only such as are not for everybody to call. Whoever made the endpoint is told of both in the
-/// same words, and of no address: they would learn what names there are inside, and where those lead.
+/// The error if the host has no address, or no public one. The owner of the endpoint gets the same text for
+/// both, without addresses, which would reveal internal names and where they lead.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the host has no public address; correct its name, or let the operator allow private ones (DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true)"
 )]
 struct NotPublic;
 
-/// Says what kind of failure it was. An error's own text names the addresses that a name leads to, and what answered there.
+/// Describes the kind of failure. An error's own text would reveal the addresses of a name, and what answered there.
 fn describe(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -163,16 +163,16 @@ async fn read(mut response: Response) -> Answer {
     kept.truncate(KEPT);
     Answer {
         status: Some(status.as_u16()),
-        // The status has arrived: what was cut off behind it does not undo the receiver's word.
+        // The status has arrived: a truncated response does not change the receiver's answer.
         error: error.filter(|_| !status.is_success()),
-        // PostgreSQL's text has no NUL.
+        // PostgreSQL's text cannot contain NUL.
         response: String::from_utf8_lossy(&kept).replace('\0', "\u{fffd}"),
         duration: Duration::ZERO,
         retry_after,
     }
 }
 
-/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or an HTTP date.
+/// Parses `Retry-After` (RFC 9110, section 10.2.3): seconds, or an HTTP date.
 fn retry_at(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let wanted = match text.trim().parse::<i64>() {
         Ok(seconds) => now.checked_add_signed(TimeDelta::try_seconds(seconds)?)?,
@@ -181,7 +181,7 @@ fn retry_at(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(wanted.min(now + MAX_RETRY_AFTER))
 }
 
-/// Resolves names to addresses that may be called; what connects later is exactly what was looked at.
+/// Resolves names to addresses that may be called; the connection uses exactly the checked addresses.
 struct Resolver {
     allow_private: bool,
 }

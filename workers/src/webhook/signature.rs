@@ -1,4 +1,4 @@
-//! Signatures as in Standard Webhooks 1.0, "Verifying webhook authenticity".
+//! Signatures of Standard Webhooks 1.0, "Verifying webhook authenticity".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The `webhook-signature` header: one `v1,…` per key, separated by spaces.
+/// Returns the `webhook-signature` header: one `v1,…` per key, separated by spaces.
 #[must_use]
 pub fn sign(keys: &[[u8; 32]], id: &str, timestamp: DateTime<Utc>, body: &str) -> String {
     let signed = format!("{id}.{}.{body}", timestamp.timestamp());

@@ -1,12 +1,12 @@
-//! Endpoints that do nothing but fail.
+//! Endpoints whose deliveries keep failing.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Failures in a row after which an endpoint is taken to be down.
+/// Consecutive failures after which an endpoint counts as down.
 const DOWN: u32 = 8;
 
-/// Failures in a row of each partition whose last attempt failed.
+/// Consecutive failures of each partition whose last attempt failed.
 #[derive(Default)]
 pub struct Streaks(Mutex<HashMap<String, u32>>);
 

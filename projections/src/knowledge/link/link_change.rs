@@ -1,4 +1,4 @@
-//! What an event of a note means for its title and its links.
+//! The change that an event of a note makes to its title and its links.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ pub enum What {
         workspace_id: Uuid,
         title: String,
         aliases: BTreeSet<String>,
-        /// Of its file.
+        /// Path of the note's file.
         path: Option<String>,
-        /// The notes that the body names.
+        /// The references in the body.
         named: Vec<Reference>,
     },
-    /// What is None stays as it is.
+    /// A None leaves the value unchanged.
     Revised {
         title: Option<String>,
         aliases: Option<BTreeSet<String>>,
@@ -38,7 +38,7 @@ pub enum What {
 }
 
 impl<'a> LinkChange<'a> {
-    /// The changes that events make, in their order.
+    /// Returns the changes that events make, in order.
     pub fn all(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Vec<Self>, ApplyError> {
         let changes = events.into_iter().map(|event| {
             let decoded = event.decode::<NoteEvent>();
@@ -48,14 +48,14 @@ impl<'a> LinkChange<'a> {
         changes.filter_map(Result::transpose).collect()
     }
 
-    /// The note that changes.
+    /// Returns the note that changes.
     pub const fn note_id(&self) -> Uuid {
         self.event.stream.id
     }
 }
 
 impl What {
-    /// Nothing, where the event concerns neither.
+    /// Returns the change; none: the event concerns neither title nor links.
     pub fn of(event: NoteEvent) -> Option<Self> {
         match event {
             NoteEvent::Created {

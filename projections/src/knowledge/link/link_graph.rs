@@ -1,4 +1,4 @@
-//! Titles and links in memory, as far as a stretch of the log can touch them, and how they change with it.
+//! The titles and links that a batch of events can touch, in memory, and the changes to them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,28 +11,28 @@ use super::link_change::{LinkChange, What};
 use super::{Kind, LinkRow, NoteTitle};
 use crate::table::Changes;
 
-/// What is known of the notes and links of some workspaces.
+/// The known notes and links of some workspaces.
 ///
-/// No wiki link dangles, or leads by one of its names, while a note has a name that comes before: whatever gives a note a name, or takes a link's
-/// target away, sees to that.
+/// Invariant: no wiki link dangles or leads by a later name while a note has an earlier name. Every method that names a note or
+/// removes a link's target keeps it.
 #[derive(Default)]
 pub struct LinkGraph {
     pub titles: Rows<NoteTitle>,
     pub links: Rows<LinkRow>,
-    /// Notes by their names, the oldest first.
+    /// Notes by name, the oldest first.
     named: Index<(Position, Uuid)>,
-    /// Links by their source.
+    /// Links by source.
     leaving: Index<Uuid>,
-    /// Links by their target.
+    /// Links by target.
     arriving: Index<Uuid>,
     /// Links by the names that they await.
     waiting: Index<Uuid>,
 }
 
-/// Rows by their ids, and which of them are not as the table has them.
+/// Rows by id, and the ids of those that differ from the table.
 pub struct Rows<T> {
     known: HashMap<Uuid, T>,
-    /// That the table has, perhaps other than they are now.
+    /// Ids of rows that the table has, perhaps outdated.
     stored: HashSet<Uuid>,
     changed: HashSet<Uuid>,
 }
@@ -52,7 +52,7 @@ impl<T> Rows<T> {
         self.known.get(&id)
     }
 
-    /// What has to be written.
+    /// Returns the rows to write.
     pub fn changes(&self) -> Changes<'_, T> {
         let mut changes = Changes::default();
         for id in &self.changed {
@@ -91,12 +91,12 @@ impl<T: Ord + Copy> Index<T> {
 }
 
 impl LinkGraph {
-    /// How many rows it has.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.titles.known.len() + self.links.known.len()
     }
 
-    /// Takes in a note that the table has.
+    /// Adds a note that the table has.
     pub fn read_title(&mut self, note: NoteTitle) {
         self.titles.stored.insert(note.id);
         self.know_title(note);
@@ -109,7 +109,7 @@ impl LinkGraph {
         self.titles.known.insert(note.id, note);
     }
 
-    /// Takes in a link that the table has.
+    /// Adds a link that the table has.
     pub fn read_link(&mut self, link: LinkRow) {
         self.links.stored.insert(link.id);
         self.know_link(link);
@@ -126,7 +126,7 @@ impl LinkGraph {
         self.links.known.insert(link.id, link);
     }
 
-    /// The names that links to a note may mean.
+    /// Returns the names that links to a note may match.
     pub fn names_of_links_to(&self, note_id: Uuid) -> impl Iterator<Item = Uuid> {
         let links = self.arriving.all(note_id).into_iter();
         let links = links.filter_map(|id| self.links.get(id));
@@ -179,7 +179,7 @@ impl LinkGraph {
         }
     }
 
-    /// Gives a note its names, and it to the links that await one of them.
+    /// Gives a note its names, and retargets the links that await one of them.
     fn call(&mut self, note: NoteTitle) {
         let names = note.name_ids.clone();
         self.forget_title(note.id);
@@ -192,7 +192,7 @@ impl LinkGraph {
         }
     }
 
-    /// Makes the wiki links of a note those that its body names: what it named before stays as it is.
+    /// Replaces the wiki links of a note by those that its body names; links to the same title stay.
     fn name(&mut self, note: &NoteTitle, named: Vec<Reference>, event: &Recorded) {
         let mut before: HashMap<Uuid, LinkRow> = HashMap::new();
         for link in self.links_of(note.id) {
@@ -215,7 +215,7 @@ impl LinkGraph {
                 Some(link) if link.name_ids() == kind.name_ids() => {
                     self.put(LinkRow { kind, ..link });
                 }
-                // Its note was moved to another folder.
+                // The names of a link change if its note was moved to another folder.
                 Some(link) => {
                     let id = link.id;
                     self.put(LinkRow { kind, ..link });
@@ -266,7 +266,7 @@ impl LinkGraph {
         }
     }
 
-    /// Finds out anew where a link leads.
+    /// Finds the target of a link again.
     fn settle(&mut self, id: Uuid) {
         let Some(link) = self.links.get(id).cloned() else {
             return;
@@ -284,7 +284,7 @@ impl LinkGraph {
         });
     }
 
-    /// The oldest note of the first name that any note has, and the names before that one.
+    /// Returns the oldest note of the first name that any note has, and the names before it.
     fn find(&self, name_ids: &[Uuid]) -> (Option<Uuid>, Vec<Uuid>) {
         let mut found = name_ids
             .iter()
@@ -301,7 +301,7 @@ impl LinkGraph {
         links.filter_map(|id| self.links.get(id).cloned()).collect()
     }
 
-    /// The id of a link that was made.
+    /// Returns the id of a typed link.
     fn typed(&self, note_id: Uuid, wanted: &TypedLink) -> Option<Uuid> {
         let links = self.links_of(note_id);
         let is_wanted = |link: &&LinkRow| {
@@ -339,7 +339,7 @@ impl LinkGraph {
 }
 
 impl LinkRow {
-    /// A link that leads nowhere yet.
+    /// Creates a link without a target.
     fn new(id: Uuid, source: &NoteTitle, kind: Kind, event: &Recorded) -> Self {
         Self {
             id,
@@ -360,7 +360,7 @@ impl LinkRow {
 }
 
 impl Kind {
-    /// The names that it may mean; of a typed link none.
+    /// Returns the names that the link may match; none for a typed link.
     fn name_ids(&self) -> &[Uuid] {
         match self {
             Self::Wiki { name_ids, .. } => name_ids,
@@ -369,7 +369,7 @@ impl Kind {
     }
 }
 
-/// As other ids it grows with time; and it is the same whenever the log is read.
+/// Returns a new id for a link. Like other ids it grows with time; it is the same whenever the log is read.
 fn link_id(event: &Recorded, to: Uuid) -> Uuid {
     let millis = u64::try_from(event.recorded_at.timestamp_millis()).unwrap_or_default();
     let digest = Uuid::new_v5(&event.event_id, to.as_bytes());

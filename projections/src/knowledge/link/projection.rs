@@ -1,4 +1,4 @@
-//! Applies links: what a stretch of the log can touch is read, changed in memory, and written once.
+//! Applies events to links: it reads the rows that a batch can touch, changes them in memory, and writes them once.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,9 +20,9 @@ use crate::table::{Prepared, Table};
 use crate::{ApplyError, Consumer, MemoryBudget, Rebuilding, Transaction, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/link.sql");
-/// Raise it when what is made of an event changes; a change of the tables is noticed without.
+/// Raise it when the projection of an event changes; a change of the tables is detected automatically.
 const VERSION: u32 = 3;
-/// What a row takes in memory, about.
+/// Approximate memory of a row in bytes.
 const ROW_BYTES: usize = 512;
 
 const TITLES: &str = "select row_to_json(t)::text from note_titles t where t.id = any($1)";
@@ -30,7 +30,7 @@ const LEAVING: &str = "select row_to_json(t)::text from links t where t.source_i
 const ARRIVING: &str = "select row_to_json(t)::text from links t where t.target_id = any($1)";
 const WAITING: &str =
     "select row_to_json(t)::text from links t where t.awaits && $1 and t.awaits <> '{}'";
-/// The oldest note of each name, other than those that are known already.
+/// The oldest note of each name, except known notes.
 const OLDEST: &str = "
     select row_to_json(oldest)::text
     from unnest($1::uuid[]) as wanted (name_id)
@@ -39,7 +39,7 @@ const OLDEST: &str = "
         order by t.position limit 1
     ) oldest";
 
-/// The consumer that keeps links.
+/// The consumer that maintains links.
 #[derive(Default)]
 pub struct Links {
     tables: OnceCell<(Table, Table)>,
@@ -114,12 +114,12 @@ impl Consumer for Links {
     }
 }
 
-/// A rebuild: everything stays in memory until it is too much; from then on it goes through the log as applying does.
+/// A rebuild: it keeps all rows in memory until they exceed the budget, then works through tables like the live consumer.
 struct Rebuild<'a> {
     links: &'a Links,
     graph: LinkGraph,
     memory: Part,
-    /// The tables have what was in memory.
+    /// True if the rows in memory were written to the tables.
     written: bool,
 }
 
@@ -156,7 +156,7 @@ impl Rebuilding for Rebuild<'_> {
 }
 
 impl Tables<'_> {
-    /// All that changes can touch.
+    /// Reads all rows that changes can touch.
     async fn read(&self, changes: &[LinkChange<'_>]) -> Result<LinkGraph, ApplyError> {
         let mut graph = LinkGraph::default();
         let touched = Touched::by(changes);
@@ -214,11 +214,11 @@ impl Tables<'_> {
     }
 }
 
-/// The notes that changes are about.
+/// The notes that changes affect.
 struct Touched {
-    /// All of them, and those that they are linked to.
+    /// All changed notes, and the notes that they are linked to.
     notes: Vec<Uuid>,
-    /// Those that may have links already.
+    /// Notes that may have links already.
     begun: Vec<Uuid>,
     purged: Vec<Uuid>,
 }
@@ -252,7 +252,7 @@ impl Touched {
     }
 }
 
-/// The names that changes give to notes, and those that links may come to ask for.
+/// Returns the names that changes give to notes, and those that links may come to match.
 fn names_in(
     changes: &[LinkChange<'_>],
     touched: &Touched,

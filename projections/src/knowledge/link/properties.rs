@@ -1,4 +1,4 @@
-//! Whatever happens to notes: links are those of the notes as they are, and lead where they must.
+//! Property tests: after any events, links are those of the current notes and have the right targets.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -101,7 +101,7 @@ fn revised(
     }
 }
 
-/// Whether an event can come of a command: a note is created once, before anything else, and linked to what is there.
+/// Returns true if a command can cause the event: a note is created once, before anything else, and linked to existing notes.
 fn follows(notes: &HashMap<Uuid, Note>, id: Uuid, event: &NoteEvent) -> bool {
     let is_there = |id: &Uuid| notes.get(id).is_some_and(|note| note.content().is_some());
     match event {

@@ -1,4 +1,4 @@
-//! Links as they are shown, and the graph around a note.
+//! Queries for links, and for the graph around a note.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,21 +17,21 @@ const MAX_EDGES: usize = 2_000;
 pub struct Link {
     pub id: Uuid,
     pub workspace_id: Uuid,
-    /// `typed`: it was made; `wiki`: the body of its source names the title.
+    /// `typed`: created explicitly; `wiki`: the body of the source names the title.
     pub kind: String,
-    /// Of a typed link.
+    /// The relation of a typed link; null for a wiki link.
     pub relation: Option<String>,
-    /// Of a wiki link: the title as the body has it, with the heading. The note may be called otherwise since.
+    /// The title in the body of a wiki link, with the heading. The note may have another title by now. Null for a typed link.
     pub text: Option<String>,
-    /// Of a wiki link to a heading or a block: what its text has behind the title and the number sign. Null while it dangles.
+    /// The part of a wiki link's text after the title and the number sign: a heading or a block. Null while the link dangles.
     pub anchor: Option<String>,
     pub source_id: Uuid,
     pub source_title: String,
-    /// Of a wiki link that dangles: null.
+    /// Null for a dangling wiki link.
     pub target_id: Option<Uuid>,
-    /// As it is now.
+    /// Current title of the target.
     pub target_title: Option<String>,
-    /// There is no such note: nobody has the title, or the note was purged.
+    /// True if the target does not exist: no note has the title, or the note was purged.
     pub dangling: bool,
     pub created_at: DateTime<Utc>,
 }
@@ -43,7 +43,7 @@ const SHOWN: &str = "json_build_object(
     'target_id', t.target_id, 'target_title', (select n.title from note_titles n where n.id = t.target_id),
     'dangling', t.dangling, 'created_at', t.created_at)";
 
-/// A page of the links that the viewer may see, newest first.
+/// Returns a page of the links that the viewer may see, newest first.
 pub async fn list(
     database: &Database,
     viewer: Viewer,
@@ -59,7 +59,7 @@ pub async fn list(
     page(database, &links, viewer, wanted, NEWEST_FIRST, cursor, id).await
 }
 
-/// Whether there is a note that the viewer may see.
+/// Returns true if there is a note that the viewer may see.
 pub async fn exists(database: &Database, viewer: Viewer, id: Uuid) -> Result<bool, QueryError> {
     let sql = format!(
         "select to_json(t.id)::text from note_titles t where t.id = $1 and {}",
@@ -70,13 +70,13 @@ pub async fn exists(database: &Database, viewer: Viewer, id: Uuid) -> Result<boo
     Ok(!found.is_empty())
 }
 
-/// Notes around one of them, and the links between them.
+/// A note, the notes around it, and the links between them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Graph {
-    /// The nearest first.
+    /// Notes, the nearest first.
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
-    /// There is more within the depth that was asked for than is shown.
+    /// True if more notes or links lie within the requested depth.
     #[serde(default)]
     pub truncated: bool,
 }
@@ -86,24 +86,24 @@ pub struct Graph {
 pub struct Node {
     pub id: Uuid,
     pub title: String,
-    /// Links on the shortest way from the note in the middle.
+    /// Number of links on the shortest path from the central note.
     pub depth: i32,
 }
 
 /// A link in a graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Edge {
-    /// Of the link.
+    /// Id of the link.
     pub id: Uuid,
     pub source_id: Uuid,
     pub target_id: Uuid,
     /// `typed` or `wiki`.
     pub kind: String,
-    /// Of a typed link.
+    /// The relation of a typed link; null for a wiki link.
     pub relation: Option<String>,
 }
 
-/// The graph around a note, links followed both ways; none: there is no note that the viewer may see.
+/// Returns the graph around a note, following links in both directions; none: there is no such note, or the viewer may not see it.
 pub async fn graph(
     database: &Database,
     viewer: Viewer,
@@ -112,9 +112,9 @@ pub async fn graph(
 ) -> Result<Option<Graph>, QueryError> {
     let sql = include_str!("graph.sql").replace("{visible}", visible::IN_WORKSPACE);
     let actor = viewer.actor_id.to_string();
-    // One more than is shown of each, to know whether there is more.
+    // One more of each than is shown tells if there are more.
     let (nodes, edges) = (bound(MAX_NODES), bound(MAX_EDGES));
-    // A note is reached once at most by each number of links.
+    // Each note is reached at most once per depth.
     let steps = nodes * (i64::from(depth) + 1);
     let found: Vec<Graph> = rows(
         database,
@@ -139,7 +139,7 @@ fn bound(most: usize) -> i64 {
 }
 
 impl Graph {
-    /// As much of it as is shown.
+    /// Limits the graph to the maximum numbers of nodes and edges.
     fn bounded(mut self) -> Self {
         self.truncated = self.nodes.len() > MAX_NODES || self.edges.len() > MAX_EDGES;
         for beyond in self.nodes.split_off(self.nodes.len().min(MAX_NODES)) {

@@ -1,4 +1,4 @@
-//! What somebody may have meant who mistyped a word.
+//! Corrections of mistyped words.
 
 use serde::Deserialize;
 use store::Database;
@@ -10,10 +10,10 @@ use super::words::words;
 use crate::QueryError;
 use crate::query::rows;
 
-/// Words that are compared with one, those of the most documents.
+/// Number of words that one is compared with, those of the most documents first.
 const COMPARED: i64 = 2_000;
 
-/// Where words are looked for.
+/// The workspaces and kinds that are searched.
 pub struct Scope<'a> {
     pub workspaces: &'a [Uuid],
     pub kinds: &'a [&'a str],
@@ -31,7 +31,7 @@ struct Word {
     documents: i64,
 }
 
-/// The text with the words that nothing has replaced by those that they are nearest to; none: there are no such words.
+/// Returns the text with each word that nothing has replaced by the nearest known word; none: there are no such words.
 pub async fn corrected(
     database: &Database,
     scope: &Scope<'_>,

@@ -1,4 +1,4 @@
-//! Where a page of what was found begins.
+//! The cursor of a page of search results.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +7,12 @@ use store::Position;
 
 const CORRECTED: &str = "-corrected";
 
-/// The last one of the page before, as it was ranked.
+/// Rank of the last result of the previous page.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
     pub(super) score: f64,
     pub(super) position: Position,
-    /// Of what was found for a correction.
+    /// True if the results are those of a correction.
     pub(super) corrected: bool,
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// It is no place that was given out.
+/// Reports text that is not a valid cursor.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be next_cursor of an earlier page")]
 pub struct NoPlace;

@@ -1,4 +1,4 @@
-//! What can be found, and what events mean for it: one arm for each kind.
+//! Searchable documents, and the changes that events make to them.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use uuid::Uuid;
 use super::vector::{self, Text, Vectors};
 use crate::ApplyError;
 
-/// The categories that are searched.
+/// The categories that are searchable.
 pub const CATEGORIES: &[&str] = &[Note::CATEGORY, Task::CATEGORY, Artifact::CATEGORY];
 
-/// What an event means for search.
+/// The change that an event makes to a document.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DocumentChange {
     Begun(Box<Beginning>),
-    /// What is absent stays as it is.
+    /// A None leaves the value unchanged.
     Revised {
         title: Option<String>,
         body: Option<String>,
@@ -30,9 +30,9 @@ pub enum DocumentChange {
         added: BTreeSet<String>,
         removed: BTreeSet<String>,
     },
-    /// Into a status.
+    /// The document has a new status.
     Moved(&'static str),
-    /// Something that nothing is found by.
+    /// A change to nothing that is searched.
     Touched,
     Gone,
 }
@@ -137,13 +137,13 @@ impl DocumentChange {
         }))
     }
 
-    /// Whether the words change: what was found before must be known then.
+    /// Returns true if the words change. The earlier document is needed then.
     pub const fn is_of_words(&self) -> bool {
         match self {
             Self::Begun(_)
             | Self::Revised { .. }
             | Self::Tagged { .. }
-            // Into the trash, or out of it.
+            // The document goes into the trash or leaves it.
             | Self::Moved(_)
             | Self::Gone => true,
             Self::Touched => false,
@@ -160,7 +160,7 @@ pub struct Document {
     pub kind: String,
     pub note_id: Option<Uuid>,
     pub title: String,
-    /// None: not known here, and not changed.
+    /// None: not loaded and not changed.
     pub body: Option<String>,
     pub tags: BTreeSet<String>,
     pub status: String,
@@ -170,7 +170,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// The document after one more event; none: there is none.
+    /// Returns the document after one more event; none: there is no document.
     pub fn after(document: Option<Self>, change: DocumentChange, event: &Recorded) -> Option<Self> {
         if let DocumentChange::Begun(beginning) = change {
             return Some(Self::begun(*beginning, event));
@@ -211,17 +211,17 @@ impl Document {
         }
     }
 
-    /// Where and when it began, which only another beginning changes.
+    /// Returns the workspace, the note and the creation time, which do not change later.
     pub const fn beginning(&self) -> (Uuid, Option<Uuid>, DateTime<Utc>) {
         (self.workspace_id, self.note_id, self.created_at)
     }
 
-    /// Whether its words count among those that there are.
+    /// Returns true if the words of the document count in the vocabulary.
     pub fn counts(&self) -> bool {
         !matches!(self.status.as_str(), "trashed" | "detached")
     }
 
-    /// The words that it is found by.
+    /// Returns the words that find the document.
     pub fn vectors(&self) -> Vectors {
         vector::vectors(&Text {
             workspace_id: self.workspace_id,

@@ -1,22 +1,22 @@
-//! What somebody asks for: words, "phrases", alternatives with or, and what is excluded by a minus.
+//! The parser of search queries: words, "phrases", alternatives with or, and exclusions with a minus.
 
 use super::vector::{in_title, whole_title};
 use super::words::{Script, words};
 
-/// Words that count; those that come after them do not.
+/// Maximum number of words; later ones are ignored.
 pub const MOST_WORDS: usize = 32;
-/// Characters from which on the last word stands for all that begin like it.
+/// Minimum length of the last word, in characters, to match as a prefix.
 const SHORTEST_PREFIX: usize = 2;
 
-/// What is query for: all terms of one of the alternatives.
+/// A parsed query: all terms of one of the alternatives must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ParsedQuery {
     alternatives: Vec<Vec<Term>>,
-    /// As a title would be; none if there is more to it than words.
+    /// The text as a title would have it; none if the query is more than plain words.
     plain: Option<String>,
 }
 
-/// Words one after another.
+/// A word or a phrase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     pub words: Vec<QueryWord>,
@@ -26,13 +26,13 @@ pub struct Term {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryWord {
     pub text: String,
-    /// And all that begin like it.
+    /// True if the word also matches all words that begin with it.
     pub prefix: bool,
-    /// Place within its phrase, as words of a text are counted.
+    /// Place within its phrase, counted like the words of a text.
     pub at: usize,
 }
 
-/// The terms of all alternatives, column by column: whether a document is query for is told from which of them it has.
+/// The terms of all alternatives, column by column: the terms that a document has decide if it matches.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// Number of the alternative.
@@ -58,7 +58,7 @@ impl ParsedQuery {
         let mut joins = false;
         for (n, part) in parts.into_iter().enumerate() {
             let is_or = !part.quoted && !part.excluded && part.text.eq_ignore_ascii_case("or");
-            // It is a word where there is nothing before it or after it that it could join.
+            // Without a part before it and a part after it to join, it is a word.
             if is_or && n > 0 && n + 1 < count && !joins {
                 joins = true;
                 alternatives.push(vec![]);
@@ -82,7 +82,7 @@ impl ParsedQuery {
         }
     }
 
-    /// Words of which the last one is to be completed, however short it is.
+    /// Parses words of which the last one is to be completed, however short it is.
     pub fn begun(text: &str) -> Self {
         let plain = text.replace(['"', '-'], " ");
         let mut query = Self::parse(plain.trim_end());
@@ -92,13 +92,13 @@ impl ParsedQuery {
         query
     }
 
-    /// What is looked for: words, and phrases.
+    /// Returns the words and phrases that are searched for.
     pub fn terms(&self) -> impl Iterator<Item = &Term> {
         let terms = self.alternatives.iter().flatten();
         terms.filter(|term| !term.excluded)
     }
 
-    /// For documents that the index does not tell enough about.
+    /// Returns the terms for checking documents for which the index is not enough.
     pub fn by_terms(&self) -> Terms {
         let mut terms = Terms::default();
         for (alternative, all) in (0..).zip(&self.alternatives) {
@@ -115,16 +115,16 @@ impl ParsedQuery {
         self.alternatives.last_mut()?.last_mut()?.words.last_mut()
     }
 
-    /// The words that are looked for, those excluded not among them.
+    /// Returns the words that are searched for, without excluded ones.
     pub fn words(&self) -> impl Iterator<Item = &QueryWord> {
         self.terms().flat_map(|term| &term.words)
     }
 
-    /// What the index can tell: every word, wherever it stands. None: it cannot narrow down what is query.
+    /// Returns a query for the index: every word, anywhere in the text. None: the index cannot narrow down the search.
     pub fn anywhere(&self) -> Option<String> {
         let indexed = |term: &Term| match (term.excluded, term.words.as_slice()) {
             (true, [word]) => Some(format!("!{}", word.show())),
-            // More than one word: what has them all may still not have the phrase.
+            // A document may have all the words without the phrase.
             (true, _) => None,
             (false, words) => Some(join(words, " & ", QueryWord::show)),
         };
@@ -135,7 +135,7 @@ impl ParsedQuery {
         self.query(indexed)
     }
 
-    /// With phrases; none: there are none, and the index tells all.
+    /// Returns a query with phrases; none: there are no phrases, and the index alone decides.
     pub fn exactly(&self) -> Option<String> {
         let mut terms = self.alternatives.iter().flatten();
         terms.any(|term| term.words.len() > 1).then_some(())?;
@@ -149,19 +149,19 @@ impl ParsedQuery {
         })
     }
 
-    /// What a document is ranked by.
+    /// Returns the query that ranks documents.
     pub fn ranking(&self) -> Option<String> {
         self.query(|term| (!term.excluded).then(|| format!("({})", term.phrase())))
     }
 
-    /// All words of an alternative in a title.
+    /// Returns a query for all words of an alternative in a title.
     pub fn in_title(&self) -> Option<String> {
         self.query(|term| {
             (!term.excluded).then(|| join(&term.words, " & ", QueryWord::show_in_title))
         })
     }
 
-    /// The title that has these words and no others.
+    /// Returns a query for titles that have exactly these words.
     pub fn whole_title(&self) -> Option<String> {
         let plain = self.plain.as_ref()?;
         Some(format!("'{}'", whole_title(plain)))
@@ -190,12 +190,12 @@ impl QueryWord {
         self.quoted(&in_title(&self.text))
     }
 
-    /// There are neither quotes nor backslashes in words.
+    /// Quotes a word. Words contain neither quotes nor backslashes.
     fn quoted(&self, text: &str) -> String {
         format!("'{text}'{}", if self.prefix { ":*" } else { "" })
     }
 
-    /// Whether a word of a text is it.
+    /// Returns true if the word of a query matches the word of a text.
     pub fn is(&self, word: &str) -> bool {
         if self.prefix {
             word.starts_with(&self.text)
@@ -212,9 +212,9 @@ impl Term {
         let prefix = unfinished || part.is_begun();
         let query = found.into_iter().enumerate().filter_map(|(n, word)| {
             let prefix = match word.script {
-                // The pair before it says as much.
+                // The preceding pair includes this character.
                 Script::Last => return None,
-                // It stands for all pairs that begin with it.
+                // A single character matches all pairs that begin with it.
                 Script::Lone => true,
                 Script::Pair | Script::Symbol => false,
                 Script::Spaced => {
@@ -232,7 +232,7 @@ impl Term {
         }
     }
 
-    /// The query for its words at their distances.
+    /// Returns the query for its words at their distances.
     fn phrase(&self) -> String {
         let mut phrase = String::new();
         let mut before = None;
@@ -240,7 +240,7 @@ impl Term {
             match before.map(|before| word.at - before) {
                 None => {}
                 Some(1) => phrase.push_str(" <-> "),
-                // The last character before another script is in the pair before it.
+                // The last character before another script is part of the preceding pair.
                 Some(distance) => phrase.push_str(&format!(" <{distance}> ")),
             }
             phrase.push_str(&word.show());
@@ -251,7 +251,7 @@ impl Term {
 }
 
 impl Part<'_> {
-    /// Returns true if it ends with one asterisk behind a word: it stands for all that begin so.
+    /// Returns true if a word with one asterisk behind it ends the text: it matches all words that begin so.
     fn is_begun(&self) -> bool {
         let begun = self.text.strip_suffix('*');
         begun.is_some_and(|begun| !begun.contains('*') && ends_in_word(begun))
@@ -263,8 +263,8 @@ fn ends_in_word(text: &str) -> bool {
     last.is_some_and(|word| word.at.end == text.len())
 }
 
-/// Takes a text apart at its blanks and around its phrases. Quotes and a minus mean something at the beginning of a part
-/// only; elsewhere they are punctuation.
+/// Splits a text at its blanks and around its phrases. Quotes and a minus are special only at the beginning of a part;
+/// elsewhere they are punctuation.
 fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = vec![];
     let mut rest = text;
@@ -295,8 +295,7 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     }
 }
 
-/// Returns true if what follows a minus is a word or a phrase that is not wanted; false for an option as programs take
-/// them: `--amend`, `-i`.
+/// Returns true if a minus precedes a word or a phrase to exclude; false for a command-line option: `--amend`, `-i`.
 fn is_excluded(after: &str) -> bool {
     let part = after.split(char::is_whitespace).next().unwrap_or_default();
     let is_option = matches!(part.as_bytes(), [letter] if letter.is_ascii_alphabetic());
@@ -339,7 +338,7 @@ mod tests {
                 Some("('tea') | ('water') | ('milk')"),
                 None,
             ),
-            // Nothing to join.
+            // `or` with nothing to join.
             (
                 "or tea OR or water ",
                 Some("('or' & 'tea') | ('or' & 'water')"),

@@ -1,4 +1,4 @@
-//! Applies what can be found: documents that a stretch of the log is about are read, changed in memory, and written once.
+//! Applies events to searchable documents: it reads the documents of a batch, changes them in memory, and writes them once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,12 +16,12 @@ use crate::table::{Changes as RowChanges, Prepared, Table};
 use crate::{ApplyError, Consumer, MemoryBudget, Rebuilding, Transaction, consumer};
 
 const DDL: &str = include_str!("../../../../schema/read/search.sql");
-/// Raise it when what is made of an event changes, words included; a change of the tables is noticed without.
+/// Raise it when the projection of an event or the splitting into words changes; a change of the tables is detected automatically.
 const VERSION: u32 = 4;
-/// Bytes of text in one statement.
+/// Bytes of text per statement.
 const BYTES: usize = 8 << 20;
 
-/// Bodies only where they are needed.
+/// Reads bodies only where they are needed.
 const READ: &str = "
     select row_to_json(t)::text
     from (
@@ -29,7 +29,7 @@ const READ: &str = "
             status, created_at, updated_at, position
         from search_documents where id = any($1)
     ) t";
-/// The body stays where it is.
+/// Updates all columns but the body.
 const REWORD: &str = "
     update search_documents t
     set title = r.title, tags = r.tags, status = r.status, updated_at = r.updated_at, position = r.position,
@@ -38,13 +38,13 @@ const REWORD: &str = "
         id uuid, title text, tags text[], status text, updated_at timestamptz, position bigint,
         title_words text, words tsvector, parts tsvector[], part_starts int[], incomplete boolean)
     where t.id = r.id";
-/// The index stays as it is.
+/// Updates no indexed column.
 const TOUCH: &str = "
     update search_documents t set status = r.status, updated_at = r.updated_at, position = r.position
     from json_to_recordset($1::text::json) as r (id uuid, status text, updated_at timestamptz, position bigint)
     where t.id = r.id";
 
-/// The consumer that keeps what can be found.
+/// The consumer that maintains searchable documents.
 #[derive(Default)]
 pub struct Search {
     table: OnceCell<Table>,
@@ -55,14 +55,14 @@ struct Tables<'a> {
     documents: Prepared<'a>,
 }
 
-/// A document before a stretch of the log, and after it.
+/// A document before and after a batch of events.
 #[derive(Default)]
 struct Known {
     before: Option<Document>,
     now: Option<Document>,
 }
 
-/// A whole row.
+/// A complete row.
 #[derive(Serialize)]
 struct Posted<'a> {
     #[serde(flatten)]
@@ -128,12 +128,12 @@ impl Consumer for Search {
     }
 }
 
-/// A rebuild: documents stay in memory until they take too much.
+/// A rebuild: it keeps documents in memory until they exceed the budget.
 struct Rebuild<'a> {
     search: &'a Search,
     known: HashMap<Uuid, Known>,
     memory: Part,
-    /// The tables have documents that are not in memory any more.
+    /// True if the tables have documents that are no longer in memory.
     written: bool,
 }
 
@@ -178,7 +178,7 @@ fn changes<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Result<Changes
         .collect()
 }
 
-/// The documents after changes.
+/// Returns the documents after changes.
 fn after(mut known: HashMap<Uuid, Known>, changes: Changes<'_>) -> HashMap<Uuid, Known> {
     for (event, change) in changes {
         let known = known.entry(event.stream.id).or_default();
@@ -188,7 +188,7 @@ fn after(mut known: HashMap<Uuid, Known>, changes: Changes<'_>) -> HashMap<Uuid,
 }
 
 impl Tables<'_> {
-    /// The documents that changes are about, as they are: whole, or as far as the changes need them.
+    /// Reads the documents that changes affect: entirely, or as far as the changes need them.
     async fn read(
         &self,
         changes: &Changes<'_>,
@@ -290,7 +290,7 @@ fn applied<'a>(documents: &[&'a Document]) -> Vec<Posted<'a>> {
     applied.collect()
 }
 
-/// Runs of documents that are written together.
+/// Groups documents to be written in one statement.
 fn batches<'a, 'b>(documents: &'b [&'a Document]) -> impl Iterator<Item = &'b [&'a Document]> {
     let mut bytes = 0;
     documents.chunk_by(move |one, _| {

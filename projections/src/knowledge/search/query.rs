@@ -1,4 +1,4 @@
-//! Finding what the viewer may see.
+//! Finds documents that the viewer may see.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,22 +14,22 @@ use super::vector;
 use crate::query::rows;
 use crate::{QueryError, Viewer, visible};
 
-/// Matches that are counted, the newest of them.
+/// Number of newest matches that are counted.
 const COUNTED: i64 = 5_000;
-/// The same, where each of them has to be looked at to know whether it has a phrase.
+/// Number of newest matches that are counted if each must be checked for a phrase.
 const COUNTED_EXACTLY: i64 = 2_000;
-/// Matches that are ranked, the newest of them; and as many more that have the words in their titles.
+/// Number of newest matches that are ranked, and of newest title matches ranked besides them.
 const RANKED: i64 = 1_000;
-/// Characters of a body that a snippet is made from: a part, and what comes behind it.
+/// Characters of a body that a snippet is made from: a part, and some text after it.
 const EXCERPT: usize = vector::PART + 500;
-/// Where less is found, corrections are looked for.
+/// Number of results below which corrections are tried.
 const LITTLE: i64 = 3;
-/// Workspaces whose words are looked at, the newest of them.
+/// Number of newest workspaces whose words are searched.
 const WORKSPACES: i64 = 1_000;
-/// Tags, and workspaces, that are counted.
+/// Number of tags, and of workspaces, in the facets.
 const FACETS: i64 = 20;
 
-/// What kinds of things can be found.
+/// The kinds of documents that can be found.
 #[derive(
     Debug,
     Clone,
@@ -51,32 +51,32 @@ pub enum Kind {
     Artifact,
 }
 
-/// All of them.
+/// All kinds.
 pub const KINDS: &[Kind] = &[Kind::Note, Kind::Task, Kind::Artifact];
 
-/// What is looked for.
+/// A search request.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Words; none: everything that the rest lets through, the last changed first.
+    /// Search text; empty: everything that passes the filters, the last changed first.
     pub text: String,
-    /// Only these kinds.
+    /// Includes only these kinds.
     pub kinds: Vec<Kind>,
     pub workspace_id: Option<Uuid>,
-    /// What has all of them.
+    /// Includes only documents with all these tags.
     pub tags: Vec<String>,
-    /// What is in one of these; none: whatever is neither in the trash nor detached.
+    /// Includes only documents with one of these statuses; empty: all but trashed and detached ones.
     pub statuses: Vec<String>,
-    /// Last changed then, or later.
+    /// Includes only documents changed then or later.
     pub since: Option<DateTime<Utc>>,
-    /// Last changed before.
+    /// Includes only documents changed before then.
     pub until: Option<DateTime<Utc>>,
-    /// Where the page starts: `next_cursor` of the one before.
+    /// Start of the page: `next_cursor` of the previous page.
     pub after: Option<Place>,
     pub limit: usize,
 }
 
 impl Default for Wanted {
-    /// Everything.
+    /// Returns a request for everything.
     fn default() -> Self {
         Self {
             text: String::new(),
@@ -92,35 +92,35 @@ impl Default for Wanted {
     }
 }
 
-/// Something that was found.
+/// A search result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SearchHit)]
 pub struct Hit {
     pub kind: Kind,
     pub id: Uuid,
     pub workspace_id: Uuid,
-    /// Of a task or an artifact: the note that it belongs to.
+    /// The note of a task or an artifact; null for a note.
     pub note_id: Option<Uuid>,
     pub title: String,
-    /// The title in pieces, of which those that were query for are marked.
+    /// The title in pieces; those that match the query are marked.
     pub highlighted_title: Vec<Fragment>,
-    /// A part of the body in such pieces; nothing where there is no body.
+    /// A part of the body in such pieces; empty if there is no body.
     pub snippet: Vec<Fragment>,
-    /// Of a task: its labels.
+    /// Tags of a note, or labels of a task.
     pub tags: Vec<String>,
     pub status: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// From 2: the title is what was query for; from 1: the title has it all. Compares within one search only.
+    /// Rank, comparable within one search only. From 2: the title equals the query; from 1: the title contains all of it.
     pub score: f64,
 }
 
-/// How many of what was found there are of each.
+/// Counts of the matches by kind, workspace and tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SearchFacets)]
 pub struct Facets {
     pub total: i64,
-    /// False: there are more, and these counts are of those that changed last.
+    /// False if there are more matches; the counts then cover those that changed last.
     pub complete: bool,
     pub kinds: Vec<Count>,
     pub workspaces: Vec<Count>,
@@ -134,18 +134,18 @@ pub struct Count {
     pub count: i64,
 }
 
-/// A page of what was found, the best first.
+/// A page of search results, the best first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SearchResults)]
 pub struct Results {
     pub items: Vec<Hit>,
-    /// Where the next page starts; none: this is the last one.
+    /// Cursor of the next page; null: this is the last one.
     pub next_cursor: Option<String>,
-    /// With the first page.
+    /// Counts of the matches; only on the first page.
     pub facets: Option<Facets>,
-    /// Where little or nothing was found: what finds more, with words that there are.
+    /// A query with known words that finds more; set if there are few results or none.
     pub did_you_mean: Option<String>,
-    /// Nothing was found, and this is what that finds instead.
+    /// True if nothing matched the query and the results are those of `did_you_mean`.
     pub corrected: bool,
 }
 
@@ -179,7 +179,7 @@ const FILTERS: &str = "
     -- A task or an artifact is out of sight for as long as its note is.
     and (t.note_id is null or (select n.status <> 'trashed' from search_documents n where n.id = t.note_id))";
 
-/// True of rows that have what is query for, of those that the index takes for such: phrases, and words that only parts have.
+/// True for rows that match the query, among those that the index proposes: it checks phrases, and words that only parts have.
 const FITS: &str = "
     case when t.parts is null then $14::text is null or t.words @@ $14::text::tsquery
         when $14 is null and not t.incomplete then true
@@ -193,9 +193,9 @@ const FITS: &str = "
             where fits)
     end";
 
-/// Finds what the viewer may see.
+/// Finds documents that the viewer may see.
 ///
-/// Where nothing has the words, what is found has those that they are nearest to instead.
+/// If nothing has the words, it finds documents that have the nearest words instead.
 pub async fn search(
     database: &Database,
     viewer: Viewer,
@@ -227,7 +227,7 @@ pub async fn search(
     })
 }
 
-/// What may have been meant.
+/// Returns a correction of the query.
 async fn correct(
     database: &Database,
     viewer: Viewer,
@@ -246,7 +246,7 @@ pub(super) fn names(kinds: &[Kind]) -> Vec<&'static str> {
     kinds.iter().map(Into::into).collect()
 }
 
-/// The workspaces that the viewer sees, or the one of them that is wanted.
+/// Returns the workspaces that the viewer sees, or the requested one of them.
 pub(super) async fn workspaces(
     database: &Database,
     viewer: Viewer,
@@ -304,7 +304,7 @@ async fn find(
             &exactly,
             &place.map(|place| place.score),
             &place.map(|place| place.position),
-            // One more than is shown, to know whether there is more.
+            // One more than is shown tells if there are more.
             &(i64::try_from(wanted.limit).unwrap_or(i64::MAX - 1) + 1),
             &i32::try_from(EXCERPT).unwrap_or(i32::MAX),
             &words,
@@ -321,11 +321,11 @@ async fn find(
     }))
 }
 
-/// What the index is query: words, and marks.
+/// Returns the query for the index: words and marks.
 fn indexed(query: &ParsedQuery, wanted: &Wanted, kinds: &[&str]) -> String {
     let words = query.anywhere().map_or_else(
         || of_kinds(kinds),
-        // They may be among the words that the index does not have.
+        // The words may be among those that the index lacks.
         |words| format!("{words} | '{}'", vector::INCOMPLETE),
     );
     let tags = wanted
@@ -339,7 +339,7 @@ fn some(values: &[String]) -> Option<&[String]> {
     (!values.is_empty()).then_some(values)
 }
 
-/// What everything of some kinds has.
+/// Returns the marks of all documents of some kinds.
 pub(super) fn of_kinds(kinds: &[&str]) -> String {
     let marks: Vec<String> = kinds
         .iter()
@@ -349,7 +349,7 @@ pub(super) fn of_kinds(kinds: &[&str]) -> String {
 }
 
 impl Found {
-    /// The page, for what was query in the end.
+    /// Returns the page of results for the query that was finally used.
     fn shown(
         self,
         wanted: &Wanted,
@@ -375,7 +375,7 @@ impl Found {
     }
 }
 
-/// An excerpt without the word that it is cut off in.
+/// Returns an excerpt without the word that its end cuts off.
 fn whole_words(excerpt: &str) -> &str {
     let is_cut = excerpt.chars().nth(EXCERPT - 1).is_some();
     let end = excerpt.rfind(char::is_whitespace).filter(|_| is_cut);

@@ -1,6 +1,6 @@
-//! Texts in pieces, of which those that were query for are marked.
+//! Texts in pieces, of which those that match the query are marked.
 //!
-//! Pieces instead of markup: nothing in a text can be taken for a mark, and nobody has to count characters alike.
+//! Pieces need no markup: no text can be mistaken for a mark, and clients need not count characters the same way.
 
 use std::ops::Range;
 
@@ -10,20 +10,20 @@ use utoipa::ToSchema;
 use super::parsed_query::{ParsedQuery, Term};
 use super::words::{Word, words};
 
-/// Characters of a snippet, about.
+/// Approximate length of a snippet in characters.
 const LENGTH: usize = 240;
-/// Characters of it before the first match.
+/// Characters before the first match.
 const BEFORE: usize = 40;
 
-/// A piece of a text; the pieces together are the text.
+/// A piece of a text. The pieces in order make up the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fragment {
     pub text: String,
-    /// Whether it is what was query for.
+    /// True if the piece matches the query.
     pub matched: bool,
 }
 
-/// Where query words stand in a text.
+/// The place of a match in a text.
 struct Match {
     at: Range<usize>,
     query: usize,
@@ -64,12 +64,12 @@ fn stands_at(term: &Term, found: &[Word]) -> bool {
     })
 }
 
-/// A whole text.
+/// Returns a whole text in pieces.
 pub fn highlighted(text: &str, query: &ParsedQuery) -> Vec<Fragment> {
     fragments(text, 0..text.len(), &matches(text, query))
 }
 
-/// What is around the most different of the query words; the beginning, where there are none.
+/// Returns the part of a text with the most different query words; without a match, its beginning.
 pub fn snippet(text: &str, query: &ParsedQuery) -> Vec<Fragment> {
     let matches = matches(text, query);
     let first = best(&matches).map_or(0, |best| best.at.start);
@@ -78,7 +78,7 @@ pub fn snippet(text: &str, query: &ParsedQuery) -> Vec<Fragment> {
     fragments(text, start..end, &matches)
 }
 
-/// The first of the matches that stand closest together.
+/// Returns the first match of the densest group.
 fn best(matches: &[Match]) -> Option<&Match> {
     let different = |n: usize| {
         let until = matches[n].at.start + LENGTH - BEFORE;
@@ -90,7 +90,7 @@ fn best(matches: &[Match]) -> Option<&Match> {
     best.map(|n| &matches[n])
 }
 
-/// Some characters before a place, at the beginning of a word if there is one.
+/// Returns a place some characters earlier, at the beginning of a word if possible.
 fn begin(text: &str, place: usize) -> usize {
     let before = text[..place].char_indices().rev();
     let start = before.take(BEFORE).last().map_or(place, |(at, _)| at);
@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// What was query for in brackets.
+    /// Shows matches in brackets.
     fn shown(fragments: &[Fragment]) -> String {
         let shown = fragments.iter().map(|fragment| match fragment.matched {
             true => format!("[{}]", fragment.text),

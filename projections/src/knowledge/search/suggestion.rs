@@ -1,4 +1,4 @@
-//! Completing what somebody has begun to write.
+//! Completion of the text that a user is typing.
 
 use serde::{Deserialize, Serialize};
 use store::Database;
@@ -10,18 +10,18 @@ use super::query::{Kind, Wanted, names, of_kinds, workspaces};
 use crate::query::rows;
 use crate::{QueryError, Viewer};
 
-/// How what was begun may go on.
+/// A completion of the text typed so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = SearchSuggestion)]
 pub struct Suggestion {
     /// A title; or a word, without case and diacritics.
     pub text: String,
-    /// Of what has the title; none: it is a word.
+    /// Kind of the titled document; null: the text is a word.
     pub kind: Option<Kind>,
     pub id: Option<Uuid>,
 }
 
-/// Titles and words that begin so, of what the viewer may see.
+/// Returns titles and words with this beginning that the viewer may see.
 pub async fn suggest(
     database: &Database,
     viewer: Viewer,

@@ -1,22 +1,22 @@
-//! Words that are nearly the same, found by what is left of them when letters are taken away.
+//! Finds similar words by keys, which are words with letters removed.
 //!
 //! Two words that are one mistake apart (a letter too many, too few, another one, or two that have changed places) have
-//! something in common when each loses one letter at most; words that are two mistakes apart, when each loses two. So nearly
-//! the same words are found by looking up some keys, not by comparing with all words.
+//! a key in common when each loses at most one letter; words that are two mistakes apart, when each loses two. So similar
+//! words are found by looking up some keys, not by comparing with all words.
 
 use std::collections::BTreeSet;
 
 use strsim::osa_distance;
 use uuid::Uuid;
 
-/// Characters from which on a word can be mistyped: of shorter ones too many are nearly the same.
+/// Minimum length of a word to be corrected, in characters: shorter ones have too many similar words.
 pub const SHORTEST: usize = 4;
-/// From which on two mistakes are forgiven.
+/// Length from which two mistakes are tolerated.
 const LONG: usize = 8;
-/// Characters that the keys are made from: letters beyond make no difference to them.
+/// Characters that keys are made from; later ones do not affect the keys.
 const PREFIX: usize = 7;
 
-/// The mistakes that are forgiven in a word.
+/// Returns the number of mistakes that are tolerated in a word.
 const fn forgiven(characters: usize) -> usize {
     match characters {
         0..SHORTEST => 0,
@@ -25,10 +25,10 @@ const fn forgiven(characters: usize) -> usize {
     }
 }
 
-/// What a word of a workspace is looked up by.
+/// Returns the keys under which a word of a workspace is stored.
 pub fn keys_of(workspace_id: Uuid, word: &str) -> Vec<i64> {
     let characters = word.chars().count();
-    // A word that is query for may be longer than the one that it is meant to be, and forgiven more.
+    // A query word may be longer than the word that it stands for, and tolerate more.
     let mistakes = match characters {
         0..3 => 0,
         3..6 => 1,
@@ -37,12 +37,12 @@ pub fn keys_of(workspace_id: Uuid, word: &str) -> Vec<i64> {
     keys(workspace_id, word, mistakes)
 }
 
-/// What words are looked up by that may be meant by one.
+/// Returns the keys to look up for a query word.
 pub fn keys_for(workspace_id: Uuid, query: &str) -> Vec<i64> {
     keys(workspace_id, query, forgiven(query.chars().count()))
 }
 
-/// How many mistakes make the one of the other, if they can be forgiven.
+/// Returns the number of mistakes between two words, if it is tolerated.
 pub fn mistakes(query: &str, word: &str) -> Option<usize> {
     let mistakes = osa_distance(query, word);
     (mistakes <= forgiven(query.chars().count())).then_some(mistakes)
@@ -67,7 +67,7 @@ fn without_one(word: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// FNV-1a: it must be the same in every build.
+/// Hashes with FNV-1a, which is the same in every build.
 fn digest(workspace_id: Uuid, text: &str) -> i64 {
     let bytes = workspace_id.as_bytes().iter().chain(text.as_bytes());
     let digest = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {

@@ -1,12 +1,12 @@
-//! The `tsvector`s of a document, within PostgreSQL's bounds whatever the text.
+//! The `tsvector`s of a document, within PostgreSQL's bounds for any text.
 //!
-//! Beside its words the first has marks, which begin with a colon as no word does, and have no position: the workspace (`:w`),
-//! the kind (`:k`), each tag (`:g`), each word of the title (`:t`) and the title as a whole (`:=`). So the index alone tells what is
-//! in a workspace, what has a tag, and what is found in a title.
+//! The first has marks besides words. Marks begin with a colon, as no word does, and have no position: the workspace (`:w`),
+//! the kind (`:k`), each tag (`:g`), each word of the title (`:t`) and the title as a whole (`:=`). So the index alone
+//! answers for workspaces, tags and titles.
 //!
-//! A `tsvector` keeps 255 positions of a word and tells 16,383 positions apart. A longer document has parts as well: vectors of
-//! stretches of its text that keep all positions, each of which goes a little way into the next, so that one of them has
-//! any phrase. Where even the words are too many, `:x` says that the index does not have them all.
+//! A `tsvector` keeps 255 positions of a word and distinguishes 16,383 positions. A longer document also has parts: vectors of
+//! stretches of its text that keep all positions. Each part overlaps the next, so that one of them has any phrase.
+//! If a document has too many different words, `:x` marks that the index lacks some.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -18,20 +18,20 @@ use uuid::Uuid;
 use super::parsed_query::MOST_WORDS;
 use super::words::{Word, words};
 
-/// The last position that PostgreSQL tells from others.
+/// The last position that PostgreSQL distinguishes.
 const POSITIONS: usize = 16_383;
 /// Positions of one word that PostgreSQL keeps.
 const POSITIONS_OF_ONE: usize = 255;
-/// Bytes of the words of a vector: PostgreSQL's bound is 1 MiB, of which the positions take 82 kB at most.
+/// Bytes of the words of a vector. PostgreSQL's bound is 1 MiB, of which the positions take 82 kB at most.
 const BYTES: usize = 950_000;
-/// Characters of a part, about: a snippet is made from one.
+/// Approximate length of a part in characters: a snippet is made from one.
 pub const PART: usize = 16_000;
-/// Words that two parts have in common: no phrase is longer, with what it leaves out between its words.
+/// Words that two parts have in common: no phrase is longer, including the words that it skips.
 const OVERLAP: usize = 2 * MOST_WORDS;
-/// The mark of a document of which the index does not have all words.
+/// The mark of a document of which the index lacks some words.
 pub const INCOMPLETE: &str = ":x";
 
-/// What a document is found by.
+/// The searchable text of a document.
 pub struct Text<'a> {
     pub workspace_id: Uuid,
     pub kind: &'a str,
@@ -40,17 +40,17 @@ pub struct Text<'a> {
     pub body: &'a str,
 }
 
-/// Columns of a document that its words make.
+/// Columns of a document that are computed from its words.
 #[derive(Debug, Serialize)]
 pub struct Vectors {
-    /// Words of the title, as they are compared.
+    /// Words of the title, normalized for comparison.
     title_words: String,
     words: String,
     /// Vectors of a long document's parts.
     parts: Option<Vec<String>>,
     /// Characters of the body before each part; None for the title and the tags.
     part_starts: Option<Vec<Option<usize>>>,
-    /// The index does not have all words.
+    /// True if the index lacks some words.
     incomplete: bool,
 }
 
@@ -59,7 +59,7 @@ struct Vector {
     places: HashMap<String, Vec<(u16, char)>>,
     bytes: usize,
     position: usize,
-    /// Some word, or a position of one, had no room.
+    /// True if some word, or a position of one, did not fit.
     overflows: bool,
     incomplete: bool,
 }
@@ -98,7 +98,7 @@ pub fn vectors(text: &Text<'_>) -> Vectors {
     }
 }
 
-/// The vectors of a long text's parts, and where in the body they start: the title and the tags, then stretches of the body.
+/// Returns the vectors of a long text's parts, and where in the body they start: the title and the tags, then stretches of the body.
 fn parts(text: &Text<'_>, body: &[Word]) -> (Vec<String>, Vec<Option<usize>>) {
     let mut part = Vector::default();
     part.add(text.title, 'D');
@@ -130,34 +130,34 @@ fn parts(text: &Text<'_>, body: &[Word]) -> (Vec<String>, Vec<Option<usize>>) {
     (parts, starts)
 }
 
-/// The words of a title, for comparing how titles begin.
+/// Returns the words of a title, for comparing how titles begin.
 pub fn title_words(title: &str) -> String {
     let words: Vec<String> = words(title).map(|word| word.text).collect();
     words.join(" ")
 }
 
-/// The mark of what is in a workspace.
+/// Returns the mark of a workspace.
 pub fn workspace(id: Uuid) -> String {
     format!(":w{}", id.simple())
 }
 
-/// The mark of a kind.
+/// Returns the mark of a kind.
 pub fn kind(kind: &str) -> String {
     format!(":k{kind}")
 }
 
-/// The mark of what has a tag, however that is spelled.
+/// Returns the mark of a tag, the same for all its spellings.
 pub fn in_tag(tag: &str) -> String {
     let digest = Uuid::new_v5(&Uuid::nil(), tag::key(tag).as_bytes());
     format!(":g{}", digest.simple())
 }
 
-/// The mark of a word in a title.
+/// Returns the mark of a word in a title.
 pub fn in_title(word: &str) -> String {
     format!(":t{word}")
 }
 
-/// The mark of all titles that have the same words.
+/// Returns the mark of all titles that have the same words.
 pub fn whole_title(title: &str) -> String {
     let digest = Uuid::new_v5(&Uuid::nil(), title_words(title).as_bytes());
     format!(":={}", digest.simple())
@@ -169,7 +169,7 @@ impl Vector {
         self.places.entry(mark).or_default();
     }
 
-    /// Adds the words of a text; a phrase does not go on from the one before.
+    /// Adds the words of a text. Phrases do not span two texts.
     fn add(&mut self, text: &str, weight: char) {
         for word in words(text) {
             self.put(&word.text, weight);
@@ -199,7 +199,7 @@ impl Vector {
         let Some(places) = self.places.get_mut(word) else {
             return;
         };
-        // Words without a position are found, but not as part of a phrase.
+        // Words without a position match, but not as part of a phrase.
         if let Ok(position) = u16::try_from(self.position)
             && has_room
         {
@@ -210,7 +210,7 @@ impl Vector {
     fn show(self) -> String {
         let mut shown = String::with_capacity(self.bytes * 2);
         for (word, places) in self.places {
-            // There are neither quotes nor backslashes in words and marks.
+            // Words and marks contain neither quotes nor backslashes.
             let _ = write!(shown, "'{word}'");
             for (n, (position, weight)) in places.into_iter().enumerate() {
                 let before = if n == 0 { ':' } else { ',' };
@@ -275,7 +275,7 @@ mod tests {
         }
     }
 
-    /// The words of a vector in their order.
+    /// Returns the words of a vector in order of position.
     fn in_order(vector: &str) -> Vec<String> {
         let mut placed = vec![];
         for entry in vector.split_whitespace() {

@@ -1,4 +1,4 @@
-//! The words of workspaces: how many documents have them changes with what is applied.
+//! The vocabulary of workspaces: the number of documents per word, updated as events are applied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use super::typo;
 use super::words::{Script, words};
 use crate::ApplyError;
 
-/// Words of one document that count; those that come after them are found, but not suggested.
+/// Words of one document that count; later ones are searchable, but not suggested.
 const MOST: usize = 2_000;
-/// Characters of a word that counts.
+/// Lengths of words that count, in characters.
 const LENGTHS: std::ops::RangeInclusive<usize> = 3..=32;
-/// Words in one statement.
+/// Words per statement.
 const ROWS: usize = 20_000;
 
 const CHANGE: &str = include_str!("vocabulary_change.sql");
@@ -27,11 +27,11 @@ const CLEAN: &str = "
     using unnest($1::uuid[], $2::text[], $3::text[]) as r (workspace_id, kind, word)
     where v.workspace_id = r.workspace_id and v.kind = r.kind and v.word = r.word and v.documents <= 0";
 
-/// How many more documents have a word of a workspace.
+/// Changes to the number of documents per word of a workspace.
 #[derive(Default)]
 pub struct Changes(BTreeMap<(Uuid, String), BTreeMap<String, i64>>);
 
-/// Words of a document that stand for its vocabulary.
+/// Returns the words of a document that count in the vocabulary.
 fn of(document: &Document) -> BTreeSet<String> {
     let texts = std::iter::once(document.title.as_str())
         .chain(document.tags.iter().map(String::as_str))
@@ -52,7 +52,7 @@ fn of(document: &Document) -> BTreeSet<String> {
 }
 
 impl Changes {
-    /// What becomes of a document.
+    /// Adds the change of a document.
     pub fn add(&mut self, before: Option<&Document>, now: Option<&Document>) {
         for (document, by) in [(before, -1), (now, 1)] {
             let Some(document) = document.filter(|document| document.counts()) else {
@@ -66,7 +66,7 @@ impl Changes {
         }
     }
 
-    /// Brings the table up to date.
+    /// Writes the changes to the table.
     pub async fn write(self, session: &Session) -> Result<(), ApplyError> {
         let rows = self
             .0
@@ -95,7 +95,7 @@ struct Row {
     documents: i64,
 }
 
-/// Rows column by column.
+/// Rows, column by column.
 struct Columns<'a> {
     workspaces: Vec<Uuid>,
     kinds: Vec<&'a str>,
@@ -172,7 +172,7 @@ async fn clean(session: &Session, fewer: &Columns<'_>) -> Result<(), ApplyError>
     Ok(())
 }
 
-/// PostgreSQL's text of an array.
+/// Formats an array for PostgreSQL.
 fn array(keys: &[i64]) -> String {
     let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
     format!("{{{}}}", keys.join(","))

@@ -1,7 +1,7 @@
-//! Words of a text: the same for what is found and for what is query, in whatever language.
+//! Splits text into words, the same way for documents and queries, in any language.
 //!
-//! A word is a run of letters and digits, without case, diacritics and what is invisible. Scripts that put no blanks between
-//! words become pairs of characters, and every emoji is a word. PostgreSQL's own parser is not used: what it takes for a letter
+//! A word is a run of letters and digits, without case, diacritics and invisible characters. Scripts that put no blanks between
+//! words become pairs of characters, and every emoji is a word. PostgreSQL's own parser is not used, because its notion of a letter
 //! depends on the database's locale.
 
 mod characters;
@@ -14,31 +14,31 @@ use characters::{
 };
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-/// Characters of a word; what follows them makes no difference.
+/// Maximum length of a word in characters; the rest is ignored.
 pub const LONGEST: usize = 64;
 
 const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
 const NFKD: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfkd();
 
-/// A word, and where in its text it stands.
+/// A word, and its place in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// Bytes.
+    /// Byte range.
     pub at: Range<usize>,
-    /// As it is compared with others.
+    /// Normalized for comparison.
     pub text: String,
     pub script: Script,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
-    /// Words between blanks.
+    /// A word between blanks.
     Spaced,
     /// Two characters of a script without blanks.
     Pair,
-    /// The last character of a run of such, which is in the pair before it, too.
+    /// The last character of such a run, which is also in the pair before it.
     Last,
-    /// A run of one.
+    /// A run of one character.
     Lone,
     /// A picture, such as an emoji.
     Symbol,
@@ -51,7 +51,7 @@ enum Class {
     Symbol,
 }
 
-/// The words of a text, in their order.
+/// Returns the words of a text in order.
 pub fn words(text: &str) -> impl Iterator<Item = Word> {
     runs(text).flat_map(move |(class, at)| match class {
         Class::Letter => one(text, at, Script::Spaced).into_iter().collect(),
@@ -60,7 +60,7 @@ pub fn words(text: &str) -> impl Iterator<Item = Word> {
     })
 }
 
-/// Runs of characters of the same class.
+/// Returns runs of characters of the same class.
 fn runs(text: &str) -> impl Iterator<Item = (Class, Range<usize>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -83,7 +83,7 @@ fn runs(text: &str) -> impl Iterator<Item = (Class, Range<usize>)> {
     })
 }
 
-/// Returns true if a run goes on with a character, which is the first of the rest.
+/// Returns true if a character, the first of the rest, continues a run.
 fn continues(run: Class, next: char, rest: &str) -> bool {
     if next.is_ascii() {
         return run == Class::Letter
@@ -91,7 +91,7 @@ fn continues(run: Class, next: char, rest: &str) -> bool {
             && (next.is_ascii_alphabetic() || symbol_end(rest).is_none());
     }
     if is_mark(next) || is_invisible(next) {
-        // Between words that have no blanks between them it shows where a line may end, and no more than that.
+        // In scripts without blanks, a zero-width space only marks a possible line break.
         return next != characters::ZERO_WIDTH_SPACE || run == Class::Unspaced;
     }
     symbol_end(rest).is_none() && class(next) == Some(run)
@@ -122,12 +122,12 @@ fn one(text: &str, at: Range<usize>, script: Script) -> Option<Word> {
     })
 }
 
-/// Returns true for a part of the character before it; half as wide, voice marks are, too.
+/// Returns true for a character that is part of the one before it, including half-width voice marks.
 fn joins(c: char) -> bool {
     is_mark(c) || is_invisible(c) || matches!(c, '\u{ff9e}' | '\u{ff9f}')
 }
 
-/// Each character with the one that follows it, and the last one alone.
+/// Pairs each character with the next one; the last one stands alone.
 fn pairs(text: &str, run: &Range<usize>) -> Vec<Word> {
     let chars = text[run.clone()].char_indices();
     let chars = chars.filter(|(n, c)| *n == 0 || !joins(*c));
@@ -144,7 +144,7 @@ fn pairs(text: &str, run: &Range<usize>) -> Vec<Word> {
     found.collect()
 }
 
-/// Without case, diacritics and what else makes no difference. Only letters, digits and the marks that tell words apart are left.
+/// Removes case, diacritics and other irrelevant differences. Only letters, digits and the marks that distinguish words remain.
 fn fold(word: &str) -> String {
     if word.is_ascii() {
         return word
@@ -221,7 +221,7 @@ mod tests {
                 &["🏴\u{e0067}\u{e0062}\u{e007f}", "x"],
             ),
             ("Acme™ rocks © ©️", &["acme", "rocks", "©\u{fe0f}"]),
-            // Marks with nothing to stand on.
+            // Marks without a base character.
             ("\u{1e026}\u{a4d} \u{e38}\u{a4d} \u{fc5e}", &[]),
         ] {
             let expected: Vec<String> = expected

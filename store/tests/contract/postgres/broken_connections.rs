@@ -1,4 +1,4 @@
-//! Connections break; what was acknowledged is in the log once, and what is in the log was acknowledged.
+//! If connections break, the log has each acknowledged append once, and nothing else.
 
 use store::{Append, Expected};
 
@@ -55,7 +55,7 @@ async fn cut_at_the_commit(cut: Cut) {
     }
 }
 
-/// Appends of each kind, alone and together; so many, in the end, that they are copied.
+/// Builds appends of each kind, alone and together; the last group is large enough for COPY.
 fn groups() -> Vec<Vec<Append>> {
     let with_key = |key, expected| {
         let stream = new_stream();

@@ -1,4 +1,4 @@
-//! The database itself refuses to change what is in the log.
+//! The database itself refuses changes to the log.
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
@@ -26,7 +26,7 @@ async fn refusals(client: &Client, changes: &[&str]) -> Vec<SqlState> {
     refusals
 }
 
-/// A log with something in it, and whether it is the same afterwards.
+/// Fills a log, tries to change it, and asserts that it is unchanged.
 async fn refused_on(session: &str, reason: SqlState) {
     let backend = Postgres::start().await;
     let store = backend.node().await;

@@ -1,4 +1,4 @@
-//! Whoever has seen a position never later sees a new event at or below it, however long a commit takes.
+//! A reader that has seen a position never later sees a new event at or below it, however long a commit takes.
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use store::{Expected, Filter, NewEvent, subscribe};
@@ -6,7 +6,7 @@ use store::{Expected, Filter, NewEvent, subscribe};
 use crate::backend::{Backend as _, Postgres, is_so};
 use crate::harness::{append, append_to, event, given, in_time, log, new_stream, until_head};
 
-/// Keeps the insert of an event of type `held` open for as long as another session has the lock.
+/// Blocks the insert of an event of type `held` while another session has the lock.
 const HOLD: &str = "
 create function hold() returns trigger language plpgsql as $$
 begin

@@ -1,4 +1,4 @@
-//! Tasks that append without end and keep what they were told.
+//! Tasks that append continuously and remember the acknowledgements.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,14 +36,14 @@ impl Load {
         }
     }
 
-    /// Waits for so many appends more.
+    /// Waits for so many more appends.
     pub async fn goes_on(&self, appends: usize) {
         let mut acknowledged = self.acknowledged.subscribe();
         let goal = *acknowledged.borrow_and_update() + appends;
         acknowledged.wait_for(|count| *count >= goal).await.unwrap();
     }
 
-    /// Every append was acknowledged, and every node finds in the log exactly what was.
+    /// Asserts that every append was acknowledged, and that every node reads exactly those from the log.
     pub async fn ends_well(self) {
         self.stop.store(true, Ordering::Relaxed);
         let acknowledged = futures::future::try_join_all(self.tasks)
@@ -67,7 +67,7 @@ impl Load {
     }
 }
 
-/// Only this task appends to its stream: a conflict would be one with itself.
+/// Appends to a stream of its own, so that any conflict would be with itself.
 async fn append_until(
     stop: Arc<AtomicBool>,
     node: Arc<dyn EventStore>,

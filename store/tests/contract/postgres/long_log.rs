@@ -1,4 +1,4 @@
-//! Reading a log that is long.
+//! Reads of a long log.
 
 use store::{Append, Filter};
 use tokio_postgres::Client;
@@ -8,7 +8,7 @@ use crate::backend::{Backend as _, Postgres};
 use crate::harness::{PRODUCT, append, event, in_time, new_stream, read, until_head};
 
 const LENGTH: i64 = 130_000;
-/// The rare ones lie several stretches of a filtered read apart.
+/// Positions of rare events, several stretches of a filtered read apart.
 const RARE: [i64; 4] = [7, 120_001, 120_002, 129_999];
 
 const FILL: &str = "
@@ -63,7 +63,7 @@ async fn a_sparse_filter_reads_on_over_empty_pages() {
         };
         let found = read(&*store, &of_product, 10).await;
         assert!(found.iter().map(|event| event.position).eq([LENGTH + 1]));
-        // A node that was there before the log grew is told how far it has come.
+        // A node that was open before the log grew is notified of the new head.
         until_head(&*other_node, LENGTH + 1).await;
         assert_eq!(read(&*other_node, &of_product, 10).await, found);
     })

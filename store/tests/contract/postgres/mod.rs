@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL.
+//! Tests specific to PostgreSQL.
 
 mod broken_connections;
 mod immutability;

@@ -1,4 +1,4 @@
-//! Two nodes that append at random are held against a log in memory.
+//! Compares two nodes that append at random with a log in memory.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::harness::{
 const STREAMS: usize = 3;
 const CASES: u32 = 40;
 
-/// One append: which streams it expects to stand how, and which it adds events to.
+/// One append: the versions that it expects of streams, and the streams that it adds events to.
 #[derive(Debug, Clone)]
 struct Attempt {
     expectations: Vec<(usize, Expected)>,
     events: Vec<usize>,
 }
 
-/// Attempts of one round run at the same time, on both nodes; rounds follow each other.
+/// Attempts of one round run concurrently, on both nodes; rounds run one after another.
 type Rounds = Vec<Vec<Attempt>>;
 
 fn rounds() -> impl Strategy<Value = Rounds> {
@@ -45,7 +45,7 @@ fn rounds() -> impl Strategy<Value = Rounds> {
     prop::collection::vec(prop::collection::vec(attempt, 1..9), 1..9)
 }
 
-/// The log as a list of streams; an event's place in it is its position.
+/// The log as a list of streams; an event's position is its place in it.
 struct Model {
     log: Vec<(StreamId, Uuid)>,
 }
@@ -63,7 +63,7 @@ impl Model {
             .all(|(stream, expected)| meets(*expected, self.version_at(stream, position)))
     }
 
-    /// Takes what a round of appends came to, in the order of positions, and finds it possible.
+    /// Applies the outcomes of a round of appends in the order of positions, and asserts that they are possible.
     fn take(&mut self, mut outcomes: Vec<(Append, Result<Appended, AppendError>)>) {
         let before = self.log.len();
         outcomes.sort_by_key(|(_, outcome)| outcome.as_ref().map_or(Position::MAX, first_position));
@@ -107,7 +107,7 @@ impl Model {
     }
 }
 
-/// Said again, so that the store is not held against itself.
+/// Implements the check independently, so that the store is not compared with itself.
 fn meets(expected: Expected, version: i64) -> bool {
     match expected {
         Expected::Any => true,
@@ -118,7 +118,7 @@ fn meets(expected: Expected, version: i64) -> bool {
     }
 }
 
-/// Appends without events come after those with events that they may have been decided on.
+/// Sorts appends without events after those with events that they may have been decided on.
 fn first_position(appended: &Appended) -> Position {
     appended
         .placed

@@ -1,4 +1,4 @@
-//! Several processes on one log, ended in the middle of what they do.
+//! Several processes on one log, killed in the middle of their work.
 
 use std::collections::HashMap;
 use std::env;
@@ -43,7 +43,7 @@ impl Node {
         node
     }
 
-    /// The words behind the next line of this kind. Others are the test runner's.
+    /// Returns the rest of the next line of this kind. The test runner prints other lines.
     async fn next(&mut self, kind: &str) -> Option<Vec<String>> {
         while let Some(line) = self.lines.next_line().await.unwrap() {
             let mut words = line.split(' ').map(str::to_owned);
@@ -54,21 +54,21 @@ impl Node {
         None
     }
 
-    /// An event that the node was told is in the log, and its position.
+    /// Returns an acknowledged event and its position.
     async fn next_appended(&mut self) -> Option<(Uuid, i64)> {
         let words = self.next("appended").await?;
         Some((words[0].parse().unwrap(), words[1].parse().unwrap()))
     }
 }
 
-/// Not a test: what the other process runs. It waits for the first event, and then appends without end.
+/// Runs in the other process; it is not a test. It waits for the first event, and then appends for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the tests that need another process"]
 async fn a_node() {
     let Ok(database) = env::var(DATABASE) else {
         return;
     };
-    // Its standard input ends with the test that started it.
+    // The standard input ends with the test that started the process.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0)

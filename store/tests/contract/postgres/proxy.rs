@@ -1,4 +1,4 @@
-//! Stands between a node and its database, and breaks the connection when it hurts.
+//! A proxy between a node and its database that breaks the connection at critical messages.
 
 use std::io;
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use tokio::sync::watch;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-/// What a connection is broken in front of.
+/// The message before which the connection is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// What the client wants appended: the database never sees it.
+    /// The client's append: the database never sees it.
     Request,
-    /// The database's answer that it is committed: the client never sees it.
+    /// The database's confirmation of the commit: the client never sees it.
     Answer,
 }
 
-/// The category of the tests' streams as a statement's parameters have it.
+/// The category of the tests' streams, encoded as a statement's parameter.
 const APPEND: &[u8] = b"\0\0\0\x04note";
-/// The ends of transactions that appended: of a call, or of several statements.
+/// The messages that end a transaction with an append: of a call, or of several statements.
 const COMMITTED: [&[u8]; 2] = [b"SELECT 1\0Z\0\0\0\x05I", b"COMMIT\0Z\0\0\0\x05I"];
 
 /// One connection, seen from both sides.
 #[derive(Default)]
 struct Connection {
-    /// The client has asked for an append.
+    /// True if the client has sent an append.
     asked: AtomicBool,
 }
 
 impl Connection {
-    /// Whether the bytes are what the cut is to be made in front of.
+    /// Returns true if the cut must be made before these bytes.
     fn is_at(&self, side: Cut, bytes: &[u8]) -> bool {
         let has = |message: &[u8]| bytes.windows(message.len()).any(|found| found == message);
         match side {
@@ -82,7 +82,7 @@ impl Proxy {
                     let (from_client, to_client) = client.into_split();
                     let (from_server, to_server) = server.into_split();
                     let connection = Connection::default();
-                    // Whichever half ends first closes both connections.
+                    // The half that ends first closes both connections.
                     tokio::select! {
                         _ = pass_on(from_client, to_server, Cut::Request, &connection, &next) => {}
                         _ = pass_on(from_server, to_client, Cut::Answer, &connection, &next) => {}
@@ -93,7 +93,7 @@ impl Proxy {
         proxy
     }
 
-    /// The database, through the proxy.
+    /// Returns the settings for the database through the proxy.
     pub const fn config(&self) -> &Config {
         &self.config
     }

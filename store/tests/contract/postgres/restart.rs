@@ -1,4 +1,4 @@
-//! The whole server goes away and comes back.
+//! The server stops and comes back.
 
 use std::path::Path;
 use std::process::Command;

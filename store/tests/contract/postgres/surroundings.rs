@@ -1,4 +1,4 @@
-//! What is done to the machine or to the whole database does not reach into the log.
+//! Changes to the machine or to the database's settings do not affect the log.
 
 use store::{Database, Purpose};
 use tokio_postgres::Client;

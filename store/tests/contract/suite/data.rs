@@ -1,4 +1,4 @@
-//! What goes in comes out.
+//! Events are read as they were appended.
 
 use domain::{Actor, ActorKind};
 use store::{AppendError, Direction, Expected, Metadata, NewEvent, Recorded};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::backend::Backend;
 use crate::harness::{AppendExt as _, PRODUCT, append, event, event_with_data, log, new_stream};
 
-/// So many events that a backend may write them in another way than a few.
+/// Number of events for which a backend may use another way of writing.
 const MANY: usize = 40;
 
 pub async fn data_comes_back_byte_for_byte(backend: &impl Backend) {

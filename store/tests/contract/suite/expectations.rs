@@ -1,4 +1,4 @@
-//! An append happens only where the streams stand as it expects.
+//! An append succeeds only if its expectations of the streams hold.
 
 use domain::StreamId;
 use futures::future::join_all;
@@ -133,7 +133,7 @@ pub async fn a_guard_alone_appends_nothing_and_tells_the_head(backend: &impl Bac
     assert_eq!(log(&*store).await.len(), 2);
 }
 
-/// Appends to a stream, each decided on the event of the one before.
+/// Builds appends to a stream, each decided on the event of the one before.
 fn chain(stream: &StreamId, length: usize) -> Vec<Append> {
     let events: Vec<NewEvent> = (0..length).map(|_| event(stream)).collect();
     let expected =
@@ -164,7 +164,7 @@ pub async fn an_append_may_follow_an_event_that_is_on_its_way(backend: &impl Bac
 pub async fn what_follows_an_event_that_did_not_arrive_is_refused(backend: &impl Backend) {
     let nodes = [backend.node().await, backend.node().await];
     let stream = new_stream();
-    // Both begin the stream; one comes too late, and all that was decided on its event with it.
+    // Both begin the stream; the later one fails, and so does everything decided on its event.
     given(&*nodes[0], &stream, 1).await;
     let appends = chain(&stream, 3);
 

@@ -1,4 +1,4 @@
-//! Reading the whole log through a filter.
+//! Reads of the whole log with filters.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const AGENT: Actor = Actor {
     id: Uuid::from_u128(2),
 };
 
-/// What a filter finds on the node that appended and, the same, on one that did not.
+/// Returns the events that a filter matches, and asserts that a node that did not append finds the same.
 async fn find(backend: &impl Backend, store: &dyn EventStore, filter: &Filter) -> Vec<Recorded> {
     let found = read(store, filter, 100).await;
     let late = read(&*backend.node().await, filter, 100).await;
@@ -49,7 +49,7 @@ fn of_type(event_type: &str) -> NewEvent {
     }
 }
 
-/// Four events that differ in every field, each alone in its append and so at a time of its own.
+/// Appends four events that differ in every field, each in its own append and so at a different time.
 async fn four(store: &dyn EventStore) -> Vec<NewEvent> {
     let webhook = StreamId::new("webhook", Uuid::now_v7());
     let mut by_agent = event(&webhook);
@@ -206,7 +206,7 @@ pub async fn fields_together_let_through_what_all_of_them_do(backend: &impl Back
     }
 }
 
-/// The same from the database as from memory.
+/// Checks that the database and memory show the same events.
 pub async fn a_reader_is_shown_what_they_may_see(backend: &impl Backend) {
     let store = backend.node().await;
     let reader_id = Uuid::from_u128(7);
@@ -334,7 +334,7 @@ pub async fn a_page_of_nothing_does_not_move(backend: &impl Backend) {
     assert_eq!((beyond.events.len(), beyond.scanned_to), (0, 9));
 }
 
-/// A filter looks into events; what people wrote there must not stop it.
+/// Checks that nothing users write into events breaks a filter.
 pub async fn no_event_spoils_a_filter(backend: &impl Backend) {
     let store = backend.node().await;
     let mut odd = event(&new_stream());

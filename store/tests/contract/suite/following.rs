@@ -1,4 +1,4 @@
-//! Following the log: first what is there, then what comes.
+//! Subscriptions to the log: first the recorded events, then new ones.
 
 use std::pin::pin;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::backend::Backend;
 use crate::harness::{append, append_to, event, given, log, new_stream, until_head};
 
-/// Enough for several pages of catching up.
+/// Enough events for several pages of catching up.
 const EARLIER: usize = 1200;
 const LATER: usize = 300;
 
@@ -54,7 +54,7 @@ pub async fn only_what_the_filter_lets_through_comes(backend: &impl Backend) {
     assert!(came.iter().map(|event| event.position).eq([2, 5]));
 }
 
-/// Back and forth so often that polling, once a second, would not come to the end in time.
+/// Alternates between nodes so often that polling, once a second, would take too long.
 pub async fn an_append_wakes_the_other_node(backend: &impl Backend) {
     let (one, other) = (backend.node().await, backend.node().await);
     let stream = new_stream();

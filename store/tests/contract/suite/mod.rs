@@ -1,4 +1,4 @@
-//! The contract, a sentence at a time. `hold_to_the_contract!` puts a backend through all of it.
+//! The contract, one function per sentence. `hold_to_the_contract!` runs all of them on a backend.
 
 pub mod data;
 pub mod expectations;
@@ -9,7 +9,7 @@ pub mod receipts;
 pub mod repetition;
 pub mod streams;
 
-/// A test for each sentence, on a fresh log of the backend. A sentence that is missing here is dead code to the compiler.
+/// Generates a test for each sentence, on a fresh log of the backend. The compiler reports a missing sentence as dead code.
 #[macro_export]
 macro_rules! hold_to_the_contract {
     ($backend:ty) => {

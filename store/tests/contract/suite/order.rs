@@ -1,4 +1,4 @@
-//! Every event has its place: positions over the whole log, versions within a stream.
+//! Every event has a position in the whole log and a version in its stream.
 
 use store::{AppendError, Expected};
 
@@ -43,7 +43,7 @@ pub async fn appends_arrive_in_the_order_of_their_calls(backend: &impl Backend) 
     let called =
         (0..50).map(|version| store.append(append_to(&stream, Expected::Exact(version), 1)));
     let called: Vec<_> = called.collect();
-    // Awaited the other way round.
+    // Awaited in reverse order.
     let mut versions = Vec::new();
     for appending in called.into_iter().rev() {
         versions.push(appending.await.unwrap().placed[0].1);
@@ -59,7 +59,7 @@ pub async fn appends_of_two_nodes_are_there_once_and_without_gap(backend: &impl 
     race(backend, 2).await;
 }
 
-/// Many tasks append one to three events each to a few streams, which collide.
+/// Makes many tasks append one to three events each to a few streams, with conflicts.
 async fn race(backend: &impl Backend, nodes: usize) {
     let mut stores = vec![];
     for _ in 0..nodes {

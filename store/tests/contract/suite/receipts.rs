@@ -1,4 +1,4 @@
-//! The answer to a command is kept with its events, under the command's idempotency key.
+//! The receipt of a command is stored with its events, under the command's idempotency key.
 
 use store::{AppendError, Expected, Receipt};
 

@@ -1,4 +1,4 @@
-//! Whoever does not know whether an append happened repeats it.
+//! Callers repeat an append if they do not know that it happened.
 
 use store::{AppendError, Expected};
 

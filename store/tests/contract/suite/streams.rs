@@ -1,4 +1,4 @@
-//! Reading one stream.
+//! Reads of one stream.
 
 use domain::StreamId;
 use store::{Direction, EventStore};

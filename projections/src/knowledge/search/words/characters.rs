@@ -1,4 +1,4 @@
-//! Properties of characters, as Unicode has them.
+//! Properties of characters, according to Unicode.
 
 use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_properties::props::{
@@ -10,13 +10,13 @@ use icu_properties::{
 
 use super::{LONGEST, NFC};
 
-/// Ends a word, unlike all else that is invisible.
+/// Ends a word, unlike all other invisible characters.
 pub const ZERO_WIDTH_SPACE: char = '\u{200b}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 const KEYCAP: char = '\u{20e3}';
-/// Makes an emoji of a character that is text otherwise.
+/// Turns a character that is normally text into an emoji.
 const EMOJI_STYLE: char = '\u{fe0f}';
-/// Makes a word longer on the line, and means nothing.
+/// Stretches a word in a line, without a meaning.
 const TATWEEL: char = '\u{640}';
 
 const CASES: CaseMapperBorrowed<'static> = CaseMapper::new();
@@ -33,23 +33,23 @@ pub const fn is_in_unspaced_script(c: char) -> bool {
     matches!(c,
         // Thai, Lao, Myanmar, Khmer.
         '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}'
-        // Kana, Bopomofo, ideographs; half as wide; the planes beyond.
+        // Kana, Bopomofo, ideographs; their half-width forms; the supplementary planes.
         | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{312f}' | '\u{31a0}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}'
         | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ff9f}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// Returns true for ideographs and kana, which normalization and case folding leave as they are.
+/// Returns true for ideographs and kana, which normalization and case folding do not change.
 pub const fn folds_to_itself(c: char) -> bool {
     matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{30fc}')
 }
 
-/// Returns true for common letters, so that their properties need not be looked up.
+/// Returns true for common letters, whose properties need no lookup.
 const fn is_common_letter(c: char) -> bool {
     folds_to_itself(c)
         || matches!(c, '\0'..='\x7f' | '\u{c0}'..='\u{2af}' | '\u{391}'..='\u{481}' | '\u{ac00}'..='\u{d7a3}')
 }
 
-/// Returns true for what combines with the character before it.
+/// Returns true for a character that combines with the one before it.
 pub fn is_mark(c: char) -> bool {
     !is_common_letter(c)
         && matches!(
@@ -60,13 +60,13 @@ pub fn is_mark(c: char) -> bool {
         )
 }
 
-/// Returns true for what leaves no trace in a text that is shown.
+/// Returns true for a character that is not visible in displayed text.
 pub fn is_invisible(c: char) -> bool {
     !is_common_letter(c)
         && (IGNORABLE.contains(c) || c == TATWEEL || CATEGORY.get(c) == GeneralCategory::Format)
 }
 
-/// Returns true for marks that make no other word: accents, points, tones, enclosures. Vowel signs, viramas and voice marks do.
+/// Returns true for marks that do not distinguish words: accents, points, tones, enclosures. Vowel signs, viramas and voice marks do.
 pub fn is_diacritic(c: char) -> bool {
     if is_common_letter(c) {
         return false;
@@ -76,7 +76,7 @@ pub fn is_diacritic(c: char) -> bool {
         || category == GeneralCategory::NonspacingMark
             && !matches!(
                 COMBINING.get(c),
-                // Signs of their own.
+                // Signs in their own right.
                 CanonicalCombiningClass::NotReordered
                     | CanonicalCombiningClass::KanaVoicing
                     | CanonicalCombiningClass::Virama
@@ -99,7 +99,7 @@ pub fn simple_fold(c: char) -> char {
     }
 }
 
-/// Returns the length of the emoji that a text begins with: a sequence with joiners, a flag or a keycap is one.
+/// Returns the length of the emoji that a text begins with: a sequence with joiners, a flag or a keycap is one emoji.
 pub fn symbol_end(text: &str) -> Option<usize> {
     let mut chars = text.chars();
     let first = chars.next()?;
@@ -130,7 +130,7 @@ pub fn symbol_end(text: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// Returns the symbol without its style and the tones of its skin, composed.
+/// Returns the symbol without its style and skin tones, composed.
 pub fn fold_symbol(symbol: &str) -> String {
     let mut chars = symbol.chars();
     let first = chars.next();
@@ -150,7 +150,7 @@ const fn is_skin_tone(c: char) -> bool {
     matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
-/// Returns true for what belongs to the words around it, unless it is made an emoji.
+/// Returns true for symbols that belong to the words around them, unless a style makes them emoji.
 const fn is_text(c: char) -> bool {
     matches!(c, '©' | '®' | '™' | '‼' | '⁉')
 }
@@ -163,7 +163,7 @@ fn is_symbol(c: char, rest: &str) -> bool {
     PICTOGRAPHIC.contains(c) || in_blocks && !c.is_alphanumeric()
 }
 
-/// Returns true for styles, skin tones, the letters of a subdivision's flag and marks.
+/// Returns true for styles, skin tones, the letters of a subdivision's flag, and marks.
 fn modifies_symbol(c: char) -> bool {
     matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e007f}')
         || is_skin_tone(c)
