@@ -58,9 +58,9 @@ pub struct Parts {
     pub database: Database,
     pub store: Arc<dyn EventStore>,
     pub executor: Arc<Executor>,
-    /// Progress of the read models.
+    /// The read models that queries wait for.
     pub readers: Readers,
-    /// Progress of the reactions.
+    /// The reactions that queries wait for.
     pub reactions: Readers,
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,

@@ -48,8 +48,8 @@ impl FromRequestParts<App> for Read {
     }
 }
 
-/// Returns the position that the read models must have reached: that of the caller's own writes or the one that they ask for, whichever is
-/// later. Returns -1 if neither exists.
+/// Returns the position that the read models must have reached: that of the caller's own writes on this node or the one that they ask for,
+/// whichever is later; -1 if neither exists.
 pub fn min_position(headers: &HeaderMap, app: &App, caller: &Caller) -> Result<Position, Problem> {
     let written = app.executor.written_by(caller.credential);
     let Some(value) = headers.get("daybook-min-position") else {

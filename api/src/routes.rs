@@ -80,7 +80,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Applies CORS. Only preflight requests of browsers may use `OPTIONS` this way; others reach the routes directly.
+/// Adds CORS headers. An `OPTIONS` request that is not a browser's preflight goes to the routes directly.
 fn with_cors(
     cors: &CorsLayer,
     inner: Route,

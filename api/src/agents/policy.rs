@@ -96,7 +96,7 @@ struct NewAutomatic {
     max_characters: Option<usize>,
 }
 
-/// A rule that refuses a proposal if it covers any of its actions, or if the proposal is too large.
+/// A rule that refuses a proposal if it contains a covered action and exceeds the given limits.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewForbidden {

@@ -166,7 +166,7 @@ async fn begin(
         .await
 }
 
-/// Runs a command that needs no body.
+/// Runs a command that has no content besides its path.
 async fn change(
     app: &App,
     id: Uuid,

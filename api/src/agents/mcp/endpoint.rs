@@ -91,7 +91,7 @@ fn takes_origin(app: &App, headers: &mut HeaderMap) -> bool {
     origin.is_some_and(|origin| app.mcp.allows(&app.site, &origin))
 }
 
-/// Replaces a range or an absent `Accept` with both media types, because the transport looks for their names.
+/// Names both media types in `Accept` if a range covers them or it is absent, because the transport looks for the names.
 fn accept_ranges(headers: &mut HeaderMap) {
     const BOTH: [&str; 2] = ["application/json", "text/event-stream"];
     if BOTH.iter().all(|form| accept::takes(headers, form)) {
