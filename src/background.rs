@@ -1,11 +1,11 @@
-//! The threads of what a node does by itself: posting read models, reacting, working off what is due. However much of that there is,
-//! requests are answered on others.
+//! Threads for a node's background work: projections, reactions and jobs. Requests have other threads, so background load does not delay
+//! them.
 
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Threads that end with this.
+/// Background threads; dropping this stops them.
 pub struct Background(Option<Runtime>);
 
 impl Background {
@@ -17,7 +17,7 @@ impl Background {
         Ok(Self(Some(runtime)))
     }
 
-    /// Runs what spawns tasks; they run on these threads.
+    /// Runs a closure that spawns tasks; the tasks run on these threads.
     pub fn run(&self, spawns: impl FnOnce()) {
         let _entered = self.0.as_ref().map(Runtime::enter);
         spawns();
@@ -26,7 +26,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // A runtime that is dropped waits for its threads, which those of another runtime may not.
+        // Dropping a runtime waits for its threads, which is not allowed on another runtime's threads.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }

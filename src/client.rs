@@ -1,5 +1,5 @@
-//! Daybook's HTTP API, as any client would speak it: a bearer key, an `Idempotency-Key` on every command, positions
-//! to read one's own writes, problem details as errors.
+//! A client of Daybook's HTTP API, as anybody would write one: a bearer key, an `Idempotency-Key` on every command, positions to read
+//! one's own writes, problem details as errors.
 
 mod error;
 
@@ -21,22 +21,22 @@ use uuid::Uuid;
 
 pub use error::{ClientError, Problem};
 
-/// How often a request is sent at most.
+/// Maximum number of attempts per request.
 const ATTEMPTS: u32 = 6;
-/// For one request; streams take as long as they take.
+/// Time limit of one request; streams have none.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One actor's connection.
+/// The connection of one actor.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     server: Arc<str>,
     key: Arc<str>,
-    /// The furthest position that any actor was answered with: what one has written, all others read.
+    /// Latest position in any answer, shared by all actors, so that each reads what the others wrote.
     seen: Arc<AtomicI64>,
 }
 
-/// The event that made somebody send a command: the log then shows which led to which.
+/// The event that caused a command; it connects both in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause {
     pub event_id: Uuid,
@@ -46,11 +46,11 @@ pub struct Cause {
 /// An answer to a command.
 pub struct Answer<T> {
     pub body: T,
-    /// The command had been carried out before.
+    /// True if the command had already taken effect.
     pub replayed: bool,
 }
 
-/// Where the bytes of a file are to go; the address needs no key.
+/// The URL for uploading a file's bytes, and its headers; it needs no key.
 #[derive(Deserialize)]
 pub struct Upload {
     pub url: String,
@@ -74,7 +74,7 @@ impl Client {
         }
     }
 
-    /// The same server, as somebody else.
+    /// Returns a client of the same server for another actor.
     pub fn with_key(&self, key: &str) -> Self {
         Self {
             key: key.into(),
@@ -90,17 +90,17 @@ impl Client {
         &self.key
     }
 
-    /// Lets all that follows see what is in the log by now.
+    /// Makes all further queries see everything that is in the log now.
     pub async fn catch_up(&self) -> Result<(), ClientError> {
         self.get::<Value>("/health/live").await.map(drop)
     }
 
-    /// Another client of the same people was told of a position.
+    /// Records a position that another client of the same actors has seen.
     pub fn saw(&self, position: i64) {
         self.seen.fetch_max(position, Ordering::Relaxed);
     }
 
-    /// The last position that the server has told of.
+    /// Returns the latest position in any answer of the server.
     pub fn position(&self) -> i64 {
         self.seen.load(Ordering::Relaxed)
     }
@@ -110,7 +110,7 @@ impl Client {
         decode(path, self.answer(path, request).await?).await
     }
 
-    /// All pages of a list; the path has a query already.
+    /// Returns all pages of a list; the path must already have a query.
     pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ClientError> {
         let mut page: Page<T> = self.get(path).await?;
         let mut items = page.items;
@@ -121,8 +121,7 @@ impl Client {
         Ok(items)
     }
 
-    /// Reads events as JSON lines up to the end of the log; the path has a query already. Nothing but the line at hand
-    /// is kept in memory.
+    /// Reads events as JSON lines up to the end of the log; the path must already have a query. Keeps only the current lines in memory.
     pub async fn lines<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -161,7 +160,7 @@ impl Client {
         }
     }
 
-    /// Reads the bytes of a file where the server has said.
+    /// Downloads the bytes of a file from the URL that the server has given.
     pub async fn bytes(&self, url: &str) -> Result<Vec<u8>, ClientError> {
         let request = self.http.get(format!("{}{url}", self.server));
         let bytes = self
@@ -176,7 +175,7 @@ impl Client {
         Ok(bytes.to_vec())
     }
 
-    /// Sends the bytes of a file where the server has said.
+    /// Uploads the bytes of a file to the URL that the server has given.
     pub async fn upload(&self, to: &Upload, bytes: Bytes) -> Result<(), ClientError> {
         let address = format!("{}{}", self.server, to.url);
         let mut request = self.http.put(address).timeout(TIMEOUT).body(bytes);
@@ -221,11 +220,11 @@ impl Client {
             .header("Daybook-Min-Position", self.position())
     }
 
-    /// Sends until there is an answer that is worth something. With its key, sending a command again changes nothing.
+    /// Sends a request with retries. Because of its idempotency key, a repeated command takes effect once.
     async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Response, ClientError> {
         let mut wait = Duration::from_millis(100);
         for _ in 1..ATTEMPTS {
-            // A body of bytes can be sent twice.
+            // Only a body of bytes can be sent twice.
             let Some(copy) = request.try_clone() else {
                 break;
             };
@@ -240,17 +239,17 @@ impl Client {
         self.attempt(path, request).await
     }
 
-    /// How long to wait before trying again; none: that would not help.
+    /// Returns the pause before a retry; `None` if retrying would not help.
     fn passing(&self, error: &ClientError, wait: Duration) -> Option<Duration> {
         if let ClientError::Refused { problem, .. } = error {
             return problem.retry_after.map(|pause| pause.min(TIMEOUT));
         }
-        // One that has never answered is not there.
+        // A server that has never answered is probably not running.
         let lost = matches!(error, ClientError::Unreachable { .. }) && self.position() > 0;
         lost.then_some(wait)
     }
 
-    /// Sends, and tells a problem from an answer.
+    /// Sends a request once, and turns a problem into an error.
     async fn attempt(&self, path: &str, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request
             .send()
@@ -287,7 +286,7 @@ impl Client {
     }
 }
 
-/// A command on its way: what it says, on which occasion, and because of what.
+/// A command to send: its content, its occasion and its cause.
 #[must_use]
 pub struct Command<'a> {
     client: &'a Client,
@@ -300,7 +299,7 @@ pub struct Command<'a> {
 }
 
 impl Command<'_> {
-    /// Tells apart commands that say the same and yet are two: two files with the same text, two runs.
+    /// Distinguishes commands with equal content, such as two files with the same text, or two runs.
     pub fn on(mut self, occasion: impl Into<String>) -> Self {
         self.occasion = occasion.into();
         self
@@ -311,18 +310,18 @@ impl Command<'_> {
         self
     }
 
-    /// Takes effect only on this version.
+    /// Makes the command take effect only on this version.
     pub const fn at_version(mut self, version: i64) -> Self {
         self.if_match = Some(version);
         self
     }
 
-    /// However often it is sent, by this run or by a later one, it takes effect once.
+    /// Sends the command. It takes effect once, however often this run or a later one sends it.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         Ok(self.answer().await?.body)
     }
 
-    /// As [`send`](Self::send), and tells whether the command took effect earlier.
+    /// Sends the command like [`send`](Self::send), and tells whether it took effect earlier.
     pub async fn answer<T: DeserializeOwned>(self) -> Result<Answer<T>, ClientError> {
         let mut request = self
             .client
@@ -345,7 +344,7 @@ impl Command<'_> {
         })
     }
 
-    /// Derived from all that the command says.
+    /// Returns a key derived from the whole command.
     fn idempotency_key(&self) -> String {
         let body = self.body.to_string();
         let parts = [self.method.as_str(), &self.path, &self.occasion, &body];
@@ -362,7 +361,7 @@ fn header<T: FromStr>(response: &Response, name: &str) -> Option<T> {
     response.headers().get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// The innermost cause: reqwest's own text stops at "error sending request".
+/// Returns the innermost cause, because reqwest's own text stops at "error sending request".
 fn explain(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

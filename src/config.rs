@@ -1,4 +1,4 @@
-//! Settings: from flags, `DAYBOOK_*` variables and `daybook.toml`, in this order. All faults are named at once.
+//! Settings from flags, `DAYBOOK_*` variables and `daybook.toml`, in this order of precedence. All faults are reported at once.
 
 mod effective;
 mod files;
@@ -20,47 +20,47 @@ use sources::{Given, Sources, read_file};
 pub use values::LogFormat;
 use values::{ApprovalUrl, AttemptTimeout, LogFilter, Origins, PublicUrl, Seconds};
 
-/// What a node needs to know.
+/// The configuration of a node.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
-    /// None: a private PostgreSQL in the data directory.
+    /// URL of the database; if absent, a private PostgreSQL in the data directory is used.
     pub database_url: Option<String>,
-    /// How long the start waits for that database.
+    /// Longest time that startup waits for that database.
     pub database_wait: Duration,
-    /// Sessions that this node opens at most.
+    /// Maximum number of database sessions that this node opens.
     pub sessions: SessionLimits,
-    /// None: the file `secret.key` in the data directory.
+    /// Root secret; if absent, it is read from `secret.key` in the data directory.
     pub secret_key: Option<String>,
-    /// Receives the operator's key at the first start.
+    /// File that receives the operator's key at the first start.
     pub operator_key_file: PathBuf,
     pub log_format: LogFormat,
-    /// As `RUST_LOG` has it.
+    /// Log filter in the format of `RUST_LOG`.
     pub log: String,
     pub webhooks_allow_private: bool,
     pub webhooks_schedule: Schedule,
     pub webhooks_timeout: Duration,
     pub files: Files,
-    /// Bytes.
+    /// Maximum size of a request body in bytes.
     pub body_limit: usize,
     pub request_timeout: Duration,
     pub shutdown_timeout: Duration,
-    /// None: where the server listens.
+    /// Public address; if absent, the address that the server listens on is used.
     pub public_url: Option<Origin>,
-    /// Pages that may call the API.
+    /// Origins whose pages may call the API.
     pub cors_origins: Vec<OriginPattern>,
     pub mcp: api::agents::mcp::Settings,
-    /// Every setting that was looked for, and what was found.
+    /// Every setting that was looked up, with its value and source.
     given: Vec<Given>,
 }
 
-/// Everything that is wrong with the settings.
+/// All faults of the configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration has {} problem(s):\n{}", .0.len(), .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(pub Vec<String>);
 
-/// What the command line says; it goes before all else.
+/// Settings from the command line, which take precedence.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     pub config: Option<PathBuf>,
@@ -69,7 +69,7 @@ pub struct Overrides {
     pub log_format: Option<LogFormat>,
 }
 
-/// Requests that an agent may send by MCP.
+/// Default number of MCP requests per minute and agent.
 const CALLS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(300).unwrap();
 
 impl Config {
@@ -205,7 +205,7 @@ impl Config {
     }
 }
 
-/// The most sessions of each pool.
+/// Returns the maximum number of sessions of each pool.
 fn sessions(sources: &mut Sources) -> SessionLimits {
     const SESSIONS: &str = "a number of database sessions, at least 1";
     let SessionLimits {
@@ -226,7 +226,7 @@ fn sessions(sources: &mut Sources) -> SessionLimits {
 }
 
 impl Overrides {
-    /// Flags by the names of their settings.
+    /// Returns flags by the names of their settings.
     fn flags(&self) -> BTreeMap<String, String> {
         let log_format = self.log_format.map(|format| match format {
             LogFormat::Human => "human".to_owned(),

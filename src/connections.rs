@@ -1,4 +1,4 @@
-//! Connections: bounded in their number and in the time that they may be silent, and ended in good order.
+//! Connections: limited in number and idle time, and closed gracefully.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,29 +15,29 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Connections of a node, as far as it may open so many files.
+/// Maximum number of connections, if the limit of open files allows it.
 const MOST: u64 = 10_000;
-/// Files that the node needs for itself: its database, its store of files, its webhooks.
+/// Open files that the node needs itself: for its database, file store and webhooks.
 const OWN_FILES: u64 = 256;
-/// How long a connection may take until a whole head of a request is there. Longer than the minute after which most proxies close a
-/// connection that they keep, so that none of them sends a request on one that is just being closed.
+/// Longest time until a connection has sent a complete request head. Longer than the minute after which most proxies close an idle
+/// connection, so that no proxy sends a request on a connection that is being closed.
 const HEAD: Duration = Duration::from_secs(75);
-/// How long accepting pauses when the machine has nothing left for another connection.
+/// Pause before accepting again when the machine is out of resources.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The answer to a connection too many.
+/// Answer to a connection over the limit.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Bounds on connections.
+/// Limits on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// All of them. One peer address may have half of them, so that it cannot keep everybody else out.
+    /// Total number. One peer address may have half of them, so that it cannot lock out all others.
     pub connections: usize,
-    /// From the beginning of a connection, or the end of the request before, to the end of a request's head.
+    /// Time from the start of a connection, or the end of the previous request, to the end of a request head.
     pub head: Duration,
 }
 
 impl Bounds {
-    /// As this machine allows; takes what it allows.
+    /// Returns the limits of this machine, after raising the limit of open files.
     pub fn of_this_machine() -> Self {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(MOST);
         let connections = files.saturating_sub(OWN_FILES).clamp(OWN_FILES, MOST);
@@ -48,7 +48,7 @@ impl Bounds {
     }
 }
 
-/// Answers what comes until told to stop; returns once every connection has had the answer that it waits for.
+/// Serves connections until told to stop; returns once every request in flight is answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -82,7 +82,7 @@ pub async fn serve(
         let connection = builder.serve_connection(TokioIo::new(stream), service.clone());
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that goes away is no fault of this node's.
+            // A client that disconnects is not a fault of this node.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "a connection ended");
             }
@@ -93,7 +93,7 @@ pub async fn serve(
     graceful.shutdown().await;
 }
 
-/// A connection that was gone before it was accepted is nobody's; anything else may take a moment to pass.
+/// Pauses after an error, unless only the new connection failed; other causes may take a moment to pass.
 async fn wait_after(error: &io::Error) {
     let gone = [
         io::ErrorKind::ConnectionRefused,
@@ -106,13 +106,13 @@ async fn wait_after(error: &io::Error) {
     }
 }
 
-/// Tells a client to come back, as far as it listens.
+/// Tells a client to retry later, if it listens.
 fn refuse(stream: &TcpStream) {
     metrics::counter!("daybook_connections_refused_total").increment(1);
     let _ = stream.try_write(FULL);
 }
 
-/// The connections that there are.
+/// The open connections.
 #[derive(Default)]
 struct Open(Mutex<Peers>);
 
@@ -122,7 +122,7 @@ struct Peers {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// A connection that counts for as long as this lives.
+/// The slot of a connection; dropping it frees the slot.
 struct Place {
     open: Arc<Open>,
     peer: IpAddr,
@@ -133,7 +133,7 @@ impl Open {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a connection; none if there are too many.
+    /// Counts a connection; returns `None` if there are too many.
     fn place(open: &Arc<Self>, peer: IpAddr, most: usize) -> Option<Place> {
         let mut peers = open.peers();
         let all = peers.all;
@@ -215,12 +215,12 @@ mod tests {
         Bounds { connections, head }
     }
 
-    /// Sends something, and reads until the server closes the connection.
+    /// Sends text, and reads until the server closes the connection.
     async fn said(mut stream: TcpStream, sent: &str) -> String {
         stream.write_all(sent.as_bytes()).await.unwrap();
         let mut text = vec![];
         let read = timeout(PATIENCE, stream.read_to_end(&mut text)).await;
-        // The rest of a connection that was refused may be lost.
+        // The rest of a refused connection may be lost.
         let _ = read.expect("the server closes the connection");
         String::from_utf8(text).unwrap()
     }
@@ -234,7 +234,7 @@ mod tests {
             let stream = TcpStream::connect(served.address).await.unwrap();
             assert!(!said(stream, sent).await.contains("200 OK"), "{sent}");
         }
-        // So is one that has had its answer and asks for nothing else.
+        // A connection that had its answer and sends nothing more is closed, too.
         let stream = TcpStream::connect(served.address).await.unwrap();
         let answer = said(stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert!(answer.ends_with("tea"), "{answer}");
@@ -247,7 +247,7 @@ mod tests {
         let (first, _second) = (connect().await, connect().await);
         let refused = said(connect().await, "").await;
         assert!(refused.contains("503"), "{refused}");
-        // Another is let in, and so is this one when it has let go of one.
+        // Another address is accepted, and so is this one after it closes a connection.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let other = socket.connect(served.address).await.unwrap();

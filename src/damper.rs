@@ -1,4 +1,4 @@
-//! Keeps an outage from flooding the log: of the warnings that one place in the code says again and again, a few are written.
+//! Protects the log from floods during an outage: only a few repeated warnings per place in the code are written.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 
-/// Lines of one place in the code that are written in one window.
+/// Lines that one place in the code may write per window.
 const LINES: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The damper of this process.
 pub static DAMPER: LazyLock<Damper> = LazyLock::new(Damper::default);
 
-/// Counts warnings and errors by the place in the code that says them.
+/// Counts warnings and errors by their place in the code.
 #[derive(Default)]
 pub struct Damper {
-    /// By file and line.
+    /// Counts by file and line.
     places: Mutex<HashMap<&'static str, Place>>,
 }
 
@@ -37,7 +37,7 @@ impl Damper {
         place.said <= LINES
     }
 
-    /// Ends the windows that are over; returns the places that lines were left out of, and how many.
+    /// Ends expired windows; returns the places with suppressed lines, and their number.
     fn left_out(&self, now: Instant) -> Vec<(&'static str, u32)> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let over = |_: &&str, place: &mut Place| now.duration_since(place.since) >= WINDOW;
@@ -48,7 +48,7 @@ impl Damper {
             .collect()
     }
 
-    /// Says how many lines were left out since the last time.
+    /// Logs the number of lines suppressed since the last report.
     pub fn report(&self) {
         for (place, lines) in self.left_out(Instant::now()) {
             tracing::info!(place, lines, "left out log lines like those before");
@@ -56,7 +56,7 @@ impl Damper {
     }
 }
 
-/// The damper as a filter of log lines. One line per request is not many: `request failed` is always written.
+/// A log filter based on the damper. The access log is always written, as it has only one line per request, such as `request failed`.
 pub struct Damping(pub &'static Damper);
 
 impl<S: Subscriber> Filter<S> for Damping {

@@ -1,6 +1,6 @@
-//! Daybook: parse the command line, wire the parts, start.
+//! Daybook: parses the command line, wires the components, and starts.
 
-// `println!` panics where nobody reads any more; `output` does not.
+// `println!` panics if standard output is closed; `output` does not.
 #![deny(clippy::print_stdout)]
 
 mod background;
@@ -23,13 +23,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Many small things are made by one thread and dropped by another.
+/// Many small allocations are made by one thread and freed by another.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Fails only if a provider is installed already, which is as good.
+    // Fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli::run(cli::Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,

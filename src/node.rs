@@ -1,4 +1,4 @@
-//! A node's connection to its data: the database, private or given, and the log in it.
+//! A node's connection to its data: the private or configured database, and the log in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use crate::config::Config;
 /// Name of the database in a private PostgreSQL.
 const DATABASE: &str = "daybook";
 
-/// Why the data cannot be had.
+/// The reasons why the data is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The private PostgreSQL does not start.
+    /// The private PostgreSQL did not start.
     #[error(transparent)]
     Private(#[from] PrivatePostgresError),
     /// The database cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The database that the configuration names cannot be used.
+    /// The configured database cannot be used.
     #[error(
         "{0}; make sure that the server that DATABASE_URL names runs and has this database and user, or unset it to use \
          a private PostgreSQL"
     )]
     Given(OpenError),
-    /// Only the server makes a database.
+    /// The database does not exist; only the server creates one.
     #[error(
         "there is no Daybook in {0}: name its directory with --data-dir, or make one with `daybook serve`"
     )]
     Nothing(String),
-    /// The URL is not one.
+    /// The URL is invalid.
     #[error("DATABASE_URL: {}", store::describe(.0))]
     Url(tokio_postgres::Error),
 }
@@ -43,7 +43,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// The same as [`Self::open`], if there is a database.
+    /// Opens the database like [`Self::open`], but only if it exists.
     pub async fn open_existing(config: &Config) -> Result<Self, NodeError> {
         if config.database_url.is_none() && !PrivatePostgres::exists(&config.data_dir) {
             return Err(NodeError::Nothing(config.data_dir.display().to_string()));
@@ -51,7 +51,7 @@ impl Node {
         Self::open(config, Duration::ZERO).await
     }
 
-    /// Connects to the given database, waiting for it, or starts the private one or attaches to it. The first time, it makes it.
+    /// Connects to the configured database, waiting for it, or starts or attaches to the private one. Creates it the first time.
     pub async fn open(config: &Config, wait: Duration) -> Result<Self, NodeError> {
         let (private, settings) = match &config.database_url {
             Some(url) => (None, url.parse().map_err(NodeError::Url)?),
@@ -86,7 +86,7 @@ impl Node {
         })
     }
 
-    /// Lets go of the data; stops a private PostgreSQL that this process started.
+    /// Closes the database; stops a private PostgreSQL that this process started.
     pub async fn close(self) -> Result<(), NodeError> {
         drop(self.store);
         self.database.close();

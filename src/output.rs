@@ -1,8 +1,8 @@
-//! Standard output, for answers. Whoever reads may stop reading: `daybook replay | head` is no error.
+//! Standard output for results. The reader may close the pipe early: `daybook replay | head` is not an error.
 
 use std::io::{self, ErrorKind, Write};
 
-/// Writes as it is; false once nobody reads any more.
+/// Writes bytes unchanged; returns false once the pipe is closed.
 pub fn write(text: &[u8]) -> io::Result<bool> {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
@@ -10,7 +10,7 @@ pub fn write(text: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// Writes a line, if anybody still reads.
+/// Writes a line, unless the pipe is closed.
 pub fn print(line: &str) -> io::Result<()> {
     write(format!("{line}\n").as_bytes()).map(drop)
 }

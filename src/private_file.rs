@@ -1,4 +1,4 @@
-//! Secret files: readable by their owner alone, and whole or not there.
+//! Secret files: readable only by their owner, and written atomically.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -7,14 +7,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A secret file that is written and not yet in its place. Dropping it removes it.
+/// A secret file that is written but not yet in place. Dropping it removes it.
 pub struct Draft {
     draft: PathBuf,
     place: PathBuf,
 }
 
 impl Draft {
-    /// Writes the text beside its place, where nothing can be yet.
+    /// Writes the text to a new file beside its final place.
     pub fn write(place: &Path, text: &str) -> io::Result<Self> {
         make_directory(directory_of(place))?;
         let this = Self {
@@ -34,7 +34,7 @@ impl Draft {
         Ok(this)
     }
 
-    /// Moves the file into its place; returns false if something is there, which stays.
+    /// Moves the file into place; returns false if another file exists there, which stays.
     pub fn publish(&self) -> io::Result<bool> {
         match fs::hard_link(&self.draft, &self.place) {
             Ok(()) => {}
@@ -45,7 +45,7 @@ impl Draft {
         Ok(true)
     }
 
-    /// Moves the file into its place; returns the new path of the file that was there.
+    /// Moves the file into place; returns the new path of an existing file there.
     pub fn publish_anew(&self) -> io::Result<Option<PathBuf>> {
         if self.publish()? {
             return Ok(None);
@@ -64,12 +64,12 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // A draft that stays is as private as the file itself.
+        // A leftover draft is as private as the file itself.
         let _ = fs::remove_file(&self.draft);
     }
 }
 
-/// Makes a directory, with those above it, that only its owner may enter.
+/// Creates a directory and its parents, accessible only to the owner.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

@@ -1,4 +1,4 @@
-//! What the user sees while waiting: a bar on a terminal, and a line when it is done.
+//! Progress output: a bar on a terminal, and a line at the end.
 
 use std::io::{self, Write};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 const BAR: &str = "  {prefix:<9} {bar:32} {human_pos}/{human_len} {elapsed}";
 
-/// A part of a command that takes time.
+/// A phase of a command that takes time.
 pub struct Phase {
     name: &'static str,
     bar: ProgressBar,
@@ -15,7 +15,7 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// The bar draws itself on standard error, and only on a terminal.
+    /// Starts a phase; the bar appears on standard error, and only on a terminal.
     pub fn start(name: &'static str, steps: usize) -> Self {
         let style =
             ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -34,7 +34,7 @@ impl Phase {
         self.bar.inc(1);
     }
 
-    /// So many steps are known by now.
+    /// Sets the number of steps known so far.
     pub fn set_length(&self, steps: usize) {
         self.bar.set_length(steps as u64);
     }
@@ -43,7 +43,7 @@ impl Phase {
         self.bar.set_position(steps as u64);
     }
 
-    /// Says something above the bar.
+    /// Prints a warning above the bar.
     pub fn warn(&self, text: &str) {
         self.bar.suspend(|| warn(text));
     }
@@ -55,12 +55,12 @@ impl Phase {
     }
 }
 
-/// One line of the report.
+/// Prints one line of the report.
 pub fn say(name: &str, text: &str) {
     print(&format!("  {name:<9} {text}"));
 }
 
-/// Whoever stops reading (`daybook demo … | head`) does not stop the command.
+/// Prints a line; a closed pipe (`daybook demo … | head`) does not stop the command.
 pub fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
@@ -69,7 +69,7 @@ pub fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "  warning: {text}");
 }
 
-/// `1 note`, `1,000 notes`.
+/// Formats a count with its noun: `1 note`, `1,000 notes`.
 pub fn count(number: usize, one: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {one}{plural}", HumanCount(number as u64))

@@ -1,4 +1,4 @@
-//! The root secret of a node: from the configuration, or from a file that the first start makes.
+//! The root secret of a node: from the configuration, or from a file that the first start creates.
 
 use std::path::Path;
 use std::{fs, io};
@@ -13,37 +13,37 @@ use crate::private_file::Draft;
 
 const FILE: &str = "secret.key";
 
-/// Why there is no root secret.
+/// The reasons why there is no usable root secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretKeyError {
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error("cannot use {path}: {source}")]
     File { path: String, source: io::Error },
-    /// The file holds something else.
+    /// The file does not contain a valid key.
     #[error("{0} does not hold 32 bytes in base64; restore it from a backup")]
     Damaged(String),
-    /// The database was set up with a key that is not here.
+    /// The database was set up with a key that is missing here.
     #[error(
         "the secret key of this database is missing: restore {0} from a backup, or set DAYBOOK_SECRET_KEY to the key of the other nodes"
     )]
     Lost(String),
-    /// Other nodes of this database have another one.
+    /// Other nodes of this database use another key.
     #[error(
         "this node's secret key is not the one that this database was set up with; \
          give all nodes the same DAYBOOK_SECRET_KEY (or the same secret.key in their data directories)"
     )]
     Mismatch,
-    /// The database cannot be asked.
+    /// The database cannot be queried.
     #[error("cannot compare the secret key with the database: {0}")]
     Database(String),
 }
 
-/// The 32 bytes behind a base64 text.
+/// Decodes 32 bytes from base64 text.
 pub fn decode(text: &str) -> Option<[u8; 32]> {
     STANDARD.decode(text.trim()).ok()?.try_into().ok()
 }
 
-/// The root secret, checked against the one that the database was set up with.
+/// Loads the root secret and checks it against the one that the database was set up with.
 pub async fn load(config: &Config, database: &Database) -> Result<Secrets, SecretKeyError> {
     let configured = config.secret_key.as_deref().and_then(decode);
     let root = match configured {
@@ -55,7 +55,7 @@ pub async fn load(config: &Config, database: &Database) -> Result<Secrets, Secre
     Ok(secrets)
 }
 
-/// Only the first start makes the file: a new key would be of no use to what the old one has sealed.
+/// Reads the key from its file. Only the first start creates it: a new key could not decrypt data sealed with the old one.
 fn from_file(data_dir: &Path, set_up: bool) -> Result<[u8; 32], SecretKeyError> {
     let path = data_dir.join(FILE);
     let fault = |source| SecretKeyError::File {
@@ -72,7 +72,7 @@ fn from_file(data_dir: &Path, set_up: bool) -> Result<[u8; 32], SecretKeyError> 
     decode(&text).ok_or_else(|| SecretKeyError::Damaged(path.display().to_string()))
 }
 
-/// Two first starts at once end up with one key, never with half of one.
+/// Creates the key atomically: two concurrent first starts end up with one complete key.
 fn make(path: &Path) -> io::Result<()> {
     let root: [u8; 32] = rand::random();
     let text = format!("{}\n", STANDARD.encode(root));

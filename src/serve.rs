@@ -1,4 +1,4 @@
-//! The server: wired, started, and stopped within a bound.
+//! The server: wired, started, and stopped within a time limit.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -35,22 +35,22 @@ use crate::private_file::Draft;
 use crate::secret_key::{self, SecretKeyError};
 use crate::telemetry;
 
-/// Why the server does not run.
+/// The reasons why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Its data cannot be had.
+    /// The database is unavailable.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// It has no root secret.
+    /// The root secret is unavailable.
     #[error(transparent)]
     SecretKey(#[from] SecretKeyError),
-    /// Its files cannot be had.
+    /// The file store is unavailable.
     #[error(transparent)]
     Files(#[from] OpenError),
     /// The operator's key cannot be issued.
     #[error("cannot issue the operator's API key: {0}")]
     OperatorKey(#[from] CommandError),
-    /// The operator's key cannot be handed over.
+    /// The operator's key cannot be written to its file.
     #[error(
         "cannot write the operator's API key to {path}: {source}; make its directory writable, or name another file in \
          DAYBOOK_OPERATOR_KEY_FILE"
@@ -59,10 +59,10 @@ pub enum ServeError {
         path: String,
         source: std::io::Error,
     },
-    /// Nothing can be measured.
+    /// Metrics cannot be collected.
     #[error("cannot collect metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// The address is taken, or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     #[error(
         "cannot listen on {address}: {source}; choose another address with --listen or DAYBOOK_LISTEN"
     )]
@@ -70,7 +70,7 @@ pub enum ServeError {
         address: std::net::SocketAddr,
         source: std::io::Error,
     },
-    /// The server broke off.
+    /// The server failed.
     #[error("the server broke off: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -196,7 +196,7 @@ impl Server {
         })
     }
 
-    /// The first start of a database writes its operator's key into a file, and prints the file's path.
+    /// Writes the operator's key into a file at the first start of a database, and prints the file's path.
     async fn hand_over_operator_key(&self, file: &Path) -> Result<(), ServeError> {
         let fault = |source| ServeError::OperatorKeyFile {
             path: file.display().to_string(),
@@ -207,7 +207,7 @@ impl Server {
             let key = self.app.secrets.api_key(id, 0);
             Draft::write(file, &format!("{key}\n")).map_err(fault)
         };
-        // Before the key is issued, so that no key is issued in vain.
+        // The file is written before the key is issued, so that no key is issued in vain.
         let early = if *self.app.store.head().borrow() == 0 {
             Some(draft()?)
         } else {
@@ -233,7 +233,7 @@ impl Server {
         Ok(print_operator_key_file(file)?)
     }
 
-    /// Answers requests until told to stop, then finishes what is under way, within the bound.
+    /// Answers requests until told to stop, then finishes work in flight within the time limit.
     async fn serve(
         self,
         listener: TcpListener,
@@ -269,12 +269,12 @@ impl Server {
     }
 }
 
-/// Says where an operator's key is, and never the key: what is printed ends up in logs.
+/// Prints the path of an operator's key, never the key itself, because output ends up in logs.
 pub fn print_operator_key_file(file: &Path) -> std::io::Result<()> {
     print(&format!("operator API key written to {}", file.display()))
 }
 
-/// A key of the operator's own product that may do everything, and see every event.
+/// Returns the command that issues an operator's key, which may do everything and see every event.
 pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
     let everything = BTreeSet::from([scope::ALL, scope::AUDIT].map(str::to_owned));
     Issue {
@@ -296,7 +296,7 @@ pub fn operator_key(id: Uuid, secrets: &Secrets) -> Issue {
     }
 }
 
-/// Histograms collect samples until somebody folds them into buckets, and the log counts lines that it leaves out.
+/// Runs the metrics' upkeep, which aggregates samples into buckets, and reports suppressed log lines.
 async fn keep_up(metrics: PrometheusHandle, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
         metrics.run_upkeep();

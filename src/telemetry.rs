@@ -1,4 +1,4 @@
-//! Log lines and measurements.
+//! Logs and metrics.
 
 use std::io::{self, BufWriter, IsTerminal, Stderr, Write};
 use std::thread;
@@ -15,19 +15,19 @@ use tracing_subscriber::{EnvFilter, fmt};
 use crate::config::{Config, LogFormat};
 use crate::damper::{DAMPER, Damping};
 
-/// Seconds, from a quick append to a slow webhook.
+/// Buckets in seconds, from a quick append to a slow webhook.
 const SECONDS: [f64; 14] = [
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0,
 ];
 const EVENTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 4096.0];
 
-/// Log lines that may wait to be written, some hundred bytes each.
+/// Maximum number of buffered log lines, of some hundred bytes each.
 const WAITING_LINES: usize = 16_384;
-/// How long lines gather before they are written: waking the thread for each would cost more than the line.
+/// Time for which lines are collected before they are written; waking the thread for each line would cost more than the line.
 const GATHER: Duration = Duration::from_millis(10);
 
-/// Sends log lines to standard error; standard output is for answers. A thread of their own writes them, so that no request waits for
-/// that: when nobody takes them, lines are lost. Those that wait when the guard is dropped are written.
+/// Sends log lines to standard error; standard output is for results. A separate thread writes them, so that requests never wait: lines
+/// are lost if the buffer is full. Dropping the guard writes the remaining lines.
 pub fn log(config: &Config) -> WorkerGuard {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry()
@@ -50,7 +50,7 @@ pub fn log(config: &Config) -> WorkerGuard {
     guard
 }
 
-/// Standard error, which is written to when no line waits any more, and then not for a moment.
+/// Standard error, flushed when no line is waiting, with a pause after each flush.
 struct Gathering(BufWriter<Stderr>);
 
 impl Write for Gathering {
@@ -65,8 +65,8 @@ impl Write for Gathering {
     }
 }
 
-/// The database driver's own debug lines hold the parameters of every statement: what customers write, and the headers
-/// by which their webhooks are let in. The protocol of tools says every message, and warns of every fault of a client's.
+/// Suppresses private data: the database driver's debug lines contain the parameters of every statement, such as customers' texts and
+/// webhook headers. The MCP library logs every message, and warns of every client fault.
 fn says_nothing_private(line: &Metadata<'_>) -> bool {
     let most = match line.target().split("::").next() {
         Some("tokio_postgres") => Level::INFO,
@@ -76,7 +76,7 @@ fn says_nothing_private(line: &Metadata<'_>) -> bool {
     *line.level() <= most
 }
 
-/// Everything that is measured, and what it says. Kinds are told by whoever measures.
+/// All metrics with their descriptions; the code that records a metric decides its kind.
 const MEASURES: [(&str, &str); 16] = [
     (
         "daybook_append_batch_events",
@@ -135,7 +135,7 @@ const MEASURES: [(&str, &str); 16] = [
     ),
 ];
 
-/// Collects measurements from here on.
+/// Starts collecting metrics.
 pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
@@ -144,7 +144,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     for (name, description) in MEASURES {
         metrics::describe_gauge!(name, description);
     }
-    // An alert looks at its growth, also from the first one on.
+    // Alerts look at its increase, so it must exist before the first refusal.
     metrics::counter!("daybook_connections_refused_total").increment(0);
     Ok(handle)
 }

@@ -1,10 +1,10 @@
-//! Which of several forms of an answer a client would rather have.
+//! Content negotiation: chooses the form of an answer that a client prefers.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
-/// The form that `Accept` (RFC 9110, section 12.5.1) prefers: of those that it weighs alike, one that it names goes
-/// before one that it only covers, then the first; without any that fits, the first.
+/// Returns the form that `Accept` (RFC 9110, section 12.5.1) weighs highest. At equal weights, a form named exactly wins over one covered
+/// by a range, then the first in `forms` wins. Returns the first form if none fits.
 pub fn preferred<'a>(headers: &HeaderMap, forms: &[&'a str]) -> &'a str {
     let ranges = ranges(headers);
     let mut best = (forms.first().copied().unwrap_or_default(), (0.0, 0));
@@ -28,12 +28,12 @@ fn ranges(headers: &HeaderMap) -> Vec<(&str, f32)> {
         .collect()
 }
 
-/// Returns true if `Accept` covers the form, or is absent.
+/// Returns true if `Accept` covers the form or is absent.
 pub fn takes(headers: &HeaderMap, form: &str) -> bool {
     !headers.contains_key(ACCEPT) || rank(form, &ranges(headers)).0 > 0.0
 }
 
-/// A media range and its weight.
+/// Parses a media range and its weight.
 fn range(text: &str) -> (&str, f32) {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();
@@ -44,7 +44,7 @@ fn range(text: &str) -> (&str, f32) {
     )
 }
 
-/// The weight of the range that says most about a form, and how much that is.
+/// Returns the weight of the most specific range that covers a form, and its specificity.
 fn rank(form: &str, ranges: &[(&str, f32)]) -> (f32, u8) {
     let says = |range: &str| match range.strip_suffix('*') {
         None => u8::from(range.eq_ignore_ascii_case(form)) * 3,

@@ -1,4 +1,4 @@
-//! What commands and queries answer.
+//! Answers to commands and queries.
 
 use std::fmt::Display;
 
@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::query::{Page, Read};
 use crate::query_cache::Answer;
 
-/// What `?dry_run=true` answers: nothing was appended.
+/// The answer to `?dry_run=true`; nothing was appended.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DryRun {
     pub dry_run: bool,
@@ -43,18 +43,18 @@ impl DryRun {
 /// An event that the command would append.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PlannedEvent {
-    /// `category-uuid`.
+    /// Id of the stream: `category-uuid`.
     pub stream: String,
     pub version: i64,
     pub r#type: String,
     pub data: serde_json::Value,
 }
 
-/// Shows a secret in the first answer to a command, and in no repetition of it.
+/// Shows a secret in the first answer to a command, but not in repeated ones.
 #[derive(Debug, Clone)]
 pub struct Once {
     is_first: bool,
-    /// Types of the events that the command has appended now.
+    /// Types of the events that this execution appended.
     appended: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ impl Once {
         }
     }
 
-    /// The secret, or nothing and how to come by another one.
+    /// Returns the secret, or a notice that says how to get another one.
     pub fn show(
         &self,
         secret: impl FnOnce() -> String,
@@ -80,18 +80,18 @@ impl Once {
         }
     }
 
-    /// Returns true if the command has appended an event of this type now.
+    /// Returns true if this execution appended an event of this type.
     pub fn has_appended(&self, event_type: &str) -> bool {
         self.appended.iter().any(|appended| appended == event_type)
     }
 
-    /// Returns true for the answer to a repetition.
+    /// Returns true for a repeated answer.
     pub const fn is_repeated(&self) -> bool {
         !self.is_first
     }
 }
 
-/// Adds the position that an answer holds for.
+/// Adds the log position that an answer is valid for.
 pub fn at(mut response: Response, position: Position) -> Response {
     response
         .headers_mut()
@@ -105,7 +105,7 @@ fn tag(response: &mut Response, version: impl Display) {
     }
 }
 
-/// Forbids to keep an answer, as it shows a secret, and to compress it.
+/// Forbids storing and compressing an answer, because it shows a secret.
 pub fn secret(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -121,13 +121,13 @@ fn json_response(json: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
-/// Whatever was read, with how far the read model was.
+/// Returns the resource with the position of its read model.
 pub fn found((resource, position): (impl Serialize, Position)) -> Response {
     at(Json(resource).into_response(), position)
 }
 
 impl App {
-    /// Lets the operator's command act in the product that a thing belongs to.
+    /// Lets an operator's command act in the product that the resource belongs to.
     pub(crate) async fn reach<A: Aggregate>(
         &self,
         command: &mut Command<impl Sized>,
@@ -140,7 +140,7 @@ impl App {
         Ok(())
     }
 
-    /// Runs a command, and answers with the resource as it was right after it, however often the command comes.
+    /// Runs a command, and returns the resource as of right after it. Repetitions get the same answer.
     pub(crate) async fn run<M: ReadModel>(
         &self,
         request: &Request,
@@ -151,7 +151,7 @@ impl App {
         self.answer::<M, _>(done, status, |row| row).await
     }
 
-    /// The same, with a secret that the first answer shows. Nobody keeps the answer.
+    /// Runs a command, and shows a secret in the first answer. The answer must not be stored.
     pub(crate) async fn run_revealing<M: ReadModel, V: Serialize>(
         &self,
         request: &Request,
@@ -166,7 +166,7 @@ impl App {
             .map(secret)
     }
 
-    /// The same, with the resource shown in another shape.
+    /// Runs a command, and returns the resource in another shape.
     pub(crate) async fn run_as<M: ReadModel, V: Serialize>(
         &self,
         request: &Request,
@@ -178,7 +178,7 @@ impl App {
         self.answer::<M, V>(done, status, view).await
     }
 
-    /// Answers with the resource as it was right after a command.
+    /// Returns the resource as of right after a command.
     pub(crate) async fn answer<M: ReadModel, V: Serialize>(
         &self,
         done: Done,
@@ -205,14 +205,14 @@ impl App {
         Ok(at(response, done.position))
     }
 
-    /// One resource, if the caller may see it.
+    /// Returns one resource if the caller may see it.
     pub(crate) async fn get<M: ReadModel>(
         &self,
         read: &Read,
         id: Uuid,
     ) -> Result<Response, Problem> {
         if !M::DEPENDS_ON.is_empty() {
-            // Nothing drops an answer when what it looks at changes.
+            // The cache does not notice changes in the models that this one depends on.
             let (row, position) = self.find::<M>(read, id).await?;
             return Ok(Self::show(&row, row.metadata.version, position));
         }
@@ -226,7 +226,7 @@ impl App {
                     json: json(&row)?,
                     version: row.metadata.version,
                 };
-                // Nothing drops an answer when its stream leaves the quarantine.
+                // The cache does not notice when the stream leaves the quarantine.
                 if row.metadata.quarantined_at.is_none() {
                     self.query_cache
                         .keep(stream, viewer, position, answer.clone());
@@ -239,7 +239,7 @@ impl App {
         Ok(at(response, position))
     }
 
-    /// One resource that the caller may see, and how far its read model is.
+    /// Returns one resource that the caller may see, and the position of its read model.
     pub(crate) async fn find<M: ReadModel>(
         &self,
         read: &Read,
@@ -248,7 +248,7 @@ impl App {
         self.find_where::<M>(read, M::VISIBLE, id).await
     }
 
-    /// One resource that the caller may see by a condition of its own, and how far its read model is.
+    /// Returns one resource that the caller may see by the given condition, and the position of its read model.
     pub(crate) async fn find_where<M: ReadModel>(
         &self,
         read: &Read,
@@ -261,7 +261,7 @@ impl App {
         Ok((row.ok_or_else(|| Problem::not_found(M::NAME))?, position))
     }
 
-    /// One resource, from a read model that is as far as it is to be.
+    /// Returns one resource from a read model that is already far enough.
     pub(crate) async fn row<M: ReadModel>(
         &self,
         read: &Read,
@@ -272,7 +272,7 @@ impl App {
             .ok_or_else(|| Problem::not_found(M::NAME))
     }
 
-    /// The same, where it is no fault that there is none. A row whose stream is in quarantine says so.
+    /// Returns one resource, or `None` if there is none. Marks a row whose stream is in quarantine.
     async fn row_maybe<M: ReadModel>(
         &self,
         read: &Read,
@@ -306,7 +306,7 @@ impl App {
         }
     }
 
-    /// The same, where it is no fault that there is none.
+    /// Returns one resource that the caller may see, or `None`, and the position of its read model.
     pub(crate) async fn find_maybe<M: ReadModel>(
         &self,
         read: &Read,
@@ -316,7 +316,7 @@ impl App {
         Ok((self.row_maybe::<M>(read, id).await?, position))
     }
 
-    /// A page of the resources that the caller may see, newest first.
+    /// Returns a page of the resources that the caller may see, newest first.
     pub(crate) async fn list<M: ReadModel>(
         &self,
         read: &Read,
@@ -326,7 +326,7 @@ impl App {
         self.list_in::<M>(read, wanted, NEWEST_FIRST, page).await
     }
 
-    /// A page of all the resources of the caller's product: for whoever looks after its keys.
+    /// Returns a page of all resources of the caller's product, for callers who manage its keys.
     pub(crate) async fn list_all<M: ReadModel>(
         &self,
         read: &Read,
@@ -342,7 +342,7 @@ impl App {
         Ok((found.sealed(|place| read.list.cursor(place)), position))
     }
 
-    /// A page of the resources that the caller may see, in any order.
+    /// Returns a page of the resources that the caller may see, in any order.
     pub(crate) async fn list_in<M: ReadModel>(
         &self,
         read: &Read,
@@ -361,7 +361,7 @@ impl App {
         Ok((found.sealed(|place| read.list.cursor(place)), position))
     }
 
-    /// Checks the scope of a read, and waits until the read models are as far as it asks; returns how far they are.
+    /// Checks the scope of a read, and waits until the read models reach the requested position; returns their position.
     async fn ready<M: ReadModel>(&self, read: &Read) -> Result<Position, Problem> {
         let mut position = self.ready_for(read, M::SCOPE, M::NAME).await?;
         for beside in M::DEPENDS_ON {
@@ -370,7 +370,7 @@ impl App {
         Ok(position)
     }
 
-    /// The same, by the context of the scope and the name of the read model's checkpoint.
+    /// Checks and waits like `ready`, given the context of the scope and the name of the read model's checkpoint.
     pub(crate) async fn ready_for(
         &self,
         read: &Read,
@@ -379,7 +379,7 @@ impl App {
     ) -> Result<Position, Problem> {
         read.caller.require(&format!("{context}:read"))?;
         let position = self.readers.wait(name, read.min_position).await?;
-        // Who may see it may hang on its workspace.
+        // Visibility may depend on the workspace.
         let workspaces = self
             .readers
             .wait(Workspace::CATEGORY, read.min_position)
@@ -387,14 +387,14 @@ impl App {
         Ok(position.min(workspaces))
     }
 
-    /// A resource with its version and the position that it holds for.
+    /// Returns a resource with its version and the position that it is valid for.
     pub(crate) fn show(resource: impl Serialize, version: i64, position: Position) -> Response {
         let mut response = Json(resource).into_response();
         tag(&mut response, version);
         at(response, position)
     }
 
-    /// A resource that is shown with parts of others. Its tag is its version, and a digest that changes with those.
+    /// Returns a resource that includes parts of others. Its tag combines its version with a digest that changes with those parts.
     pub(crate) fn show_with_others(
         resource: &impl Serialize,
         version: i64,

@@ -1,4 +1,4 @@
-//! What every handler has at hand.
+//! The state that all handlers share.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use crate::query_cache::QueryCache;
 use crate::site::Site;
 use crate::visibility::Memberships;
 
-/// Bounds on what a client can ask of the server.
+/// Limits on clients' requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of a request's body.
+    /// Maximum size of a request body, in bytes.
     pub body: usize,
-    /// From the request's head to the head of the answer.
+    /// Longest time from a request's head to the head of its answer.
     pub timeout: Duration,
 }
 
-/// Files: where their bytes are, and bounds on them.
+/// Settings for files: their storage and their limits.
 #[derive(Debug, Clone)]
 pub struct Files {
     pub blobs: Blobs,
-    /// Of each product.
+    /// Quota of each product.
     pub quota: Quota,
     pub max_sizes: MaxSizes,
-    /// How long a signed address is good, at least.
+    /// Minimum lifetime of a signed URL.
     pub url_ttl: TimeDelta,
 }
 
-/// Shared by all handlers of a node.
+/// The state shared by all handlers of a node.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
@@ -53,14 +53,14 @@ impl Deref for App {
     }
 }
 
-/// What a node is made of.
+/// The components of a node.
 pub struct Parts {
     pub database: Database,
     pub store: Arc<dyn EventStore>,
     pub executor: Arc<Executor>,
-    /// Of the read models.
+    /// The read models that queries wait for.
     pub readers: Readers,
-    /// Of the reactions.
+    /// The reactions that queries wait for.
     pub reactions: Readers,
     pub secrets: Secrets,
     pub metrics: PrometheusHandle,
@@ -118,7 +118,7 @@ impl App {
         }))
     }
 
-    /// The last position that this node knows of.
+    /// Returns the last position that this node knows.
     pub(crate) fn head(&self) -> Position {
         *self.store.head().borrow()
     }

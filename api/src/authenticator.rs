@@ -1,4 +1,4 @@
-//! API keys as they are presented: looked up once, kept until anything happens that concerns a key.
+//! API keys in requests: looked up once and cached until an event concerns a key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,22 +20,22 @@ use crate::caller::Caller;
 use crate::follow::follow;
 use crate::problem::Problem;
 
-/// Keys that are kept.
+/// Maximum number of cached keys.
 const KEPT: usize = 10_000;
-/// How often a key in use is looked at again.
+/// Interval at which a key in use is checked again.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What can make a key work or stop working.
+/// Event types that can make a key work or stop working.
 const FOLLOWED: [&str; 3] = ["api_key.*", "agent.suspended", "agent.resumed"];
 
-/// A key as it was found.
+/// A key that was found.
 struct Found {
     id: Uuid,
     key: ApiKeyContent,
     caller: Caller,
-    /// Its actor is a suspended agent.
+    /// True if its actor is a suspended agent.
     is_suspended: bool,
-    /// The read model had seen everything up to here.
+    /// Position of the read models when the key was looked up.
     as_of: Position,
 }
 
@@ -44,7 +44,7 @@ pub struct Authenticator {
     store: Arc<dyn EventStore>,
     readers: Readers,
     kept: Cache<String, Arc<Found>>,
-    /// The last event that concerns any key: what was found before it must be looked up again.
+    /// Position of the last event that concerns any key; entries from before it must be looked up again.
     changed: AtomicI64,
 }
 
@@ -62,7 +62,7 @@ impl Authenticator {
             types: FOLLOWED.map(str::to_owned).into(),
             ..Filter::default()
         };
-        // Other nodes do things to keys, too.
+        // Other nodes change keys, too.
         let (weak, store) = (
             Arc::downgrade(&authenticator),
             Arc::clone(&authenticator.store),
@@ -73,18 +73,18 @@ impl Authenticator {
         authenticator
     }
 
-    /// Nothing that was found before this position counts any more.
+    /// Invalidates everything that was found before this position.
     pub fn changed_at(&self, position: Position) {
         self.changed.fetch_max(position, Ordering::AcqRel);
     }
 
-    /// Whose token it is, if it works now.
+    /// Returns the caller that a token belongs to, if the token works now.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, Problem> {
         check_api_key(token).map_err(|error| Problem::unauthorized(error.to_string()))?;
         self.bearer(&sha256_hex(token)).await
     }
 
-    /// Returns once the key that the caller came with no longer works, or nobody can tell.
+    /// Returns once the caller's key no longer works or cannot be checked.
     pub async fn refuses(&self, caller: &Caller) {
         while self.bearer(&caller.key_sha256).await.is_ok() {
             tokio::time::sleep(TICK).await;
@@ -115,7 +115,7 @@ impl Authenticator {
         let mut as_of = self.readers.wait(ApiKey::CATEGORY, changed).await?;
         let mut row = api_key::by_hash(&self.database, sha256).await?;
         if row.is_none() {
-            // Issued a moment ago, perhaps by a process whose append this node has not heard of yet.
+            // The key may be new, issued by a process whose append this node does not know yet.
             let head = self.store.read_head().await?;
             as_of = self.readers.wait(ApiKey::CATEGORY, head).await?;
             row = api_key::by_hash(&self.database, sha256).await?;
@@ -145,7 +145,7 @@ impl Authenticator {
         Ok(found)
     }
 
-    /// Refuses a key of whose latest events the read models show nothing: it may be revoked, or its agent suspended.
+    /// Refuses a key whose stream, or whose agent's stream, is in quarantine: it may be revoked, or its agent suspended.
     fn require_latest(&self, found: &Found) -> Result<(), Problem> {
         for (category, id) in [
             (ApiKey::CATEGORY, found.id),

@@ -1,4 +1,4 @@
-//! Bodies of commands: JSON, every field at fault named at once.
+//! Command bodies: JSON, with all faulty fields reported at once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,16 +24,16 @@ use crate::openapi;
 use crate::problem::{FieldError, Problem};
 use crate::schema;
 
-/// Bytes of a body from which on it is large.
+/// Size in bytes from which a body is large.
 const LARGE: usize = 64 << 10;
-/// Large bodies that are received and parsed at once; others wait for room.
+/// Number of large bodies that are received and parsed at once; others wait.
 const MOST_LARGE: usize = 64;
-/// How long they wait.
+/// Longest time that a large body waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 static ROOM: Semaphore = Semaphore::const_new(MOST_LARGE);
 
-/// Receives a body; it takes up room for as long as the second value lives.
+/// Receives a body. A large one occupies a slot until the second value is dropped.
 pub async fn receive(
     http: HttpRequest,
     limit: usize,
@@ -65,7 +65,7 @@ fn unreadable(status: StatusCode, limit: usize) -> Problem {
     Problem::new(status, "body_unreadable", detail)
 }
 
-/// Parses a body. No body at all stands for an empty object.
+/// Parses a body. An absent body counts as an empty object.
 pub fn parse<T: DeserializeOwned + ToSchema>(
     headers: &HeaderMap,
     bytes: &[u8],
@@ -87,7 +87,7 @@ pub fn parse<T: DeserializeOwned + ToSchema>(
     parse_json(bytes)
 }
 
-/// The refusal of a text that PostgreSQL cannot hold.
+/// Returns the refusal of text that PostgreSQL cannot store.
 pub fn nul() -> Problem {
     Problem::malformed(
         "nul_character",
@@ -95,14 +95,14 @@ pub fn nul() -> Problem {
     )
 }
 
-/// A field that is there, though it may be null.
+/// Deserialises a field that is present, though it may be null.
 pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     field: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(field).map(Some)
 }
 
-/// A list of at most `MOST` things; a longer one is not read to its end.
+/// A list of at most `MOST` elements; parsing stops after that many.
 pub struct AtMost<T, const MOST: usize>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
@@ -141,7 +141,7 @@ fn is_json(content_type: &str) -> bool {
 fn parse_json<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Problem> {
     let body = serde_json::from_slice(bytes).map_err(|_| fault::<T>(bytes))?;
     if schema::may_hold_odd_time(bytes) {
-        // The parser takes a time that the schema does not.
+        // The parser accepts times that the schema does not.
         let value = serde_json::from_slice(bytes).map_err(|syntax| not_json(&syntax))?;
         let errors = against_schema(&T::name(), value);
         if !errors.is_empty() {
@@ -151,7 +151,7 @@ fn parse_json<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Problem
     Ok(body)
 }
 
-/// What is wrong with a body that cannot be parsed.
+/// Returns the faults of a body that cannot be parsed.
 fn fault<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Problem {
     let value = match serde_json::from_slice::<Value>(bytes) {
         Ok(value) => value,
@@ -174,7 +174,7 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::malformed("malformed_json", format!("the body is not JSON: {error}"))
 }
 
-/// `a.b[0]` as a JSON pointer.
+/// Turns `a.b[0]` into a JSON pointer.
 fn pointer(path: &str) -> String {
     if path == "." {
         return String::new();
@@ -187,12 +187,12 @@ fn pointer(path: &str) -> String {
     )
 }
 
-/// What the published schema holds against a value: serde stops at the first fault.
+/// Returns all violations of the published schema; serde stops at the first fault.
 fn against_schema(name: &str, value: Value) -> Vec<FieldError> {
     validator(name).map_or_else(Vec::new, |validator| schema::faults(&validator, value))
 }
 
-/// The validator of a published schema; it is made once.
+/// Returns the validator of a published schema, built once.
 fn validator(name: &str) -> Option<Arc<Validator>> {
     static MADE: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,7 +215,7 @@ mod tests {
     fn a_list_is_read_up_to_its_bound() {
         let list = |text| serde_json::from_str::<AtMost<u8, 3>>(text).map(|AtMost(list)| list);
         assert_eq!(list("[1, 2, 3]").unwrap(), [1, 2, 3]);
-        // The rest would not even be JSON.
+        // The rest is not even valid JSON.
         let error = list("[1, 2, 3, 4, ").unwrap_err().to_string();
         assert!(error.contains("at most 3 elements"), "{error}");
     }

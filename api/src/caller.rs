@@ -1,4 +1,4 @@
-//! Who calls: the bearer of an API key.
+//! The caller of a request: the holder of an API key.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::middleware::Requester;
 use crate::problem::Problem;
 use crate::scopes;
 
-/// The actor behind the key of a request.
+/// The actor behind a request's key.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub actor: Actor,
     pub product_id: Uuid,
     pub scopes: Arc<BTreeSet<String>>,
-    /// Id of the key: the same after it was rotated.
+    /// Id of the key; it stays the same after rotation.
     pub credential: Uuid,
-    /// Id of the actor in whose hands the key is: the actor's own, unless somebody else has seen it.
+    /// Id of the actor who controls the key: its own actor, unless somebody else has seen the key.
     pub controller: Uuid,
-    /// The operator vouches for the actor.
+    /// True if the operator vouches for the actor.
     pub vouched: bool,
-    /// SHA-256 of the key as it was presented.
+    /// SHA-256 of the key in the request.
     pub key_sha256: Arc<str>,
 }
 
@@ -48,7 +48,7 @@ impl Caller {
         }
     }
 
-    /// Refuses an agent where no command does.
+    /// Refuses agents, for operations that run no command.
     pub fn require_no_agent(&self) -> Result<(), Problem> {
         match self.actor.kind {
             ActorKind::Agent => Err(CommandError::AgentNotAllowed.into()),
@@ -56,7 +56,7 @@ impl Caller {
         }
     }
 
-    /// The caller as one who manages keys.
+    /// Returns the caller as an issuer of keys.
     pub fn issuer(&self) -> Issuer {
         Issuer {
             is_operator: self.is_operator(),
@@ -65,7 +65,7 @@ impl Caller {
         }
     }
 
-    /// The operator sees every product, everybody else their own.
+    /// Returns the caller's view: the operator sees every product, everybody else only their own.
     pub fn viewer(&self) -> Viewer {
         Viewer {
             product_id: (!self.is_operator()).then_some(self.product_id),

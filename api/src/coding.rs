@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110, section 8.4): bodies that come in gzip are decoded, answers are sent in it.
+//! Content codings (RFC 9110, section 8.4): decodes gzip request bodies and compresses answers.
 
 use std::io;
 
@@ -19,10 +19,10 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use crate::problem::Problem;
 
-/// Bytes below which compressing saves nothing.
+/// Size in bytes below which compression is not worthwhile.
 const WORTH_IT: u64 = 1_024;
 
-/// Media types of answers that are compressed. Streams are not among them: what is under way would wait in the encoder.
+/// Media types of compressed answers. Streams are excluded, because their events would wait in the encoder.
 const COMPRESSED: [&str; 9] = [
     "application/json",
     "application/problem+json",
@@ -35,7 +35,7 @@ const COMPRESSED: [&str; 9] = [
     "text/plain",
 ];
 
-/// Decodes the body of a request, or answers that its coding is not taken. Everything behind this sees, and counts, the decoded bytes.
+/// Decodes a request body, or refuses an unsupported coding. All later layers see and count the decoded bytes.
 pub fn decode(mut request: Request) -> Result<Request, Response> {
     match coding(request.headers()) {
         Coding::Identity => {}
@@ -56,7 +56,7 @@ enum Coding {
     Other,
 }
 
-/// The coding of a body. One coding at a time is taken.
+/// Returns the coding of a body. Only one coding at a time is supported.
 fn coding(headers: &HeaderMap) -> Coding {
     let mut found = Coding::Identity;
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -81,7 +81,7 @@ fn decoded(body: Body) -> Body {
     Body::from_stream(ReaderStream::new(decoder))
 }
 
-/// Says which codings are taken (RFC 9110, section 15.5.16).
+/// Refuses the coding and names the supported ones (RFC 9110, section 15.5.16).
 fn refuse() -> Response {
     let problem = Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -92,14 +92,14 @@ fn refuse() -> Response {
     (taken, problem.and_close()).into_response()
 }
 
-/// Sends answers in gzip to clients that take it. The quickest level: an answer is made once and read once.
+/// Compresses answers with gzip for clients that accept it. Uses the fastest level, because each answer is read only once.
 pub fn compress() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(WORTH_IT).and(is_compressed))
 }
 
-/// Returns false for secrets, whose length would tell of them (BREACH), and for files that can be resumed.
+/// Returns false for secrets, whose length would reveal them (BREACH), and for files that can be resumed.
 fn is_compressed(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let text = |name| {
         headers
@@ -113,7 +113,7 @@ fn is_compressed(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions)
         && !text(CACHE_CONTROL).is_some_and(|value| value.contains("no-store"))
 }
 
-/// Weakens the entity tag of an answer in a coding: its bytes are not those that the tag was given for.
+/// Weakens the entity tag of an encoded answer, because its bytes differ from those that the tag was made for.
 pub fn weaken_tag<B>(mut response: Response<B>) -> Response<B> {
     if response.headers().contains_key(CONTENT_ENCODING)
         && let Some(tag) = response.headers().get(ETAG)

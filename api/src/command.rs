@@ -1,4 +1,4 @@
-//! From an HTTP request to a command's request: caller, conditions, trace, body.
+//! Builds a command request from an HTTP request: caller, conditions, trace, body.
 
 use axum::extract::{FromRequest, FromRequestParts, Request as HttpRequest};
 use axum::http::header::IF_MATCH;
@@ -19,14 +19,14 @@ use crate::middleware::Correlation;
 use crate::parameters;
 use crate::problem::Problem;
 
-/// A command with its body, ready to be run.
+/// A command with its body, ready to run.
 pub struct Command<T> {
     pub caller: Caller,
     pub request: Request,
     pub body: T,
 }
 
-/// The body of a command that says everything by its path.
+/// The body of a command whose path says everything.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
@@ -50,8 +50,8 @@ impl<T: DeserializeOwned + ToSchema + Send> FromRequest<App> for Command<T> {
     }
 }
 
-/// Builds what surrounds a command from the head of its request. `said` is what the command says beside its address, for
-/// telling a repetition from another command under the same key: the body, or a digest of it.
+/// Builds the request of a command from the head of the HTTP request. `said` is the body or its digest; it distinguishes a repetition from
+/// another command under the same key.
 pub async fn request(
     parts: &Parts,
     caller: &Caller,
@@ -107,7 +107,7 @@ fn malformed_header(name: &str, detail: &str) -> Problem {
     Problem::malformed("malformed_header", format!("{name} {detail}"))
 }
 
-/// The IETF draft's quoted string (RFC 9651, section 3.3.3), or the bare key that most clients send.
+/// Parses the IETF draft's quoted string (RFC 9651, section 3.3.3), or the bare key that most clients send.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     const NAME: &str = "Idempotency-Key";
     let Some(text) = text(headers, NAME)?.map(str::trim) else {
@@ -128,7 +128,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The versions in a list of entity tags; `*` is met by whatever there is.
+/// Returns the versions in a list of entity tags; `*` matches any version.
 fn if_match(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
     let Some(text) = text(headers, IF_MATCH.as_str())?.map(str::trim) else {
         return Ok(vec![]);
@@ -139,7 +139,7 @@ fn if_match(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
     let version = |tag: &str| {
         let tag = tag.trim();
         let tag = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-        // Behind the version may stand a digest of what is shown beside it.
+        // A digest of the embedded parts may follow the version.
         let version = tag
             .rsplit_once('-')
             .filter(|(version, _)| !version.is_empty());
@@ -156,7 +156,7 @@ fn if_match(headers: &HeaderMap) -> Result<Vec<i64>, Problem> {
         })
 }
 
-/// An event that the caller may see: nobody ties their own to what is none of their business.
+/// Returns the causing event if the caller may see it; nobody may refer to events that they cannot see.
 async fn causation(
     headers: &HeaderMap,
     caller: &Caller,
@@ -178,7 +178,7 @@ async fn causation(
     }
 }
 
-/// W3C trace context, version 00. As the specification demands, one that is not valid is not carried on.
+/// Returns the W3C trace context, version 00. As the specification demands, an invalid one is dropped.
 pub fn traceparent(headers: &HeaderMap) -> Option<String> {
     valid_traceparent(headers.get("traceparent")?.to_str().ok()?)
 }

@@ -1,4 +1,4 @@
-//! Cursors: where the next page of a list starts. Each is good for the list that gave it out, and for no other.
+//! Cursors: the start of a list's next page. A cursor is valid only for the list that issued it.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -9,21 +9,21 @@ use sha2::{Digest, Sha256};
 use crate::parameters;
 use crate::problem::Problem;
 
-/// Characters that name the list in a cursor.
+/// Number of characters that identify the list in a cursor.
 const NAME: usize = 8;
-/// Parameters that say which page is wanted, not of which list.
+/// Parameters that select a page, not a list.
 const OF_PAGES: [&str; 2] = ["cursor", "limit"];
 
-/// Tells what a cursor must be.
+/// Message for an invalid cursor.
 pub const NOT_OURS: &str =
     "must be next_cursor of an earlier page of this list, asked for with the same filters";
 
-/// A list: what its path and filters say.
+/// The identity of a list: a hash of its path and filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListId(u32);
 
 impl ListId {
-    /// The list that a request asks for.
+    /// Returns the list that a request asks for.
     pub fn of(parts: &Parts) -> Self {
         let mut filters = parameters::given(&parts.uri);
         filters.retain(|(name, _)| !OF_PAGES.contains(&name.as_str()));
@@ -39,7 +39,7 @@ impl ListId {
         Self::from(hash)
     }
 
-    /// A list that is asked for in another way.
+    /// Returns a list that is identified by name instead of path and filters.
     pub fn named(name: &str) -> Self {
         Self::from(Sha256::new().chain_update(name))
     }
@@ -49,12 +49,12 @@ impl ListId {
         Self(u32::from_be_bytes([a, b, c, d]))
     }
 
-    /// The cursor of a page that starts after a place in the list.
+    /// Returns the cursor of a page that starts after a place in the list.
     pub fn cursor(self, place: impl Display) -> String {
         format!("{:08x}{place}", self.0)
     }
 
-    /// The place that a cursor stands for, if there is a cursor.
+    /// Returns the place that a cursor stands for, if there is a cursor.
     pub fn place<T: FromStr>(self, cursor: Option<&str>) -> Result<Option<T>, Problem> {
         let invalid = || parameters::invalid("cursor", NOT_OURS);
         cursor
@@ -62,7 +62,7 @@ impl ListId {
             .transpose()
     }
 
-    /// The place that a cursor of this list stands for; none: it is not of this list.
+    /// Returns the place that a cursor stands for; `None` if the cursor belongs to another list.
     pub fn open<T: FromStr>(self, cursor: &str) -> Option<T> {
         let (name, place) = cursor.split_at_checked(NAME)?;
         let is_own = name == format!("{:08x}", self.0);

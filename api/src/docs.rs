@@ -1,4 +1,4 @@
-//! The documentation at `/docs`: guides, the reference of the API, error codes and events, as pages without scripts.
+//! The documentation at `/docs`: guides, API reference, error codes and events, as pages without scripts.
 
 mod events;
 mod guides;
@@ -19,17 +19,17 @@ use maud::Markup;
 
 use crate::{App, routes};
 
-/// The path of the first page; every other is below it.
+/// Path of the first page; all others are below it.
 pub const PATH: &str = "/docs";
 const STYLE: &str = include_str!("docs/style.css");
-/// A page loads its style sheet from here, and nothing else from anywhere.
+/// Content security policy: a page loads only its own style sheet.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const HEADERS: [(HeaderName, &str); 2] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (REFERRER_POLICY, "no-referrer"),
 ];
 
-/// A page before it stands in its frame.
+/// A page without its frame.
 struct Page {
     title: String,
     body: Markup,
@@ -61,7 +61,7 @@ pub fn has(path: &str) -> bool {
     path == PATH || name.is_some_and(|name| pages().contains_key(name))
 }
 
-/// All pages by their names below `/docs`, made once.
+/// Returns all pages by their names below `/docs`, built once.
 fn pages() -> &'static BTreeMap<String, String> {
     static PAGES: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     PAGES.get_or_init(|| {

@@ -1,16 +1,16 @@
-//! Whether a client has what it asks for.
+//! Conditional queries: 304 for answers that the client already has.
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 
-/// Whether `If-None-Match` (RFC 9110, section 13.1.2) names the tag.
+/// Returns true if `If-None-Match` (RFC 9110, section 13.1.2) names the tag.
 pub fn has(headers: &HeaderMap, tag: &str) -> bool {
     is_named(headers.get_all(header::IF_NONE_MATCH), tag)
 }
 
-/// Returns true if one of the lists names the tag, compared weakly.
+/// Returns true if one of the lists names the tag, by weak comparison.
 fn is_named<'a>(lists: impl IntoIterator<Item = &'a HeaderValue>, tag: &str) -> bool {
     let tag = tag.trim_start_matches("W/");
     lists
@@ -21,11 +21,11 @@ fn is_named<'a>(lists: impl IntoIterator<Item = &'a HeaderValue>, tag: &str) -> 
         .any(|known| known == tag || known == "*")
 }
 
-/// The answers that the client of a query has.
+/// Entity tags of the answers that the client already has.
 pub struct Known(Vec<HeaderValue>);
 
 impl Known {
-    /// Returns none for a command.
+    /// Returns `None` for a command.
     pub fn of(request: &Request) -> Option<Self> {
         let lists = request.headers().get_all(header::IF_NONE_MATCH);
         matches!(*request.method(), Method::GET | Method::HEAD)
@@ -33,7 +33,7 @@ impl Known {
     }
 }
 
-/// Answers 304 to a query whose answer the client has, and says of an answer with a tag how it may be kept.
+/// Answers 304 if the client already has the answer, and sets caching headers on answers with a tag.
 pub fn not_modified(known: &Known, mut response: Response) -> Response {
     let is_ok = response.status() == StatusCode::OK;
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! Following the log for as long as somebody needs it.
+//! Follows the log for as long as the follower exists.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use store::{EventStore, Filter, Position, Recorded, subscribe};
 
-/// How soon following is taken up after a fault.
+/// Pause before following resumes after a fault.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Hands every event after a position that the filter lets through to a follower, until it is dropped.
+/// Passes every matching event after a position to a follower, until the follower is dropped.
 pub fn follow<T: Send + Sync + 'static>(
     follower: Weak<T>,
     store: Arc<dyn EventStore>,

@@ -1,4 +1,4 @@
-//! Probes for whoever runs the server, and its measurements.
+//! Health probes and metrics for operators.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use crate::App;
 
-/// How long the database may take to answer.
+/// Longest time that the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -24,35 +24,35 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics))
 }
 
-/// What `/health/live` answers.
+/// The answer of `/health/live`.
 #[derive(Serialize, ToSchema)]
 struct Live {
     status: &'static str,
 }
 
-/// The process answers.
+/// Answers 200 while the process runs.
 #[utoipa::path(get, path = "/health/live", tag = "operations", responses((status = 200, body = Live)))]
 async fn live() -> Json<Live> {
     Json(Live { status: "live" })
 }
 
-/// What `/health/ready` answers.
+/// The answer of `/health/ready`.
 #[derive(Serialize, ToSchema)]
 struct Ready {
-    /// `ready`, `degraded` (it answers, though some streams are in quarantine) or `not_ready`.
+    /// Status: `ready`, `degraded` (it answers, but some streams are in quarantine) or `not_ready`.
     status: &'static str,
-    /// What is not ready, and why.
+    /// Components that are not ready, with the reasons.
     not_ready: Vec<String>,
-    /// The read models and reactions that go on without some streams, and how many.
+    /// Read models and reactions that run without some streams, with the number of streams.
     degraded: Vec<String>,
-    /// The last position of the log.
+    /// Last position of the log.
     position: i64,
-    /// How far each consumer of the log is.
+    /// State and progress of each consumer of the log.
     #[schema(value_type = Vec<Object>)]
     consumers: Vec<Health>,
 }
 
-/// Answers 200 if commands and queries work, and otherwise names what keeps them from it.
+/// Answers 200 if commands and queries work; otherwise names the faults.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", responses(
     (status = 200, body = Ready), (status = 503, body = Ready)))]
 async fn ready(State(app): State<App>) -> Response {
@@ -106,7 +106,7 @@ async fn ready(State(app): State<App>) -> Response {
     (code, Json(answer)).into_response()
 }
 
-/// What keeps commands or queries from working, without a value of anybody's.
+/// Returns the database faults that stop commands or queries, without any user data.
 async fn database(app: &App) -> Vec<String> {
     let mut faults = Vec::new();
     if let Some(trouble) = app.database.trouble() {
@@ -125,7 +125,7 @@ async fn database(app: &App) -> Vec<String> {
     faults
 }
 
-/// Measurements in Prometheus' text format.
+/// Returns metrics in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(app): State<App>) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];

@@ -1,4 +1,4 @@
-//! The front door: tells people and programs that come without a path where to go.
+//! The root path: tells people and programs where to go.
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -14,23 +14,23 @@ pub fn routes() -> OpenApiRouter<crate::App> {
     OpenApiRouter::new().routes(routes!(index))
 }
 
-/// The server, and the paths at which to go on.
+/// The server and its main paths.
 #[derive(Serialize, ToSchema)]
 struct Index {
     name: &'static str,
     version: &'static str,
     description: &'static str,
-    /// Guides, reference, error codes and event types, for people.
+    /// Path of the guides, reference, error codes and event types, for people.
     documentation: &'static str,
-    /// The API's description (OpenAPI 3.1), for programs.
+    /// Path of the API's description (OpenAPI 3.1), for programs.
     openapi: &'static str,
-    /// The endpoint for agents (Model Context Protocol).
+    /// Path of the endpoint for agents (Model Context Protocol).
     mcp: &'static str,
-    /// Readiness, and what is missing.
+    /// Path of the readiness probe.
     health: &'static str,
 }
 
-/// Tells what this server is and where to go. Browsers are sent to the documentation.
+/// Describes the server and its main paths. Browsers are redirected to the documentation.
 #[utoipa::path(get, path = "/", tag = "operations", operation_id = "index",
     responses((status = 200, body = Index), (status = 303, description = "To the documentation, where `Accept` prefers a page.")))]
 async fn index(headers: HeaderMap) -> Response {

@@ -1,4 +1,4 @@
-//! HTTP: one file per resource, and what they share.
+//! The HTTP API: one file per resource, and shared code.
 
 mod accept;
 mod answer;

@@ -1,4 +1,4 @@
-//! What happens around every request: correlation, metrics, position.
+//! Middleware around every request: correlation, metrics, position.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -17,29 +17,29 @@ use crate::entity_tag::{self, Known};
 use crate::problem::{self, Problem};
 use crate::{answer, coding, unread};
 
-/// Target of the log lines that tell of requests, one each.
+/// Target of the access log, which has one line per request.
 pub const ACCESS_LOG: &str = "access";
 
-/// Tells the access log whose key a request came with, once that is known.
+/// Tells the access log which actor's key a request used, once that is known.
 #[derive(Debug, Clone, Default)]
 pub struct Requester(Arc<OnceLock<Actor>>);
 
 impl Requester {
     pub fn is(&self, actor: Actor) {
-        // A request has one key.
+        // A request has only one key.
         let _ = self.0.set(actor);
     }
 }
 
-/// Ties together everything that one request sets off.
+/// The id that connects everything that one request causes.
 #[derive(Debug, Clone, Copy)]
 pub struct Correlation(pub Uuid);
 
 const HEADER: &str = "daybook-correlation-id";
-/// Others send it too, and not always a UUID.
+/// Name of a common header that other clients send, not always with a UUID.
 const COMMON_HEADER: &str = "x-correlation-id";
 
-/// The correlation id that a request comes with.
+/// Returns the correlation id in a request's headers.
 fn given(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
     let parse = |value: &HeaderValue| Uuid::try_parse(value.to_str().ok()?).ok();
     match headers.get(HEADER) {
@@ -50,7 +50,7 @@ fn given(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
     }
 }
 
-/// Writes the line of a request: never what its query, its body or its key says. Method, route and correlation are in its span.
+/// Logs a request, without its query, body or key. Method, route and correlation id are in its span.
 fn told(route: &str, status: StatusCode, elapsed: Duration, actor: Option<&Actor>) {
     let actor = actor.map(|actor| format!("{}:{}", actor.kind.as_ref(), actor.id));
     let status_code = status.as_u16();
@@ -64,7 +64,7 @@ fn told(route: &str, status: StatusCode, elapsed: Duration, actor: Option<&Actor
     }
 }
 
-/// An upload takes as long as its bytes do; it is ended when none come for too long.
+/// Returns true for uploads: they may take as long as bytes keep arriving, so they have no total timeout.
 fn streams(method: &Method, route: &str) -> bool {
     matches!(
         (method.as_str(), route),
@@ -72,7 +72,7 @@ fn streams(method: &Method, route: &str) -> bool {
     )
 }
 
-/// The method as a label of measurements: of those that anybody may invent, one stands for all.
+/// Returns the method as a metrics label. Unknown methods share one label, because clients can send any.
 fn label(method: &Method) -> &'static str {
     const METHODS: [&str; 9] = [
         "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
@@ -81,8 +81,8 @@ fn label(method: &Method) -> &'static str {
     known.copied().unwrap_or("other")
 }
 
-/// Gives every request a correlation id, a span, a bound in time, a measurement, and every answer its position. Problems name
-/// the correlation id. Bodies are decoded, and answers that the client has are not sent again.
+/// Adds a correlation id, a span, a timeout and metrics to every request, and the log position to every answer. Problems name the
+/// correlation id. Request bodies are decoded, and answers that the client already has are not sent again.
 pub async fn around(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (correlation_id, refused) = match given(request.headers()) {

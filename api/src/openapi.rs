@@ -1,4 +1,4 @@
-//! The API's own description, generated from its handlers.
+//! The OpenAPI document, generated from the handlers.
 
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -37,7 +37,7 @@ mod generators;
 )]
 pub struct Base;
 
-/// What holds for all operations.
+/// Adds the parts that all operations share.
 struct Finish;
 
 impl Modify for Finish {
@@ -52,7 +52,7 @@ impl Modify for Finish {
     }
 }
 
-/// Unions in the bodies of commands. A struct that denies unknown fields is described so; a variant is not.
+/// Unions in command bodies. utoipa forbids unknown fields for structs that deny them, but not for variants.
 const SENT_UNIONS: [&str; 1] = ["NewAction"];
 
 fn close(document: &mut Document, name: &str) {
@@ -68,7 +68,7 @@ fn close(document: &mut Document, name: &str) {
     }
 }
 
-/// Builds the OpenAPI 3.1 document from the handlers, and adds what is the same for all of them.
+/// Builds the OpenAPI 3.1 document from the handlers, and adds the parts that are common to all.
 fn document() -> Document {
     let mut document = routes::described().split_for_parts().1;
     for union in SENT_UNIONS {
@@ -90,7 +90,7 @@ fn document() -> Document {
     document
 }
 
-/// Returns the document as it is published: shaped for client generators, made once.
+/// Returns the published document: shaped for client generators, built once.
 pub fn published() -> &'static Value {
     static PUBLISHED: OnceLock<Value> = OnceLock::new();
     PUBLISHED.get_or_init(|| {
@@ -100,10 +100,10 @@ pub fn published() -> &'static Value {
     })
 }
 
-/// An operation: its method in lower case, and its path.
+/// The key of an operation: its method in lower case, and its path.
 pub type OperationKey = (String, String);
 
-/// The key of the operation that a request is for. What is described for GET holds for HEAD.
+/// Returns the operation key of a request. HEAD uses the description of GET.
 pub fn key(method: &Method, path: &str) -> OperationKey {
     let method = if method == Method::HEAD {
         &Method::GET
@@ -113,7 +113,7 @@ pub fn key(method: &Method, path: &str) -> OperationKey {
     (method.as_str().to_lowercase(), path.to_owned())
 }
 
-/// Every operation of a document, and what is said of it.
+/// Returns every operation of a document with its description.
 pub fn operations_of(document: &Value) -> impl Iterator<Item = (OperationKey, &Value)> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths.flat_map(|(path, item)| {
@@ -125,7 +125,7 @@ pub fn operations_of(document: &Value) -> impl Iterator<Item = (OperationKey, &V
 /// Path of the document.
 pub const PATH: &str = "/openapi.json";
 
-/// Publishes the document, with the server's public address if it has one.
+/// Publishes the document, with the server's public address if there is one.
 pub async fn publish(State(app): State<App>) -> Json<Value> {
     let mut document = published().clone();
     if let Some(url) = &app.site.public_url {
@@ -134,13 +134,13 @@ pub async fn publish(State(app): State<App>) -> Json<Value> {
     Json(document)
 }
 
-/// Returns true if the path is one of an operation.
+/// Returns true if the path belongs to an operation.
 pub fn describes(path: &str) -> bool {
     let paths = published()["paths"].as_object().into_iter().flatten();
     paths.into_iter().any(|(template, _)| is_of(path, template))
 }
 
-/// Returns true if the path has the segments of the template.
+/// Returns true if the path matches the template.
 fn is_of(path: &str, template: &str) -> bool {
     let fits = |(segment, wanted): (&str, &str)| {
         segment == wanted || (wanted.starts_with('{') && !segment.is_empty())
@@ -149,7 +149,7 @@ fn is_of(path: &str, template: &str) -> bool {
     path.clone().count() == template.clone().count() && path.zip(template).all(fits)
 }
 
-/// The operations of a path, and whether they are commands.
+/// Returns the operations of a path, with true for commands.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
     let commands = [
         &mut item.post,
@@ -164,7 +164,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
     commands.chain(item.get.as_mut().map(|query| (false, query)))
 }
 
-/// Handlers are named within their resource; an operation's id is the only one of its kind.
+/// Makes an operation's id unique: handler names are unique only within their resource.
 fn name(operation: &mut Operation, path: &str) {
     let path = path.trim_start_matches("/v1");
     let resource = path.split('/').nth(1).unwrap_or_default();
@@ -177,7 +177,7 @@ fn name(operation: &mut Operation, path: &str) {
     }
 }
 
-/// Every response must have a description; most have nothing to tell beyond their status.
+/// Adds the missing response descriptions, which OpenAPI requires; most responses need no more than their status.
 fn describe(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
@@ -262,7 +262,7 @@ fn query() -> Vec<Parameter> {
     )]
 }
 
-/// What an operation of its kind can answer when it does not succeed.
+/// Adds the problem responses that an operation of its kind can return.
 fn problems(operation: &mut Operation, is_command: bool, has_id: bool) {
     let has_body = operation.request_body.is_some();
     for (status, can_be, description) in [

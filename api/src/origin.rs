@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// The origin of a page, as browsers write it.
+/// The origin of a page, in the form that browsers send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(Url);
 
-/// Text that is not exactly an origin.
+/// An error for text that is not exactly an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not an origin such as https://app.example.com")]
 pub struct NotAnOrigin;
@@ -17,12 +17,11 @@ pub struct NotAnOrigin;
 impl FromStr for Origin {
     type Err = NotAnOrigin;
 
-    /// Takes the one way in which browsers write an origin. Parsers that forgive more find `localhost` in
-    /// `http://localhost:3000.evil.com`.
+    /// Parses only the exact form that browsers send. More lenient parsers find `localhost` in `http://localhost:3000.evil.com`.
     fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
         let url = Url::parse(text).map_err(|_| NotAnOrigin)?;
         let is_web = matches!(url.scheme(), "http" | "https");
-        // Parsers let stars and quotes pass in a host; no browser sends them, and a setting with a star means something else.
+        // The URL parser allows stars and quotes in a host. Browsers never send them, and a star in a setting is a wildcard.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
         let is_one = text.chars().all(is_plain);
         if is_web && is_one && url.origin().ascii_serialization() == text {
@@ -40,7 +39,7 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// Returns true if the name always stands for the machine that uses it.
+    /// Returns true if the host always means the machine that uses it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.0.host() {
@@ -55,11 +54,11 @@ impl Origin {
 /// A setting that allows origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginPattern {
-    /// `*`: pages of all origins.
+    /// Pages of all origins: `*`.
     Any,
-    /// One origin.
+    /// Pages of one origin.
     One(Origin),
-    /// `http://localhost:*`: one scheme and host at any port.
+    /// Pages of one scheme and host at any port: `http://localhost:*`.
     AnyPort(Origin),
 }
 
@@ -73,7 +72,7 @@ impl FromStr for OriginPattern {
         match text.strip_suffix(":*") {
             Some(host) => {
                 let origin: Origin = host.parse()?;
-                // Not `http://localhost:8080:*`.
+                // A pattern such as `http://localhost:8080:*` is invalid.
                 let has_port = origin.0.port().is_some();
                 (!has_port)
                     .then_some(Self::AnyPort(origin))

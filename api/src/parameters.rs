@@ -1,4 +1,4 @@
-//! Query parameters: an operation takes those that it is described with, as it describes them, and no others.
+//! Query parameters: checked against the operation's description; others are refused.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -16,12 +16,12 @@ use crate::schema;
 
 /// The parameters of one operation.
 struct Described {
-    /// By name.
+    /// Schemas by parameter name.
     schemas: Map<String, Value>,
     validator: Validator,
 }
 
-/// Refuses a query string that is not as the operation is described; names everything that is wrong with it.
+/// Refuses a query string that does not fit the operation's description; reports all faults.
 pub fn check(parts: &Parts) -> Result<(), Problem> {
     let given = given(&parts.uri);
     let (Some(path), false) = (parts.extensions.get::<MatchedPath>(), given.is_empty()) else {
@@ -59,14 +59,14 @@ pub fn check(parts: &Parts) -> Result<(), Problem> {
     }
 }
 
-/// Whether a parameter that can only be true or false is there and says so; its name alone does.
+/// Returns true if a boolean parameter is set; its name alone suffices.
 pub fn is_set(uri: &Uri, name: &str) -> bool {
     given(uri)
         .iter()
         .any(|(given, text)| given == name && text != "false")
 }
 
-/// A query parameter that is not as it must be.
+/// Returns the problem of an invalid query parameter.
 pub fn invalid(name: &str, detail: impl Into<String>) -> Problem {
     malformed(vec![FieldError {
         pointer: name.to_owned(),
@@ -78,12 +78,12 @@ fn malformed(faults: Vec<FieldError>) -> Problem {
     Problem::faulty("malformed_query", faults)
 }
 
-/// The parameters of a query string, as they are.
+/// Returns the parameters of a query string, unchecked.
 pub fn given(uri: &Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map_or_else(|_| vec![], |Query(pairs)| pairs)
 }
 
-/// Parameters whose bytes are no text. Decoding them leaves U+FFFD, which is something else than was asked for.
+/// Returns faults for parameters that are not UTF-8. Decoding would silently replace their bytes by U+FFFD.
 fn not_utf8(uri: &Uri) -> Vec<FieldError> {
     let pairs = uri.query().unwrap_or_default().split('&');
     pairs
@@ -98,7 +98,7 @@ fn not_utf8(uri: &Uri) -> Vec<FieldError> {
         .collect()
 }
 
-/// A text as the value that its schema speaks of.
+/// Converts text to a value of the type that its schema asks for.
 fn read(schema: &Value, text: String) -> Value {
     match schema["type"].as_str() {
         Some("boolean") if text.is_empty() => Value::Bool(true),
@@ -117,7 +117,7 @@ impl Described {
     }
 }
 
-/// All operations, by method and path.
+/// Returns all operations by method and path.
 fn operations() -> &'static HashMap<OperationKey, Described> {
     static OPERATIONS: OnceLock<HashMap<OperationKey, Described>> = OnceLock::new();
     OPERATIONS.get_or_init(|| {
@@ -144,7 +144,7 @@ fn describe(parameters: &Value) -> Option<Described> {
     Some(Described { schemas, validator })
 }
 
-/// A parameter that is there is not null, though it may be absent.
+/// Removes null from a parameter's schema, because a parameter may be absent but not null.
 fn present(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Some(types) = schema["type"].as_array() {

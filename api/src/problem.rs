@@ -1,4 +1,4 @@
-//! Errors on the wire: problem details (RFC 9457) with a stable code.
+//! Error responses: problem details (RFC 9457) with a stable code.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use workers::JobError;
 
-/// Faults that one answer names.
+/// Maximum number of faults in one answer.
 pub const MOST_ERRORS: usize = 100;
-/// The one problem that has a type registered for everybody (RFC 9457, section 4.2).
+/// Code of the only problem with a registered type (RFC 9457, section 4.2).
 const QUOTA_EXCEEDED: &str = "quota_exceeded";
 const QUOTA_EXCEEDED_TYPE: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
-/// Characters of a name that are repeated.
+/// Maximum number of characters of a name that are repeated.
 const LONGEST_NAME: usize = 60;
 
-/// An error on its way to the client.
+/// An error to be sent to the client.
 #[derive(Debug, Clone)]
 pub struct Problem {
     status: StatusCode,
@@ -36,29 +36,29 @@ pub struct Problem {
     closes: bool,
 }
 
-/// An error, as every operation of the API answers it.
+/// An error response of any operation.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ProblemDetails {
-    /// `urn:daybook:problem:` and the code.
+    /// URI of the problem type: `urn:daybook:problem:` and the code.
     r#type: String,
     title: &'static str,
     status: u16,
-    /// Stable; match on this.
+    /// Stable code; match on this.
     code: String,
-    /// What is wrong here, and what to do about it.
+    /// Description of the problem and how to solve it.
     pub detail: String,
-    /// Id under which the server's log tells of the request; also in `Daybook-Correlation-Id`.
+    /// Id of the request in the server's log; also in the header `Daybook-Correlation-Id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     correlation_id: Option<Uuid>,
-    /// Every field at fault, where the request is malformed.
+    /// Faulty fields, if the request is malformed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
-    /// What stands in the way, where the actions of a proposal cannot be carried over.
+    /// Conflicts, if the actions of a proposal cannot be carried over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conflicts: Vec<Conflict>,
 }
 
-/// A field at fault.
+/// A faulty field.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct FieldError {
     /// JSON pointer into the body (RFC 6901), or the name of a parameter.
@@ -83,13 +83,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// The body breaks rules that hold whatever the state; each is named.
+    /// Returns a problem with each rule that the body breaks, independently of any state.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         Self::faulty("validation_failed", errors)
     }
 
-    /// Fields, or parameters, that are not as they must be. What the client sent stands in the names at most, and
-    /// is cut short there: an answer is never larger than it helps.
+    /// Returns a problem with faulty fields or parameters. Client input appears only in names, and is shortened there, to keep answers
+    /// small.
     pub fn faulty(code: &str, mut errors: Vec<FieldError>) -> Self {
         errors.truncate(MOST_ERRORS);
         for error in &mut errors {
@@ -114,7 +114,7 @@ impl Problem {
         )
     }
 
-    /// Absent, or another tenant's: the answer is the same.
+    /// Returns the same problem for an absent resource and for another tenant's.
     pub fn not_found(what: &str) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -123,7 +123,7 @@ impl Problem {
         )
     }
 
-    /// The first event of a resource could not be applied.
+    /// Returns the problem for a resource whose first event could not be applied.
     pub fn quarantined(what: &str, at: Position) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -135,7 +135,7 @@ impl Problem {
         )
     }
 
-    /// The answer did not get ready in time. Its command may still take effect.
+    /// Returns the problem for an answer that took too long. The command may still take effect.
     pub fn timed_out(after: Duration) -> Self {
         let detail = format!(
             "no answer within {} s; repeat a command with the same Idempotency-Key: it takes effect once",
@@ -154,7 +154,7 @@ impl Problem {
         }
     }
 
-    /// More requests than the caller may send.
+    /// Returns the problem for a caller who sends too many requests.
     pub fn quota_exceeded(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self {
             retry_after_seconds: Some(retry_after_seconds),
@@ -162,7 +162,7 @@ impl Problem {
         }
     }
 
-    /// The same, with when to try again.
+    /// Sets the time after which to retry.
     pub fn retry_after(self, seconds: u32) -> Self {
         Self {
             retry_after_seconds: Some(seconds),
@@ -178,7 +178,7 @@ impl Problem {
         &self.code
     }
 
-    /// The same under a code of its own.
+    /// Replaces the code.
     pub fn coded(self, code: &str) -> Self {
         Self {
             code: code.to_owned(),
@@ -186,7 +186,7 @@ impl Problem {
         }
     }
 
-    /// The rest of the body is not read, so that nothing more can come on this connection.
+    /// Closes the connection, because the rest of the body is not read.
     pub fn and_close(self) -> Self {
         Self {
             closes: true,
@@ -194,7 +194,7 @@ impl Problem {
         }
     }
 
-    /// A fault of Daybook's own. What went wrong is for the log, not for the client.
+    /// Returns the problem for an internal error. Details go to the log, not to the client.
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "internal error");
         Self::new(
@@ -221,7 +221,7 @@ impl Problem {
     }
 }
 
-/// Each name of a pointer in a few dozen characters.
+/// Shortens each name in a pointer.
 fn shorten(pointer: &str) -> String {
     let name = |name: &str| match name.char_indices().nth(LONGEST_NAME) {
         Some((end, _)) => format!("{}…", &name[..end]),
@@ -369,7 +369,7 @@ impl From<Problem> for ProblemDetails {
 }
 
 impl ProblemDetails {
-    /// Names the request that they are about.
+    /// Adds the id of the request.
     pub fn correlated(self, correlation_id: Uuid) -> Self {
         Self {
             correlation_id: Some(correlation_id),
@@ -378,14 +378,14 @@ impl ProblemDetails {
     }
 }
 
-/// Names the request in the body of an answer that is a problem.
+/// Adds the request's id to the body of a problem response.
 pub fn correlate(response: Response, correlation_id: Uuid) -> Response {
     let (mut parts, body) = response.into_parts();
     let Some(details) = parts.extensions.remove::<ProblemDetails>() else {
         return Response::from_parts(parts, body);
     };
     parts.headers.remove(header::CONTENT_LENGTH);
-    // The content type is that of the head; this one's is overwritten by it.
+    // The headers already have the problem's content type, which replaces the one set here.
     (parts, Json(details.correlated(correlation_id))).into_response()
 }
 
@@ -395,7 +395,7 @@ impl IntoResponse for Problem {
         let retry_after_seconds = self.retry_after_seconds;
         let details = ProblemDetails::from(self);
         let mut response = (status, Json(details.clone())).into_response();
-        // What is around the request completes them.
+        // The middleware adds the correlation id to these details.
         response.extensions_mut().insert(details);
         let headers = response.headers_mut();
         headers.insert(

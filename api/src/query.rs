@@ -1,4 +1,4 @@
-//! What reads share: the caller, the position they wait for, parameters, pages.
+//! Code that queries share: the caller, the minimum position, parameters, pages.
 
 use std::str::FromStr;
 
@@ -22,15 +22,15 @@ use crate::parameters;
 use crate::problem::{FieldError, Problem};
 use crate::schema;
 
-/// Longest page of a list.
+/// Maximum page length.
 const MAX_LIMIT: usize = 200;
 
-/// A query: who asks, and how far the read models must be.
+/// A query's caller, and the position that the read models must have reached.
 pub struct Read {
     pub caller: Caller,
-    /// -1: nothing is waited for.
+    /// Position to wait for; -1 waits for nothing.
     pub min_position: Position,
-    /// The list that is asked for, where one is.
+    /// The requested list, if any.
     pub list: ListId,
 }
 
@@ -48,8 +48,8 @@ impl FromRequestParts<App> for Read {
     }
 }
 
-/// Returns the position at which the read models must be, so that the caller sees their own writes, and what they ask for; -1: they
-/// have written nothing here.
+/// Returns the position that the read models must have reached: that of the caller's own writes on this node or the one that they ask for,
+/// whichever is later; -1 if neither exists.
 pub fn min_position(headers: &HeaderMap, app: &App, caller: &Caller) -> Result<Position, Problem> {
     let written = app.executor.written_by(caller.credential);
     let Some(value) = headers.get("daybook-min-position") else {
@@ -69,7 +69,7 @@ pub fn min_position(headers: &HeaderMap, app: &App, caller: &Caller) -> Result<P
         })
 }
 
-/// Ids in the path; every one that does not parse is named.
+/// Ids in the path; all malformed ones are reported.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
@@ -83,7 +83,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
     }
 }
 
-/// Names the parameters of the path that are at fault.
+/// Reports the malformed parameters of the path.
 async fn malformed_path(rejection: &PathRejection, parts: &mut Parts, app: &App) -> Problem {
     let fault = |name: &str, detail: &str| FieldError {
         pointer: name.to_owned(),
@@ -103,7 +103,7 @@ async fn malformed_path(rejection: &PathRejection, parts: &mut Parts, app: &App)
     Problem::faulty("malformed_path", faults)
 }
 
-/// Parameters in the query string; what does not parse is a problem.
+/// Parameters in the query string; malformed ones are a problem.
 pub struct Params<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Params<T> {
@@ -116,29 +116,29 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Params<T> {
     }
 }
 
-/// What the parser says, without what the framework says around it.
+/// Returns the parser's message without the framework's wrapping.
 fn explain(rejection: &QueryRejection) -> String {
     std::error::Error::source(rejection).map_or_else(|| rejection.to_string(), ToString::to_string)
 }
 
-/// Which page of a list.
+/// Parameters that select a page of a list.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Page {
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     pub cursor: Option<String>,
-    /// Items on the page: 1 to 200; 50 if not given.
+    /// Maximum number of items per page: 1 to 200; 50 if not given.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<usize>,
 }
 
 impl Page {
-    /// Where it starts: the last thing of the page before, if there is one.
+    /// Returns the last item of the previous page, if there is one.
     pub fn after<T: FromStr>(&self, list: ListId) -> Result<Option<T>, Problem> {
         list.place(self.cursor.as_deref())
     }
 
-    /// The part of a list that it is.
+    /// Returns the database cursor of the page.
     pub fn of(&self, list: ListId) -> Result<Cursor, Problem> {
         Ok(Cursor {
             before: self.after(list)?,
@@ -151,7 +151,7 @@ impl Page {
     }
 }
 
-/// A page length within its bounds.
+/// Returns a page length, or refuses one out of bounds.
 pub fn limit(asked: Option<usize>, default: usize, max: usize) -> Result<usize, Problem> {
     let limit = asked.unwrap_or(default);
     if (1..=max).contains(&limit) {
@@ -161,7 +161,7 @@ pub fn limit(asked: Option<usize>, default: usize, max: usize) -> Result<usize, 
     }
 }
 
-/// The words of a list with commas between them, a bounded number of them.
+/// Splits a comma-separated list of a limited number of words.
 pub fn words<'a>(name: &str, list: Option<&'a str>) -> Result<Vec<&'a str>, Problem> {
     let words: Vec<&str> = list
         .into_iter()
@@ -176,7 +176,7 @@ pub fn words<'a>(name: &str, list: Option<&'a str>) -> Result<Vec<&'a str>, Prob
     Ok(words)
 }
 
-/// One of a few words.
+/// Refuses a word that is not among the allowed ones.
 pub fn one_of(name: &str, asked: Option<&str>, words: &[&str]) -> Result<(), Problem> {
     match asked {
         Some(word) if !words.contains(&word) => {
@@ -186,8 +186,7 @@ pub fn one_of(name: &str, asked: Option<&str>, words: &[&str]) -> Result<(), Pro
     }
 }
 
-/// Refuses a position that the log has not reached. Another node may know more of the log than this one: the log itself
-/// decides.
+/// Refuses a position that the log has not reached. Reads the log itself, because another node may be ahead of this one.
 pub async fn reached(app: &App, name: &str, position: Position) -> Result<(), Problem> {
     if position <= app.head() {
         return Ok(());

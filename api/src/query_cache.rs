@@ -1,8 +1,8 @@
-//! Resources as they were last answered, kept until anything happens to them.
+//! A cache of single-resource answers, valid until an event concerns them.
 //!
-//! An answer is kept under the position that its read model had before it was read. It is dropped by what follows the log:
-//! any event of its stream, and any event of a workspace, as who may see it may hang on that. It is used only where the
-//! log has been followed as far as the read model is; so it says what the read model would say.
+//! An answer is stored with the position that its read model had before it was read. A follower of the log drops it on any event of its
+//! stream, and on any event of a workspace, because visibility may depend on that. An answer is used only if the follower has reached the
+//! read model's position, so it always equals the read model's answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,26 +19,26 @@ use tokio::sync::watch;
 
 use crate::follow::follow;
 
-/// Bytes that are kept.
+/// Maximum total size in bytes.
 const BYTES: u64 = 32 << 20;
-/// Bytes of an answer beyond which it is not.
+/// Maximum size of one answer in bytes.
 const LARGEST: usize = 64 << 10;
-/// Beside an answer's own.
+/// Overhead of an answer in bytes.
 const OVERHEAD: usize = 256;
-/// Viewers for whom one resource is kept.
+/// Maximum number of viewers per resource.
 const VIEWERS: usize = 8;
-/// A read model that was rebuilt, because it was wrong, is seen after this.
+/// Maximum age, after which the results of a rebuilt read model become visible.
 const MAX_AGE: Duration = Duration::from_secs(5);
-/// How long one waits for what the log is followed for.
+/// Longest time to wait for the follower of the log.
 const FOLLOWED_WITHIN: Duration = Duration::from_millis(20);
-/// Events that are remembered.
+/// Number of recent events that are remembered.
 const RECENT: usize = 16_384;
 
 /// A resource as JSON.
 #[derive(Clone)]
 pub struct Answer {
     pub json: Bytes,
-    /// Of its stream.
+    /// Version of the stream.
     pub version: i64,
 }
 
@@ -49,7 +49,7 @@ struct Kept {
     since: Instant,
 }
 
-/// The answers about one stream.
+/// Answers about one stream.
 type Answers = Arc<Vec<Kept>>;
 
 #[derive(Clone)]
@@ -68,16 +68,16 @@ impl Weighter<StreamId, Answers> for Bytewise {
 pub struct QueryCache {
     answers: Cache<StreamId, Answers, Bytewise>,
     recent: Mutex<Recent>,
-    /// The position up to which the log was followed.
+    /// Position up to which the log was followed.
     followed: watch::Sender<Position>,
 }
 
-/// The last events that were followed.
+/// The most recent events that were followed.
 struct Recent {
-    /// Those before and at this position are not remembered.
+    /// Position up to which events are no longer remembered.
     after: Position,
     until: Position,
-    /// The last event of any workspace.
+    /// Position of the last event of any workspace.
     workspace: Position,
     last: HashMap<StreamId, Position>,
     order: VecDeque<(StreamId, Position)>,
@@ -102,9 +102,9 @@ impl QueryCache {
         cache
     }
 
-    /// The answer for a viewer, while the read model is at a position.
+    /// Returns the answer for a viewer, valid at the read model's position.
     pub fn find(&self, stream: &StreamId, viewer: Viewer, position: Position) -> Option<Answer> {
-        // First this: what was found could be dropped meanwhile.
+        // Checked first, because an answer could be dropped in between.
         if self.recent().until < position {
             return None;
         }
@@ -113,12 +113,12 @@ impl QueryCache {
         (kept.since.elapsed() < MAX_AGE).then(|| kept.answer.clone())
     }
 
-    /// Keeps an answer that was read when the read model was at a position, or beyond it.
+    /// Stores an answer that was read when the read model was at a position or beyond it.
     pub fn keep(&self, stream: StreamId, viewer: Viewer, position: Position, answer: Answer) {
         if answer.json.len() > LARGEST {
             return;
         }
-        // Locked to the end: nothing is dropped in between.
+        // The lock is held to the end, so that nothing is dropped in between.
         let recent = self.recent();
         if !recent.has_nothing_after(position, &stream) {
             return;
@@ -147,7 +147,7 @@ impl QueryCache {
         self.followed.send_replace(position);
     }
 
-    /// Returns true if nothing has happened to any workspace from one position to another, as far as that is known.
+    /// Returns true if it is certain that no workspace has changed between two positions.
     pub async fn has_same_workspaces(&self, from: Position, to: Position) -> bool {
         let mut followed = self.followed.subscribe();
         let reached = followed.wait_for(|followed| *followed >= to);
@@ -171,7 +171,7 @@ impl Recent {
         }
     }
 
-    /// Whether nothing is known to have happened to what is shown of a stream.
+    /// Returns true if no event after the position is known that could change a stream's answers.
     fn has_nothing_after(&self, position: Position, stream: &StreamId) -> bool {
         let last = self.last.get(stream).copied().unwrap_or(self.after);
         position >= last.max(self.workspace).max(self.after)

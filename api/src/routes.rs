@@ -59,10 +59,10 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(index::routes())
 }
 
-/// The whole server.
+/// Returns the router of the whole server.
 pub fn router(app: App) -> Router {
     let cors = site::cors(&app);
-    // One layer, as axum puts each into a box of its own.
+    // One combined layer, because axum boxes each layer.
     let around = ServiceBuilder::new()
         .map_response(coding::weaken_tag)
         .layer(coding::compress())
@@ -80,7 +80,7 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Answers pages of other origins as well. `OPTIONS` is theirs only where a browser asks before it sends something.
+/// Adds CORS headers. An `OPTIONS` request that is not a browser's preflight goes to the routes directly.
 fn with_cors(
     cors: &CorsLayer,
     inner: Route,
@@ -99,7 +99,7 @@ fn with_cors(
     })
 }
 
-/// Sends whoever wrote a slash too many to the path without it.
+/// Answers 404, or redirects a path with a trailing slash to the path without it.
 pub(crate) async fn not_found(uri: Uri) -> Response {
     let path = uri.path();
     let detail = format!("there is nothing at {path}");

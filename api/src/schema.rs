@@ -1,5 +1,5 @@
-//! What the published schema holds against a value, in words: which field, and what it must be. Values are never
-//! repeated, so that an answer stays small however large the request was.
+//! Descriptions of schema violations: the field and the rule. They never repeat values, so that an answer stays small however large the
+//! request was.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -13,15 +13,15 @@ use serde_json::Value;
 
 use crate::problem::{FieldError, MOST_ERRORS};
 
-/// Elements of an array that are looked at: more than any array may have.
+/// Number of array elements that are checked: more than any array may have.
 const MOST_ELEMENTS: usize = 101;
-/// Fields of an object: more than any that is described has.
+/// Maximum number of fields of an object: more than any described object has.
 const MOST_FIELDS: usize = 200;
 
-/// The field by which the variants of a union are told apart, wherever there is one.
+/// Field that distinguishes the variants of a union.
 const TAG: &str = "type";
 
-/// A validator of the schema, formats included; nothing if the schema is none.
+/// Returns a validator of the schema, including formats; `None` if the schema is invalid.
 pub fn validator(schema: &Value) -> Option<Validator> {
     jsonschema::options()
         .should_validate_formats(true)
@@ -31,7 +31,7 @@ pub fn validator(schema: &Value) -> Option<Validator> {
         .ok()
 }
 
-/// Returns true for a time of RFC 3339 that the database keeps: no leap second, and of the years 1 to 9999.
+/// Returns true for an RFC 3339 time that the database can store: no leap second, and years 1 to 9999.
 fn is_time(text: &str) -> bool {
     DateTime::parse_from_rfc3339(text).is_ok_and(|time| {
         let time = time.to_utc();
@@ -44,7 +44,7 @@ fn is_date(text: &str) -> bool {
     date.is_ok_and(|date| (1..=9999).contains(&date.year()) && text.len() == "2030-01-31".len())
 }
 
-/// Returns false if no text in JSON can be a time or date that is parsed, though its schema does not allow it.
+/// Returns false if no text in the JSON can be a time or date that the parser accepts but the schema forbids.
 pub fn may_hold_odd_time(json: &[u8]) -> bool {
     const ODD: [&str; 4] = [":60", "\"0000-", "\"0001-01-01", "\"9999-12-31"];
     json.iter().enumerate().any(|(at, byte)| match byte {
@@ -57,8 +57,8 @@ pub fn may_hold_odd_time(json: &[u8]) -> bool {
     })
 }
 
-/// The faults of a value, as many as one answer names. Of a long array the first elements are looked at: each takes the work of all
-/// variants that it might be.
+/// Returns the faults of a value, up to the limit of one answer. Checks only the first elements of a long array, because each is compared
+/// with all variants of its type.
 pub fn faults(validator: &Validator, mut value: Value) -> Vec<FieldError> {
     if let Some(at) = with_too_many_fields(&value) {
         let detail = format!("has more than {MOST_FIELDS} fields");
@@ -78,7 +78,7 @@ pub fn faults(validator: &Validator, mut value: Value) -> Vec<FieldError> {
     faults
 }
 
-/// Leaves no more elements in arrays than are looked at: one more than any array may have, so that one that is too long still is.
+/// Truncates arrays to the checked elements: one more than any array may have, so that an oversized one still fails.
 fn shorten(value: &mut Value) {
     match value {
         Value::Array(all) => {
@@ -90,7 +90,7 @@ fn shorten(value: &mut Value) {
     }
 }
 
-/// The pointer to an object that has more fields than any that is described.
+/// Returns the pointer to an object with more fields than any described object.
 fn with_too_many_fields(value: &Value) -> Option<String> {
     let at = |step: &str, value: &Value| Some(below("", step) + &with_too_many_fields(value)?);
     match value {
@@ -122,7 +122,7 @@ fn explain(error: &ValidationError<'_>, faults: &mut Vec<FieldError>) {
     }
 }
 
-/// What is wrong with a value of a union: in its own variant, if it tells which that is.
+/// Explains the faults of a union's value: those of its own variant, if its tag names one.
 fn choose(at: &str, variants: &[Vec<ValidationError<'_>>], faults: &mut Vec<FieldError>) {
     let tag = below(at, TAG);
     let of_another = |error: &ValidationError<'_>| {
@@ -163,7 +163,7 @@ fn choose(at: &str, variants: &[Vec<ValidationError<'_>>], faults: &mut Vec<Fiel
     faults.push(FieldError { pointer, detail });
 }
 
-/// The pointer to a field of what stands at a pointer (RFC 6901).
+/// Returns the pointer to a field below a pointer (RFC 6901).
 fn below(at: &str, field: &str) -> String {
     format!("{at}/{}", field.replace('~', "~0").replace('/', "~1"))
 }

@@ -1,4 +1,4 @@
-//! The scopes that operations need, as they are described: without them nothing else of a request is looked at.
+//! Scopes: checked against the operation's description before anything else in the request.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -12,10 +12,10 @@ use crate::caller::Caller;
 use crate::openapi::{self, OperationKey, key};
 use crate::problem::Problem;
 
-/// Sets of scopes, each of which is enough.
+/// Sets of scopes; any one of them suffices.
 type Alternatives = Vec<Vec<String>>;
 
-/// Refuses a caller whose key lacks what the operation needs.
+/// Refuses a caller whose key lacks the scopes that the operation needs.
 pub fn require(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
     let Some(path) = parts.extensions.get::<MatchedPath>() else {
         return Ok(());
@@ -38,7 +38,7 @@ pub fn require(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
     }
 }
 
-/// Of every operation that takes a key.
+/// Returns the scopes of every operation that needs a key.
 fn needed() -> &'static HashMap<OperationKey, Alternatives> {
     static NEEDED: OnceLock<HashMap<OperationKey, Alternatives>> = OnceLock::new();
     NEEDED.get_or_init(|| {

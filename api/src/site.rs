@@ -1,4 +1,4 @@
-//! The server as browsers see it: its own address, and the pages of other origins that may call it.
+//! The server as browsers see it: its own address, and the origins whose pages may call it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::App;
 use crate::agents::mcp;
 use crate::origin::{Origin, OriginPattern};
 
-/// How long a browser may remember what a page is allowed.
+/// Time for which browsers may cache a preflight answer.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Headers of requests, beside those that HTTP itself names.
+/// Allowed request headers, besides the standard ones.
 const TAKEN: [HeaderName; 11] = [
     HeaderName::from_static("daybook-causation-id"),
     HeaderName::from_static("daybook-correlation-id"),
@@ -33,7 +33,7 @@ const TAKEN: [HeaderName; 11] = [
     HeaderName::from_static("x-correlation-id"),
 ];
 
-/// Headers of answers, beside those that HTTP itself names.
+/// Exposed response headers, besides the standard ones.
 const GIVEN: [HeaderName; 8] = [
     HeaderName::from_static("daybook-correlation-id"),
     HeaderName::from_static("daybook-position"),
@@ -45,20 +45,20 @@ const GIVEN: [HeaderName; 8] = [
     HeaderName::from_static("x-ratelimit-reset"),
 ];
 
-/// Settings of the server as browsers see it.
+/// Settings for the server's address and CORS.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// Address at which clients find the server.
+    /// Address that clients use.
     pub public_url: Option<Origin>,
-    /// Address at which the server listens.
+    /// Address that the server listens on.
     pub listen: SocketAddr,
-    /// Pages that may call the API.
+    /// Origins whose pages may call the API.
     pub cors_origins: Vec<OriginPattern>,
 }
 
 impl Site {
-    /// Returns the server's address, without a slash at its end. Anybody can send any `Host`: it is believed only where
-    /// it names the client's own machine.
+    /// Returns the server's address without a trailing slash. A client can send any `Host`, so that is used only if it names the client's
+    /// own machine.
     #[must_use]
     pub fn base_url(&self, headers: &HeaderMap) -> String {
         if let Some(url) = &self.public_url {
@@ -76,8 +76,8 @@ impl Site {
     }
 }
 
-/// Lets pages of other origins call, where the settings allow it. Keys are sent in a header, so that credentials of the
-/// browser's own (cookies) are never allowed.
+/// Allows calls from pages of other origins, if the settings allow them. Keys are sent in a header, so the browser's own credentials
+/// (cookies) are never allowed.
 pub fn cors(app: &App) -> CorsLayer {
     let app = app.clone();
     let is_allowed = move |origin: &HeaderValue, request: &Parts| {

@@ -1,5 +1,5 @@
-//! Bodies that nobody reads to their end, as the answer was clear before: read away for a while. A connection that is closed while its
-//! client still writes takes the answer with it.
+//! Reads and discards the rest of bodies whose requests were answered early. If the connection closed while the client still writes, the
+//! answer would be lost.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,10 +9,10 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use http_body::{Frame, SizeHint};
 
-/// The time for which a client may go on sending what nobody reads.
+/// Time for which a client may continue to send a discarded body.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Sees to it that the rest of a request's body is read away, up to so many bytes.
+/// Makes sure that the rest of a request's body is read and discarded, up to a number of bytes.
 pub fn read_away(request: Request, limit: usize) -> Request {
     request.map(|body| match body.is_end_stream() {
         true => body,

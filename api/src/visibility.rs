@@ -1,4 +1,4 @@
-//! Which events a caller may see: [`Reader`]'s rule, with the workspaces of which the caller is a member.
+//! Visibility of events: [`Reader`]'s rule, applied to the caller's workspaces.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::App;
 use crate::caller::Caller;
 use crate::problem::Problem;
 
-/// Actors whose memberships are kept.
+/// Number of actors whose memberships are cached.
 const KEPT: usize = 10_000;
 
 type Workspaces = Arc<HashSet<Uuid>>;
 
-/// Memberships as they were looked up, by product and actor.
+/// Cached memberships by product and actor.
 pub struct Memberships(Cache<(Uuid, Uuid), Known>);
 
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl Caller {
 }
 
 impl App {
-    /// Narrows a filter to what the caller may see; the result holds for events up to the position.
+    /// Narrows a filter to the events that the caller may see; the result is valid up to the position.
     pub(crate) async fn narrow(
         &self,
         caller: &Caller,
@@ -56,13 +56,13 @@ impl App {
         Ok(caller.reader().narrow(filter, workspaces))
     }
 
-    /// Returns true if the caller may see what an event is about.
+    /// Returns true if the caller may see an event.
     pub(crate) async fn sees(&self, caller: &Caller, event: &Recorded) -> Result<bool, Problem> {
         let workspaces = self.workspaces(caller, event.position).await?;
         Ok(caller.reader().sees(event, workspaces))
     }
 
-    /// The workspaces of which the caller is a member, at a position or later; none for auditors, who need none.
+    /// Returns the caller's workspaces at a position or later; empty for auditors, who need none.
     async fn workspaces(&self, caller: &Caller, position: Position) -> Result<Workspaces, Problem> {
         if caller.reader().is_auditor() {
             return Ok(Arc::default());

@@ -1,35 +1,35 @@
-//! Errors of a conversation with a server.
+//! Errors of requests to a server.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// A request without the answer that was asked for.
+/// The failure of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody answers.
+    /// The server does not answer.
     #[error(
         "no answer from {server} ({reason}); is the server running? `daybook serve` starts one"
     )]
     Unreachable { server: String, reason: String },
-    /// The server says no.
+    /// The server refuses the request.
     #[error("{request}: {problem}")]
     Refused { request: String, problem: Problem },
-    /// The server says something that this program does not understand.
+    /// The server's answer cannot be understood.
     #[error("{request}: the answer is not as expected: {reason}")]
     Unexpected { request: String, reason: String },
 }
 
-/// An error as the API answers it: problem details (RFC 9457).
+/// An error response of the API: problem details (RFC 9457).
 #[derive(Debug, Deserialize)]
 pub struct Problem {
     pub status: u16,
-    /// Stable; this is what a program matches on.
+    /// Stable code; programs match on this.
     pub code: String,
-    /// For people.
+    /// Description for people.
     pub detail: String,
-    /// The header `Retry-After`: it is worth trying again.
+    /// Value of the header `Retry-After`; if present, a retry is worthwhile.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
 }

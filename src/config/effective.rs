@@ -1,4 +1,4 @@
-//! The settings as they are used, for people to read.
+//! The effective settings, in readable form.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use super::sources::{Given, variable};
 #[derive(Debug)]
 pub struct Setting {
     pub variable: String,
-    /// What is used; secrets are masked.
+    /// Effective value; secrets are masked.
     pub value: String,
     pub source: String,
 }
 
 impl Config {
-    /// Every setting, as it is used.
+    /// Returns all effective settings.
     pub fn settings(&self) -> Vec<Setting> {
         let setting = |given: &Given| {
             let (value, source) = match &given.found {
@@ -31,7 +31,7 @@ impl Config {
         self.given.iter().map(setting).collect()
     }
 
-    /// The value of a setting that no source has named.
+    /// Returns the value of a setting that no source provides.
     fn default_of(&self, name: &str) -> String {
         let seconds = |limit: Duration| limit.as_secs().to_string();
         match name {
@@ -66,7 +66,7 @@ impl Config {
     }
 }
 
-/// A setting's text without what is secret in it.
+/// Masks secrets in a setting's text.
 fn mask(name: &str, text: &str) -> String {
     const MASKED: &str = "***";
     match name {
@@ -81,11 +81,11 @@ fn mask(name: &str, text: &str) -> String {
     }
 }
 
-/// A database's URL without passwords: that of the user, and those of parameters.
+/// Masks passwords in a database URL, both the user's and those in parameters.
 fn mask_password(url: &str) -> String {
     let mut masked = url.to_owned();
     if let Some((scheme, rest)) = url.split_once("://") {
-        // A password may hold an unescaped at sign, a host cannot.
+        // A password may contain an unescaped at sign, a host cannot.
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if let Some((user, host)) = authority.rsplit_once('@') {
             let user = user

@@ -1,4 +1,4 @@
-//! What is to be said of files: where their bytes are, and how many there may be.
+//! Settings for files: their storage and their limits.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,19 +12,19 @@ use domain::operations::storage::Quota;
 use super::sources::Sources;
 use super::values::Seconds;
 
-/// Where the bytes of files are, and bounds on them.
+/// The storage of files, and its limits.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// An empty address: the folder `files` in the data directory.
+    /// Storage location; an empty URL means the folder `files` in the data directory.
     pub place: Place,
-    /// Of each product.
+    /// Quota of each product.
     pub quota: Quota,
     pub max_sizes: MaxSizes,
-    /// How long a signed address is good.
+    /// Lifetime of a signed URL.
     pub url_ttl: Duration,
-    /// Between two sweeps.
+    /// Time between two sweeps.
     pub sweep_interval: Duration,
-    /// How old what nothing refers to must be, to be swept away.
+    /// Minimum age at which a sweep removes unreferenced bytes.
     pub sweep_grace: Duration,
 }
 
@@ -43,12 +43,12 @@ impl FromStr for Bytes {
             .unwrap_or((text, 0));
         let number: u64 = number.trim().parse().map_err(|_| ())?;
         let bytes = number.checked_mul(1 << shift).ok_or(())?;
-        // Read models know no larger number.
+        // Read models cannot store larger numbers.
         i64::try_from(bytes).map(|_| Self(bytes)).map_err(|_| ())
     }
 }
 
-/// `audio=1GiB,backups=10GiB`.
+/// Maximum sizes by container, such as `audio=1GiB,backups=10GiB`.
 struct Sizes(MaxSizes);
 
 impl FromStr for Sizes {
@@ -117,7 +117,7 @@ impl Files {
         }
     }
 
-    /// Where the bytes are, once it is known where all other data are.
+    /// Sets the default storage location below the data directory.
     pub(super) fn below(mut self, data_dir: &Path) -> Self {
         if self.place.url.is_empty() {
             self.place.url = data_dir.join("files").display().to_string();

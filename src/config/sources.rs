@@ -1,4 +1,4 @@
-//! Where settings come from: flags, variables, and a file.
+//! Sources of settings: flags, variables and a file.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,15 +10,15 @@ use super::ConfigError;
 /// Variables that other parts of the program read.
 const OTHER_VARIABLES: [&str; 4] = ["postgres_bin", "server", "key", "config"];
 
-/// A setting that was looked for.
+/// A setting that was looked up.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub name: String,
-    /// The text and its source, if a source had one.
+    /// Text and its source, if any source provides it.
     pub found: Option<(String, String)>,
 }
 
-/// Settings by name, and what was wrong with those taken so far.
+/// Settings by name, and the faults of those taken so far.
 pub(super) struct Sources {
     pub flags: BTreeMap<String, String>,
     pub variables: BTreeMap<String, String>,
@@ -28,7 +28,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// The value of a setting, if a source has one that fits; what does not fit is noted.
+    /// Returns the value of a setting, if a source provides a valid one; records an invalid one as a fault.
     pub fn take<T: FromStr>(&mut self, name: &str, expects: &str) -> Option<T> {
         let from_file = self
             .file
@@ -55,7 +55,7 @@ impl Sources {
         value
     }
 
-    /// Every setting that was taken, unless something was wrong.
+    /// Returns every setting that was taken, or all faults.
     pub fn finish(mut self) -> Result<Vec<Given>, ConfigError> {
         let unknown = self
             .variables
@@ -76,7 +76,7 @@ impl Sources {
     }
 }
 
-/// The variable of a setting.
+/// Returns the variable of a setting.
 pub(super) fn variable(name: &str) -> String {
     match name {
         "database_url" => "DATABASE_URL".into(),
@@ -84,7 +84,7 @@ pub(super) fn variable(name: &str) -> String {
     }
 }
 
-/// A TOML file as flat names: `allow_private` in `[webhooks]` is `webhooks_allow_private`.
+/// Reads a TOML file into flat names: `allow_private` in `[webhooks]` becomes `webhooks_allow_private`.
 pub(super) fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     let fault = |error: &dyn Display| ConfigError(vec![format!("{}: {error}", path.display())]);
     let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;

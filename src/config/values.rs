@@ -1,11 +1,11 @@
-//! Values that a setting may have, as text says them.
+//! Parsers of setting values.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use api::{Origin, OriginPattern};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     Human,
@@ -24,7 +24,7 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Directives of a log filter. A word that is no level would be taken for a target, and switch everything else off.
+/// A log filter. Refuses a word that is not a level: it would count as a target and disable everything else.
 pub(super) struct LogFilter(pub String);
 
 impl FromStr for LogFilter {
@@ -32,7 +32,7 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         tracing_subscriber::EnvFilter::try_new(text).map_err(drop)?;
-        // The parser takes any text before `=` for the name of a module.
+        // The parser accepts any text before `=` as a module name.
         let is_directive = |text: &str| {
             text.contains(['=', '[', ']']) && !text.contains(';')
                 || text
@@ -45,7 +45,7 @@ impl FromStr for LogFilter {
     }
 }
 
-/// At least one second.
+/// A duration of at least one second.
 pub(super) struct Seconds(pub Duration);
 
 impl FromStr for Seconds {
@@ -56,13 +56,13 @@ impl FromStr for Seconds {
     }
 }
 
-/// One second to so many.
+/// Parses a duration from one second to a maximum.
 fn seconds(text: &str, most: u64) -> Result<Duration, ()> {
     let seconds = text.parse().ok().filter(|n| (1..=most).contains(n));
     seconds.map(Duration::from_secs).ok_or(())
 }
 
-/// The time that an attempt may take: well within the minute after which its worker counts as dead.
+/// The time limit of a delivery attempt, well below the minute after which its worker counts as dead.
 pub(super) struct AttemptTimeout(pub Duration);
 
 impl FromStr for AttemptTimeout {
@@ -73,7 +73,7 @@ impl FromStr for AttemptTimeout {
     }
 }
 
-/// The address at which clients find the server, with or without a slash at its end.
+/// The address that clients use, with or without a trailing slash.
 pub(super) struct PublicUrl(pub Origin);
 
 impl FromStr for PublicUrl {
@@ -85,7 +85,7 @@ impl FromStr for PublicUrl {
     }
 }
 
-/// Several, separated by commas.
+/// Origins, separated by commas.
 pub(super) struct Origins(pub Vec<OriginPattern>);
 
 impl FromStr for Origins {
@@ -97,7 +97,7 @@ impl FromStr for Origins {
     }
 }
 
-/// The address of a page about a proposal.
+/// The URL template of a proposal's page.
 pub(super) struct ApprovalUrl(pub String);
 
 impl FromStr for ApprovalUrl {

@@ -1,5 +1,5 @@
-//! The agent: a process of its own, which speaks MCP ([`client`]) and has nothing but an address and a key that can only propose.
-//! What it tells on its standard output is all that is known of it here.
+//! The agent: a separate process that speaks MCP ([`client`]) and has only a server address and a key that can only propose. This process
+//! knows only the progress that the agent prints to standard output.
 
 pub mod client;
 mod note;
@@ -14,25 +14,25 @@ use super::cast::Cast;
 use super::error::DemoError;
 use crate::progress::{Phase, count};
 
-/// What makes the proposals; a language model would give its own name.
+/// Name of the model behind the proposals; a language model would give its own name.
 pub const MODEL: &str = "daybook-demo/term-frequency";
 
-/// How far the agent's process has come: a line of JSON each.
+/// Progress of the agent's process, one line of JSON each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Progress {
-    /// It has read the notes, and has so many ideas.
+    /// The agent has read the notes and has this number of ideas.
     Ideas(usize),
-    /// It has spoken of one of them.
+    /// The agent has proposed one of them.
     Spoken {
-        /// It was not known before.
+        /// True if it was not proposed before.
         is_new: bool,
-        /// Of the server's log, at its answer.
+        /// Position of the server's log at its answer.
         position: i64,
     },
 }
 
-/// Lets the agent propose at most one thing per note; returns how many it has.
+/// Lets the agent propose at most one change per note; returns the number of proposals.
 pub async fn run(cast: &Cast) -> Result<usize, DemoError> {
     let phase = Phase::start("propose", 0);
     let mut process = start(cast).map_err(DemoError::AgentProcess)?;
@@ -57,7 +57,7 @@ fn start(cast: &Cast) -> Result<Child, std::io::Error> {
         .args(["--workspace", &cast.workspace_id.to_string()])
         .args(["--run-id", &format!("demo-{}", cast.product_id)])
         .args(["--min-position", &cast.agent.position().to_string()])
-        // Whoever lists the processes of this machine sees arguments.
+        // Arguments are visible in the list of processes.
         .env("DAYBOOK_KEY", cast.agent.key())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,4 +1,4 @@
-//! Who takes part: a product, two people and an agent with keys of their own, and a workspace that they share.
+//! The participants: a product, two people and an agent with their own keys, and a shared workspace.
 
 use std::collections::HashMap;
 
@@ -11,20 +11,20 @@ use super::error::DemoError;
 use crate::client::Client;
 use crate::progress::say;
 
-/// Those who act, each with a client of their own.
+/// The participants, each with their own client.
 pub struct Cast {
     pub product_id: Uuid,
     pub workspace_id: Uuid,
-    /// Owns the workspace and writes the notes.
+    /// Client of the workspace's owner, who writes the notes.
     pub author: Client,
-    /// Decides what is proposed.
+    /// Client of the person who decides on proposals.
     pub reviewer: Client,
-    /// Reads and proposes; its key and its role allow no more.
+    /// Client of the agent; its key and role only allow it to read and propose.
     pub agent: Client,
     names: HashMap<Uuid, &'static str>,
 }
 
-/// What a key of a person opens. The role in the workspace must allow it as well.
+/// Scopes of a person's key. The role in the workspace must allow the access as well.
 const AUTHOR: [&str; 13] = [
     "workspaces:read",
     "workspaces:write",
@@ -38,7 +38,7 @@ const AUTHOR: [&str; 13] = [
     "artifacts:write",
     "agents:write",
     "events:read",
-    // Follows all that happens in the product.
+    // Allows following all events of the product.
     "audit:read",
 ];
 const REVIEWER: [&str; 5] = [
@@ -58,7 +58,7 @@ struct Created {
 struct ApiKey {
     id: Uuid,
     actor: Actor,
-    /// Shown in the first answer only.
+    /// The key; only in the first answer.
     key: Option<String>,
 }
 
@@ -66,7 +66,7 @@ struct ApiKey {
 struct Agent {
     id: Uuid,
     api_key_id: Uuid,
-    /// Shown in the first answer only.
+    /// The key; only in the first answer.
     key: Option<String>,
 }
 
@@ -76,7 +76,7 @@ struct Actor {
 }
 
 impl Cast {
-    /// In a new product, or in the one of a run that was interrupted: there the same commands have the same answers.
+    /// Assembles the participants in a new product, or in that of an interrupted run, where the same commands have the same answers.
     pub async fn assemble(
         operator: &Client,
         name: &str,
@@ -134,13 +134,13 @@ impl Cast {
         })
     }
 
-    /// Who it is that an event names.
+    /// Returns the name of an actor in an event.
     pub fn name(&self, actor_id: Uuid) -> &'static str {
         self.names.get(&actor_id).copied().unwrap_or("somebody")
     }
 }
 
-/// The agent comes with a key of its own, and its author answers for it.
+/// Registers the agent, which gets its own key; its author is responsible for it.
 async fn register(operator: &Client, author: &Client) -> Result<(Client, Uuid), DemoError> {
     let body = json!({"name": "agent", "model": agent::MODEL});
     let agent: Agent = author.post("/v1/agents", body).send().await?;
@@ -151,14 +151,14 @@ async fn register(operator: &Client, author: &Client) -> Result<(Client, Uuid), 
 async fn product(operator: &Client, name: &str) -> Result<Uuid, DemoError> {
     let created: Created = operator
         .post("/v1/products", json!({"name": name}))
-        // Every run has a product of its own.
+        // Every run has its own product.
         .on(Uuid::now_v7())
         .send()
         .await?;
     Ok(created.id)
 }
 
-/// A key for a new person; the operator issues keys for every product.
+/// Issues a key for a new person; the operator can issue keys for every product.
 async fn key(
     operator: &Client,
     product_id: Uuid,
@@ -176,8 +176,8 @@ async fn key(
     Ok((operator.with_key(&key), issued.actor.id))
 }
 
-/// The key as it was shown; or its successor, where an earlier run was shown it, or nobody was because the answer was lost.
-/// What was done under the one counts as done under the other.
+/// Returns the key as shown, or rotates it if an earlier run was shown it or the answer was lost. Commands count as the same under either
+/// key.
 async fn known(operator: &Client, id: Uuid, mut key: Option<String>) -> Result<String, DemoError> {
     loop {
         if let Some(key) = key {

@@ -1,17 +1,17 @@
-//! What can go wrong on the way.
+//! Errors of the demonstration.
 
 use std::path::PathBuf;
 
 use crate::client::ClientError;
 use crate::folder::FolderError;
 
-/// Why the demonstration ends early.
+/// The reasons why the demonstration ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// There is nothing to show.
+    /// The folder has no Markdown files.
     #[error("there are no Markdown files (*.md) below {}", .0.display())]
     NoFiles(PathBuf),
-    /// There are files, but none of them became a note.
+    /// The folder has Markdown files, but none of them became a note.
     #[error(
         "none of the Markdown files below {} could be imported; the warnings say why",
         .0.display()
@@ -27,19 +27,19 @@ pub enum DemoError {
     /// The server's webhook secret cannot be used.
     #[error("the webhook's secret is no secret: {0}")]
     Secret(#[from] standardwebhooks::WebhookError),
-    /// The agent's process cannot be run, or says what nobody understands.
+    /// The agent's process cannot run, or its output cannot be parsed.
     #[error("the agent's process: {0}")]
     AgentProcess(std::io::Error),
-    /// It gave up; it has said why.
+    /// The agent's process failed; it has printed the reason.
     #[error("the agent's process ended early: {0}")]
     Agent(std::process::ExitStatus),
-    /// A rule does not hold.
+    /// A rule was not enforced.
     #[error("{0} was allowed, and must be refused")]
     Allowed(&'static str),
-    /// The endpoint works, but not everything came.
+    /// The endpoint works, but some webhooks did not arrive.
     #[error("{missing} of {expected} webhooks did not arrive")]
     Undelivered { missing: usize, expected: usize },
-    /// Somebody sends webhooks in the server's name, or the server signs them badly.
+    /// Webhooks with bad signatures arrived: forged, or badly signed by the server.
     #[error("{0} webhook(s) had a bad signature")]
     BadSignatures(usize),
 }

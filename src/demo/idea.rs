@@ -1,4 +1,4 @@
-//! What the agent would change about a note, and why. Nothing is guessed: every part can be explained by counting.
+//! The agent's ideas for a note, with reasons. Nothing is guessed: every part can be explained by counting.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::mentions;
 const MAX_TAGS: usize = 64;
 const MAX_KEYWORDS: usize = 3;
 
-/// How sure the agent is of each kind of change; of a proposal, as sure as of its weakest part.
+/// Confidence in each kind of change; a proposal has that of its weakest part.
 mod sure {
     pub const LANGUAGE: f64 = 0.95;
     pub const HEADING: f64 = 0.9;
@@ -23,7 +23,7 @@ mod sure {
     pub const KEYWORD: f64 = 0.7;
 }
 
-/// A note, as the API answers it.
+/// A note, as returned by the API.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Note {
     pub id: Uuid,
@@ -33,20 +33,20 @@ pub struct Note {
     pub version: i64,
 }
 
-/// A change for the better.
+/// An improvement of a note.
 pub struct Idea<'a> {
     pub note: &'a Note,
     notes: usize,
-    /// Its heading, where that says more than its title does.
+    /// The note's heading, if it says more than the title.
     title: Option<String>,
     languages: Vec<String>,
     keywords: Vec<Keyword>,
     links: Vec<&'a str>,
-    /// The body with the links.
+    /// The body with added links.
     body: Option<String>,
 }
 
-/// An idea for every note that could be better.
+/// Returns an idea for every note that can be improved.
 pub fn ideas(notes: &[Note]) -> Vec<Idea<'_>> {
     let outlines: Vec<Outline> = notes.iter().map(|note| Outline::of(&note.body)).collect();
     let corpus = Corpus::of(&outlines);
@@ -94,7 +94,7 @@ impl<'a> Idea<'a> {
         }
     }
 
-    /// The changes, as a proposal carries them. The new text holds only for the version that was read.
+    /// Returns the actions of the proposal. The new text is valid only for the version that was read.
     pub fn actions(&self) -> Vec<Value> {
         let mut actions = Vec::new();
         if self.title.is_some() || self.body.is_some() {
@@ -119,7 +119,7 @@ impl<'a> Idea<'a> {
         actions
     }
 
-    /// What a person needs to know to agree or not.
+    /// Returns the reasons that a person needs to decide.
     pub fn rationale(&self) -> String {
         let title = (self.title.as_ref())
             .map(|title| format!("Its title is “{}”, its heading “{title}”.", self.note.title));
@@ -165,7 +165,7 @@ fn title(note: &Note, outline: &Outline) -> Option<String> {
     (folded(&heading) != folded(&note.title)).then_some(heading)
 }
 
-/// The text with links at its end; none where there are none to add, or no room for them.
+/// Returns the text with links added at its end; `None` if there are none to add or no room for them.
 fn with_links(body: &str, links: &[&str], ends_with_see_also: bool) -> Option<String> {
     if links.is_empty() {
         return None;
@@ -178,7 +178,7 @@ fn with_links(body: &str, links: &[&str], ends_with_see_also: bool) -> Option<St
     for link in links {
         text.push_str(&format!("- [[{link}]]\n"));
     }
-    // Code that is never closed would swallow them.
+    // An unclosed code block would swallow the links.
     let arrived = Outline::of(&text).links;
     let intact = links
         .iter()

@@ -1,18 +1,18 @@
-//! Keywords that can be explained: words that a note uses often and other notes seldom.
+//! Explainable keywords: words that are frequent in a note and rare in others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::markdown::Outline;
 
-/// English words that are about nothing. Of other languages, [`Corpus::is_common`] finds them.
+/// English words without a topic. [`Corpus::is_common`] finds those of other languages.
 static STOP_WORDS: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("stop_words.txt").split_whitespace().collect());
 
-/// Below so many notes, how many of them have a word says little.
+/// Number of notes below which a word's frequency says little.
 const FEW: usize = 5;
 
-/// The words of a text in lower case, one after the other; addresses are left out.
+/// Returns the words of a text in lower case, in order, without URLs.
 pub fn words(text: &str) -> impl Iterator<Item = String> {
     text.split_whitespace()
         .filter(|token| !token.contains("://"))
@@ -21,29 +21,29 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
         .map(str::to_lowercase)
 }
 
-/// Whether a word is about nothing; of two letters or fewer, all are.
+/// Returns true if a word has no topic, such as any of two letters or fewer.
 pub fn is_stop_word(word: &str) -> bool {
     (word.is_ascii() && word.len() < 3) || STOP_WORDS.contains(word)
 }
 
-/// Whether a word can be about something.
+/// Returns true if a word can be a topic.
 fn is_term(word: &str) -> bool {
     (3..=30).contains(&word.chars().count())
         && word.chars().all(char::is_alphabetic)
         && !is_stop_word(word)
 }
 
-/// A word that says what a note is about, and why.
+/// A keyword of a note, with its counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyword {
     pub word: String,
-    /// How often the note uses it.
+    /// Number of times that the note uses it.
     pub here: usize,
-    /// How many notes use it.
+    /// Number of notes that use it.
     pub notes: usize,
 }
 
-/// In how many notes every word occurs.
+/// The number of notes in which each word occurs.
 pub struct Corpus {
     pub notes: usize,
     frequency: HashMap<String, usize>,
@@ -65,7 +65,7 @@ impl Corpus {
         corpus
     }
 
-    /// The best keywords of a note: term frequency × inverse document frequency.
+    /// Returns the best keywords of a note: term frequency × inverse document frequency.
     pub fn keywords(&self, outline: &Outline, most: usize) -> Vec<Keyword> {
         let mut here: BTreeMap<String, usize> = BTreeMap::new();
         for term in terms(outline) {
@@ -73,7 +73,7 @@ impl Corpus {
         }
         let mut found: Vec<(f64, Keyword)> = here
             .into_iter()
-            // A word used once may have come up by chance.
+            // A word that is used once may be accidental.
             .filter(|(_, here)| *here > 1)
             .map(|(word, here)| Keyword {
                 notes: self.frequency.get(&word).copied().unwrap_or_default(),
@@ -83,18 +83,18 @@ impl Corpus {
             .filter(|keyword| !self.is_common(keyword) && !self.is_lonely(keyword))
             .map(|keyword| (self.score(&keyword), keyword))
             .collect();
-        // Stable: words that are as good stay in the order of the alphabet.
+        // The sort is stable: equally good words stay in alphabetical order.
         found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         found.truncate(most);
         found.into_iter().map(|(_, keyword)| keyword).collect()
     }
 
-    /// What every other note has tells no note from another.
+    /// Returns true if so many notes have the word that it distinguishes none.
     const fn is_common(&self, keyword: &Keyword) -> bool {
         self.notes >= FEW && keyword.notes * 2 > self.notes
     }
 
-    /// A tag that no other note could have groups nothing.
+    /// Returns true if no other note has the word, so that it would group nothing as a tag.
     const fn is_lonely(&self, keyword: &Keyword) -> bool {
         self.notes >= FEW && keyword.notes < 2
     }
@@ -105,7 +105,7 @@ impl Corpus {
     }
 }
 
-/// Headings weigh as much as text.
+/// Returns the terms of a note; headings weigh as much as text.
 fn terms(outline: &Outline) -> impl Iterator<Item = String> {
     outline
         .headings
@@ -139,7 +139,7 @@ mod tests {
             "A bridge.",
             "A river. Water!",
         ];
-        // "water" is in five of seven notes: it tells none of them from another.
+        // "water" is in five of seven notes, so it distinguishes none of them.
         assert_eq!(
             keywords(&texts, 0),
             [("kettle".into(), 4, 2), ("pot".into(), 2, 2)]

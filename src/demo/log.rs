@@ -1,4 +1,4 @@
-//! The log, read as an auditor reads it: from a position on, one JSON line per event.
+//! The log as an auditor reads it: from a position onwards, one JSON line per event.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,23 +9,23 @@ use uuid::Uuid;
 use super::error::DemoError;
 use crate::client::{Cause, Client};
 
-/// An event, as every reader of the log gets it.
+/// An event, as every reader of the log receives it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Event {
     pub position: i64,
     pub event_id: Uuid,
     pub r#type: String,
-    /// `category-uuid`.
+    /// Id of the stream: `category-uuid`.
     pub stream: String,
     pub data: Value,
     pub metadata: Metadata,
 }
 
-/// Who did it, and what it belongs to.
+/// The actor and context of an event.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Metadata {
     pub actor: Actor,
-    /// Whose proposal it was.
+    /// Author of the proposal.
     pub on_behalf_of: Option<Actor>,
     pub correlation_id: Uuid,
 }
@@ -36,7 +36,7 @@ pub struct Actor {
 }
 
 impl Event {
-    /// For commands that it leads to.
+    /// Returns the event as the cause of further commands.
     pub const fn as_cause(&self) -> Cause {
         Cause {
             event_id: self.event_id,
@@ -49,17 +49,17 @@ impl Event {
     }
 }
 
-/// What has been read of a product's log.
+/// The part of a product's log that was read.
 pub struct Log {
     client: Client,
     position: i64,
-    /// Of the endpoint: what was there before it is not delivered.
+    /// Position of the endpoint; earlier events are not delivered.
     endpoint_position: i64,
     pub events: usize,
     pub by_type: BTreeMap<String, usize>,
-    /// Events that webhooks are sent for.
+    /// Events that are due for delivery by webhook.
     pub to_deliver: HashSet<Uuid>,
-    /// Of these, the ones whose delivery the log has.
+    /// Those of them whose delivery is in the log.
     pub delivered: HashSet<Uuid>,
 }
 
@@ -76,7 +76,7 @@ impl Log {
         }
     }
 
-    /// Reads what has come since the last time.
+    /// Reads the events since the last call.
     pub async fn read_on(&mut self) -> Result<(), DemoError> {
         let client = self.client.clone();
         let path = format!("/v1/events?after={}", self.position);

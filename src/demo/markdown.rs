@@ -1,4 +1,4 @@
-//! What Markdown says: headings, plain text, the languages of its code, and the notes that it links to.
+//! Markdown analysis: headings, plain text, languages of code blocks, and links to notes.
 
 use std::collections::BTreeSet;
 
@@ -7,22 +7,22 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, LinkType, Options, Pars
 
 use crate::folder::front_matter::{self, FrontMatter};
 
-/// Heading of the links that the agent adds; what stands below it was not written by a person.
+/// Heading of the links that the agent adds; no person wrote the text below it.
 pub const SEE_ALSO: &str = "See also";
 
-/// A text, taken apart.
+/// The parts of a text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// A heading of the first level that stands before all else, unless front matter has another title.
+    /// First-level heading before all other content, unless front matter has another title.
     pub title: Option<String>,
     pub headings: Vec<String>,
-    /// Paragraphs, items and cells without their markup, code and pictures.
+    /// Paragraphs, items and cells without markup, code and pictures.
     pub prose: Vec<String>,
-    /// Of fenced code.
+    /// Languages of fenced code.
     pub languages: BTreeSet<String>,
-    /// What `[[…]]` points to, in lower case.
+    /// Targets of `[[…]]` links, in lower case.
     pub links: BTreeSet<String>,
-    /// The links of an earlier visit are the last thing in it.
+    /// True if the text ends with links from an earlier run.
     pub ends_with_see_also: bool,
 }
 
@@ -45,7 +45,7 @@ impl Outline {
     }
 }
 
-/// One line of at most so many characters, cut between words where there are any.
+/// Shortens text to one line of limited length, cut between words if possible.
 pub fn shorten(text: &str, most: usize) -> String {
     let text = &*one_line(text);
     let Some((end, _)) = text.char_indices().nth(most) else {
@@ -59,14 +59,14 @@ pub fn shorten(text: &str, most: usize) -> String {
     format!("{}…", text[..cut].trim_end())
 }
 
-/// Goes through a text once.
+/// Reads a text in one pass.
 #[derive(Default)]
 struct Reader {
     outline: Outline,
     block: String,
-    /// Something has been read.
+    /// True once any content was read.
     begun: bool,
-    /// This heading is the title.
+    /// True while the current heading is the title.
     in_title: bool,
     in_code: bool,
     pictures: usize,
@@ -121,7 +121,7 @@ impl Reader {
             } => {
                 self.outline.links.insert(dest_url.to_lowercase());
             }
-            // What a tight list item says before the list within it.
+            // The text of a tight list item before a nested list.
             Tag::List(_) => self.end_block(),
             _ => {}
         }
@@ -148,7 +148,7 @@ impl Reader {
     }
 }
 
-/// `rust` of `rust,no_run`; what only says that there is text is no language.
+/// Returns the language of a code block: `rust` for `rust,no_run`. Words for plain text are not languages.
 fn language(info: &str) -> Option<String> {
     let word = info
         .split(|c: char| c.is_whitespace() || matches!(c, ',' | '{' | ':'))

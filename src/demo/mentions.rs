@@ -1,16 +1,16 @@
-//! Which notes speak of which others: by their titles, word for word.
+//! Mentions: finds notes that contain other notes' titles, word for word.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::keywords::{is_stop_word, words};
 use super::markdown::Outline;
 
-/// More links than this are not read.
+/// Maximum number of links per note; nobody would read more.
 const MOST: usize = 5;
-/// A title that so many notes mention, and more than a fifth of all, is a word of every day there.
+/// Number of mentions above which a title is an everyday word, if more than a fifth of all notes mention it, too.
 const OFTEN: usize = 3;
 
-/// For every note, given as its title and text, the titles that it should link to.
+/// Returns the titles that each note, given as title and text, should link to.
 pub fn links<'a>(notes: &[(&'a str, &Outline)]) -> Vec<Vec<&'a str>> {
     let titles = Titles::of(notes.iter().map(|(title, _)| *title));
     let mentioned: Vec<BTreeSet<&str>> = notes
@@ -29,7 +29,7 @@ pub fn links<'a>(notes: &[(&'a str, &Outline)]) -> Vec<Vec<&'a str>> {
                 .into_iter()
                 .filter(|title| times[title] <= often)
                 .collect();
-            // The fewer notes mention a title, the more it says that this one does.
+            // A title that fewer notes mention is more significant.
             titles.sort_by_key(|title| times[title]);
             titles.truncate(MOST);
             titles
@@ -37,14 +37,14 @@ pub fn links<'a>(notes: &[(&'a str, &Outline)]) -> Vec<Vec<&'a str>> {
         .collect()
 }
 
-/// Titles by their first word, so that a text is gone through once however many titles there are.
+/// Titles by their first word, so that one pass over a text suffices for any number of titles.
 struct Titles<'a> {
     by_first_word: HashMap<String, Vec<Title<'a>>>,
 }
 
 struct Title<'a> {
     text: &'a str,
-    /// In lower case, after the first.
+    /// Words after the first, in lower case.
     rest: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Titles<'a> {
         }
         let mut by_first_word: HashMap<String, Vec<Title<'_>>> = HashMap::new();
         for (words, notes) in notes_by_words {
-            // A link must lead to one note.
+            // A link must have exactly one target.
             if let [text] = notes[..]
                 && can_be_linked(text, &words)
                 && let [first, rest @ ..] = &words[..]
@@ -73,7 +73,7 @@ impl<'a> Titles<'a> {
         Self { by_first_word }
     }
 
-    /// Titles that a text mentions, but its own and those that it links to already.
+    /// Returns the titles that a text mentions, except its own and those that it already links to.
     fn mentioned(&self, outline: &Outline, own: &str) -> BTreeSet<&'a str> {
         let mut found = BTreeSet::new();
         for block in &outline.prose {
@@ -92,7 +92,7 @@ impl<'a> Titles<'a> {
     }
 }
 
-/// `[[…]]` must hold it, and it must be more than a word that stands in any text.
+/// Returns true if a title fits into `[[…]]` and is more than an everyday word.
 fn can_be_linked(text: &str, words: &[String]) -> bool {
     let distinct = match words {
         [] => false,

@@ -1,6 +1,6 @@
-//! `daybook demo DIR`: the whole journey on real files, through the public interfaces alone. Read it to learn the API: a folder
-//! becomes notes and artifacts ([`folder`](crate::folder)), their `- [ ]` lines tasks ([`tasks`]), an agent proposes changes through MCP ([`agent`]), a person decides ([`reviewer`]), signed webhooks
-//! arrive ([`receiver`]), and the log tells it all again ([`story`]).
+//! `daybook demo DIR`: the whole product on real files, through the public interfaces only. Read it to learn the API: a folder becomes
+//! notes and artifacts ([`folder`](crate::folder)), their `- [ ]` lines become tasks ([`tasks`]), an agent proposes changes through MCP
+//! ([`agent`]), a person decides ([`reviewer`]), signed webhooks arrive ([`receiver`]), and the log tells it all again ([`story`]).
 
 mod agent;
 mod cast;
@@ -37,15 +37,15 @@ use crate::progress::{count, print, warn};
 
 #[derive(Args)]
 pub struct Demo {
-    /// Directory of Markdown files; those in directories below it count as well
+    /// Directory of Markdown files, searched recursively
     dir: PathBuf,
     /// Base URL of the server. For webhooks to arrive it must run with DAYBOOK_WEBHOOKS_ALLOW_PRIVATE=true
     #[arg(long, env = "DAYBOOK_SERVER", default_value = "http://127.0.0.1:8080")]
     server: String,
-    /// The operator's API key, which the first start of the server writes into data/operator.key
+    /// The operator's API key, which the server's first start writes into data/operator.key
     #[arg(long, env = "DAYBOOK_KEY", hide_env_values = true)]
     key: String,
-    /// Go on in the product of a run that was interrupted: nothing is done twice
+    /// Product of an interrupted run to continue; nothing is done twice
     #[arg(long)]
     product: Option<Uuid>,
 }
@@ -117,7 +117,7 @@ impl Demo {
         endpoint.check(log)
     }
 
-    /// Of the product and its workspace.
+    /// Returns the name of the product and its workspace.
     fn name(&self) -> String {
         let dir = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
         let last = dir.file_name().unwrap_or(dir.as_os_str());

@@ -1,4 +1,4 @@
-//! A receiver of webhooks, as a customer would write it: it verifies the signature, then it counts.
+//! A webhook receiver as a customer would write it: it verifies the signature and counts the delivery.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::error::DemoError;
 
-/// Listens on this machine for as long as it lives.
+/// A receiver that listens on this machine until it is dropped.
 pub struct Receiver {
     pub url: String,
     inbox: Arc<Inbox>,
@@ -25,23 +25,23 @@ pub struct Receiver {
 
 #[derive(Default)]
 struct Inbox {
-    /// Known once the endpoint is made; nothing is sent before that.
+    /// Set once the endpoint exists; nothing is sent before that.
     verifier: OnceLock<Webhook>,
     tally: Mutex<Tally>,
 }
 
-/// What has arrived.
+/// Counts of deliveries.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Tally {
     pub received: usize,
     pub verified: usize,
     pub bad_signatures: usize,
     pub examples: usize,
-    /// The events that were delivered. A webhook may come twice; its event is counted once.
+    /// Delivered events. A webhook may arrive twice; its event counts once.
     pub events: HashSet<Uuid>,
 }
 
-/// What matters here of `{type, timestamp, data}`, where `data` is the event.
+/// The relevant parts of `{type, timestamp, data}`, where `data` is the event.
 #[derive(Deserialize)]
 struct Delivery {
     data: Event,
@@ -63,13 +63,13 @@ impl Receiver {
             .route("/webhooks", post(receive))
             .with_state(Arc::clone(&inbox));
         let server = tokio::spawn(async move {
-            // Accepting goes on whatever happens to a connection.
+            // Accepting continues whatever happens to a connection.
             let _ = axum::serve(listener, app).await;
         });
         Ok(Self { url, inbox, server })
     }
 
-    /// From here on, signatures are verified with this secret.
+    /// Sets the secret that verifies all further signatures.
     pub fn trust(&self, secret: &str) -> Result<(), DemoError> {
         let verifier = Webhook::new(secret)?;
         self.inbox.verifier.get_or_init(|| verifier);

@@ -1,4 +1,4 @@
-//! What happened, in numbers, and where to look further.
+//! The report: results in numbers, and pointers to more.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::webhook::Endpoint;
 use crate::folder::Imported;
 use crate::progress::{count, print};
 
-/// Everything that the report tells of.
+/// The contents of the report.
 pub struct Report<'a> {
     pub cast: &'a Cast,
     pub imported: Imported,

@@ -1,4 +1,4 @@
-//! The reviewer: a person who approves most proposals, edits one, rejects one; and what is refused on the way.
+//! The reviewer: a person who approves most proposals, edits one and rejects one; also tests forbidden approvals.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use super::log::Event;
 use crate::client::{Cause, Client, ClientError};
 use crate::progress::{Phase, count, say};
 
-/// Requests on their way at once.
+/// Number of concurrent requests.
 const AT_ONCE: usize = 16;
 
-/// A proposal, as the API answers it.
+/// A proposal, as returned by the API.
 #[derive(Deserialize)]
 struct Proposal {
     id: Uuid,
@@ -28,25 +28,25 @@ struct Proposal {
     conflicts: Vec<Value>,
 }
 
-/// What the reviewer thinks of a proposal.
+/// The reviewer's verdict on a proposal.
 enum Verdict {
     Approve,
-    /// Approve this instead.
+    /// Approve these actions instead.
     Edit(Vec<Value>, String),
     Reject(String),
 }
 
-/// What became of the proposals.
+/// The results of the decisions.
 #[derive(Default)]
 pub struct Decisions {
     pub approved: usize,
     pub edited: usize,
     pub rejected: usize,
-    /// Approved too late: a note had moved on.
+    /// Proposals approved too late, after a note had changed.
     pub failed: usize,
     /// Attempts that the server refused, as it must.
     pub refused: usize,
-    /// The submission of the proposal that is worth telling of.
+    /// Event that submitted the proposal whose story is told.
     pub story: Option<Uuid>,
 }
 
@@ -79,7 +79,7 @@ pub async fn run(cast: &Cast) -> Result<Decisions, DemoError> {
     Ok(decisions)
 }
 
-/// Which event submitted each proposal, by the proposal's stream.
+/// Returns the event that submitted each proposal, by the proposal's stream.
 async fn submissions(reviewer: &Client) -> Result<HashMap<String, Cause>, DemoError> {
     let mut found = HashMap::new();
     reviewer
@@ -91,7 +91,7 @@ async fn submissions(reviewer: &Client) -> Result<HashMap<String, Cause>, DemoEr
     Ok(found)
 }
 
-/// Most are approved as they are. The one with the most tags is edited, and the one that its own agent is least sure of is rejected.
+/// Approves most proposals as they are, edits the one with the most tags, and rejects the one with the lowest confidence.
 fn judge(mut pending: Vec<Proposal>) -> Vec<(Proposal, Verdict)> {
     let mut judged = Vec::new();
     if pending.len() > 2 {
@@ -120,7 +120,7 @@ fn judge(mut pending: Vec<Proposal>) -> Vec<(Proposal, Verdict)> {
     judged
 }
 
-/// How many tags the actions add.
+/// Returns the number of tags that the actions add.
 fn tags(actions: &[Value]) -> usize {
     actions
         .iter()
@@ -129,7 +129,7 @@ fn tags(actions: &[Value]) -> usize {
         .sum()
 }
 
-/// The same actions with one tag less, or with one more where there is none to lose.
+/// Returns the same actions with one tag fewer, or with one more if there is none to remove.
 fn edited(actions: &[Value]) -> (Vec<Value>, String) {
     let mut actions = actions.to_vec();
     for action in &mut actions {
@@ -149,8 +149,8 @@ fn edited(actions: &[Value]) -> (Vec<Value>, String) {
     (actions, "one tag more: “reviewed”".into())
 }
 
-/// SHA-256 over the actions as compact JSON with sorted keys, which is how this library keeps them: it proves to the
-/// server that what is approved is what was read.
+/// Returns the SHA-256 of the actions as compact JSON with sorted keys (this library keeps keys sorted). It proves to the server that the
+/// approver has read the approved actions.
 fn hash(actions: &[Value]) -> String {
     hex::encode(Sha256::digest(Value::from(actions).to_string()))
 }
@@ -214,7 +214,7 @@ impl Decisions {
     }
 }
 
-/// Two approvals that the server must refuse; returns how many it did.
+/// Tries two approvals that the server must refuse; returns the number of refusals.
 async fn try_what_is_forbidden(cast: &Cast, proposal: &Proposal) -> Result<usize, DemoError> {
     let path = format!("/v1/proposals/{}/approve", proposal.id);
     let pending = json!({"actions_hash": hash(&proposal.actions)});
@@ -228,7 +228,7 @@ async fn try_what_is_forbidden(cast: &Cast, proposal: &Proposal) -> Result<usize
     Ok(2)
 }
 
-/// Shows the server's reason.
+/// Prints the server's reason for a refusal.
 fn refused(what: &'static str, result: Result<Value, ClientError>) -> Result<(), DemoError> {
     match result {
         Ok(_) => Err(DemoError::Allowed(what)),

@@ -1,4 +1,4 @@
-//! One proposal's story, as the log tells it: what led to it, and everything that it led to.
+//! The story of one proposal from the log: its causes and all its effects.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,11 +10,11 @@ use super::log::Event;
 use super::markdown::shorten;
 use crate::progress::print;
 
-/// `GET /v1/events/{id}/causation`.
+/// The answer of `GET /v1/events/{id}/causation`.
 #[derive(Deserialize)]
 struct Causation {
     event: Event,
-    /// The nearest first.
+    /// Causes, nearest first.
     causes: Vec<Event>,
     effects: Vec<Effect>,
 }
@@ -32,7 +32,7 @@ pub async fn tell(cast: &Cast, event_id: Uuid) -> Result<(), DemoError> {
         causes,
         effects,
     } = cast.author.get(&path).await?;
-    // A tree with one branch down to the event, and all that there is below it.
+    // Builds a tree with a single branch down to the event, and all effects below it.
     let mut tree = Effect { event, effects };
     for cause in causes {
         tree = Effect {
@@ -48,7 +48,7 @@ pub async fn tell(cast: &Cast, event_id: Uuid) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// Its own line after `first`, the lines of its effects after `rest`.
+/// Draws the event's line after `first`, and the lines of its effects after `rest`.
 fn draw(cast: &Cast, tree: &Effect, first: &str, rest: &str, lines: &mut Vec<String>) {
     let event = &tree.event;
     let branch = format!("{first}{}", event.r#type);
@@ -78,7 +78,7 @@ fn draw(cast: &Cast, tree: &Effect, first: &str, rest: &str, lines: &mut Vec<Str
     }
 }
 
-/// The part of an event that a reader wants to see.
+/// Returns the part of an event that interests a reader.
 fn about(event_type: &str, data: &Value) -> String {
     let text = |name: &str| data[name].as_str().unwrap_or_default();
     let list = |name: &str| {

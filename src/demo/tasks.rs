@@ -1,4 +1,4 @@
-//! The `- [ ]` lines of the notes become tasks by themselves, shortly after their notes.
+//! Waits for the tasks that `- [ ]` lines become by themselves, shortly after their notes are imported.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use super::cast::Cast;
 use super::error::DemoError;
 use crate::progress::{Phase, count};
 
-/// How long they are waited for.
+/// Longest time to wait for the tasks.
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Waits for so many tasks; returns how many there are.
+/// Waits for a number of tasks; returns the number that exist.
 pub async fn run(cast: &Cast, lines: usize) -> Result<usize, DemoError> {
     let phase = Phase::start("tasks", lines);
     let path = format!("/v1/tasks?workspace_id={}&limit=100", cast.workspace_id);

@@ -1,4 +1,4 @@
-//! A webhook endpoint from its first example to its last delivery.
+//! A webhook endpoint from its example to its last delivery.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use super::receiver::Receiver;
 use crate::progress::{Phase, say, warn};
 
 const EVENTS: [&str; 2] = ["proposal.*", "note.*"];
-/// By which an endpoint of an interrupted run is known.
+/// Description that identifies an endpoint of an interrupted run.
 const DESCRIPTION: &str = "daybook demo";
 
-/// How long nothing may happen before no more is expected. The server's first repetition comes after five seconds.
+/// Longest time without progress. The server's first retry comes after five seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -25,7 +25,7 @@ pub struct Endpoint {
     pub id: Uuid,
     pub position: i64,
     pub receiver: Receiver,
-    /// Whether the server reaches the receiver.
+    /// True if the server reaches the receiver.
     pub works: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Endpoint {
 struct Created {
     id: Uuid,
     position: i64,
-    /// Shown in the first answer only.
+    /// The secret; only in the first answer.
     secret: Option<String>,
 }
 
@@ -52,7 +52,7 @@ struct Delivery {
 }
 
 impl Endpoint {
-    /// Makes an endpoint, and sees whether an example arrives there.
+    /// Creates an endpoint, and checks that an example arrives.
     pub async fn open(cast: &Cast) -> Result<Self, DemoError> {
         retire_old_ones(cast).await?;
         let receiver = Receiver::start().await?;
@@ -88,7 +88,7 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Why the example does not arrive; none: it has.
+    /// Returns the reason why the example did not arrive; `None` if it did.
     async fn try_out(&self, cast: &Cast) -> Result<Option<String>, DemoError> {
         let path = format!("/v1/webhooks/{}", self.id);
         cast.author
@@ -114,7 +114,7 @@ impl Endpoint {
         Ok(Some(format!("no attempt was made within {seconds} s")))
     }
 
-    /// Waits until everything has arrived and the log says so, or nothing comes any more.
+    /// Waits until everything has arrived and is in the log, or nothing more arrives.
     pub async fn settle(&self, log: &mut Log) -> Result<(), DemoError> {
         let phase = Phase::start("webhooks", 0);
         let mut last_progress = Instant::now();
@@ -145,7 +145,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Whether all that the log says was to be delivered has arrived here, genuine.
+    /// Checks that all events due for delivery have arrived with good signatures.
     pub fn check(&self, log: &Log) -> Result<(), DemoError> {
         let tally = self.receiver.tally();
         if tally.bad_signatures > 0 {
@@ -159,7 +159,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Or what is sent to a receiver that is gone would be tried for days. Its deliveries can still be looked at.
+    /// Disables the endpoint; otherwise the server would retry deliveries to a dead receiver for days. Its deliveries can still be read.
     pub async fn close(&self, cast: &Cast) -> Result<(), DemoError> {
         disable(cast, self.id).await
     }
@@ -173,7 +173,7 @@ impl Delivery {
     }
 }
 
-/// The secret as it was shown, or another one where that answer was lost.
+/// Returns the secret as shown, or rotates it if that answer was lost.
 async fn secret(cast: &Cast, created: &Created) -> Result<String, DemoError> {
     let path = format!("/v1/webhooks/{}/rotate-secret", created.id);
     let mut secret = created.secret.clone();
@@ -187,7 +187,7 @@ async fn secret(cast: &Cast, created: &Created) -> Result<String, DemoError> {
     }
 }
 
-/// The receiver of an interrupted run is gone; what waits for it would be tried for days.
+/// Disables the endpoints of interrupted runs; their receivers are gone, and deliveries would be retried for days.
 async fn retire_old_ones(cast: &Cast) -> Result<(), DemoError> {
     let endpoints: Vec<Listed> = cast.author.list("/v1/webhooks?limit=100").await?;
     for endpoint in endpoints {

@@ -1,4 +1,4 @@
-//! Files beside the notes become artifacts of the notes that show them or link to them; what no note names belongs to a note beside it.
+//! Turns non-Markdown files into artifacts of the notes that show them or link to them; an unreferenced file belongs to a note beside it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -19,7 +19,7 @@ use super::record::{self, Artifact};
 use crate::client::{Answer, ClientError, Upload};
 use crate::progress::{Phase, count, print};
 
-/// Files on their way at once, each of them in memory.
+/// Number of concurrent uploads, each held in memory.
 const AT_ONCE: usize = 4;
 
 #[derive(Default)]
@@ -27,22 +27,22 @@ pub struct Attached {
     pub new: usize,
     pub unchanged: usize,
     pub left_out: Vec<(String, LeftOut)>,
-    /// Files that notes name and that are not there.
+    /// Files that notes refer to but that do not exist.
     pub missing: BTreeSet<(String, String)>,
 }
 
-/// A file that the server keeps room for.
+/// A requested file, for which the server reserves space.
 #[derive(Deserialize)]
 struct Requested {
     id: Uuid,
     upload: Upload,
 }
 
-/// A file and the notes that have it.
+/// A file and the notes that it is attached to.
 type Home<'a> = (&'a str, BTreeSet<Uuid>);
 
 impl Folder<'_> {
-    /// Attaches files to the notes that they belong to.
+    /// Attaches files to their notes.
     pub(super) async fn attach(
         &self,
         files: &[String],
@@ -53,7 +53,7 @@ impl Folder<'_> {
         let known = record::artifacts(self.client, self.workspace_id).await?;
         let homes = homes(files, pages, notes, &mut attached);
         let phase = Phase::start("attach", homes.len());
-        // What several files have in common is uploaded once.
+        // Identical contents are uploaded only once.
         let mut contents: BTreeMap<String, Vec<Home<'_>>> = BTreeMap::new();
         for (path, notes) in homes {
             match self.read_attachment(path) {
@@ -102,7 +102,7 @@ impl Folder<'_> {
         )
     }
 
-    /// Attaches files that are the same, byte for byte; returns how many artifacts are new, and how many were there.
+    /// Attaches files with identical contents; returns the number of new and of unchanged artifacts.
     async fn attach_content(
         &self,
         sha256: &str,
@@ -142,7 +142,7 @@ impl Folder<'_> {
                         && artifact.path.as_deref().map(composed).as_ref() == Some(&place)
                 };
                 let older: Vec<&Artifact> = known.iter().filter(is_older).collect();
-                // What comes back after something else was in its place is attached anew.
+                // A file that returns after it was replaced is attached anew.
                 let occasion = older.iter().map(|artifact| artifact.id.to_string());
                 let attachment = json!({"file_id": id, "name": name(path), "path": path});
                 let attach = self
@@ -183,7 +183,7 @@ impl Folder<'_> {
             let Answer { body, replayed } = request.on(&occasion).answer().await?;
             let Requested { id, upload } = body;
             match self.client.upload(&upload, bytes.clone()).await {
-                // The address that an earlier import was given is no longer good.
+                // The URL from an earlier import has expired.
                 Err(ClientError::Refused { .. }) if replayed => {
                     occasion = format!("{path} instead of {id}");
                 }
@@ -200,7 +200,7 @@ fn name(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
-/// The notes that have each file attached.
+/// Returns each file with the notes that it belongs to.
 fn homes<'a>(
     files: &'a [String],
     pages: &[Page],
@@ -220,7 +220,7 @@ fn homes<'a>(
         let (Target::Named(path) | Target::At(path)) = target;
         let at = |folder: &str| {
             let place = place::resolve(folder, path)?;
-            // Two files may differ in nothing but case.
+            // Two names may differ only in case.
             let exact = files.binary_search(&place).ok();
             let exact = exact.map(|at| files[at].as_str());
             exact.or_else(|| by_path.get(&folded(&place)).copied())

@@ -10,7 +10,7 @@ use crate::client::ClientError;
 pub enum FolderError {
     #[error("cannot read {}: {source}", path.display())]
     Directory { path: PathBuf, source: io::Error },
-    /// The file could be read a moment ago.
+    /// The file could not be read a second time.
     #[error("cannot read {path} again: {reason}")]
     File { path: String, reason: LeftOut },
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! `daybook export workspace ID DIR`: notes and their files become a folder again, byte for byte where nothing has changed.
+//! `daybook export workspace ID DIR`: writes notes and their files into a folder, byte for byte if nothing has changed.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -31,7 +31,7 @@ pub enum Export {
 pub struct Workspace {
     /// Workspace to write
     id: Uuid,
-    /// Folder to write into; made if it is not there
+    /// Folder to write into; created if missing
     dir: PathBuf,
     /// Base URL of the server
     #[arg(long, env = "DAYBOOK_SERVER", default_value = "http://127.0.0.1:8080")]
@@ -39,7 +39,7 @@ pub struct Workspace {
     /// API key of a member of the workspace
     #[arg(long, env = "DAYBOOK_KEY", hide_env_values = true)]
     key: String,
-    /// Replace files that are there and say something else
+    /// Replace existing files that have other contents
     #[arg(long)]
     overwrite: bool,
 }
@@ -49,11 +49,11 @@ struct Download {
     url: String,
 }
 
-/// Result of writing one file.
+/// The result of writing one file.
 enum Written {
     New,
     Unchanged,
-    /// Another file is in its place.
+    /// Another file at the same path was kept.
     Kept,
 }
 
@@ -70,7 +70,7 @@ impl Workspace {
         client.catch_up().await?;
         let mut notes = record::notes(&client, self.id).await?;
         notes.retain(|note| note.status != "trashed");
-        // The oldest keeps its path where two have the same.
+        // The oldest note keeps its path if several have the same.
         notes.sort_by_key(|note| note.id);
         let artifacts = record::artifacts(&client, self.id).await?;
         fs::create_dir_all(&self.dir)?;
@@ -132,7 +132,7 @@ impl Workspace {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        // Whoever looks sees the whole file, or the one before.
+        // Readers see either the complete new file or the old one.
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(".daybook-part");
         let part = target.with_file_name(name);
@@ -142,7 +142,7 @@ impl Workspace {
     }
 }
 
-/// A path below a folder, whose directories are there; links that lead out of it are refused.
+/// Returns a path below a folder, after creating its directories; refuses links that lead out of the folder.
 fn below(root: &Path, path: &str) -> io::Result<PathBuf> {
     let outside = || io::Error::other(format!("{path} leads out of the folder"));
     if !place::is_path(path) {
@@ -155,7 +155,7 @@ fn below(root: &Path, path: &str) -> io::Result<PathBuf> {
         return Err(outside());
     }
     let directory = target.parent().unwrap_or(root);
-    // The nearest directory that is there decides; what is made below it is no link.
+    // Only the nearest existing directory needs the check; directories created below it are not links.
     let mut there = directory;
     while !there.exists() {
         there = there.parent().ok_or_else(outside)?;
@@ -168,14 +168,14 @@ fn below(root: &Path, path: &str) -> io::Result<PathBuf> {
     if is_link { Err(outside()) } else { Ok(target) }
 }
 
-/// The path of a note's file; one that was never a file gets its title for a name.
+/// Returns the path of a note's file; a note without a file is named after its title.
 fn path_of(note: &Note, taken: &mut HashSet<String>) -> String {
     let path = note.file.as_ref().map(|file| file.path.clone());
     let path = path.unwrap_or_else(|| format!("{}.md", file_name(&note.title)));
     free(path, taken)
 }
 
-/// The files that artifacts have, each path once.
+/// Returns the files of artifacts, each path once.
 fn files(artifacts: &[Artifact], taken: &mut HashSet<String>) -> Vec<(String, Uuid)> {
     let mut files = Vec::new();
     let mut seen = HashSet::new();
@@ -183,7 +183,7 @@ fn files(artifacts: &[Artifact], taken: &mut HashSet<String>) -> Vec<(String, Uu
         let Some(file_id) = artifact.file_id else {
             continue;
         };
-        // Several notes have the same file.
+        // Several notes may have the same file.
         let key = (artifact.path.clone(), file_id);
         if !seen.insert(key) {
             continue;
@@ -195,7 +195,7 @@ fn files(artifacts: &[Artifact], taken: &mut HashSet<String>) -> Vec<(String, Uu
     files
 }
 
-/// A path that nobody has yet: some systems tell neither cases apart nor how characters are composed.
+/// Returns an unused path, because some systems ignore case and Unicode composition in names.
 fn free(path: String, taken: &mut HashSet<String>) -> String {
     let (stem, ending) = match path.rsplit_once('.') {
         Some((stem, ending)) if !ending.contains('/') => (stem, format!(".{ending}")),
@@ -210,7 +210,7 @@ fn free(path: String, taken: &mut HashSet<String>) -> String {
     candidate
 }
 
-/// A title as the name of a file, without what systems keep for themselves.
+/// Turns a title into a file name without reserved characters.
 fn file_name(title: &str) -> String {
     let allowed = |c: char| {
         if c.is_control() || "/\\:*?\"<>|#^[]".contains(c) {
@@ -228,7 +228,7 @@ fn file_name(title: &str) -> String {
     }
 }
 
-/// The text of a note's file: the body as it is, unless the note's fields are no longer those that the text gives it.
+/// Returns the text of a note's file: the body unchanged, unless the note's fields differ from those in the text.
 fn text(note: &Note, path: &str) -> String {
     let styles = [Style::Plain, Style::logseq()];
     let read = |style: &Style| page::fields(path, &note.body, style).ok();
@@ -241,7 +241,7 @@ fn text(note: &Note, path: &str) -> String {
     {
         return note.body.clone();
     }
-    // Tags that the text has itself stay there.
+    // Inline tags stay in the text.
     let fields = read(&Style::Plain).unwrap_or_default();
     let bare = front_matter::with_fields(&note.body, &[(&TAGS, None)]);
     let inline = page::fields(path, &bare, &Style::Plain)

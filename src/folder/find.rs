@@ -1,4 +1,4 @@
-//! Finds the files of a folder. Hidden ones belong to programs, and links out of the folder are not followed.
+//! Finds the files of a folder, except hidden ones. Links out of the folder are not followed.
 
 use std::fs;
 use std::io;
@@ -10,15 +10,15 @@ use indicatif::BinaryBytes;
 
 use super::error::FolderError;
 
-/// Longest body of a note in bytes.
+/// Maximum size of a note in bytes.
 pub const MAX_NOTE: u64 = MAX_BODY as u64;
-/// Largest attachment in bytes.
+/// Maximum size of an attachment in bytes.
 pub const MAX_ATTACHMENT: u64 = 100 << 20;
 
-/// Old copies that Logseq keeps.
+/// Folders of old copies that Logseq keeps.
 const BACKUPS: [&str; 2] = ["logseq/bak", "logseq/version-files"];
 
-/// Why a file is left out.
+/// The reasons for skipping a file.
 #[derive(Debug, thiserror::Error)]
 pub enum LeftOut {
     #[error("it has {}; a note holds at most {}", BinaryBytes(*.0), BinaryBytes(MAX_NOTE))]
@@ -47,7 +47,7 @@ pub enum LeftOut {
     Refused(String),
 }
 
-/// The files of a folder, by their paths within it.
+/// The files of a folder, by their relative paths.
 #[derive(Debug, Default)]
 pub struct Found {
     pub notes: Vec<String>,
@@ -55,7 +55,7 @@ pub struct Found {
     pub left_out: Vec<(String, LeftOut)>,
 }
 
-/// All files below a folder, in the order of their paths, the Markdown files apart.
+/// Returns all files below a folder in the order of their paths, with Markdown files listed separately.
 pub fn find(root: &Path) -> Result<Found, FolderError> {
     look_below(root).map_err(|source| FolderError::Directory {
         path: root.to_owned(),
@@ -130,7 +130,7 @@ fn shown(root: &Path, path: &Path) -> String {
     names.join("/")
 }
 
-/// The bytes of a file of limited size.
+/// Reads a file of limited size.
 pub fn read(path: &Path, most: u64, too_large: fn(u64) -> LeftOut) -> Result<Vec<u8>, LeftOut> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {

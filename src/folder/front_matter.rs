@@ -1,18 +1,18 @@
-//! Front matter: the YAML between `---` lines at the top of a file. Read as far as notes have fields for it; the rest stays as it is.
+//! Front matter: the YAML between `---` lines at the top of a file. Fields that notes have are read; the rest is left unchanged.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 const FENCE: &str = "---";
 
-/// Most nodes that are read.
+/// Maximum number of YAML nodes.
 const MAX_NODES: usize = 10_000;
 
-/// The fields of a file's front matter, in their order, with the scalars of each.
+/// The fields of a file's front matter in order, each with its scalars.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct FrontMatter(Vec<(String, Vec<String>)>);
 
-/// The YAML at the top of a text, if there is any, and the rest.
+/// Splits a text into the YAML at its top and the rest, if there is YAML.
 pub fn split(text: &str) -> Option<(&str, &str)> {
     let (first, rest) = text.split_once('\n')?;
     if first.trim_end() != FENCE {
@@ -26,12 +26,12 @@ pub fn split(text: &str) -> Option<(&str, &str)> {
             return Some((&rest[..start], &rest[end..]));
         }
     }
-    // Never closed: it was a rule across the page.
+    // It is never closed, so it is a horizontal rule.
     None
 }
 
 impl FrontMatter {
-    /// Reads the fields of a YAML mapping; Err says what is wrong with it.
+    /// Parses the fields of a YAML mapping; the error describes the fault.
     pub fn parse(yaml: &str) -> Result<Self, String> {
         let (mut fields, mut field) = (Vec::new(), None::<(String, Vec<String>)>);
         let (mut depth, mut nodes) = (0_usize, 0);
@@ -46,7 +46,7 @@ impl FrontMatter {
                     return Err("it is a list, not fields".into());
                 }
                 Event::MappingStart(..) | Event::SequenceStart(..) => {
-                    // A key that is no text has no meaning here.
+                    // A key that is not text has no meaning here.
                     if depth == 1 && field.is_none() {
                         return Err("a field's name is no text; quote it".into());
                     }
@@ -101,7 +101,7 @@ impl FrontMatter {
             .find(|title| !title.is_empty())
     }
 
-    /// As a list, or as one text with commas or blanks between them.
+    /// Returns tags from a list, or from text separated by commas or spaces.
     pub fn tags(&self) -> impl Iterator<Item = &str> {
         let values = self.values(&["tags", "tag"]);
         values
@@ -139,7 +139,7 @@ impl FrontMatter {
     }
 }
 
-/// A date or a time as people write it; without a zone it is taken for UTC.
+/// Parses a common date or time format; without a time zone, it is UTC.
 fn time(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -162,7 +162,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     time.or_else(date).map(|time| time.and_utc())
 }
 
-/// A text whose front matter has other values in some fields; every other byte stays as it is.
+/// Replaces the values of some front matter fields; every other byte stays the same.
 pub fn with_fields(text: &str, fields: &[(&[&str], Option<String>)]) -> String {
     let end_of_line = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let (yaml, rest) = split(text).unwrap_or(("", text));
@@ -203,7 +203,7 @@ pub fn with_fields(text: &str, fields: &[(&[&str], Option<String>)]) -> String {
     }
 }
 
-/// A value as YAML: JSON is a part of it.
+/// Returns a value as YAML, which includes JSON.
 pub fn yaml(value: &impl serde::Serialize) -> Option<String> {
     serde_json::to_string(value).ok()
 }

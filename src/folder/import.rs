@@ -1,5 +1,5 @@
-//! `daybook import DIR --workspace ID`: files become notes and artifacts of a workspace. A file is known again by its path, so that a second
-//! import, from any machine, changes only what has changed.
+//! `daybook import DIR --workspace ID`: turns files into notes and artifacts of a workspace. Files are identified by their paths, so a
+//! second import, from any machine, changes only what has changed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
@@ -31,10 +31,10 @@ pub struct Import {
     /// API key of an editor of the workspace
     #[arg(long, env = "DAYBOOK_KEY", hide_env_values = true)]
     key: String,
-    /// Print what would be done, and do nothing
+    /// Print the changes without making them
     #[arg(long)]
     dry_run: bool,
-    /// Where a note has changed both here and in Daybook, take the file's text
+    /// Take the file's text if a note has changed both here and in Daybook
     #[arg(long)]
     overwrite: bool,
 }
@@ -44,28 +44,28 @@ pub struct Folder<'a> {
     pub client: &'a Client,
     pub workspace_id: Uuid,
     pub root: &'a Path,
-    /// Print what would be done, and do nothing.
+    /// Prints the changes without making them.
     pub dry_run: bool,
-    /// Where a note has changed both here and in Daybook, take the file's text.
+    /// Takes the file's text if a note has changed both here and in Daybook.
     pub overwrite: bool,
 }
 
 /// The results of an import.
 #[derive(Default)]
 pub struct Imported {
-    /// Files of every kind that the folder has.
+    /// Number of files of every kind in the folder.
     pub files: usize,
     pub created: usize,
     pub revised: usize,
     pub unchanged: usize,
     pub left_out: usize,
-    /// The notes of the files that are notes now, by their paths.
+    /// Notes by the paths of their files.
     pub notes: HashMap<String, Uuid>,
     pages: Vec<Page>,
     attached: Attached,
 }
 
-/// A link that leads nowhere.
+/// A link without a target.
 #[derive(Deserialize)]
 struct Link {
     text: Option<String>,
@@ -110,9 +110,9 @@ impl Import {
 }
 
 impl Folder<'_> {
-    /// Makes notes and artifacts of what was found in the folder. A file that cannot be either is left out, with a warning.
+    /// Turns the files into notes and artifacts. Skips a file that cannot be either, with a warning.
     pub async fn import(&self, found: &Found) -> Result<Imported, FolderError> {
-        // An import that was interrupted has left notes behind.
+        // Makes sure that notes of an interrupted import are visible.
         self.client.catch_up().await?;
         let style = Style::of(self.root);
         let mut imported = Imported {
@@ -146,7 +146,7 @@ impl Folder<'_> {
         Page::new(path, &bytes, style)
     }
 
-    /// The links of imported notes that lead nowhere: what they name does not exist.
+    /// Returns the links of imported notes whose targets do not exist.
     async fn dangling(
         &self,
         imported: &Imported,
@@ -173,12 +173,12 @@ impl Imported {
         warn(&format!("{path} is left out: {reason}"));
     }
 
-    /// The number of artifacts that the folder's files are.
+    /// Returns the number of artifacts made of the folder's files.
     pub const fn artifacts(&self) -> usize {
         self.attached.new + self.attached.unchanged
     }
 
-    /// The number of lines in the notes that are tasks.
+    /// Returns the number of task lines in the notes.
     pub fn task_lines(&self) -> usize {
         let pages = self.pages.iter();
         let imported = pages.filter(|page| self.notes.contains_key(&page.path));

@@ -1,4 +1,4 @@
-//! Folders of notes as people keep them: `daybook import` makes notes and artifacts of their files, `daybook export` writes them back.
+//! Folders of notes: `daybook import` turns their files into notes and artifacts, `daybook export` writes them back.
 
 mod attach;
 mod error;
@@ -15,5 +15,5 @@ pub use error::FolderError;
 pub use find::{Found, find};
 pub use import::{Folder, Imported};
 
-/// Commands on their way at once.
+/// Number of concurrent commands.
 const AT_ONCE: usize = 32;

@@ -1,4 +1,4 @@
-//! Files become notes: what is to be done about each, and the commands that do it.
+//! Turns files into notes: plans the work for each file and sends the commands.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,10 +20,10 @@ use super::style::Style;
 use crate::client::{Answer, ClientError};
 use crate::progress::{Phase, count, print};
 
-/// Work for one file.
+/// The work for one file.
 enum Task {
     Create,
-    /// Changes of a note that is there already.
+    /// Revise an existing note.
     Revise {
         id: Uuid,
         version: i64,
@@ -38,7 +38,7 @@ struct Created {
 }
 
 impl Folder<'_> {
-    /// Makes a note of each page, or changes the one that it is already.
+    /// Creates a note for each page, or revises the existing one.
     pub(super) async fn write(
         &self,
         style: &Style,
@@ -111,7 +111,7 @@ impl Folder<'_> {
                 "both the file and its note in Daybook have changed; --overwrite takes the file, `daybook export` shows the note".into(),
             ));
         }
-        // The file says what it has changed: what was changed in Daybook besides stays.
+        // Only the file's own changes are applied, so that other changes in Daybook stay.
         let before = page::fields(&file.path, &note.body, style).unwrap_or_default();
         let now = &page.fields;
         let mut changes = json!({"file": self.source(page)});
@@ -171,7 +171,7 @@ impl Folder<'_> {
             if !replayed {
                 return Ok(body.id);
             }
-            // The answer of an earlier import stands for a note that may have been purged since.
+            // An earlier import's replayed answer may name a note that was purged since.
             let path = format!("/v1/notes/{}", body.id);
             match self.client.get::<Value>(&path).await {
                 Err(ClientError::Refused { problem, .. }) if problem.status == 404 => {
@@ -210,7 +210,7 @@ impl Imported {
 }
 
 impl Task {
-    /// The note; a new one has no id yet.
+    /// Returns the note's id; a new note has none yet.
     fn note_id(&self) -> Uuid {
         match self {
             Self::Create => Uuid::nil(),
@@ -219,10 +219,10 @@ impl Task {
     }
 }
 
-/// The notes that pages are already: by their paths, or by their bytes where a file was moved.
+/// Matches pages to existing notes: by path, or by digest if a file was moved.
 fn matches<'a>(pages: &'a [Page], known: &'a [Note]) -> HashMap<&'a str, &'a Note> {
     let mut by_path: BTreeMap<&str, &Note> = BTreeMap::new();
-    // Systems differ in how they compose the names of files.
+    // Systems differ in how they compose Unicode file names.
     let mut by_composed: BTreeMap<String, &Note> = BTreeMap::new();
     let mut moved: BTreeMap<&str, Vec<&Note>> = BTreeMap::new();
     let here: BTreeSet<String> = pages.iter().map(|page| composed(&page.path)).collect();

@@ -17,7 +17,7 @@ use super::find::LeftOut;
 use super::front_matter::{self, FrontMatter};
 use super::style::{self, Style};
 
-/// Limits of a note's tags.
+/// Limits on a note's tags.
 const MAX_TAGS: usize = 64;
 const MAX_TAG: usize = 64;
 
@@ -25,7 +25,7 @@ const CATEGORY: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMa
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// A file that can be a note. Its text is kept to the byte.
+/// A file that can be a note. Its text is kept byte for byte.
 #[derive(Debug, Clone)]
 pub struct Page {
     pub path: String,
@@ -36,7 +36,7 @@ pub struct Page {
     pub targets: Vec<Target>,
 }
 
-/// What a text says of itself.
+/// The metadata found in a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fields {
     pub title: String,
@@ -49,9 +49,9 @@ pub struct Fields {
 /// A file that a text shows or links to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Anywhere in the folder, by its name or the end of its path.
+    /// File anywhere in the folder, by its name or the end of its path.
     Named(String),
-    /// At a path from the text's own folder.
+    /// File at a path relative to the text's folder.
     At(String),
 }
 
@@ -76,7 +76,7 @@ impl Page {
     }
 }
 
-/// SHA-256 of the file that a note's body makes.
+/// Returns the SHA-256 of the file for a note's body.
 pub fn digest(body: &str, byte_order_mark: bool) -> String {
     let mark = if byte_order_mark {
         BYTE_ORDER_MARK
@@ -91,7 +91,7 @@ pub fn digest(body: &str, byte_order_mark: bool) -> String {
     )
 }
 
-/// The bytes of the file that a note's body makes.
+/// Returns the bytes of the file for a note's body.
 pub fn bytes(body: &str, byte_order_mark: bool) -> Vec<u8> {
     let mark = if byte_order_mark {
         BYTE_ORDER_MARK
@@ -101,7 +101,7 @@ pub fn bytes(body: &str, byte_order_mark: bool) -> Vec<u8> {
     [mark, body.as_bytes()].concat()
 }
 
-/// What the text of a file at a path says of itself.
+/// Returns the metadata in the text of a file at a path.
 pub fn fields(path: &str, text: &str, style: &Style) -> Result<Fields, LeftOut> {
     Ok(read(path, text, style)?.0)
 }
@@ -113,7 +113,7 @@ fn read(path: &str, text: &str, style: &Style) -> Result<(Fields, Vec<Target>), 
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_WIKILINKS | Options::ENABLE_STRIKETHROUGH;
     for (event, range) in Parser::new_ext(rest, options).into_offset_iter() {
-        // What is escaped is no mark.
+        // Escaped characters are not markup.
         if rest[..range.start].ends_with('\\') {
             scan.block.push('\u{fffc}');
         }
@@ -159,14 +159,14 @@ fn read(path: &str, text: &str, style: &Style) -> Result<(Fields, Vec<Target>), 
     Ok((fields, scan.targets))
 }
 
-/// A name as notes have it: on one line, and no longer than theirs.
+/// Normalises a name for notes: one line of limited length.
 fn name(text: &str) -> String {
     let cut: String = one_line(&spaced(text)).chars().take(MAX_TITLE).collect();
-    // What joined the last character to the next is left over.
+    // Cutting may leave a joiner after the last character.
     spaced(&one_line(&cut))
 }
 
-/// Goes through a text once.
+/// Scans a text in one pass.
 #[derive(Default)]
 struct Scan {
     heading: Option<String>,
@@ -174,7 +174,7 @@ struct Scan {
     targets: Vec<Target>,
     block: String,
     in_title: bool,
-    /// Links, images and code: their text has no tags.
+    /// Depth of links, images and code, whose text has no tags.
     within: usize,
     begun: bool,
 }
@@ -236,12 +236,12 @@ impl Scan {
     }
 }
 
-/// The tag that a word is: `#` and letters with their marks, digits, symbols, `_`, `-` and `/`, of which one at least is no digit.
+/// Returns the tag in a word: `#` and letters with their marks, digits, symbols, `_`, `-` and `/`, at least one of them not a digit.
 fn inline_tag(word: &str) -> Option<String> {
     let name = word.strip_prefix('#')?;
     let end = name.find(|c| !is_part_of_tag(c)).unwrap_or(name.len());
     let name = name[..end].trim_matches('/');
-    // `#1` is a number, and `#a#b` no tag.
+    // `#1` is a number, and `#a#b` is not a tag.
     let is_tag = name.chars().any(|c| !c.is_numeric()) && !word[1 + end..].starts_with('#');
     is_tag.then(|| name.to_owned())
 }

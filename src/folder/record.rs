@@ -1,4 +1,4 @@
-//! Notes and artifacts as the API answers them.
+//! Notes and artifacts, as returned by the API.
 
 use std::collections::BTreeSet;
 

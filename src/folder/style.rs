@@ -1,4 +1,4 @@
-//! Conventions of the programs that people keep folders of notes with, as far as they decide what a note is called.
+//! Naming conventions of note-taking programs, which decide the titles of notes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use chrono::{Datelike, NaiveDate};
 use percent_encoding::percent_decode_str;
 
-/// Logseq's own way to write the day of a journal.
+/// Logseq's default title format for journal days.
 const JOURNAL_TITLE: &str = "MMM do, yyyy";
 
-/// The program that a folder was kept with.
+/// The program that wrote a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Style {
-    /// Obsidian, Foam, Notion, and whatever else keeps a file for each note.
+    /// Obsidian, Foam, Notion, and other programs with one file per note.
     Plain,
     Logseq {
         journal_title: String,
@@ -33,19 +33,19 @@ impl Style {
         }
     }
 
-    /// Logseq as it comes.
+    /// Returns Logseq's default style.
     pub fn logseq() -> Self {
         Self::Logseq {
             journal_title: JOURNAL_TITLE.into(),
         }
     }
 
-    /// The title that a file's name stands for, and other names that links may use for it.
+    /// Returns the title for a file name, and alternative names for links.
     pub fn title(&self, stem: &str, heading: Option<&str>) -> (String, BTreeSet<String>) {
         let name = stem.rsplit_once('/').map_or(stem, |(_, name)| name);
         let plain = |title: &str| (title.to_owned(), BTreeSet::new());
         match self {
-            // Notion cuts long titles short in the names of files, not in headings.
+            // Notion truncates long titles in file names, but not in headings.
             Self::Plain => without_notion_id(name).map_or_else(
                 || plain(name),
                 |short| match heading {
@@ -66,7 +66,7 @@ impl Style {
         }
     }
 
-    /// The page properties that stand in the text itself, as `key:: value` lines at its top.
+    /// Returns the page properties in the text, written as `key:: value` lines at its top.
     pub fn properties<'a>(&self, text: &'a str) -> Vec<(&'a str, &'a str)> {
         match self {
             Self::Plain => vec![],
@@ -81,7 +81,7 @@ fn property(line: &str) -> Option<(&str, &str)> {
     (!name.is_empty() && name.chars().all(is_name)).then(|| (name, value.trim()))
 }
 
-/// The values of a page property: with commas between them, and with the marks of links or tags.
+/// Splits a page property at commas and strips link and tag marks.
 pub fn values(value: &str) -> impl Iterator<Item = &str> {
     value
         .split(',')
@@ -108,7 +108,7 @@ fn day(stem: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(&name.replace('_', "-"), "%Y-%m-%d").ok()
 }
 
-/// A day in the notation of Java's formats, as far as titles use it.
+/// Formats a day with the subset of Java's format notation that titles use.
 fn format_day(format: &str, day: NaiveDate) -> String {
     let mut title = String::new();
     let mut rest = format;
@@ -146,7 +146,7 @@ const fn ordinal(day: u32) -> &'static str {
     }
 }
 
-/// `Title` of `Title 0123456789abcdef0123456789abcdef`.
+/// Returns `Title` for `Title 0123456789abcdef0123456789abcdef`.
 fn without_notion_id(name: &str) -> Option<&str> {
     let (title, id) = name.rsplit_once(' ')?;
     let is_id = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());

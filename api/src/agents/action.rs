@@ -1,5 +1,5 @@
-//! Actions as clients send them: the domain's, with nothing beside their fields. The log may hold fields that this
-//! version does not know; a client that sends one has misspelt something.
+//! Actions as clients send them: the domain's actions without unknown fields. Stored events may contain fields that this version does not
+//! know, but an unknown field from a client is a mistake.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ impl PartialSchema for ActionType {
 
 impl ToSchema for ActionType {}
 
-/// One change that a proposal would make.
+/// One change in a proposal.
 #[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum NewAction {
@@ -36,7 +36,7 @@ pub enum NewAction {
         #[serde(default)]
         tags: BTreeSet<String>,
     },
-    /// Written for `base_version`; where others have written since, it is merged.
+    /// Revises a note as of `base_version`; later changes by others are merged.
     #[serde(rename = "note.revise")]
     ReviseNote {
         note_id: Uuid,
@@ -52,7 +52,7 @@ pub enum NewAction {
         #[serde(default)]
         remove: BTreeSet<String>,
     },
-    /// With a `base_version`: only while the note says what it said then.
+    /// Archives a note. With a `base_version`, fails if the note has changed since.
     #[serde(rename = "note.archive")]
     ArchiveNote {
         note_id: Uuid,
@@ -64,17 +64,17 @@ pub enum NewAction {
         target_id: Uuid,
         relation: String,
     },
-    /// Without a relation: whatever links it to the other.
+    /// Removes a link; without a relation, every link to the target.
     #[serde(rename = "note.unlink")]
     UnlinkNote {
         note_id: Uuid,
         target_id: Uuid,
         relation: Option<String>,
     },
-    /// An open task, at the end of all.
+    /// Creates an open task at the end of the order.
     #[serde(rename = "task.create")]
     CreateTask {
-        /// A note of the same workspace that it belongs to.
+        /// Note of the same workspace that the task belongs to.
         note_id: Option<Uuid>,
         title: String,
         /// Id of a member of the workspace.
@@ -83,57 +83,57 @@ pub enum NewAction {
         #[serde(default)]
         labels: BTreeSet<String>,
     },
-    /// What is absent stays as it is. With a `base_version`: what others have changed since must be something else.
+    /// Changes a task; absent fields stay as they are. With a `base_version`, fails if others have changed the same fields since.
     #[serde(rename = "task.revise")]
     ReviseTask {
         task_id: Uuid,
         base_version: Option<i64>,
         title: Option<String>,
-        /// Id of a member of the workspace; null: nobody.
+        /// Id of a member of the workspace; null removes the assignee.
         #[serde(default, deserialize_with = "present")]
         #[schema(value_type = Option<Uuid>)]
         assignee: Option<Option<Uuid>>,
-        /// Null: whenever.
+        /// Due date; null removes it.
         #[serde(default, deserialize_with = "present")]
         #[schema(value_type = Option<NaiveDate>)]
         due_on: Option<Option<NaiveDate>>,
-        /// Replaces them all.
+        /// Replaces all labels.
         labels: Option<BTreeSet<String>>,
     },
-    /// With a `base_version`: only while the task is what it was then.
+    /// Completes a task. With a `base_version`, fails if the task has changed since.
     #[serde(rename = "task.complete")]
     CompleteTask {
         task_id: Uuid,
         base_version: Option<i64>,
     },
-    /// With a `base_version`: only while the task is what it was then.
+    /// Reopens a task. With a `base_version`, fails if the task has changed since.
     #[serde(rename = "task.reopen")]
     ReopenTask {
         task_id: Uuid,
         base_version: Option<i64>,
     },
-    /// Between two tasks of the workspace, or to an end.
+    /// Moves a task between two tasks of the workspace, or to one end.
     #[serde(rename = "task.move")]
     MoveTask {
         task_id: Uuid,
         after: Option<Uuid>,
         before: Option<Uuid>,
     },
-    /// With a `base_version`: only while the task is what it was then.
+    /// Deletes a task. With a `base_version`, fails if the task has changed since.
     #[serde(rename = "task.delete")]
     DeleteTask {
         task_id: Uuid,
         base_version: Option<i64>,
     },
-    /// A file that has been uploaded, or something at an address elsewhere.
+    /// Attaches an uploaded file or an external URL to a note.
     #[serde(rename = "artifact.attach")]
     AttachArtifact {
         note_id: Uuid,
         file_id: Option<Uuid>,
         url: Option<String>,
-        /// Of a file its own name, if not given.
+        /// Name of the artifact; defaults to the file's own name.
         name: Option<String>,
-        /// Known of a file; of an address it must be given.
+        /// Media type; known for a file, required for a URL.
         media_type: Option<String>,
     },
     #[serde(rename = "artifact.detach")]

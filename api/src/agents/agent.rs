@@ -1,4 +1,4 @@
-//! Agents: registered with a key that can only propose, held to a budget, suspended and resumed.
+//! Agents: they register with a key that can only propose, have a budget, and can be suspended and resumed.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -28,23 +28,23 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resume))
 }
 
-/// An agent to be registered.
+/// An agent to register.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAgent {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// The model that it runs on.
+    /// Model that the agent runs on.
     #[schema(min_length = 1, max_length = 200)]
     model: Option<String>,
-    /// Actor id of the person who answers for it; whoever registers it, if not given.
+    /// Actor id of the person responsible for the agent; defaults to the caller.
     owner_id: Option<Uuid>,
-    /// Proposals that it may submit on one day (UTC); as many as it likes, if not given.
+    /// Maximum number of proposals per day (UTC); unlimited if not given.
     #[schema(minimum = 1, maximum = 100_000)]
     daily_proposals: Option<u32>,
 }
 
-/// What is to change about an agent.
+/// Changes to an agent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AgentChanges {
@@ -52,12 +52,12 @@ struct AgentChanges {
     name: Option<String>,
     #[schema(min_length = 1, max_length = 200)]
     model: Option<String>,
-    /// 0: as many as it likes.
+    /// Maximum number of proposals per day (UTC); 0 removes the limit.
     #[schema(minimum = 0, maximum = 100_000)]
     daily_proposals: Option<u32>,
 }
 
-/// Why an agent is to do nothing more.
+/// The reason to suspend an agent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Suspension {
@@ -65,15 +65,15 @@ struct Suspension {
     reason: String,
 }
 
-/// Which agents.
+/// Filters for a list of agents.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// `active` or `suspended`.
+    /// Status: `active` or `suspended`.
     status: Option<String>,
 }
 
-/// What to do where a repetition would show a key.
+/// Notice that replaces the key in a repeated answer.
 const SHOWN_BEFORE: &str =
     "the key was shown in the first answer only; rotate the key api_key_id to get another";
 
@@ -82,10 +82,10 @@ const SHOWN_BEFORE: &str =
 struct RegisteredAgent {
     #[serde(flatten)]
     agent: Row<AgentContent>,
-    /// Only in the first answer to the request that registers the agent.
+    /// The key; only in the first answer to the registration request.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// What to do where the key would be, in the answer to a repeated request.
+    /// Notice in place of the key, in the answer to a repeated request.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'static str>,
 }
@@ -94,7 +94,7 @@ const fn on(id: Uuid, command: AgentCommand) -> On<Agent> {
     On { id, command }
 }
 
-/// Registers an agent, and issues its key: it can read and propose, and nothing else. Admit it to a workspace as an `agent`.
+/// Registers an agent and issues its key, which can only read and propose. Admit the agent to a workspace as an `agent`.
 #[utoipa::path(post, path = "/agents", tag = "agents", request_body = NewAgent,
     responses((status = 201, body = RegisteredAgent)), security(("api_key" = ["agents:write"])))]
 async fn register(State(app): State<App>, command: Command<NewAgent>) -> Result<Response, Problem> {
@@ -142,7 +142,7 @@ async fn revise(
         .await
 }
 
-/// Suspends an agent: its keys stop working at once, and none of its proposals can be approved until it is resumed.
+/// Suspends an agent. Its keys stop working at once, and its proposals cannot be approved until it is resumed.
 #[utoipa::path(post, path = "/agents/{id}/suspend", tag = "agents", params(("id" = Uuid, Path)),
     request_body = Suspension, responses((status = 200, body = Row<AgentContent>)),
     security(("api_key" = ["agents:write"])))]
@@ -160,7 +160,7 @@ async fn suspend(
     Ok(response)
 }
 
-/// Resumes a suspended agent: its keys work again, and its proposals wait for their approval as before.
+/// Resumes a suspended agent. Its keys work again, and its proposals can be approved again.
 #[utoipa::path(post, path = "/agents/{id}/resume", tag = "agents", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:write"])))]
 async fn resume(
@@ -179,7 +179,7 @@ async fn resume(
     Ok(response)
 }
 
-/// One agent.
+/// Returns one agent.
 #[utoipa::path(get, path = "/agents/{id}", tag = "agents", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:read"])))]
 async fn get(
@@ -190,7 +190,7 @@ async fn get(
     app.get::<Agents>(&read, id).await
 }
 
-/// The agents of the caller's product, newest first.
+/// Lists the agents of the caller's product, newest first.
 #[utoipa::path(get, path = "/agents", tag = "agents", params(Which, Page),
     responses((status = 200, body = List<Row<AgentContent>>)), security(("api_key" = ["agents:read"])))]
 async fn list(

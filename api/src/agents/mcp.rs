@@ -1,5 +1,5 @@
-//! MCP: agents read, propose and learn what became of it through the Model Context Protocol, at `/mcp`. Nothing that is
-//! called here writes: what would change anything becomes a proposal.
+//! MCP: agents read, propose and follow their proposals through the Model Context Protocol, at `/mcp`. No tool changes data directly:
+//! every change becomes a proposal.
 
 mod approval;
 mod completion;
@@ -28,14 +28,15 @@ pub use endpoint::router;
 /// Path of the endpoint.
 pub const PATH: &str = "/mcp";
 
-/// How agents reach it, and how much they may ask.
+/// Settings for access by agents and for their rate limit.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Origins of web pages that may call, beside those of this machine and of the public address.
+    /// Origins of web pages that may call, besides loopback origins and the public address.
     pub origins: Vec<OriginPattern>,
-    /// Of one actor, on one node.
+    /// Calls allowed per actor on one node.
     pub calls_per_minute: NonZeroU32,
-    /// Where people decide on a proposal, `{id}` being its id; none: the server's own page of the API.
+    /// URL template of the page where people decide on a proposal, with `{id}` for its id; if absent, the server's own API reference is
+    /// used.
     pub approval_url: Option<String>,
 }
 
@@ -48,7 +49,7 @@ impl Settings {
     }
 }
 
-/// What is described in OpenAPI; the protocol's own endpoint describes itself.
+/// Returns the routes that OpenAPI describes; the protocol's own endpoint describes itself.
 pub fn routes() -> OpenApiRouter<App> {
     metadata::routes()
 }

@@ -1,4 +1,4 @@
-//! What agents propose.
+//! Agents, their proposals, and MCP.
 
 mod action;
 pub mod agent;

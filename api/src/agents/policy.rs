@@ -1,4 +1,4 @@
-//! The policy of a workspace: what its owners say of the proposals there.
+//! The policy of a workspace: its owners' rules for proposals.
 
 use std::collections::BTreeSet;
 
@@ -31,29 +31,29 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(set, get))
 }
 
-/// What is to hold for the proposals of a workspace; what is absent is as in a workspace without a policy.
+/// Rules for the proposals of a workspace; absent rules are as in a workspace without a policy.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPolicy {
-    /// How many people have to approve a proposal; one, if not given.
+    /// Number of people who must approve a proposal; one if not given.
     #[schema(minimum = 1, maximum = 20)]
     quorum: Option<u32>,
-    /// Everybody whose role writes, if not given.
+    /// People who may approve; everybody whose role can write, if not given.
     approvers: Option<NewApprovers>,
     expires_after: Option<NewExpiry>,
-    /// What is approved as soon as it is submitted.
+    /// Rules that approve proposals on submission.
     #[serde(default)]
     #[schema(max_items = 50)]
     automatic: Vec<NewAutomatic>,
-    /// What may not be proposed.
+    /// Rules that refuse proposals.
     #[serde(default)]
     #[schema(max_items = 50)]
     forbidden: Vec<NewForbidden>,
-    /// Allowed, if not given.
+    /// Merging with later changes; allowed if not given.
     merge: Option<Merging>,
 }
 
-/// Who may approve, beside having a role that writes. Whoever is named by either may.
+/// People who may approve, by role or by actor id. They also need a role that can write.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewApprovers {
@@ -64,54 +64,54 @@ struct NewApprovers {
     actors: BTreeSet<Uuid>,
 }
 
-/// How long proposals wait, in seconds.
+/// Lifetime of proposals, in seconds.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewExpiry {
-    /// Where a proposal does not say; the maximum, where this is not given either.
+    /// Lifetime of a proposal that names none; defaults to the maximum.
     #[schema(minimum = 1, maximum = 31_622_400)]
     default_seconds: Option<i64>,
-    /// A proposal that wants to wait longer is refused.
+    /// Maximum lifetime; a proposal that asks for more is refused.
     #[schema(minimum = 1, maximum = 31_622_400)]
     max_seconds: Option<i64>,
 }
 
-/// What is approved by itself: a proposal all of which the rule covers.
+/// A rule that approves a proposal automatically if it covers every action.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAutomatic {
-    /// By which it is known where it has approved something.
+    /// Name of the rule, shown on proposals that it has approved.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// Actor ids of the proposers; all, if not given.
+    /// Actor ids of the proposers; all if not given.
     proposers: Option<BTreeSet<Uuid>>,
-    /// Types of actions, such as `note.tag`: no other is covered, however small it is.
+    /// Types of actions, such as `note.tag`; no other type is covered, however small the change.
     #[schema(min_items = 1, value_type = BTreeSet<ActionType>)]
     actions: BTreeSet<String>,
-    /// Most actions of one proposal.
+    /// Maximum number of actions in one proposal.
     #[schema(minimum = 1)]
     max_actions: Option<usize>,
-    /// Most characters that a proposal takes away and adds.
+    /// Maximum number of characters that a proposal removes and adds.
     #[schema(minimum = 1)]
     max_characters: Option<usize>,
 }
 
-/// What is refused: a proposal of which the rule covers anything, or too much.
+/// A rule that refuses a proposal if it contains a covered action and exceeds the given limits.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewForbidden {
-    /// By which a refusal names it.
+    /// Name of the rule, shown in refusals.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// Actor ids of the proposers; all, if not given.
+    /// Actor ids of the proposers; all if not given.
     proposers: Option<BTreeSet<Uuid>>,
-    /// Types of actions, such as `note.archive`; all, if not given.
+    /// Types of actions, such as `note.archive`; all if not given.
     #[schema(value_type = Option<BTreeSet<ActionType>>)]
     actions: Option<BTreeSet<String>>,
-    /// Only proposals of more actions than this.
+    /// Applies only to proposals with more actions than this.
     #[schema(minimum = 1)]
     above_actions: Option<usize>,
-    /// Only proposals that take away and add more characters than this.
+    /// Applies only to proposals that remove and add more characters than this.
     #[schema(minimum = 1)]
     above_characters: Option<usize>,
 }
@@ -160,16 +160,16 @@ impl From<NewForbidden> for Forbidden {
     }
 }
 
-/// The policy in force.
+/// The current policy.
 #[derive(Serialize, ToSchema)]
 struct PolicyInForce {
     workspace_id: Uuid,
     #[serde(flatten)]
     rules: Rules,
-    /// Who stands behind what its rules approve; null: it was never set.
+    /// Actor responsible for what the rules approve; null if no policy was ever set.
     set_by: Option<Actor>,
     set_at: Option<DateTime<Utc>>,
-    /// 0: it was never set.
+    /// Version of the policy; 0 if none was ever set.
     version: i64,
 }
 
@@ -189,7 +189,7 @@ impl PolicyInForce {
     }
 }
 
-/// Sets the policy of a workspace; it replaces the one before. A person does, who owns the workspace.
+/// Sets the policy of a workspace and replaces the previous one. Only a person who owns the workspace may do so.
 #[utoipa::path(put, path = "/workspaces/{id}/policy", tag = "workspaces", operation_id = "set_policy",
     params(("id" = Uuid, Path)), request_body = NewPolicy,
     responses((status = 200, body = PolicyInForce)), security(("api_key" = ["workspaces:write"])))]
@@ -208,7 +208,7 @@ async fn set(
     .await
 }
 
-/// The policy of a workspace. Where none was set: one person with a role that writes approves, and that is all.
+/// Returns the policy of a workspace. Without one, proposals need the approval of one person whose role can write.
 #[utoipa::path(get, path = "/workspaces/{id}/policy", tag = "workspaces", operation_id = "get_policy",
     params(("id" = Uuid, Path)), responses((status = 200, body = PolicyInForce)),
     security(("api_key" = ["workspaces:read"])))]
@@ -220,7 +220,7 @@ async fn get(
     let position = app
         .ready_for(&read, Policy::SCOPE, Policy::CATEGORY)
         .await?;
-    // Who sees the workspace sees its policy.
+    // Everybody who sees the workspace sees its policy.
     app.find::<Workspaces>(&read, id).await?;
     let viewer = read.caller.viewer();
     let row = projections::get::<Policies>(&app.database, viewer, id).await?;

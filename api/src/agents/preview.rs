@@ -1,4 +1,4 @@
-//! What approving a pending proposal would change now, as anybody who may see the proposal may see it.
+//! Previews: the effect that approving a pending proposal would have now, for everybody who may see the proposal.
 
 use commands::Request;
 use commands::agents::proposal::{Changed, preview};
@@ -19,85 +19,85 @@ use crate::caller::Caller;
 use crate::knowledge::text::{self, Diffs};
 use crate::problem::Problem;
 
-/// A proposal, and what would come of it.
+/// A proposal with its preview.
 #[derive(Serialize, ToSchema)]
 pub struct ProposalWithPreview {
     #[serde(flatten)]
     proposal: Row<ProposalContent>,
-    /// What approval would do now; while it is pending.
+    /// The effect that approval would have now; only while the proposal is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     preview: Option<Preview>,
 }
 
-/// What approval would do now, found out by doing it and appending nothing.
+/// The effect that approval would have now, found by a dry run that appends nothing.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Preview {
-    /// Whether the last approval that it needs would apply it. If not, nothing of it would be.
+    /// True if the last missing approval would apply the proposal. If false, no part of it would be applied.
     applies: bool,
-    /// Why nobody can approve it now.
+    /// The reason why nobody can approve the proposal now.
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<Refused>,
-    /// How many people have to approve it still.
+    /// Number of approvals still missing.
     missing_approvals: u32,
-    /// The notes that its actions change, where they can.
+    /// Notes that the actions would change, where possible.
     notes: Vec<NoteChange>,
-    /// The tasks, likewise.
+    /// Tasks that the actions would change, where possible.
     tasks: Vec<TaskChange>,
-    /// The artifacts, likewise.
+    /// Artifacts that the actions would change, where possible.
     artifacts: Vec<ArtifactChange>,
-    /// What stands in its way.
+    /// Conflicts that keep the proposal from being applied.
     conflicts: Vec<Conflict>,
 }
 
-/// How an artifact would change.
+/// The change to an artifact.
 #[derive(Serialize, ToSchema)]
 struct ArtifactChange {
-    /// None: it would be attached.
+    /// Id of the artifact; absent if it would be attached.
     artifact_id: Option<Uuid>,
     note_id: Option<Uuid>,
     name: String,
-    /// 0: it would be attached.
+    /// Current version; 0 if it would be attached.
     from_version: i64,
     to_version: i64,
-    /// Whether it would be attached from then on.
+    /// True if the artifact would be attached afterwards.
     attached: bool,
 }
 
-/// What an approval would be refused with.
+/// The refusal that an approval would get.
 #[derive(Serialize, ToSchema)]
 struct Refused {
     code: String,
     detail: String,
 }
 
-/// How a task would change.
+/// The change to a task.
 #[derive(Serialize, ToSchema)]
 struct TaskChange {
-    /// None: it would be made.
+    /// Id of the task; absent if it would be created.
     task_id: Option<Uuid>,
-    /// As it would be; as it is, if it would be deleted.
+    /// Title after the change; the current title if the task would be deleted.
     title: String,
-    /// 0: it would be made.
+    /// Current version; 0 if it would be created.
     from_version: i64,
     to_version: i64,
-    /// The proposal was written for an earlier version, and would be merged.
+    /// The merge, if the proposal was written for an earlier version.
     #[serde(skip_serializing_if = "Option::is_none")]
     merged: Option<Merge>,
     /// Unified diff of the whole task.
     diff: String,
 }
 
-/// How a note would change.
+/// The change to a note.
 #[derive(Serialize, ToSchema)]
 struct NoteChange {
-    /// None: it would be created.
+    /// Id of the note; absent if it would be created.
     note_id: Option<Uuid>,
-    /// As it would be.
+    /// Title after the change.
     title: String,
-    /// 0: it would be created.
+    /// Current version; 0 if it would be created.
     from_version: i64,
     to_version: i64,
-    /// The proposal was written for an earlier version, and would be merged.
+    /// The merge, if the proposal was written for an earlier version.
     #[serde(skip_serializing_if = "Option::is_none")]
     merged: Option<Merge>,
     /// Unified diff of the whole note: title, tags, links and body.
@@ -105,7 +105,7 @@ struct NoteChange {
 }
 
 impl App {
-    /// A proposal as it is shown alone.
+    /// Returns a proposal with its preview.
     pub(super) async fn with_preview(
         &self,
         caller: &Caller,
@@ -115,7 +115,7 @@ impl App {
         Ok(ProposalWithPreview { proposal, preview })
     }
 
-    /// What approval would do now; none: nobody can approve it any more.
+    /// Returns the effect that approval would have now; `None` if nobody can approve the proposal any more.
     pub(super) async fn preview(
         &self,
         caller: &Caller,

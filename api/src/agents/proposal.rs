@@ -1,4 +1,4 @@
-//! Proposals: agents submit them, people decide them.
+//! Proposals: agents submit them, people decide on them.
 
 use std::iter::repeat_with;
 
@@ -55,26 +55,26 @@ pub fn routes() -> OpenApiRouter<App> {
 
 type NewActions = AtMost<NewAction, MAX_ACTIONS>;
 
-/// Changes to be proposed.
+/// Changes to propose.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewProposal {
     workspace_id: Uuid,
     #[schema(value_type = Vec<NewAction>, min_items = 1, max_items = 100)]
     actions: NewActions,
-    /// Why these changes are good.
+    /// Reasons for the changes.
     #[schema(min_length = 1, max_length = 10_000)]
     rationale: String,
-    /// From 0 to 1.
+    /// Confidence, from 0 to 1.
     #[schema(minimum = 0, maximum = 1)]
     confidence: Option<f64>,
     #[schema(max_length = 200)]
     model: Option<String>,
     #[schema(max_length = 200)]
     run_id: Option<String>,
-    /// Undecided until then, it expires.
+    /// Time at which the proposal expires if it is still undecided.
     expires_at: Option<DateTime<Utc>>,
-    /// A pending proposal of one's own that it takes the place of: nobody can approve that one any more.
+    /// One of your own pending proposals that this one replaces; it can then no longer be approved.
     supersedes: Option<Uuid>,
 }
 
@@ -94,20 +94,20 @@ impl From<NewProposal> for Draft {
     }
 }
 
-/// A person's agreement.
+/// A person's approval.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewApproval {
-    /// That of the actions that the approver has read: `edited_hash` where somebody has edited them, `actions_hash` otherwise.
+    /// Hash of the actions that the approver has read: `edited_hash` if somebody has edited them, `actions_hash` otherwise.
     actions_hash: String,
     #[schema(max_length = 10_000)]
     comment: Option<String>,
-    /// To be applied instead.
+    /// Actions to apply instead of the proposed ones.
     #[schema(value_type = Option<Vec<NewAction>>, min_items = 1, max_items = 100)]
     edited_actions: Option<NewActions>,
 }
 
-/// A person's refusal.
+/// A person's rejection.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Rejection {
@@ -115,19 +115,19 @@ struct Rejection {
     reason: String,
 }
 
-/// A proposal as it should be now.
+/// Updates for the rebased proposal.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Rebased {
-    /// What it is to change; the actions as they can be carried over by themselves, if not given.
+    /// New actions; if not given, the old actions are carried over automatically.
     #[schema(value_type = Option<Vec<NewAction>>, min_items = 1, max_items = 100)]
     actions: Option<NewActions>,
-    /// That of the old one, if not given.
+    /// New rationale; defaults to that of the old proposal.
     #[schema(min_length = 1, max_length = 10_000)]
     rationale: Option<String>,
 }
 
-/// Why a proposal is to be undone.
+/// The reason to revert a proposal.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Reversal {
@@ -135,13 +135,13 @@ struct Reversal {
     reason: Option<String>,
 }
 
-/// Which proposals.
+/// Filters for a list of proposals.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
     workspace_id: Option<Uuid>,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`; `approved` finds the applied ones: an
-    /// approval takes effect at once, or fails.
+    /// Status: `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`; `approved` also means
+    /// `applied`, because an approval takes effect at once or fails.
     status: Option<String>,
 }
 
@@ -149,8 +149,7 @@ fn actions(AtMost(new): NewActions) -> Vec<Action> {
     new.into_iter().map(Action::from).collect()
 }
 
-/// For what a proposal creates, as many as it could have actions.
-/// Ids for what a proposal creates.
+/// Returns ids for the resources that a proposal creates, as many as it can have actions.
 pub(super) fn new_ids() -> Vec<Uuid> {
     repeat_with(Uuid::now_v7).take(MAX_ACTIONS).collect()
 }
@@ -159,7 +158,7 @@ const fn on(id: Uuid, command: ProposalCommand) -> On<Proposal> {
     On { id, command }
 }
 
-/// Proposes changes. Where a rule of the workspace's policy approves them, and nothing stands in their way, they are applied at once.
+/// Proposes changes. If a rule of the workspace's policy approves them and there is no conflict, they are applied at once.
 #[utoipa::path(post, path = "/proposals", tag = "proposals", request_body = NewProposal,
     responses((status = 201, body = Row<ProposalContent>)), security(("api_key" = ["proposals:write"])))]
 async fn submit(
@@ -175,8 +174,8 @@ async fn submit(
         .await
 }
 
-/// Approves a proposal. If the workspace's policy asks for no more approvals, it is applied, all of it or nothing: then its status is
-/// `applied`, or `failed` with what stood in its way.
+/// Approves a proposal. If the workspace's policy needs no more approvals, the proposal is applied as a whole or not at all. Its status is
+/// then `applied`, or `failed` with the conflicts.
 #[utoipa::path(post, path = "/proposals/{id}/approve", tag = "proposals", params(("id" = Uuid, Path)),
     request_body = NewApproval, responses((status = 200, body = Row<ProposalContent>)),
     security(("api_key" = ["proposals:write"])))]
@@ -215,7 +214,7 @@ async fn reject(
         .await
 }
 
-/// Takes one's own proposal back.
+/// Withdraws one of your own proposals.
 #[utoipa::path(post, path = "/proposals/{id}/withdraw", tag = "proposals", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ProposalContent>)), security(("api_key" = ["proposals:write"])))]
 async fn withdraw(
@@ -228,8 +227,8 @@ async fn withdraw(
         .await
 }
 
-/// Undoes an applied proposal: every note is as it was before, and those that it wrote are in the trash. Refused where later edits
-/// stand on one of them, or somebody has put something into a note that it wrote.
+/// Reverts an applied proposal: its notes return to their previous content, and notes that it created move to the trash. Fails if one of
+/// them has later edits, or if somebody has added something to a note that it created.
 #[utoipa::path(post, path = "/proposals/{id}/revert", tag = "proposals", params(("id" = Uuid, Path)),
     request_body = Option<Reversal>, responses((status = 200, body = Row<ProposalContent>)),
     security(("api_key" = ["proposals:write"])))]
@@ -250,8 +249,8 @@ async fn revert(
         .await
 }
 
-/// Submits what one's own pending or failed proposal would change anew, carried over to what there is now. Refused with what stands in
-/// the way where others have changed the same, unless the actions are given as they should be now.
+/// Rebases one of your own pending or failed proposals onto the current state, and submits the result as a new proposal. If others have
+/// changed the same content, fails with the conflicts, unless new actions are given.
 #[utoipa::path(post, path = "/proposals/{id}/rebase", tag = "proposals", params(("id" = Uuid, Path)),
     request_body = Option<Rebased>, responses((status = 201, body = Row<ProposalContent>)),
     security(("api_key" = ["proposals:write"])))]
@@ -271,7 +270,7 @@ async fn rebase(
         .await
 }
 
-/// One proposal; while it is pending, with what approving it would change now.
+/// Returns one proposal; while it is pending, with the effect that approving it would have now.
 #[utoipa::path(get, path = "/proposals/{id}", tag = "proposals", params(("id" = Uuid, Path)),
     responses((status = 200, body = ProposalWithPreview)), security(("api_key" = ["proposals:read"])))]
 async fn get(
@@ -279,14 +278,14 @@ async fn get(
     read: Read,
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    // Not remembered: what it would change hangs on what it is about.
+    // Not cached: the preview depends on the resources that the proposal changes.
     let (row, position) = app.find::<Proposals>(&read, id).await?;
     let version = row.metadata.version;
     let proposal = app.with_preview(&read.caller, row).await?;
     App::show_with_others(&proposal, version, position)
 }
 
-/// Proposals in the caller's workspaces, newest first.
+/// Lists the proposals in the caller's workspaces, newest first.
 #[utoipa::path(get, path = "/proposals", tag = "proposals", params(Which, Page),
     responses((status = 200, body = List<Row<ProposalContent>>)), security(("api_key" = ["proposals:read"])))]
 async fn list(
@@ -309,7 +308,7 @@ async fn list(
 }
 
 impl App {
-    /// What there is by now in the notes that a proposal has written. The command needs it: it takes no scope to read.
+    /// Returns the current contents of the notes that a proposal created. The command needs them, so no read scope is required.
     async fn contents_of_new_notes(&self, caller: &Caller, id: Uuid) -> Result<Contents, Problem> {
         let head = self.store.read_head().await?;
         for model in [Proposals::NAME, Tasks::NAME, Artifacts::NAME] {

@@ -1,4 +1,4 @@
-//! Tool calls: what agents asked for, and how it ended.
+//! Tool calls: agents' calls of MCP tools and their outcomes.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -21,7 +21,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get))
 }
 
-/// Which tool calls.
+/// Filters for a list of tool calls.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
@@ -29,11 +29,11 @@ struct Which {
     agent: Option<Uuid>,
     run_id: Option<String>,
     tool: Option<String>,
-    /// `ok`, `replayed`, `input_required`, or the code of what went wrong.
+    /// Outcome: `ok`, `replayed`, `input_required`, or a problem code.
     outcome: Option<String>,
 }
 
-/// One tool call.
+/// Returns one tool call.
 #[utoipa::path(get, path = "/tool-calls/{id}", tag = "agents", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ToolCallContent>)), security(("api_key" = ["agents:read"])))]
 async fn get(
@@ -44,7 +44,7 @@ async fn get(
     app.get::<ToolCalls>(&read, id).await
 }
 
-/// The tool calls of the caller's product, newest first.
+/// Lists the tool calls of the caller's product, newest first.
 #[utoipa::path(get, path = "/tool-calls", tag = "agents", params(Which, Page),
     responses((status = 200, body = List<Row<ToolCallContent>>)), security(("api_key" = ["agents:read"])))]
 async fn list(

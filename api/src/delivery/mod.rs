@@ -1,4 +1,4 @@
-//! What leaves the house.
+//! Webhooks and their deliveries.
 
 pub mod webhook;
 pub mod webhook_delivery;

@@ -34,25 +34,25 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(replay))
 }
 
-/// An endpoint to be made.
+/// An endpoint to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewWebhook {
-    /// http or https, without a name or password; private and loopback addresses are refused when it is called.
+    /// URL with http or https, without user name or password; deliveries to private and loopback addresses are refused.
     url: String,
     /// Event types, or patterns such as `proposal.*`.
     #[schema(min_items = 1, max_items = 50)]
     events: BTreeSet<String>,
     #[schema(max_length = 1000)]
     description: Option<String>,
-    /// Sent along with every delivery. Their values are sealed, and never shown again.
+    /// Headers sent with every delivery. Their values are encrypted and never shown again.
     headers: Option<BTreeMap<String, String>>,
-    /// Deliveries per second; 0 or nothing: no limit.
+    /// Maximum number of deliveries per second; unlimited if 0 or not given.
     #[schema(maximum = 10_000)]
     rate_limit: Option<u32>,
 }
 
-/// What is to change about an endpoint.
+/// Changes to an endpoint.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WebhookChanges {
@@ -66,39 +66,39 @@ struct WebhookChanges {
     rate_limit: Option<u32>,
 }
 
-/// How a secret is to be rotated.
+/// Options for rotating a secret.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SecretRotation {
-    /// How long deliveries are signed with the old secret too; a day if not given.
+    /// Seconds for which deliveries are also signed with the old secret; a day if not given.
     #[schema(minimum = 0, maximum = 2_592_000)]
     overlap_seconds: Option<i64>,
 }
 
-/// Which example.
+/// The example to send.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ExampleOf {
-    /// The first type that the endpoint has subscribed to, if not given.
+    /// Type of the example event; defaults to the first subscribed type.
     #[schema(example = "note.created")]
     event_type: Option<String>,
 }
 
-/// Which history.
+/// The history to replay.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReplayFrom {
-    /// Everything after it is delivered again; 0 is the whole history.
+    /// Position after which all events are delivered again; 0 means the whole history.
     #[schema(minimum = 0)]
     from_position: i64,
 }
 
-/// What to do where a repetition would show a secret.
+/// Notice that replaces the secret in a repeated answer.
 const SHOWN_BEFORE: &str =
     "the secret was shown in the first answer only; rotate it to get another";
-/// What has happened to an endpoint that was sent elsewhere.
+/// Notice about an endpoint that was moved to another origin or owner.
 const MOVED: &str = "the url leads to another origin, or was another actor's: headers that were not given anew are dropped, and the secret is new";
-/// The same, where the secret is not shown.
+/// Notice about a moved endpoint, in a repeated answer without the secret.
 const MOVED_BEFORE: &str = "if this change led to another origin or took the endpoint over, the secret was new and shown in the first answer only; rotate it to get another";
 
 /// An endpoint with its secret.
@@ -106,10 +106,10 @@ const MOVED_BEFORE: &str = "if this change led to another origin or took the end
 struct WebhookWithSecret {
     #[serde(flatten)]
     webhook: Row<WebhookContent>,
-    /// Verifies deliveries. Only in the first answer to the request that makes it.
+    /// Secret for verifying deliveries; only in the first answer to the request that creates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
-    /// What to do or to know about the secret.
+    /// Notice about the secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'static str>,
 }
@@ -129,7 +129,7 @@ impl App {
         }
     }
 
-    /// Runs a command that makes a secret, and shows it once.
+    /// Runs a command that creates a secret, and shows it once.
     async fn make_secret(
         &self,
         request: &Request,
@@ -157,7 +157,7 @@ const fn on(id: Uuid, command: WebhookCommand) -> On<Webhook> {
     On { id, command }
 }
 
-/// Makes an endpoint, and shows its secret once. It gets what the caller may see with this key when it is delivered.
+/// Creates an endpoint and shows its secret once. It receives the events that the caller may see with this key at delivery.
 #[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhook,
     responses((status = 201, body = WebhookWithSecret)), security(("api_key" = ["webhooks:write"])))]
 async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<Response, Problem> {
@@ -175,8 +175,8 @@ async fn create(State(app): State<App>, command: Command<NewWebhook>) -> Result<
         .await
 }
 
-/// Changes an endpoint. Whoever sets its `url` owns it. Its headers go, unless they are given anew, and its secret is new,
-/// if the `url` is of another origin or the endpoint was another actor's.
+/// Changes an endpoint. The caller who sets its `url` becomes its owner. If the `url` has another origin or the endpoint belonged to
+/// another actor, its headers are dropped unless given again, and it gets a new secret.
 #[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = WebhookChanges, responses((status = 200, body = WebhookWithSecret)),
     security(("api_key" = ["webhooks:write"])))]
@@ -225,7 +225,7 @@ async fn delete(
         .await
 }
 
-/// Gives an endpoint of the caller's a new secret, and shows it once. Deliveries carry both signatures for a while.
+/// Gives one of the caller's endpoints a new secret, and shows it once. Deliveries carry both signatures for a while.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = Option<SecretRotation>, responses((status = 200, body = WebhookWithSecret)),
     security(("api_key" = ["webhooks:write"])))]
@@ -245,8 +245,8 @@ async fn rotate_secret(
         .await
 }
 
-/// Lets deliveries go to an endpoint again, those that waited included. Where the key that it belonged to is revoked, only
-/// its actor does so, with another key; others take it over first by setting its `url`.
+/// Enables deliveries to an endpoint again, including those that waited. If the endpoint's key is revoked, only the same actor can do
+/// this, with another key; other actors must first take the endpoint over by setting its `url`.
 #[utoipa::path(post, path = "/webhooks/{id}/enable", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn enable(
@@ -258,7 +258,7 @@ async fn enable(
         .await
 }
 
-/// Keeps deliveries back from an endpoint.
+/// Disables an endpoint; its deliveries wait.
 #[utoipa::path(post, path = "/webhooks/{id}/disable", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn disable(
@@ -271,7 +271,7 @@ async fn disable(
         .await
 }
 
-/// Sends an example, to see whether the endpoint answers.
+/// Sends an example, to test whether the endpoint answers.
 #[utoipa::path(post, path = "/webhooks/{id}/send-example", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = Option<ExampleOf>, responses((status = 202, body = Row<WebhookContent>)),
     security(("api_key" = ["webhooks:write"])))]
@@ -288,8 +288,8 @@ async fn send_example(
         .await
 }
 
-/// Delivers history again, or for the first time to a new endpoint. One replay of an endpoint is under way at a time; its
-/// deliveries are queued a few hundred at a time.
+/// Delivers past events again, or for the first time to a new endpoint. An endpoint has at most one replay in progress; its deliveries are
+/// queued a few hundred at a time.
 #[utoipa::path(post, path = "/webhooks/{id}/replay", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = ReplayFrom, responses((status = 202, body = Row<WebhookContent>)),
     security(("api_key" = ["webhooks:write"])))]
@@ -306,7 +306,7 @@ async fn replay(
         .await
 }
 
-/// One endpoint, without its secret.
+/// Returns one endpoint, without its secret.
 #[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:read"])))]
 async fn get(
@@ -317,7 +317,7 @@ async fn get(
     app.get::<Webhooks>(&read, id).await
 }
 
-/// The endpoints of the caller's product, newest first.
+/// Lists the endpoints of the caller's product, newest first.
 #[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(Page),
     responses((status = 200, body = List<Row<WebhookContent>>)), security(("api_key" = ["webhooks:read"])))]
 async fn list(

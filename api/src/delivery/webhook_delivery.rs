@@ -1,4 +1,4 @@
-//! Deliveries: what was sent, what came back, and sending it once more.
+//! Deliveries: the requests, their answers, and resending.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -26,15 +26,15 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resend))
 }
 
-/// Which deliveries.
+/// Filters for a list of deliveries.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// `retrying`, `succeeded` or `exhausted`.
+    /// Status: `retrying`, `succeeded` or `exhausted`.
     status: Option<String>,
 }
 
-/// Attempted deliveries to an endpoint, newest first.
+/// Lists the attempted deliveries to an endpoint, newest first.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks",
     params(("id" = Uuid, Path), Which, Page),
     responses((status = 200, body = List<Row<DeliveryContent>>)), security(("api_key" = ["webhooks:read"])))]
@@ -60,7 +60,7 @@ async fn deliveries(
     ))
 }
 
-/// One delivery, as its last attempt left it.
+/// Returns one delivery as of its last attempt.
 #[utoipa::path(get, path = "/deliveries/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<DeliveryContent>)), security(("api_key" = ["webhooks:read"])))]
 async fn get(
@@ -71,7 +71,7 @@ async fn get(
     app.get::<Deliveries>(&read, id).await
 }
 
-/// Sends a delivery once more, now. A retry that waits comes at once instead.
+/// Resends a delivery now. A waiting retry is made at once instead.
 #[utoipa::path(post, path = "/deliveries/{id}/resend", tag = "webhooks", params(("id" = Uuid, Path)),
     responses((status = 202, body = Row<DeliveryContent>)), security(("api_key" = ["webhooks:write"])))]
 async fn resend(

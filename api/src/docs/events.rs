@@ -1,4 +1,4 @@
-//! The catalogue of events: what each says, who sees it, and what its payload looks like.
+//! The event catalogue: the meaning, visibility and payload of each event.
 
 use domain::{Audience, Contract, Sample, contracts};
 use maud::{Markup, html};

@@ -1,4 +1,4 @@
-//! Guides: the Markdown of the repository's `docs`, with links that lead to each other's pages.
+//! Guides: the Markdown files in the repository's `docs`, with links rewritten to the published pages.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -13,7 +13,7 @@ use super::Page;
 
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/../docs");
 
-/// Guides that the contents list, by who reads them. Others are found where one of these leads to them.
+/// Guides in the table of contents, grouped by audience. Other guides are reachable by links from these.
 pub const GROUPS: [(&str, &[&str]); 2] = [
     (
         "Using it",
@@ -29,7 +29,7 @@ pub const GROUPS: [(&str, &[&str]); 2] = [
     ("Running it", &["configuration"]),
 ];
 
-/// The page of each file.
+/// Returns the page of each file.
 pub fn pages() -> Vec<(String, Page)> {
     let mut pages = vec![];
     let mut folders = vec![&FILES];
@@ -54,7 +54,7 @@ fn page(file: &File<'_>) -> Option<(String, Page)> {
     Some((name.to_owned(), page))
 }
 
-/// The first heading of a guide.
+/// Returns the first heading of a guide.
 pub fn title(name: &str) -> String {
     let file = FILES.get_file(format!("{name}.md"));
     let text = file.and_then(File::contents_utf8).unwrap_or_default();
@@ -62,7 +62,7 @@ pub fn title(name: &str) -> String {
     heading.unwrap_or(name).to_owned()
 }
 
-/// Markdown in a description: a sentence or several.
+/// Renders Markdown in a description of one or more sentences.
 pub fn inline(text: &str) -> Markup {
     let mut out = String::new();
     let parser = Parser::new_ext(text, Options::empty());
@@ -75,7 +75,7 @@ pub fn inline(text: &str) -> Markup {
     PreEscaped(out)
 }
 
-/// A whole file.
+/// Renders a whole file.
 fn render(name: &str, text: &str) -> Markup {
     let mut events: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
     name_headings(&mut events);
@@ -105,7 +105,7 @@ fn render(name: &str, text: &str) -> Markup {
     PreEscaped(out)
 }
 
-/// Gives each heading the id by which links of Markdown know it.
+/// Gives each heading the id that Markdown links use.
 fn name_headings(events: &mut [Event<'_>]) {
     for at in 0..events.len() {
         let Event::Start(Tag::Heading { level, .. }) = &events[at] else {
@@ -128,7 +128,7 @@ fn name_headings(events: &mut [Event<'_>]) {
     }
 }
 
-/// `The first of all` is at `the-first-of-all`.
+/// Returns the anchor of a heading: `The first of all` becomes `the-first-of-all`.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase();
     let kept = kept
@@ -137,8 +137,8 @@ fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Returns the address that a link of a file leads to: another page, a place in its own, or elsewhere. None for a file that is
-/// not published.
+/// Returns the URL that a link in a file leads to: another page, an anchor on the same page, or an external address. Returns `None` for a
+/// file that is not published.
 fn lead(from: &str, link: &str) -> Option<String> {
     if link.starts_with('#') || link.contains("://") {
         return Some(link.to_owned());

@@ -1,10 +1,10 @@
-//! The frame of all pages, and the way from each to the others.
+//! The frame of all pages, and the navigation between them.
 
 use maud::{DOCTYPE, Markup, html};
 
 use super::{PATH, Page, guides, reference};
 
-/// A page in its frame.
+/// Renders a page in its frame.
 pub fn frame(name: &str, page: Page) -> Markup {
     html! {
         (DOCTYPE)
@@ -23,7 +23,7 @@ pub fn frame(name: &str, page: Page) -> Markup {
     }
 }
 
-/// The way to all pages; the one that is shown is marked.
+/// Renders the navigation; the current page is marked.
 fn contents(shown: &str) -> Markup {
     let entry = |name: &str, title: &str| {
         let here = (name == shown).then_some("page");
@@ -45,7 +45,7 @@ fn contents(shown: &str) -> Markup {
     }
 }
 
-/// The address of a page.
+/// Returns the path of a page.
 pub fn address(name: &str) -> String {
     match name {
         "" => PATH.to_owned(),
@@ -53,7 +53,7 @@ pub fn address(name: &str) -> String {
     }
 }
 
-/// The first page.
+/// Returns the first page.
 pub fn home() -> Page {
     let body = html! {
         h1 { "Daybook" }

@@ -1,4 +1,4 @@
-//! The reference: every operation of the API by its resource, with a request and its answer.
+//! The reference: every operation of the API by resource, with a sample request and answer.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -13,7 +13,7 @@ use super::layout::address;
 use super::schemas::{described, example, kind, meaning};
 use crate::openapi;
 
-/// Parameters of all commands and queries, which one guide tells of.
+/// Parameters of all commands and queries; a guide describes them.
 const SHARED: [&str; 7] = [
     "Idempotency-Key",
     "If-Match",
@@ -33,7 +33,7 @@ struct Operation {
     spec: &'static Value,
 }
 
-/// Operations by their tags.
+/// Returns operations by tag.
 fn by_tag() -> &'static BTreeMap<&'static str, Vec<Operation>> {
     static OPERATIONS: OnceLock<BTreeMap<&str, Vec<Operation>>> = OnceLock::new();
     OPERATIONS.get_or_init(|| {
@@ -56,7 +56,7 @@ pub fn tags() -> impl Iterator<Item = &'static str> {
     by_tag().keys().copied()
 }
 
-/// The name of the page of a tag.
+/// Returns the name of a tag's page.
 pub fn name(tag: &str) -> String {
     format!("reference/{tag}")
 }
@@ -80,7 +80,7 @@ pub fn pages() -> impl Iterator<Item = (String, Page)> {
     })
 }
 
-/// The operations of a tag, in a line each.
+/// Lists the operations of a tag, one per line.
 pub fn overview(tag: &str) -> Markup {
     let operations = by_tag().get(tag).into_iter().flatten();
     html! {
@@ -132,7 +132,7 @@ impl Operation {
         }
     }
 
-    /// Parameters of its own.
+    /// Renders the operation's own parameters.
     fn parameters(&self) -> Markup {
         let all = self.spec["parameters"].as_array().into_iter().flatten();
         let own: Vec<&Value> = all
@@ -159,7 +159,7 @@ impl Operation {
         }
     }
 
-    /// The media type of its body, and the schema of that.
+    /// Returns the media type and the schema of the request body.
     fn content(&self) -> Option<(&'static str, &'static Value)> {
         let content = self.spec["requestBody"]["content"].as_object()?;
         let (media_type, content) = content.iter().next()?;
@@ -176,7 +176,7 @@ impl Operation {
         }
     }
 
-    /// The request as one types it.
+    /// Renders the request as a shell command.
     fn request(&self) -> Markup {
         let mut lines = vec![format!(
             "curl -X {} \"$BASE{}\"",
@@ -242,7 +242,7 @@ fn shown_answer(status: &str, answer: &Value) -> Markup {
     }
 }
 
-/// A path with variables of the shell: `/v1/notes/$ID`.
+/// Turns path parameters into shell variables: `/v1/notes/$ID`.
 fn in_shell(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
         let parameter = segment
@@ -256,7 +256,7 @@ fn in_shell(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Returns true for the answer of a dry run, which one guide tells of.
+/// Returns true for the answer of a dry run, which a guide describes.
 fn is_plan(schema: &Value) -> bool {
     schema["$ref"]
         .as_str()

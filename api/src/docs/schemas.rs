@@ -1,4 +1,4 @@
-//! Types of bodies: their fields in words, and an example of each.
+//! Types of bodies: their fields and an example of each.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use super::layout::address;
 use crate::openapi;
 
 const REFERENCE: &str = "#/components/schemas/";
-/// Types within types that an example goes into.
+/// Maximum depth of nested types in an example.
 const DEEPEST: usize = 8;
 
-/// All types.
+/// Returns the page with all types.
 pub fn page() -> Page {
     let schemas = openapi::published()["components"]["schemas"].as_object();
     let body = html! {
@@ -33,7 +33,7 @@ pub fn page() -> Page {
     }
 }
 
-/// A type: its fields, its variants, or the values that it has.
+/// Describes a type: its fields, variants or values.
 pub fn described(schema: &Value) -> Markup {
     let (properties, required) = fields(schema);
     let variants = schema["oneOf"].as_array();
@@ -67,7 +67,7 @@ fn table(properties: &Map<String, Value>, required: &BTreeSet<&str>) -> Markup {
     }
 }
 
-/// The sentences about a field; of a type with a name those of its own, if the field has none.
+/// Returns the description of a field; without one, that of its named type.
 pub fn meaning(schema: &Value) -> Markup {
     let own = text(schema, "description");
     let options = schema["oneOf"].as_array().into_iter().flatten();
@@ -83,7 +83,7 @@ fn text<'a>(schema: &'a Value, field: &str) -> Option<&'a str> {
     schema[field].as_str().filter(|text| !text.is_empty())
 }
 
-/// The type in words, with the way to it if it has a name.
+/// Returns the type in words, with a link if it has a name.
 pub fn kind(schema: &Value) -> Markup {
     if let Some(name) = reference(schema) {
         let href = format!("{}#{name}", address("schemas"));
@@ -116,7 +116,7 @@ fn listed(parts: impl Iterator<Item = Markup>) -> Markup {
     }
 }
 
-/// The names that JSON has for values of the type: one, or several.
+/// Returns the JSON type names of a schema, one or several.
 fn names(schema: &Value) -> Vec<&str> {
     let all = schema["type"].as_array().into_iter().flatten();
     let one = schema["type"].as_str();
@@ -138,7 +138,7 @@ fn one(schema: &Value, name: &str) -> Markup {
     }
 }
 
-/// The limits of a value.
+/// Describes the limits of a value.
 fn bounds(schema: &Value) -> Markup {
     let limits: Vec<String> = [
         ("minimum", "at least"),
@@ -157,12 +157,12 @@ fn bounds(schema: &Value) -> Markup {
     html! { @if !limits.is_empty() { br; small { (limits.join(", ")) } } }
 }
 
-/// The name of a type, where there is only that.
+/// Returns the name of a type, if the schema is a reference.
 fn reference(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(REFERENCE)
 }
 
-/// The type itself.
+/// Resolves a reference to the type itself.
 pub fn resolved(schema: &Value) -> &Value {
     match reference(schema) {
         Some(name) => &openapi::published()["components"]["schemas"][name],
@@ -170,7 +170,7 @@ pub fn resolved(schema: &Value) -> &Value {
     }
 }
 
-/// The fields of a type and of all its parts, and those of them that must be there.
+/// Returns the fields of a type and all its parts, and the required ones.
 fn fields(schema: &Value) -> (Map<String, Value>, BTreeSet<&str>) {
     let schema = resolved(schema);
     let mut properties = schema["properties"]
@@ -187,7 +187,7 @@ fn fields(schema: &Value) -> (Map<String, Value>, BTreeSet<&str>) {
     (properties, required)
 }
 
-/// A value of the type. Of what is sent it has the fields that are required, or all where none is.
+/// Returns a sample value of the type. A request body has only the required fields, or all fields if none is required.
 pub fn example(schema: &Value, is_sent: bool) -> Value {
     value(schema, is_sent, DEEPEST)
 }

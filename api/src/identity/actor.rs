@@ -1,4 +1,4 @@
-//! Actors: those who share a workspace with the caller, or all of the product for whoever looks after its keys.
+//! Actors: members of the caller's workspaces, or all actors of the product for callers who manage its keys.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -23,15 +23,15 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get))
 }
 
-/// Which actors.
+/// Filters for a list of actors.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// All of the product: takes `api_keys:read` as well.
+    /// Lists all actors of the product; also needs `api_keys:read`.
     all: Option<bool>,
 }
 
-/// The caller and those who share a workspace with them, newest first: of which kind each is, and by which name.
+/// Lists the caller and the members of their workspaces, newest first, with kind and name.
 #[utoipa::path(get, path = "/actors", tag = "actors", params(Which, Page),
     responses((status = 200, body = List<Row<ActorContent>>)), security(("api_key" = ["actors:read"])))]
 async fn list(
@@ -47,7 +47,7 @@ async fn list(
     }))
 }
 
-/// One actor: the caller, or somebody who shares a workspace with them; with `api_keys:read` anybody in the product.
+/// Returns one actor: the caller or a member of their workspaces; with `api_keys:read`, any actor of the product.
 #[utoipa::path(get, path = "/actors/{id}", tag = "actors", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ActorContent>)), security(("api_key" = ["actors:read"])))]
 async fn get(

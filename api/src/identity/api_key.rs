@@ -1,4 +1,4 @@
-//! API keys: shown once when issued, rotated or enrolled, known by their hash ever after.
+//! API keys: shown once when issued, rotated or enrolled; after that, only their hash is known.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ use crate::command::{Command, Nothing};
 use crate::problem::{FieldError, Problem};
 use crate::query::{Page, Params, Path, Read};
 
-/// How long a rotated key goes on working, if not said otherwise: a day.
+/// Default time for which a rotated key keeps working: a day.
 const OVERLAP_SECONDS: i64 = 86_400;
-/// What to do where a repetition would show a key.
+/// Notice that replaces the key in a repeated answer.
 const SHOWN_BEFORE: &str =
     "the key was shown in the first answer only; rotate it, or revoke it and issue another";
 
@@ -41,37 +41,37 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(rotate))
 }
 
-/// A key to be issued.
+/// A key to issue.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewApiKey {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// For which product: the operator says it, everybody else's is their own.
+    /// Product of the key; only the operator may name one, for others it is their own.
     product_id: Option<Uuid>,
     actor: NewActor,
-    /// `<context>:read`, `<context>:write`, or `*`.
+    /// Scopes: `<context>:read`, `<context>:write`, or `*`.
     #[schema(min_items = 1)]
     scopes: BTreeSet<String>,
 }
 
-/// Who will hold the key.
+/// The future holder of the key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewActor {
     kind: ActorKind,
-    /// A new actor, if not given. Only the operator names another than themselves.
+    /// Id of the actor; a new actor if not given. Only the operator may name an actor other than themselves.
     id: Option<Uuid>,
-    /// As people call a new actor; as the key, if not given.
+    /// Name of a new actor; defaults to the key's name.
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
 }
 
-/// How a key is to be rotated.
+/// Options for rotating a key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Rotation {
-    /// How long the old key goes on working; a day if not given.
+    /// Seconds for which the old key keeps working; a day if not given.
     #[schema(minimum = 0, maximum = 2_592_000)]
     overlap_seconds: Option<i64>,
 }
@@ -85,19 +85,19 @@ struct ApiKeyView {
     name: String,
     actor: Actor,
     scopes: BTreeSet<String>,
-    /// `active` or `revoked`.
+    /// Status: `active` or `revoked`.
     status: String,
-    /// Id of the actor in whose hands it is: that of its own actor, unless somebody else has seen the key, or has made up
-    /// the actor. Two people count as two approvers only if their keys are in different hands.
+    /// Id of the actor who controls the key: its own actor, unless somebody else has seen the key or created the actor. Two people count
+    /// as two approvers only if their keys have different controllers.
     controller: Uuid,
-    /// Nobody but its holder has seen it since it was enrolled.
+    /// True if only the holder has seen the key since it was enrolled.
     enrolled: bool,
-    /// Until when the key before the last rotation works.
+    /// Time until which the key before the last rotation works.
     previous_valid_until: Option<DateTime<Utc>>,
-    /// The key itself: only in the first answer to the request that issues, rotates or enrols it.
+    /// The key itself; only in the first answer to the request that issues, rotates or enrols it.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// What to do where the key would be, in the answer to a repeated request.
+    /// Notice in place of the key, in the answer to a repeated request.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'static str>,
 }
@@ -121,7 +121,7 @@ impl From<Row<ApiKeyContent>> for ApiKeyView {
 }
 
 impl App {
-    /// Runs a command that makes a key, and shows it once.
+    /// Runs a command that creates a key, and shows it once.
     async fn make_key(
         &self,
         request: &Request,
@@ -141,7 +141,7 @@ impl App {
     }
 }
 
-/// Issues a key, never with more than the issuer's own scopes.
+/// Issues a key with at most the issuer's own scopes.
 #[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = NewApiKey,
     responses((status = 201, body = ApiKeyView)), security(("api_key" = ["api_keys:write"])))]
 async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Response, Problem> {
@@ -177,8 +177,7 @@ async fn issue(State(app): State<App>, command: Command<NewApiKey>) -> Result<Re
     app.make_key(&request, &issue, StatusCode::CREATED).await
 }
 
-/// Makes the key that the request comes with its holder's own: answers with a new one, which nobody else has seen, and ends
-/// the old one at once. Takes no scope.
+/// Enrols the key of the request: replaces it at once by a new one that only its holder has seen. Needs no scope.
 #[utoipa::path(post, path = "/api-keys/enrol", tag = "api-keys",
     responses((status = 200, body = ApiKeyView)), security(("api_key" = [])))]
 async fn enrol(State(app): State<App>, command: Command<Nothing>) -> Result<Response, Problem> {
@@ -186,7 +185,7 @@ async fn enrol(State(app): State<App>, command: Command<Nothing>) -> Result<Resp
         id: command.caller.credential,
         secrets: app.secrets.clone(),
     };
-    // Whatever else a key may do, its holder may have it to themselves.
+    // Every key may be enrolled, whatever its scopes.
     let request = Request {
         scopes: Arc::new([MANAGES.to_owned()].into()),
         ..command.request
@@ -196,7 +195,7 @@ async fn enrol(State(app): State<App>, command: Command<Nothing>) -> Result<Resp
     Ok(response)
 }
 
-/// Replaces a key by a new one; the old one works a little longer.
+/// Replaces a key by a new one; the old one keeps working for a while.
 #[utoipa::path(post, path = "/api-keys/{id}/rotate", tag = "api-keys", params(("id" = Uuid, Path)),
     request_body = Option<Rotation>, responses((status = 200, body = ApiKeyView)),
     security(("api_key" = ["api_keys:write"])))]
@@ -220,7 +219,7 @@ async fn rotate(
     Ok(response)
 }
 
-/// Revokes a key: it stops working at once.
+/// Revokes a key, which stops working at once.
 #[utoipa::path(delete, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)),
     responses((status = 200, body = ApiKeyView)), security(("api_key" = ["api_keys:write"])))]
 async fn revoke(
@@ -242,7 +241,7 @@ async fn revoke(
     Ok(response)
 }
 
-/// One key, without the key itself.
+/// Returns one key's record, without the secret key.
 #[utoipa::path(get, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)),
     responses((status = 200, body = ApiKeyView)), security(("api_key" = ["api_keys:read"])))]
 async fn get(
@@ -255,7 +254,7 @@ async fn get(
     Ok(App::show(ApiKeyView::from(row), version, position))
 }
 
-/// The keys of the caller's product; every key for the operator.
+/// Lists the keys of the caller's product, or every key for the operator.
 #[utoipa::path(get, path = "/api-keys", tag = "api-keys", params(Page),
     responses((status = 200, body = List<ApiKeyView>)), security(("api_key" = ["api_keys:read"])))]
 async fn list(

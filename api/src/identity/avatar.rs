@@ -1,4 +1,4 @@
-//! The avatars of actors.
+//! Avatars of actors.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -29,11 +29,11 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(set, get, clear))
 }
 
-/// The picture of an actor.
+/// A picture for an actor.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAvatar {
-    /// A file of the container `avatars`, and of no workspace.
+    /// Id of a file in the container `avatars` that belongs to no workspace.
     file_id: Uuid,
 }
 
@@ -43,7 +43,7 @@ struct AvatarView {
     #[serde(flatten)]
     metadata: RowMetadata,
     file_id: Uuid,
-    /// By size, the smallest first; none as long as they are not made yet.
+    /// Available sizes, smallest first; empty until they are generated.
     sizes: Vec<Size>,
 }
 
@@ -51,13 +51,13 @@ struct AvatarView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = AvatarSize)]
 struct Size {
-    /// Of an edge: it is a square.
+    /// Width and height in pixels.
     pixels: u32,
     media_type: String,
     sha256: String,
-    /// Relative to the server's address; needs no key. What is there never changes.
+    /// URL relative to the server's address; it needs no key and its content never changes.
     url: String,
-    /// Until when the address is good.
+    /// Time until which the URL is valid.
     expires_at: DateTime<Utc>,
 }
 
@@ -68,7 +68,7 @@ fn sitter(caller: &Caller, actor_id: Uuid) -> Sitter {
     }
 }
 
-/// Sets an actor's avatar: the caller's own, or with `api_keys:write` anybody's.
+/// Sets an actor's avatar: the caller's own, or anybody's with `api_keys:write`.
 #[utoipa::path(put, path = "/actors/{id}/avatar", tag = "avatars", operation_id = "set_avatar", params(("id" = Uuid, Path)),
     request_body = NewAvatar, responses((status = 200, body = Row<AvatarContent>)),
     security(("api_key" = ["avatars:write"])))]
@@ -88,7 +88,7 @@ async fn set(
         .await
 }
 
-/// Takes an actor's avatar away.
+/// Removes an actor's avatar.
 #[utoipa::path(delete, path = "/actors/{id}/avatar", tag = "avatars", operation_id = "clear_avatar", params(("id" = Uuid, Path)),
     responses((status = 204)), security(("api_key" = ["avatars:write"])))]
 async fn clear(
@@ -106,7 +106,7 @@ async fn clear(
         .await
 }
 
-/// An actor's avatar, and where it can be had in each size.
+/// Returns an actor's avatar with the URL of each size.
 #[utoipa::path(get, path = "/actors/{id}/avatar", tag = "avatars", operation_id = "get_avatar", params(("id" = Uuid, Path)),
     responses((status = 200, body = AvatarView)), security(("api_key" = ["avatars:read"])))]
 async fn get(

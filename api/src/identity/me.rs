@@ -1,4 +1,4 @@
-//! Who the caller is, as their key has it.
+//! The caller, as described by their key.
 
 use std::collections::BTreeSet;
 
@@ -30,28 +30,28 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, ToSchema)]
 struct Me {
     actor: Actor,
-    /// As people call them.
+    /// Display name of the caller.
     name: String,
     product_id: Uuid,
     credential: Credential,
-    /// Those that the caller is a member of, the newest first; a thousand at most.
+    /// Workspaces that the caller is a member of, newest first; a thousand at most.
     workspaces: Vec<JoinedWorkspace>,
 }
 
-/// The key that the request came with.
+/// The key of the request.
 #[derive(Serialize, ToSchema)]
 struct Credential {
     id: Uuid,
     name: String,
-    /// `<context>:read`, `<context>:write`, or `*`. An agent reads and proposes, whatever they are.
+    /// Scopes: `<context>:read`, `<context>:write`, or `*`. Whatever its scopes, an agent can only read and propose.
     scopes: BTreeSet<String>,
-    /// Id of the actor in whose hands the key is: the caller's own, unless somebody else has seen it.
+    /// Id of the actor who controls the key: the caller, unless somebody else has seen it.
     controller: Uuid,
-    /// Nobody but the caller has seen it since it was enrolled.
+    /// True if only the caller has seen the key since it was enrolled.
     enrolled: bool,
 }
 
-/// Who the caller is: the actor, their product, what their key may do, and their role in each workspace. Takes no scope.
+/// Returns the caller: the actor, their product, the scopes of their key, and their role in each workspace. Needs no scope.
 #[utoipa::path(get, path = "/me", tag = "actors", responses((status = 200, body = Me)), security(("api_key" = [])))]
 async fn me(State(app): State<App>, read: Read) -> Result<Response, Problem> {
     let mut position = i64::MAX;

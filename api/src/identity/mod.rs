@@ -1,4 +1,4 @@
-//! Who may call.
+//! Identity: products, actors and their API keys.
 
 pub mod actor;
 pub mod api_key;
@@ -6,7 +6,7 @@ pub mod avatar;
 pub mod me;
 pub mod product;
 
-/// The scope of whoever issues keys to actors, and looks after them.
+/// Scope of callers who issue keys to actors and manage them.
 pub(crate) const MANAGES: &str = "api_keys:write";
-/// The scope of whoever sees to whom keys were issued.
+/// Scope of callers who may see all issued keys.
 pub(crate) const OVERSEES: &str = "api_keys:read";

@@ -1,4 +1,4 @@
-//! Products: the operator makes them.
+//! Products, created by the operator.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get))
 }
 
-/// A product to be made.
+/// A product to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewProduct {
@@ -33,7 +33,7 @@ struct NewProduct {
     name: String,
 }
 
-/// Makes a product. Only the operator can.
+/// Creates a product. Only the operator can.
 #[utoipa::path(post, path = "/products", tag = "products", request_body = NewProduct,
     responses((status = 201, body = Row<ProductContent>)), security(("api_key" = ["products:write"])))]
 async fn create(State(app): State<App>, command: Command<NewProduct>) -> Result<Response, Problem> {
@@ -57,7 +57,7 @@ async fn create(State(app): State<App>, command: Command<NewProduct>) -> Result<
         .await
 }
 
-/// One product.
+/// Returns one product.
 #[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ProductContent>)), security(("api_key" = ["products:read"])))]
 async fn get(
@@ -68,7 +68,7 @@ async fn get(
     app.get::<Products>(&read, id).await
 }
 
-/// The caller's own product; every product for the operator.
+/// Lists the caller's own product, or every product for the operator.
 #[utoipa::path(get, path = "/products", tag = "products", params(Page),
     responses((status = 200, body = List<Row<ProductContent>>)), security(("api_key" = ["products:read"])))]
 async fn list(

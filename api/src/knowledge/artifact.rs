@@ -1,4 +1,4 @@
-//! Artifacts: what notes have attached.
+//! Artifacts: files and URLs attached to notes.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -29,32 +29,32 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(restore))
 }
 
-/// What is to be attached: a file, or something at an address elsewhere.
+/// An artifact to attach: a file or an external URL.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewArtifact {
-    /// A file that has been uploaded; the rest is known of it.
+    /// Id of an uploaded file; its name, media type, size and digest are known.
     file_id: Option<Uuid>,
-    /// Where something else is; its media type must be given.
+    /// External URL; it needs a media type.
     #[schema(max_length = 2000)]
     url: Option<String>,
-    /// What people call it; of a file its own name if not given.
+    /// Name of the artifact; defaults to the file's own name.
     #[schema(min_length = 1, max_length = 255)]
     name: Option<String>,
-    /// Path within the folder that it is imported from, with `/` between names.
+    /// Path within the folder that the artifact is imported from, with `/` between names.
     #[schema(max_length = 1000, example = "Attachments/barrel.png")]
     path: Option<String>,
-    /// In lower case, without parameters.
+    /// Media type in lower case, without parameters.
     #[schema(example = "application/pdf")]
     media_type: Option<String>,
-    /// Bytes.
+    /// Size in bytes.
     size: Option<u64>,
-    /// In hex.
+    /// SHA-256 digest in hex.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     sha256: Option<String>,
 }
 
-/// Another name.
+/// A new name for an artifact.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ArtifactRevision {
@@ -62,19 +62,19 @@ struct ArtifactRevision {
     name: String,
 }
 
-/// Which artifacts.
+/// Filters for a list of artifacts.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
     workspace_id: Option<Uuid>,
     note_id: Option<Uuid>,
     file_id: Option<Uuid>,
-    /// Attached ones if not given.
+    /// Status of the artifacts; attached ones if not given.
     #[param(inline)]
     status: Option<ArtifactStatus>,
 }
 
-/// Attaches a file, or an address elsewhere, to a note.
+/// Attaches a file or an external URL to a note.
 #[utoipa::path(post, path = "/notes/{id}/artifacts", tag = "artifacts", operation_id = "attach",
     params(("id" = Uuid, Path)), request_body = NewArtifact,
     responses((status = 201, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
@@ -101,7 +101,7 @@ async fn attach(
         .await
 }
 
-/// What a note has attached, newest first.
+/// Lists the artifacts of a note, newest first.
 #[utoipa::path(get, path = "/notes/{id}/artifacts", tag = "artifacts", operation_id = "artifacts",
     params(("id" = Uuid, Path), Page),
     responses((status = 200, body = List<Row<ArtifactContent>>)), security(("api_key" = ["artifacts:read"])))]
@@ -113,13 +113,13 @@ async fn of_note(
 ) -> Result<Response, Problem> {
     let found = app.artifacts_of(&read, note_id, page).await?;
     if found.0.items.is_empty() {
-        // Nothing is attached, or there is no such note.
+        // The note has no artifacts or does not exist.
         app.row::<Notes>(&read, note_id).await?;
     }
     Ok(answer::found(found))
 }
 
-/// What the notes of the caller's workspaces have attached, newest first; but not those in the trash.
+/// Lists the artifacts of notes in the caller's workspaces, newest first, without those of notes in the trash.
 #[utoipa::path(get, path = "/artifacts", tag = "artifacts", params(Which, Page),
     responses((status = 200, body = List<Row<ArtifactContent>>)), security(("api_key" = ["artifacts:read"])))]
 async fn list(
@@ -138,7 +138,7 @@ async fn list(
     Ok(answer::found(found))
 }
 
-/// One artifact.
+/// Returns one artifact.
 #[utoipa::path(get, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:read"])))]
 async fn get(
@@ -176,7 +176,7 @@ async fn rename(
     change(&app, id, &command, ArtifactCommand::Rename { name }).await
 }
 
-/// Detaches an artifact from its note; it can be restored for as long as its file is there.
+/// Detaches an artifact from its note; it can be restored for as long as its file exists.
 #[utoipa::path(delete, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
 async fn detach(
@@ -187,7 +187,7 @@ async fn detach(
     change(&app, id, &command, ArtifactCommand::Detach).await
 }
 
-/// Attaches an artifact again.
+/// Attaches a detached artifact again.
 #[utoipa::path(post, path = "/artifacts/{id}/restore", tag = "artifacts", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
 async fn restore(
@@ -199,7 +199,7 @@ async fn restore(
 }
 
 impl App {
-    /// A page of what a note has attached.
+    /// Returns a page of the artifacts of a note.
     pub(crate) async fn artifacts_of(
         &self,
         read: &Read,

@@ -27,22 +27,22 @@ use crate::operations::file_url::upload_until;
 use crate::problem::{FieldError, Problem};
 use crate::query::Path;
 
-/// Longest text field of a form, in bytes.
+/// Maximum length of a form's text field, in bytes.
 const MAX_TEXT: usize = 4 << 10;
-/// Fields of a form at most.
+/// Maximum number of fields in a form.
 const MAX_FIELDS: usize = 8;
-/// The media type of a file whose form does not name one.
+/// Media type of a file if the form does not name one.
 const UNKNOWN: &str = "application/octet-stream";
 const CONTAINER: Container = Container::Attachments;
 
 pub fn routes() -> OpenApiRouter<App> {
-    // The limit is the container's, and is checked while the bytes arrive.
+    // The container's own limit applies, and is checked while the bytes arrive.
     OpenApiRouter::new()
         .routes(routes!(upload))
         .layer(DefaultBodyLimit::disable())
 }
 
-/// A file to be uploaded and attached.
+/// A file to upload and attach.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[allow(dead_code, reason = "only described")]
@@ -50,12 +50,12 @@ struct NewAttachment {
     /// The bytes, with a file name and a media type.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// Name of the artifact; the file's own if absent.
+    /// Name of the artifact; defaults to the file's own name.
     #[schema(min_length = 1, max_length = 255)]
     name: Option<String>,
 }
 
-/// Uploads a file and attaches it to a note, in one append: both happen, or neither.
+/// Uploads a file and attaches it to a note in one append, so that both happen or neither.
 #[utoipa::path(post, path = "/notes/{id}/attachments", tag = "artifacts", operation_id = "upload",
     params(("id" = Uuid, Path)), request_body(content = NewAttachment, content_type = "multipart/form-data"),
     responses((status = 201, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
@@ -82,7 +82,7 @@ async fn upload(
         .await
 }
 
-/// An attachment of which only the note is known yet.
+/// Returns an attachment of which only the note is known yet.
 fn expected(app: &App, caller: &Caller, note_id: Uuid) -> Attachment {
     let upload = Upload {
         container: CONTAINER,
@@ -156,7 +156,7 @@ async fn next<'a>(app: &App, form: &'a mut Multipart) -> Result<Option<Field<'a>
         .and_then(|field| field.map_err(|error| broken(&error)))
 }
 
-/// Drops what has been received of a form that is refused.
+/// Deletes the bytes received from a refused form.
 async fn forget(
     app: &App,
     received: Option<Received>,
@@ -168,7 +168,7 @@ async fn forget(
     Err(problem.and_close())
 }
 
-/// Takes name and media type of the file from its part's headers.
+/// Takes the file's name and media type from its part's headers.
 fn describe(field: &Field<'_>, upload: &mut Upload) {
     if let Some(name) = field.file_name().filter(|name| !name.is_empty()) {
         name.clone_into(&mut upload.name);
@@ -205,7 +205,7 @@ async fn text(mut field: Field<'_>) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|_| invalid(&name, "must be UTF-8"))
 }
 
-/// Runs the command, under a fingerprint of the form's content: boundaries differ from one sending to the next.
+/// Runs the command. Its fingerprint covers the form's content, because the boundary differs with each request.
 async fn keep(
     app: &App,
     parts: &Parts,

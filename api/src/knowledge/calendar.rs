@@ -1,8 +1,8 @@
-//! A calendar feed as a calendar client reads it (RFC 5545): without a key, as such a client cannot send one. Its address
-//! is kept for years, so that it stands outside of `/v1`.
+//! Calendar feeds for calendar clients (RFC 5545). They need no key, because such clients cannot send one. Their URLs are kept for years,
+//! so they are outside `/v1`.
 //!
-//! Every task is a to-do, for the clients that know those. Most clients that subscribe to an address show events alone:
-//! an open task is an event of its day, too, which takes up no time.
+//! Every task is a to-do, for clients that support to-dos. Most subscribing clients show only events, so an open task is also an all-day
+//! event that does not mark the day as busy.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -25,21 +25,21 @@ use crate::entity_tag::has;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::Path;
 
-/// How long what is done is still shown.
+/// Time for which completed tasks are still shown.
 const DONE_SHOWN: TimeDelta = TimeDelta::days(30);
-/// How often a client should look again.
+/// Interval at which a client should refresh.
 const REFRESH: TimeDelta = TimeDelta::hours(1);
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read))
 }
 
-/// Where the feed with a token is.
+/// Returns the path of the feed with a token.
 pub fn path(token: &str) -> String {
     format!("/calendars/{token}.ics")
 }
 
-/// A calendar: what its owner is to do by a date, and what they did of that in the last thirty days.
+/// Returns a calendar: its owner's tasks with a due date, including those completed in the last thirty days.
 #[utoipa::path(get, path = "/calendars/{file}", tag = "tasks",
     params(("file" = String, Path, description = "The secret token of a calendar feed, then `.ics`.")),
     responses((status = 200, body = String, content_type = "text/calendar"),
@@ -68,7 +68,7 @@ async fn read(
     Ok(answer(&headers, calendar(&feed.content.name, &tasks)))
 }
 
-/// The calendar, or that it is the one that the client has.
+/// Returns the calendar, or 304 if the client already has it.
 fn answer(headers: &HeaderMap, calendar: String) -> Response {
     let tag = format!("\"{}\"", &sha256_hex(&calendar)[..32]);
     let mut response = if has(headers, &tag) {
@@ -106,7 +106,7 @@ fn calendar(name: &str, tasks: &[Row<TaskContent>]) -> String {
     calendar.to_string()
 }
 
-/// A text under a name that is not known to be one: it is escaped because of its type.
+/// Returns a text property under a custom name; the type parameter makes sure that it is escaped.
 fn text(name: &str, value: &str) -> Property {
     Property::new(name, value)
         .add_parameter("VALUE", "TEXT")
@@ -138,7 +138,7 @@ fn event(metadata: &RowMetadata, task: &TaskContent) -> Event {
     event
 }
 
-/// What is the same of both. Nothing but the task decides it, so that a client that has it is told so.
+/// Sets the properties common to both. They depend only on the task, so that an unchanged calendar keeps its tag.
 fn describe<'a, C: EventLike>(
     component: &'a mut C,
     metadata: &RowMetadata,

@@ -1,4 +1,4 @@
-//! Calendar feeds: their addresses are shown once when they are opened, and known by their hashes ever after.
+//! Calendar feeds: their URLs are shown once when opened; after that, only their hashes are known.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -28,11 +28,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get, revoke))
 }
 
-/// A calendar feed to be opened.
+/// A calendar feed to open.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewCalendarFeed {
-    /// Tells which calendar client reads it, and is the name of the calendar there.
+    /// Name of the feed, which tells the client that reads it; also the calendar's name there.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
 }
@@ -44,22 +44,22 @@ struct CalendarFeedView {
     #[serde(flatten)]
     metadata: RowMetadata,
     name: String,
-    /// Id of the actor whose tasks it shows.
+    /// Id of the actor whose tasks the feed shows.
     owner: Uuid,
-    /// Id of the key that opened it: once that is revoked, there is nothing at the address any more.
+    /// Id of the key that opened the feed; once that key is revoked, the feed no longer works.
     credential: Option<Uuid>,
-    /// `active` or `revoked`.
+    /// Status: `active` or `revoked`.
     status: String,
-    /// The address that a calendar client subscribes to, below that of the server: only in the first answer to the request
-    /// that opens the feed. Whoever has it reads the tasks.
+    /// Path for the calendar client's subscription, relative to the server's address; only in the first answer to the request that opens
+    /// the feed. Anybody who has it can read the tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
-    /// What to do where the address would be, in the answer to a repeated request.
+    /// Notice in place of the path, in the answer to a repeated request.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'static str>,
 }
 
-/// What to do where a repetition would show an address.
+/// Notice that replaces the path in a repeated answer.
 const SHOWN_BEFORE: &str =
     "the address was shown in the first answer only; revoke the feed and open another";
 
@@ -77,7 +77,7 @@ impl From<Row<CalendarFeedContent>> for CalendarFeedView {
     }
 }
 
-/// Opens a calendar feed: a secret address at which a calendar client reads the caller's tasks without a key.
+/// Opens a calendar feed: a secret URL where a calendar client reads the caller's tasks without a key.
 #[utoipa::path(post, path = "/calendar-feeds", tag = "tasks", request_body = NewCalendarFeed,
     responses((status = 201, body = CalendarFeedView)), security(("api_key" = ["tasks:write"])))]
 async fn open(
@@ -106,7 +106,7 @@ async fn open(
     .await
 }
 
-/// Revokes a calendar feed: there is nothing at its address from now on. One's own, or with `api_keys:write` anybody's.
+/// Revokes a calendar feed, whose URL then stops working: the caller's own, or anybody's with `api_keys:write`.
 #[utoipa::path(delete, path = "/calendar-feeds/{id}", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = CalendarFeedView)), security(("api_key" = ["tasks:write"])))]
 async fn revoke(
@@ -129,7 +129,7 @@ async fn revoke(
     .await
 }
 
-/// One of the caller's calendar feeds, without its address.
+/// Returns one of the caller's calendar feeds, without its URL.
 #[utoipa::path(get, path = "/calendar-feeds/{id}", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = CalendarFeedView)), security(("api_key" = ["tasks:read"])))]
 async fn get(
@@ -142,15 +142,15 @@ async fn get(
     Ok(App::show(CalendarFeedView::from(row), version, position))
 }
 
-/// Whose feeds.
+/// Filters for a list of feeds.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Whose {
-    /// Everybody's in the product: takes `api_keys:read` as well.
+    /// Lists all feeds of the product; also needs `api_keys:read`.
     all: Option<bool>,
 }
 
-/// The caller's calendar feeds, newest first.
+/// Lists the caller's calendar feeds, newest first.
 #[utoipa::path(get, path = "/calendar-feeds", tag = "tasks", params(Whose, Page),
     responses((status = 200, body = List<CalendarFeedView>)), security(("api_key" = ["tasks:read"])))]
 async fn list(

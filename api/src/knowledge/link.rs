@@ -1,4 +1,4 @@
-//! Links between notes, and the graph that they make.
+//! Links between notes, and their graph.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -32,46 +32,46 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list))
 }
 
-/// A link to be made.
+/// A link to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewLink {
-    /// A note of the same workspace.
+    /// Id of another note of the same workspace.
     target_id: Uuid,
-    /// What the note is to the other: `relates_to`, `blocks`, `duplicates`, `cites`, or any other word in snake case.
+    /// Relation of the note to the target: `relates_to`, `blocks`, `duplicates`, `cites`, or any other word in snake case.
     #[schema(min_length = 1, max_length = 40, pattern = "^[a-z][a-z0-9_]*$")]
     relation: String,
 }
 
-/// Which of the links to the same note.
+/// Filters for the links to one target.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Between {
-    /// The link of this relation; all of them if not given.
+    /// Relation of the link; all links if not given.
     relation: Option<String>,
 }
 
-/// How far.
+/// Options for a graph.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Around {
-    /// Links on the way from the note to the farthest others: 1 to 5; 1 if not given.
+    /// Maximum number of links from the note to any other: 1 to 5; 1 if not given.
     #[param(minimum = 1, maximum = 5)]
     depth: Option<i32>,
 }
 
-/// Which links.
+/// Filters for a list of links.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
     workspace_id: Option<Uuid>,
-    /// Those that lead nowhere, or those that lead somewhere.
+    /// True for links without a target, false for links with one.
     dangling: Option<bool>,
-    /// Typed links of this relation.
+    /// Relation of typed links.
     relation: Option<String>,
 }
 
-/// Links a note to another of its workspace; answers with the note.
+/// Links a note to another note of its workspace; returns the note.
 #[utoipa::path(post, path = "/notes/{id}/links", tag = "links", params(("id" = Uuid, Path)), request_body = NewLink,
     responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
 async fn link(
@@ -91,7 +91,7 @@ async fn link(
         .await
 }
 
-/// Undoes links that were made from a note to another; answers with the note.
+/// Removes typed links from a note to another; returns the note.
 #[utoipa::path(delete, path = "/notes/{id}/links/{target_id}", tag = "links",
     params(("id" = Uuid, Path), ("target_id" = Uuid, Path), Between),
     responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
@@ -112,7 +112,7 @@ async fn unlink(
         .await
 }
 
-/// The links of a note to others, made or in its body, newest first.
+/// Lists the links from a note, both typed and in its body, newest first.
 #[utoipa::path(get, path = "/notes/{id}/links", tag = "links", params(("id" = Uuid, Path), Page),
     responses((status = 200, body = List<Link>)), security(("api_key" = ["notes:read"])))]
 async fn outgoing(
@@ -125,7 +125,7 @@ async fn outgoing(
     Ok(answer::found(found))
 }
 
-/// The links of other notes to a note, newest first.
+/// Lists the links from other notes to a note, newest first.
 #[utoipa::path(get, path = "/notes/{id}/backlinks", tag = "links", params(("id" = Uuid, Path), Page),
     responses((status = 200, body = List<Link>)), security(("api_key" = ["notes:read"])))]
 async fn backlinks(
@@ -138,7 +138,7 @@ async fn backlinks(
     Ok(answer::found(found))
 }
 
-/// The notes around a note, and the links between them. Links are followed both ways; at most 200 notes are shown.
+/// Returns the notes around a note and the links between them. Links are followed in both directions; at most 200 notes are returned.
 #[utoipa::path(get, path = "/notes/{id}/graph", tag = "links", params(("id" = Uuid, Path), Around),
     responses((status = 200, body = Graph)), security(("api_key" = ["notes:read"])))]
 async fn graph(
@@ -154,7 +154,7 @@ async fn graph(
     Ok(answer::found((graph, position)))
 }
 
-/// Links in the caller's workspaces, newest first.
+/// Lists the links in the caller's workspaces, newest first.
 #[utoipa::path(get, path = "/links", tag = "links", params(Which, Page),
     responses((status = 200, body = List<Link>)), security(("api_key" = ["notes:read"])))]
 async fn list(
@@ -177,7 +177,7 @@ async fn list(
     Ok(answer::found((found, position)))
 }
 
-/// Which end of a link a note is at.
+/// The end of a link that a note is at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Source,
@@ -189,7 +189,7 @@ impl App {
         self.ready_for(read, Note::SCOPE, Links::NAME).await
     }
 
-    /// The links at one end of which is a note that the caller may see.
+    /// Returns the links at one end of a note that the caller may see.
     pub(crate) async fn links_of(
         &self,
         read: &Read,

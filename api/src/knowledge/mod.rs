@@ -1,4 +1,4 @@
-//! What people write down and mean to do, and where.
+//! Knowledge: workspaces, notes, tasks, artifacts and search.
 
 pub mod artifact;
 pub mod attachment;

@@ -1,4 +1,4 @@
-//! Notes: as they are, as they were, and how they came to be so.
+//! Notes: their current state, past versions and history.
 
 use std::collections::BTreeSet;
 
@@ -33,54 +33,54 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(note_history::routes())
 }
 
-/// A note to be written.
+/// A note to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewNote {
     workspace_id: Uuid,
     #[schema(max_length = 500)]
     title: String,
-    /// Markdown, at most 1 MiB.
+    /// Body in Markdown, at most 1 MiB.
     #[serde(default)]
     body: String,
     #[serde(default)]
     #[schema(max_items = 64)]
     tags: BTreeSet<String>,
-    /// Other names by which links find it.
+    /// Alternative names that links can use.
     #[serde(default)]
     #[schema(max_items = 64)]
     aliases: BTreeSet<String>,
-    /// The file that it is made of.
+    /// File that the note was imported from.
     file: Option<SourceFile>,
 }
 
-/// What is to change about a note.
+/// Changes to a note.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NoteRevision {
     #[schema(max_length = 500)]
     title: Option<String>,
     body: Option<String>,
-    /// Replaces them all.
+    /// Replaces all tags.
     #[schema(max_items = 64)]
     tags: Option<BTreeSet<String>>,
-    /// Replaces them all.
+    /// Replaces all aliases.
     #[schema(max_items = 64)]
     aliases: Option<BTreeSet<String>>,
-    /// The file that it is made of.
+    /// File that the note was imported from.
     file: Option<SourceFile>,
-    /// Why; stands in the history.
+    /// Reason for the change, shown in the history.
     #[schema(max_length = 1000)]
     reason: Option<String>,
 }
 
-/// Which notes.
+/// Filters for a list of notes.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
     workspace_id: Option<Uuid>,
     tag: Option<String>,
-    /// `active`, `archived` or `trashed`.
+    /// Status: `active`, `archived` or `trashed`.
     status: Option<String>,
 }
 
@@ -88,7 +88,7 @@ const fn on(id: Uuid, command: NoteCommand) -> On<Note> {
     On { id, command }
 }
 
-/// Writes a note.
+/// Creates a note.
 #[utoipa::path(post, path = "/notes", tag = "notes", request_body = NewNote,
     responses((status = 201, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
 async fn create(State(app): State<App>, command: Command<NewNote>) -> Result<Response, Problem> {
@@ -106,7 +106,7 @@ async fn create(State(app): State<App>, command: Command<NewNote>) -> Result<Res
         .await
 }
 
-/// Changes a note. With `If-Match`, only if it is still at that version.
+/// Changes a note. With `If-Match`, only if it still has that version.
 #[utoipa::path(patch, path = "/notes/{id}", tag = "notes", params(("id" = Uuid, Path)), request_body = NoteRevision,
     responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
 async fn revise(
@@ -135,7 +135,7 @@ async fn revise(
     app.run::<Notes>(&request, &revise, StatusCode::OK).await
 }
 
-/// Puts a note aside.
+/// Archives a note.
 #[utoipa::path(post, path = "/notes/{id}/archive", tag = "notes", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
 async fn archive(
@@ -161,7 +161,7 @@ async fn trash(
         .await
 }
 
-/// Takes a note back from the archive or the trash.
+/// Restores a note from the archive or the trash.
 #[utoipa::path(post, path = "/notes/{id}/restore", tag = "notes", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
 async fn restore(
@@ -187,7 +187,7 @@ async fn purge(
         .await
 }
 
-/// One note, as it is or as it was.
+/// Returns one note, in its current or a past state.
 #[utoipa::path(get, path = "/notes/{id}", tag = "notes", params(("id" = Uuid, Path), AsOf),
     responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:read"])))]
 async fn get(
@@ -199,13 +199,13 @@ async fn get(
     let Some(when) = as_of.when()? else {
         return app.get::<Notes>(&read, id).await;
     };
-    // Whoever may see it now may see its past.
+    // Access to the current note includes its history.
     let (_, position) = app.find::<Notes>(&read, id).await?;
     let row = note_history::at(&app, id, when).await?;
     Ok(App::show(&row, row.metadata.version, position))
 }
 
-/// Notes in the caller's workspaces, newest first.
+/// Lists the notes in the caller's workspaces, newest first.
 #[utoipa::path(get, path = "/notes", tag = "notes", params(Which, Page),
     responses((status = 200, body = List<Row<NoteContent>>)), security(("api_key" = ["notes:read"])))]
 async fn list(

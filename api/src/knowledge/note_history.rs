@@ -1,4 +1,4 @@
-//! The past of a note: any version, and what changed from one to the next.
+//! The history of a note: its versions and the changes between them.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -25,20 +25,20 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read, reached};
 
-/// Events that are read at once.
+/// Number of events per read.
 const PAGE: usize = 500;
-/// Bytes of the diffs of a page: it has fewer versions where they are long.
+/// Maximum bytes of all diffs on a page; long diffs make pages shorter.
 const DIFFS: usize = 4 << 20;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(history))
 }
 
-/// When.
+/// A point in the past.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AsOf {
-    /// A position of the log, or a time (RFC 3339): the note as it was right then.
+    /// Log position or time (RFC 3339) whose state is returned.
     as_of: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl AsOf {
         let Some(text) = &self.as_of else {
             return Ok(None);
         };
-        // In a query string a bare `+` means a blank.
+        // In a query string, a bare `+` means a space.
         let time = || DateTime::parse_from_rfc3339(&text.replace(' ', "+"));
         let position = || text.parse().ok().filter(|position| *position >= 0);
         position()
@@ -64,7 +64,7 @@ impl AsOf {
     }
 }
 
-/// The note as it was. Positions and times only ever grow, so its past is a prefix of its stream.
+/// Returns the note at a point in the past. Positions and times only grow, so a past state is a prefix of its stream.
 pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Problem> {
     if let When::Position(position) = when {
         reached(app, "as_of", position).await?;
@@ -79,7 +79,7 @@ pub async fn at(app: &App, id: Uuid, when: When) -> Result<Row<NoteContent>, Pro
         .ok_or_else(|| Problem::not_found("note at that time"))
 }
 
-/// What happened to a note, newest first.
+/// The history of a note, newest version first.
 #[derive(Serialize, ToSchema)]
 struct History {
     items: Vec<Version>,
@@ -95,26 +95,26 @@ struct Version {
     #[schema(value_type = i64)]
     position: Position,
     recorded_at: DateTime<Utc>,
-    /// Who did it.
+    /// Actor of the change.
     actor: Actor,
-    /// Whose proposal it was, if it was one.
+    /// Author of the proposal, if the change came from one.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_behalf_of: Option<Actor>,
     command: String,
-    /// The change was written for an earlier version, and merged into the one before this.
+    /// The merge, if the change was written for an earlier version and merged into the previous one.
     #[serde(skip_serializing_if = "Option::is_none")]
     merged: Option<Merge>,
-    /// Why, as far as anybody said.
+    /// Reason for the change, if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     causation_id: Option<Uuid>,
     correlation_id: Uuid,
-    /// Unified diff from the version before; empty where only the status changed.
+    /// Unified diff from the previous version; empty if only the status changed.
     diff: String,
 }
 
-/// Every version of a note: who, why, and a unified diff.
+/// Lists all versions of a note with actor, reason and unified diff.
 #[utoipa::path(get, path = "/notes/{id}/history", tag = "notes", params(("id" = Uuid, Path), Page),
     responses((status = 200, body = History)), security(("api_key" = ["notes:read"])))]
 async fn history(
@@ -141,14 +141,14 @@ async fn history(
     Ok(answer::found((shown.page(read.list), position)))
 }
 
-/// Versions of a note as they are read, the oldest first.
+/// Versions of a note as they are read, oldest first.
 struct Shown {
     first: i64,
     last: i64,
-    /// After the last version that was read.
+    /// State after the last version that was read.
     state: Note,
     items: VecDeque<Version>,
-    /// Of the diffs.
+    /// Bytes of all diffs.
     bytes: usize,
 }
 
@@ -167,7 +167,7 @@ impl Shown {
             read = end.version;
             let last = self.last;
             for event in page.iter().take_while(|event| event.version <= last) {
-                // A diff takes the time of both texts, however short the event is.
+                // The cost of a diff depends on both texts, even for a short event.
                 let bytes = event.data.len() + body(&self.state);
                 heavy(bytes, || self.take(event)).await??;
             }
@@ -196,7 +196,7 @@ impl Shown {
         Ok(())
     }
 
-    /// The newest first.
+    /// Returns the page, newest version first.
     fn page(self, list: ListId) -> History {
         let items: Vec<Version> = self.items.into_iter().rev().collect();
         let oldest = items.last().map(|item| item.version);

@@ -22,9 +22,9 @@ use crate::parameters;
 use crate::problem::Problem;
 use crate::query::{Params, Read, limit, words};
 
-/// Most items of a page.
+/// Maximum number of items per page.
 const MAX_LIMIT: usize = 100;
-/// Suggestions, if it is not said how many; and at most.
+/// Default and maximum number of suggestions.
 const SUGGESTIONS: usize = 10;
 const MAX_SUGGESTIONS: usize = 20;
 const STATUSES: &[&str] = &[
@@ -45,48 +45,48 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(suggest))
 }
 
-/// What to look for.
+/// A search query with filters.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// Words, "phrases", alternatives with `or`, exclusions with a minus. The last word may be unfinished. Without any,
-    /// everything is found that the rest lets through, the last changed first.
+    /// Words, "phrases", alternatives with `or`, exclusions with a minus. The last word may be unfinished. Without a query, all items that
+    /// match the filters are returned, last changed first.
     #[param(max_length = 1_000)]
     q: Option<String>,
-    /// Kinds, with commas between them: `note`, `task`, `artifact`. All that the key may read, if not given.
+    /// Kinds, separated by commas: `note`, `task`, `artifact`. All that the key may read, if not given.
     kind: Option<String>,
     workspace_id: Option<Uuid>,
-    /// Notes with this tag, tasks with this label.
+    /// Tag of notes or label of tasks.
     tag: Option<String>,
-    /// Statuses, with commas between them. Everything but what is `trashed` or `detached`, if not given.
+    /// Statuses, separated by commas. Everything except `trashed` and `detached`, if not given.
     status: Option<String>,
-    /// What was last changed then, or later.
+    /// Returns only items changed at or after this time.
     since: Option<DateTime<Utc>>,
-    /// What was last changed before.
+    /// Returns only items changed before this time.
     until: Option<DateTime<Utc>>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// Items on the page: 1 to 100; 20 if not given.
+    /// Maximum number of items per page: 1 to 100; 20 if not given.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
 
-/// What has been begun.
+/// An unfinished query.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Begun {
-    /// Words, the last of which may be unfinished. Without any, the titles that changed last are suggested.
+    /// Words; the last one may be unfinished. Without words, the most recently changed titles are suggested.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// Kinds, with commas between them: `note`, `task`, `artifact`. All that the key may read, if not given.
+    /// Kinds, separated by commas: `note`, `task`, `artifact`. All that the key may read, if not given.
     kind: Option<String>,
     workspace_id: Option<Uuid>,
-    /// Suggestions: 1 to 20; 10 if not given.
+    /// Maximum number of suggestions: 1 to 20; 10 if not given.
     #[param(minimum = 1, maximum = 20)]
     limit: Option<usize>,
 }
 
-/// How what was begun may go on, the most likely first.
+/// Completions of the query, most likely first.
 #[derive(Serialize, ToSchema)]
 struct Suggestions {
     items: Vec<Suggestion>,
@@ -109,7 +109,7 @@ impl Which {
     }
 }
 
-/// The scope that reading a kind takes.
+/// Returns the scope needed to read a kind.
 fn scope(kind: Kind) -> String {
     let context = match kind {
         Kind::Note => Note::SCOPE,
@@ -119,7 +119,7 @@ fn scope(kind: Kind) -> String {
     format!("{context}:read")
 }
 
-/// The kinds that are asked for, each of which the caller must be allowed to read; or all that they may.
+/// Returns the requested kinds, or all that the caller may read. Refuses a kind that the caller may not read.
 fn kinds(asked: Option<&str>, caller: &Caller) -> Result<Vec<Kind>, Problem> {
     let Some(asked) = asked else {
         let allowed = |kind: &Kind| caller.require(&scope(*kind)).is_ok();
@@ -153,8 +153,8 @@ fn statuses(asked: Option<&str>) -> Result<Vec<String>, Problem> {
     statuses.collect()
 }
 
-/// What is found in the caller's workspaces, the best first: what is called as was asked for, then what has it in its
-/// title, then the rest. Notes take the scope `notes:read`, tasks and artifacts those of reading them as well.
+/// Searches the caller's workspaces, best match first: items whose title equals the query, then items whose title contains it, then the
+/// rest. Notes need the scope `notes:read`; tasks and artifacts also need their own read scopes.
 #[utoipa::path(get, path = "/search", tag = "search", params(Which),
     responses((status = 200, body = Results)), security(("api_key" = ["notes:read"])))]
 async fn find(
@@ -169,8 +169,8 @@ async fn find(
     Ok(answer::found((found, position)))
 }
 
-/// Titles that have the words, those that begin so first, and words that begin like the last one: of what the caller could
-/// find.
+/// Suggests titles that contain the words, those that begin with them first, and words that begin like the last one. Suggests only from
+/// what the caller could find.
 #[utoipa::path(get, path = "/search/suggestions", tag = "search", params(Begun),
     responses((status = 200, body = Suggestions)), security(("api_key" = ["notes:read"])))]
 async fn suggest(

@@ -1,4 +1,4 @@
-//! Tasks: suggested or made, worked on, and found across notes.
+//! Tasks: created or suggested, worked on, and listed across notes.
 
 use std::collections::BTreeSet;
 
@@ -41,14 +41,14 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(move_between))
 }
 
-/// A task to be made or suggested.
+/// A task to create or suggest.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewTask {
     workspace_id: Uuid,
-    /// A note of the same workspace that it belongs to.
+    /// Id of a note in the same workspace that the task belongs to.
     note_id: Option<Uuid>,
-    /// One line.
+    /// Title, a single line.
     #[schema(min_length = 1, max_length = 500)]
     title: String,
     /// Id of a member of the workspace.
@@ -59,36 +59,36 @@ struct NewTask {
     labels: BTreeSet<String>,
 }
 
-/// What is to change about a task.
+/// Changes to a task.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TaskRevision {
     #[schema(min_length = 1, max_length = 500)]
     title: Option<String>,
-    /// Id of a member of the workspace; null: nobody.
+    /// Id of a member of the workspace; null removes the assignee.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Uuid>)]
     assignee: Option<Option<Uuid>>,
-    /// Null: whenever.
+    /// Due date; null removes it.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<NaiveDate>)]
     due_on: Option<Option<NaiveDate>>,
-    /// Replaces them all.
+    /// Replaces all labels.
     #[schema(max_items = 32)]
     labels: Option<BTreeSet<String>>,
 }
 
-/// Between which tasks of the workspace a task is to stand.
+/// The new place of a task among the tasks of its workspace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPlace {
-    /// The task that it comes after; without one it becomes the first.
+    /// Id of the task that precedes it; if absent, it becomes the first.
     after: Option<Uuid>,
-    /// The task that it comes before; without one it becomes the last.
+    /// Id of the task that follows it; if absent, it becomes the last.
     before: Option<Uuid>,
 }
 
-/// Which tasks.
+/// Filters for a list of tasks.
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 #[schema(as = WhichTasks)]
@@ -97,18 +97,18 @@ pub(crate) struct Which {
     note_id: Option<Uuid>,
     #[param(inline)]
     status: Option<Status>,
-    /// `me`, or the id of an actor.
+    /// Assignee: `me`, or the id of an actor.
     assignee: Option<String>,
     label: Option<String>,
-    /// Only those that are open and were due before today, in UTC. For another today there is `due_before`.
+    /// Returns only open tasks that were due before today in UTC. For another time zone, use `due_before`.
     overdue: Option<bool>,
-    /// Only those that are due before this date.
+    /// Returns only tasks that are due before this date.
     due_before: Option<NaiveDate>,
     #[param(inline)]
     order: Option<TaskOrder>,
 }
 
-/// `newest` first, if not said otherwise; or by `rank`, from the first to the last as they were moved.
+/// Order of the list: `newest` first (the default), or by `rank`, the order in which people moved them.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum TaskOrder {
@@ -151,7 +151,7 @@ impl NewTask {
     }
 }
 
-/// A command that makes a task.
+/// Runs a command that creates a task.
 async fn begin(
     app: &App,
     command: Command<NewTask>,
@@ -166,7 +166,7 @@ async fn begin(
         .await
 }
 
-/// A command that a path says everything of.
+/// Runs a command that has no content besides its path.
 async fn change(
     app: &App,
     id: Uuid,
@@ -181,21 +181,21 @@ async fn change(
         .await
 }
 
-/// Makes a task: open at once. An agent suggests instead.
+/// Creates an open task. Agents suggest tasks instead.
 #[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = NewTask,
     responses((status = 201, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
 async fn create(State(app): State<App>, command: Command<NewTask>) -> Result<Response, Problem> {
     begin(&app, command, TaskCommand::Create).await
 }
 
-/// Suggests a task, for a person to accept or dismiss. Every role but that of a viewer may, and it takes the scope of proposing.
+/// Suggests a task for a person to accept or dismiss. Every role except viewer may do so; needs the scope for proposals.
 #[utoipa::path(post, path = "/tasks/suggestions", tag = "tasks", request_body = NewTask,
     responses((status = 201, body = Row<TaskContent>)), security(("api_key" = ["proposals:write"])))]
 async fn suggest(State(app): State<App>, command: Command<NewTask>) -> Result<Response, Problem> {
     begin(&app, command, TaskCommand::Suggest).await
 }
 
-/// Accepts a suggested task: it is open from now on. Only a person does.
+/// Accepts a suggested task, which becomes open. Only a person can do so.
 #[utoipa::path(post, path = "/tasks/{id}/accept", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
 async fn accept(
@@ -206,7 +206,7 @@ async fn accept(
     change(&app, id, &command, TaskCommand::Accept).await
 }
 
-/// Dismisses a suggested task. Only a person does.
+/// Dismisses a suggested task. Only a person can do so.
 #[utoipa::path(post, path = "/tasks/{id}/dismiss", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
 async fn dismiss(
@@ -228,7 +228,7 @@ async fn complete(
     change(&app, id, &command, TaskCommand::Complete).await
 }
 
-/// Takes a task up again that was done.
+/// Reopens a completed task.
 #[utoipa::path(post, path = "/tasks/{id}/reopen", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
 async fn reopen(
@@ -239,7 +239,7 @@ async fn reopen(
     change(&app, id, &command, TaskCommand::Reopen).await
 }
 
-/// Removes a task. A line of a note that it came from stays, and makes no other.
+/// Deletes a task. The line of the note that it came from stays, but creates no new task.
 #[utoipa::path(delete, path = "/tasks/{id}", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 204)), security(("api_key" = ["tasks:write"])))]
 async fn delete(
@@ -250,7 +250,7 @@ async fn delete(
     change(&app, id, &command, TaskCommand::Delete).await
 }
 
-/// Takes the removal of a task back.
+/// Restores a deleted task.
 #[utoipa::path(post, path = "/tasks/{id}/restore", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
 async fn restore(
@@ -289,7 +289,7 @@ async fn revise(
         .await
 }
 
-/// Moves a task between two others of its workspace, or to an end.
+/// Moves a task between two others of its workspace, or to one end.
 #[utoipa::path(post, path = "/tasks/{id}/move", tag = "tasks", operation_id = "move",
     params(("id" = Uuid, Path)), request_body = NewPlace,
     responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
@@ -304,7 +304,7 @@ async fn move_between(
         .await
 }
 
-/// One task.
+/// Returns one task.
 #[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:read"])))]
 async fn get(
@@ -312,13 +312,13 @@ async fn get(
     read: Read,
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    // Not remembered: whether it is shown hangs on its note.
+    // Not cached: its visibility depends on its note.
     let (row, position) = app.find::<Tasks>(&read, id).await?;
     let version = row.metadata.version;
     Ok(App::show(row, version, position))
 }
 
-/// Tasks in the caller's workspaces, but not those of notes in the trash.
+/// Lists the tasks in the caller's workspaces, except those of notes in the trash.
 #[utoipa::path(get, path = "/tasks", tag = "tasks", params(Which, Page),
     responses((status = 200, body = List<Row<TaskContent>>)), security(("api_key" = ["tasks:read"])))]
 async fn list(
@@ -331,7 +331,7 @@ async fn list(
 }
 
 impl App {
-    /// A page of the tasks that the caller may see.
+    /// Returns a page of the tasks that the caller may see.
     pub(crate) async fn tasks(
         &self,
         read: &Read,

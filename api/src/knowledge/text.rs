@@ -1,4 +1,4 @@
-//! Things as text, so that a diff shows all that changes about them.
+//! Text forms of resources, so that a diff shows every change.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -8,14 +8,14 @@ use domain::knowledge::note::Note;
 use domain::knowledge::task::Task;
 use domain::text::{escaped, escaped_lines};
 
-/// Lines around a change that are shown with it.
+/// Number of context lines around a change.
 const SCOPE: usize = 3;
-/// Bytes of one diff that are shown.
+/// Maximum bytes of one diff.
 const SHOWN: usize = 256 << 10;
-/// Bytes of all diffs of one answer.
+/// Maximum bytes of all diffs in one answer.
 const ALL_SHOWN: usize = 4 << 20;
 
-/// A note; nothing where there is none.
+/// Returns a note as text; empty if it does not exist.
 pub fn of_note(note: &Note) -> String {
     note.content().map_or_else(String::new, |content| {
         let tags: Vec<&str> = content.tags.iter().map(String::as_str).collect();
@@ -34,7 +34,7 @@ pub fn of_note(note: &Note) -> String {
     })
 }
 
-/// A task; nothing where there is none.
+/// Returns a task as text; empty if it does not exist.
 pub fn of_task(task: &Task) -> String {
     let Task::Present(draft, status) = task else {
         return String::new();
@@ -56,7 +56,7 @@ pub fn of_task(task: &Task) -> String {
     text
 }
 
-/// Diffs of one answer, and how many bytes of them are shown.
+/// The diffs of one answer, with their remaining byte budget.
 pub struct Diffs {
     left: usize,
 }
@@ -68,7 +68,7 @@ impl Default for Diffs {
 }
 
 impl Diffs {
-    /// A unified diff between two versions. Of one that is very long the beginning is shown.
+    /// Returns a unified diff between two versions. A very long diff is truncated.
     pub fn diff(&mut self, before: &str, after: &str, versions: [i64; 2]) -> String {
         let room = self.left.min(SHOWN);
         let diff = unified(before, after, versions, room);
@@ -95,7 +95,7 @@ fn unified(before: &str, after: &str, [from, to]: [i64; 2], room: usize) -> Stri
     diff
 }
 
-/// Adds changes that stand close together, with the lines around them; none if there is no room left.
+/// Writes a hunk of nearby changes with its context lines; returns `None` if the budget is used up.
 fn write_hunk(
     diff: &mut String,
     before: &[&str],
@@ -134,7 +134,7 @@ fn write_lines(diff: &mut String, sign: char, lines: &[&str], room: usize) -> Op
     Some(())
 }
 
-/// Lines as the head of a hunk has them: the first, and how many if not one.
+/// Returns a line range as in a hunk header: the first line, and the count unless it is one.
 fn lines(range: &Range<usize>) -> String {
     match range.len() {
         0 => format!("{},0", range.start),

@@ -28,7 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(set_member, remove_member))
 }
 
-/// A workspace's name.
+/// The name of a workspace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WorkspaceName {
@@ -36,7 +36,7 @@ struct WorkspaceName {
     name: String,
 }
 
-/// What a member may do.
+/// The role of a member.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Membership {
@@ -47,7 +47,7 @@ const fn on(id: Uuid, command: WorkspaceCommand) -> On<Workspace> {
     On { id, command }
 }
 
-/// Opens a workspace; the caller is its owner. The operator has no product to open one in.
+/// Creates a workspace, whose owner is the caller. The operator cannot, because it has no product to create one in.
 #[utoipa::path(post, path = "/workspaces", tag = "workspaces", request_body = WorkspaceName,
     responses((status = 201, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
 async fn create(
@@ -83,7 +83,7 @@ async fn rename(
         .await
 }
 
-/// Closes a workspace for good: it can still be read.
+/// Archives a workspace for good; it can still be read.
 #[utoipa::path(post, path = "/workspaces/{id}/archive", tag = "workspaces", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
 async fn archive(
@@ -96,7 +96,7 @@ async fn archive(
         .await
 }
 
-/// Makes an actor of the product a member, or gives them another role.
+/// Adds an actor of the product as a member, or changes a member's role.
 #[utoipa::path(put, path = "/workspaces/{id}/members/{actor_id}", tag = "workspaces",
     params(("id" = Uuid, Path), ("actor_id" = Uuid, Path)), request_body = Membership,
     responses((status = 200, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
@@ -128,7 +128,7 @@ async fn remove_member(
         .await
 }
 
-/// One workspace.
+/// Returns one workspace.
 #[utoipa::path(get, path = "/workspaces/{id}", tag = "workspaces", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:read"])))]
 async fn get(
@@ -139,7 +139,7 @@ async fn get(
     app.get::<Workspaces>(&read, id).await
 }
 
-/// The caller's workspaces.
+/// Lists the caller's workspaces.
 #[utoipa::path(get, path = "/workspaces", tag = "workspaces", params(Page),
     responses((status = 200, body = List<Row<WorkspaceContent>>)), security(("api_key" = ["workspaces:read"])))]
 async fn list(

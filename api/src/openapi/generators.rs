@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 const SCHEMAS: &str = "#/components/schemas/";
-/// Methods of operations, as paths have them.
+/// Method names as they appear in paths.
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
-/// The field that tells the variants of a union apart.
+/// Field that distinguishes the variants of a union.
 const TAG: &str = "type";
 
 type Schemas = Map<String, Value>;
@@ -90,8 +90,8 @@ fn name_resources(schemas: &mut Schemas) -> BTreeMap<String, String> {
     names
 }
 
-/// Makes each variant of a tagged union a schema of its own, with a name and a discriminator:
-/// `note.create` of `Action` becomes `NoteCreateAction`, of `NewAction` `NewNoteCreateAction`.
+/// Makes each variant of a tagged union a schema with a name and a discriminator: `note.create` of `Action` becomes `NoteCreateAction`, of
+/// `NewAction` `NewNoteCreateAction`.
 fn name_variants(schemas: &mut Schemas) {
     let mut named = Schemas::new();
     for (union, schema) in schemas.iter_mut() {
@@ -120,7 +120,7 @@ fn name_variants(schemas: &mut Schemas) {
     schemas.extend(named);
 }
 
-/// The only value that the tag of a variant can have.
+/// Returns the only value that a variant's tag can have.
 fn tag(variant: &Value) -> Option<String> {
     let values = variant.pointer("/properties/type/enum")?.as_array()?;
     match values.as_slice() {
@@ -138,7 +138,7 @@ fn camel(tag: &str) -> String {
         .collect()
 }
 
-/// Points references to schemas by their new names.
+/// Updates references to renamed schemas.
 fn point_to(value: &mut Value, names: &BTreeMap<String, String>) {
     for_each_reference(value, &mut |reference| {
         let target = reference.strip_prefix(SCHEMAS);
@@ -172,7 +172,7 @@ fn for_each_reference(value: &mut Value, visit: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// Adds what a command answers to `?dry_run=true`: 200 with a `DryRun`.
+/// Adds the answer of a command to `?dry_run=true`: 200 with a `DryRun`.
 fn show_dry_run(operation: &mut Value) {
     let takes_it = operation["parameters"]
         .as_array()
@@ -191,7 +191,7 @@ fn show_dry_run(operation: &mut Value) {
     };
 }
 
-/// Says of a body that may be left out that it is optional, not that it may be null.
+/// Marks a body that may be left out as optional instead of nullable.
 fn allow_no_body(operation: &mut Value) {
     let Some(body) = operation.get_mut("requestBody") else {
         return;
@@ -208,7 +208,7 @@ fn allow_no_body(operation: &mut Value) {
     }
 }
 
-/// Describes bytes as generators know them.
+/// Describes bytes in the form that generators understand.
 fn describe_bytes(document: &mut Value) {
     const BYTES: &str = "application/octet-stream";
     for_each_operation(document, |_, operation| {
@@ -231,7 +231,7 @@ fn make_binary(message: &mut Value, media_type: &str) {
     }
 }
 
-/// Drops schemas that nothing refers to.
+/// Removes schemas that nothing refers to.
 fn drop_unused(document: &mut Value) {
     let mut used = BTreeSet::new();
     let mut collect = |reference: &mut String| {

@@ -1,4 +1,4 @@
-//! What caused an event, and what it caused, as a tree.
+//! The causes and effects of an event, as a tree.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,32 +18,32 @@ use crate::answer;
 use crate::problem::Problem;
 use crate::query::{Path, Read};
 
-/// Levels of effects in a tree: most JSON parsers stop at 128 levels, and each of these takes two.
+/// Maximum depth of effects: most JSON parsers stop at 128 levels, and each effect takes two.
 const DEEPEST: usize = 50;
-/// Events that a tree is made of.
+/// Maximum number of events in a tree.
 const MOST: usize = 10_000;
-/// Causes that are looked up one by one.
+/// Maximum number of causes that are looked up one by one.
 const ELSEWHERE: usize = 50;
-/// Later events of its stream in which the answers to an event are looked for.
+/// Number of later events in its stream that are searched for answers to an event.
 const ANSWERS: usize = 1_000;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(causation))
 }
 
-/// An event with what caused it and what it caused.
+/// An event with its causes and effects.
 #[derive(Serialize, ToSchema)]
 struct Causation {
     #[schema(value_type = Event)]
     event: Recorded,
-    /// What caused it, the nearest first.
+    /// Causes of the event, nearest first.
     #[schema(value_type = Vec<Event>)]
     causes: Vec<Recorded>,
-    /// What it caused, fifty levels deep; ask for the last of them to see on.
+    /// Effects of the event, fifty levels deep; query the deepest ones to see more.
     effects: Vec<Effect>,
 }
 
-/// An event that another caused, with what it caused itself.
+/// An effect of an event, with its own effects.
 #[derive(Serialize, ToSchema)]
 struct Effect {
     #[schema(value_type = Event)]
@@ -52,7 +52,7 @@ struct Effect {
     effects: Vec<Self>,
 }
 
-/// What caused an event, and what it caused, as a tree of the events that the caller may see.
+/// Returns the causes and effects of an event, as a tree of the events that the caller may see.
 #[utoipa::path(get, path = "/events/{event_id}/causation", tag = "events", params(("event_id" = Uuid, Path)),
     responses((status = 200, body = Causation)), security(("api_key" = ["events:read"])))]
 async fn causation(
@@ -83,7 +83,7 @@ async fn causation(
     Ok(answer::at(Json(tree).into_response(), head))
 }
 
-/// The visible events that led to the event, the nearest first; they end at the first that is not visible.
+/// Returns the visible causes of the event, nearest first, up to the first that is not visible.
 async fn causes(
     app: &App,
     event: &Recorded,
@@ -91,7 +91,7 @@ async fn causes(
     visible: &Filter,
 ) -> Result<Vec<Recorded>, Problem> {
     let by_id: HashMap<Uuid, &Recorded> = family.iter().map(|e| (e.event_id, e)).collect();
-    // A client names causes itself: each is followed once, so that a circle ends where it closes.
+    // Clients choose causation ids, so each is followed only once to stop at cycles.
     let mut seen = HashSet::from([event.event_id]);
     let mut causes = Vec::new();
     let mut elsewhere = 0;
@@ -99,7 +99,7 @@ async fn causes(
     while let Some(id) = next.filter(|id| seen.insert(*id)) {
         let found = match by_id.get(&id) {
             Some(found) => Some((*found).clone()),
-            // It came in another request, and costs a question of its own.
+            // The cause belongs to another request and needs its own query.
             None if elsewhere < ELSEWHERE => {
                 elsewhere += 1;
                 let found = app.store.find(id).await?;
@@ -113,7 +113,7 @@ async fn causes(
     Ok(causes)
 }
 
-/// Takes the effects out of the map, so that every event stands in the tree once.
+/// Takes the effects out of the map, so that every event appears in the tree once.
 fn effects(of: Uuid, depth: usize, by_cause: &mut HashMap<Uuid, Vec<Recorded>>) -> Vec<Effect> {
     let Some(deeper) = depth.checked_sub(1) else {
         return vec![];
@@ -129,8 +129,8 @@ fn effects(of: Uuid, depth: usize, by_cause: &mut HashMap<Uuid, Vec<Recorded>>) 
         .collect()
 }
 
-/// Everything with the same correlation id, or with that of a request that answered the event in its own stream (who
-/// decides on a proposal does so in a request of their own), up to a bound.
+/// Returns the events with the same correlation id, or with that of a later request that answered the event in its own stream (such as the
+/// decision on a proposal), up to a limit.
 async fn family(
     app: &App,
     event: &Recorded,

@@ -1,4 +1,4 @@
-//! The log itself: in pages, as a stream of lines, and live.
+//! The event log: in pages, as a stream of lines, and live.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -32,9 +32,9 @@ use crate::parameters;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::{self, Params, Path, Read, reached};
 
-/// About what a line holds beside the payload.
+/// Approximate size of a line without its payload, in bytes.
 const ENVELOPE_BYTES: usize = 640;
-/// Payload bytes after which a page ends before it is full.
+/// Payload bytes after which a page ends early.
 const PAGE_BYTES: usize = 8 << 20;
 
 const JSON: &str = "application/json";
@@ -48,34 +48,34 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(causation::routes())
 }
 
-/// Which events.
+/// Filters for a list of events.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// Only events after this position; 0 if not given.
+    /// Position after which events are returned; 0 if not given.
     #[param(minimum = 0, value_type = Option<i64>)]
     after: Option<Position>,
-    /// Events on the page: 1 to 1000, 100 if not given. A stream ends after as many, or not at all if not given.
+    /// Maximum number of events per page: 1 to 1000, 100 if not given. A stream ends after as many events, or never if not given.
     #[param(minimum = 1)]
     limit: Option<usize>,
-    /// Only the operator names another product than their own, with the scope `audit:read`.
+    /// Id of a product; only the operator, with the scope `audit:read`, may name another product than their own.
     product: Option<Uuid>,
-    /// At most 50, separated by commas.
+    /// Stream categories, at most 50, separated by commas.
     category: Option<String>,
-    /// `category-uuid`.
+    /// Id of a stream: `category-uuid`.
     stream: Option<String>,
-    /// Only events in this workspace.
+    /// Returns only events in this workspace.
     workspace_id: Option<Uuid>,
-    /// At most 50 types, or prefixes that end in `*`, separated by commas.
+    /// Event types, or prefixes that end in `*`, at most 50, separated by commas.
     r#type: Option<String>,
     /// Id of the actor.
     actor: Option<Uuid>,
     correlation_id: Option<Uuid>,
-    /// Recorded at this time or later (RFC 3339).
+    /// Returns only events recorded at or after this time (RFC 3339).
     since: Option<DateTime<Utc>>,
-    /// Recorded before this time (RFC 3339).
+    /// Returns only events recorded before this time (RFC 3339).
     until: Option<DateTime<Utc>>,
-    /// NDJSON only: `false` ends the stream where the log ends; it goes on live if not given.
+    /// NDJSON only: `false` ends the stream at the end of the log; if not given, it continues live.
     follow: Option<bool>,
 }
 
@@ -111,7 +111,7 @@ impl Which {
     }
 }
 
-/// The words of a list with commas between them, each of which must pass the check.
+/// Splits a comma-separated list; each word must pass the check.
 fn words(
     name: &str,
     list: Option<&str>,
@@ -128,7 +128,7 @@ fn known(name: &str, word: &str, check: fn(&str) -> Result<(), String>) -> Resul
     check(word).map_err(|detail| parameters::invalid(name, detail))
 }
 
-/// What a caller follows the log for.
+/// A caller's subscription to the log.
 struct Asked {
     app: App,
     caller: Caller,
@@ -144,42 +144,42 @@ impl Wanted for Asked {
     }
 }
 
-/// An event as the log has it: how [`Recorded`] looks on the wire.
+/// An event in the log: the JSON form of [`Recorded`].
 #[derive(ToSchema)]
 pub struct Event {
     #[schema(value_type = i64)]
     pub position: Position,
     pub event_id: Uuid,
-    /// `note.revised`.
+    /// Type of the event, such as `note.revised`.
     pub r#type: String,
-    /// Of the payload; older ones are upcast when they are read.
+    /// Version of the payload's contract; older payloads are upcast when read.
     pub contract_version: i16,
     pub product_id: Uuid,
-    /// The workspace whose members may see it; absent where it is in none.
+    /// Id of the workspace whose members may see the event; absent if it belongs to none.
     pub workspace_id: Option<Uuid>,
-    /// `category-uuid`.
+    /// Id of the stream: `category-uuid`.
     pub stream: String,
-    /// Of the stream; counts from 1.
+    /// Version of the stream, counted from 1.
     pub version: i64,
     pub recorded_at: DateTime<Utc>,
-    /// The payload.
+    /// Payload of the event.
     pub data: serde_json::Map<String, serde_json::Value>,
     pub metadata: EventMetadata,
 }
 
-/// Who caused an event, and by what.
+/// The actor, command and context of an event.
 #[derive(ToSchema)]
 pub struct EventMetadata {
     pub actor: Actor,
-    /// Id of the API key that the actor came with.
+    /// Id of the API key that the actor used.
     pub credential: Option<Uuid>,
-    /// Whose idea it was, where that is another actor: the agent whose proposal a person approved.
+    /// Author of the change, if not the actor: the agent whose proposal a person approved.
     pub on_behalf_of: Option<Actor>,
-    /// `note.revise`.
+    /// Name of the command, such as `note.revise`.
     pub command: String,
-    /// The idempotency key under which the command came.
+    /// Idempotency key of the command.
     pub command_key: Option<String>,
-    /// Why, in the actor's words.
+    /// Reason in the actor's words.
     pub reason: Option<String>,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
@@ -192,14 +192,14 @@ pub struct EventMetadata {
 struct EventPage {
     #[schema(value_type = Vec<Event>)]
     items: Vec<Recorded>,
-    /// What to pass as `after` for the next page; none: this page reaches the end of the log.
+    /// Value of `after` for the next page; null if this page reaches the end of the log.
     next_cursor: Option<String>,
 }
 
-/// The log, as far as the caller may see what its events are about: those of their workspaces whose context they may read,
-/// and those of their product that are in no workspace. With the scope `audit:read`, all of it. JSON in pages; with `Accept: text/event-stream` live as server-sent events, `Last-Event-ID` going on
-/// where the connection broke; with `Accept: application/x-ndjson` live as a stream of lines. A stream follows its reader's
-/// memberships, and ends when its key stops working.
+/// Returns the log as far as the caller may see it: events of their workspaces whose context they may read, and events of their product
+/// that belong to no workspace; with the scope `audit:read`, all events. The answer is JSON in pages; with `Accept: text/event-stream`,
+/// live server-sent events, resumed after `Last-Event-ID`; with `Accept: application/x-ndjson`, a live stream of lines. A stream follows
+/// changes in the reader's memberships, and ends when their key stops working.
 #[utoipa::path(get, path = "/events", tag = "events", params(Which), responses((status = 200, content(
         (EventPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson"))),
         (status = 404, description = "No such product.", body = ProblemDetails, content_type = "application/problem+json")),
@@ -250,7 +250,7 @@ async fn list(
     Ok(answer::found((page, head)))
 }
 
-/// One event.
+/// Returns one event.
 #[utoipa::path(get, path = "/events/{event_id}", tag = "events", params(("event_id" = Uuid, Path)),
     responses((status = 200, body = Event)), security(("api_key" = ["events:read"])))]
 async fn get(
@@ -262,7 +262,7 @@ async fn get(
     Ok(answer::at(Json(event).into_response(), app.head()))
 }
 
-/// An event that the caller may see.
+/// Returns an event that the caller may see.
 pub(super) async fn find(app: &App, read: &Read, event_id: Uuid) -> Result<Recorded, Problem> {
     read.caller.require("events:read")?;
     await_head(app, read.min_position).await?;
@@ -272,7 +272,7 @@ pub(super) async fn find(app: &App, read: &Read, event_id: Uuid) -> Result<Recor
     }
 }
 
-/// Waits until this node knows of a position that another has given out.
+/// Waits until this node knows a position that another node has given out.
 pub(super) async fn await_head(app: &App, wanted: Position) -> Result<(), Problem> {
     let mut head = app.store.head();
     tokio::time::timeout(
@@ -290,7 +290,7 @@ pub(super) async fn await_head(app: &App, wanted: Position) -> Result<(), Proble
     })
 }
 
-/// A page that is full, or reaches the end: the store looks at a bounded stretch at a time.
+/// Reads a page until it is full or the log ends; the store scans a bounded range per read.
 async fn page(
     app: &App,
     after: Position,
@@ -301,7 +301,7 @@ async fn page(
     let mut items = Vec::new();
     let mut after = after;
     let mut bytes = 0;
-    // A filter that matches next to nothing in a long log ends early: the client goes on where this page stopped.
+    // A filter that matches few events in a long log ends early; the client continues from where this page stopped.
     for _ in 0..20 {
         let found = app
             .store
@@ -340,7 +340,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
         .transpose()
 }
 
-/// Returns when a stream has to end: the server stops, or the reader's key no longer works.
+/// Completes when a stream must end: the server stops, or the reader's key no longer works.
 fn cut(app: &App, reader: Caller) -> impl Future<Output = ()> + Send + use<> {
     let (shutdown, authenticator) = (app.shutdown.clone(), app.authenticator.clone());
     async move {
@@ -366,7 +366,7 @@ fn server_sent(
         .into_response()
 }
 
-/// One event a line. Read page by page as the client takes them, so that memory stays flat.
+/// Writes one event per line. Reads page by page as the client consumes, so that memory use stays constant.
 fn lines(
     app: &App,
     after: Position,
@@ -381,7 +381,7 @@ fn lines(
             let mut events = match page {
                 Ok(page) => page.events,
                 Err(error) => {
-                    // Cut off in the middle, not ended: the client sees that its stream is broken.
+                    // The stream is cut off rather than ended properly, so that the client notices the fault.
                     tracing::warn!(%error, "an event stream broke off");
                     return;
                 }
@@ -399,7 +399,7 @@ fn text(events: &[Recorded]) -> Bytes {
     let bytes: usize = events.iter().map(|event| event.data.len()).sum();
     let mut text = Vec::with_capacity(bytes + events.len() * ENVELOPE_BYTES);
     for event in events {
-        // Writing to memory fails only where the data is not JSON, which the database has checked.
+        // Writing to memory fails only if the data is not JSON, which the database has checked.
         if serde_json::to_writer(&mut text, event).is_ok() {
             text.push(b'\n');
         }

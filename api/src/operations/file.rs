@@ -1,4 +1,4 @@
-//! Files: asked for, listed, deleted. Their bytes come and go by [signed addresses](super::file_content).
+//! Files: requested, listed, deleted. Their bytes are transferred through [signed addresses](super::file_content).
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use crate::command::{Command, Nothing};
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
 
-/// For how long the address of a small picture is good at least, and stays the same: pages show them again and again.
+/// Minimum lifetime of a small picture's URL. The URL stays the same during that time, because pages show it repeatedly.
 const SMALL_PICTURES: TimeDelta = TimeDelta::days(1);
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -34,28 +34,28 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(address))
 }
 
-/// A file to be uploaded.
+/// A file to upload.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewFile {
-    /// What it is for, and with that what it may be.
+    /// Purpose of the file, which decides its maximum size and allowed media types.
     container: Container,
-    /// What people call it.
+    /// Display name of the file.
     #[schema(min_length = 1, max_length = 255)]
     name: String,
-    /// In lower case, without parameters.
+    /// Media type in lower case, without parameters.
     #[schema(example = "text/plain", max_length = 255)]
     media_type: String,
-    /// Bytes, exactly.
+    /// Exact size in bytes.
     size: u64,
-    /// What the bytes must be, in hex: other bytes are refused.
+    /// SHA-256 of the bytes in hex; other bytes are refused.
     #[schema(pattern = "^[0-9a-f]{64}$")]
     sha256: Option<String>,
-    /// Whose members alone are to have it; none: the whole product.
+    /// Id of the workspace whose members alone may see the file; if absent, the whole product may.
     workspace_id: Option<Uuid>,
 }
 
-/// A file, and how to upload it.
+/// A file, and instructions for its upload.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RequestedFile)]
 struct RequestedFile {
@@ -64,7 +64,7 @@ struct RequestedFile {
     upload: SignedUrl,
 }
 
-/// Which files.
+/// Filters for a list of files.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
@@ -75,16 +75,16 @@ struct Which {
     status: Option<FileStatus>,
 }
 
-/// Which size of a picture.
+/// The size of a picture.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Size {
-    /// Pixels of an edge, as in `renditions`; the file itself if not given.
+    /// Width and height in pixels, as in `renditions`; the file itself if not given.
     #[param(minimum = 1)]
     pixels: Option<u32>,
 }
 
-/// Asks for a file: keeps room for it, and says where its bytes are to be sent.
+/// Requests a file: reserves space for it, and returns the URL for its upload.
 #[utoipa::path(post, path = "/files", tag = "files", request_body = NewFile,
     responses((status = 201, body = RequestedFile)), security(("api_key" = ["files:write"])))]
 async fn request(State(app): State<App>, command: Command<NewFile>) -> Result<Response, Problem> {
@@ -119,7 +119,7 @@ async fn request(State(app): State<App>, command: Command<NewFile>) -> Result<Re
     .map(answer::secret)
 }
 
-/// Derived again however often the request is repeated.
+/// Returns the upload's URL, which is the same for every repetition of the request.
 fn upload_url(app: &App, file: &Row<FileContent>) -> SignedUrl {
     let content = &file.content;
     let (media_type, expires_at) = (&content.media_type, content.expires_at);
@@ -136,7 +136,7 @@ fn upload_url(app: &App, file: &Row<FileContent>) -> SignedUrl {
     }
 }
 
-/// Deletes a file, or takes back that it was asked for. Its bytes go when no other file has the same.
+/// Deletes a file, or cancels its request. Its bytes are deleted once no other file shares them.
 #[utoipa::path(delete, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path)),
     responses((status = 204)), security(("api_key" = ["files:write"])))]
 async fn delete(
@@ -148,7 +148,7 @@ async fn delete(
         .await
 }
 
-/// One file.
+/// Returns one file.
 #[utoipa::path(get, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<FileContent>)), security(("api_key" = ["files:read"])))]
 async fn get(
@@ -159,7 +159,7 @@ async fn get(
     app.get::<Files>(&read, id).await
 }
 
-/// The files of the caller's workspaces, and those of the whole product, newest first.
+/// Lists the files of the caller's workspaces and of the whole product, newest first.
 #[utoipa::path(get, path = "/files", tag = "files", params(Which, Page),
     responses((status = 200, body = List<Row<FileContent>>)), security(("api_key" = ["files:read"])))]
 async fn list(
@@ -177,7 +177,7 @@ async fn list(
     Ok(answer::found(app.list::<Files>(&read, wanted, page).await?))
 }
 
-/// Where the bytes of a file are, for a while and without a key.
+/// Returns a temporary URL for a file's bytes that needs no key.
 #[utoipa::path(get, path = "/files/{id}/download", tag = "files",
     params(("id" = Uuid, Path), Size),
     responses((status = 200, body = SignedUrl)), security(("api_key" = ["files:read"])))]
@@ -192,7 +192,7 @@ async fn address(
     Ok(answer::secret(answer::found((url, position))))
 }
 
-/// Where a file can be downloaded for a while.
+/// Returns a temporary URL for downloading a file.
 pub fn download_url(
     app: &App,
     file: &Row<FileContent>,

@@ -1,5 +1,5 @@
-//! The bytes of files, at signed addresses: without a key, so that a browser can send and show them. Daybook passes them
-//! on to and from its store, piece by piece, and hashes what comes in.
+//! The bytes of files at signed URLs, without a key, so that browsers can send and show them. Daybook streams them to and from its store,
+//! and hashes uploads.
 
 use std::ops::Range;
 
@@ -28,56 +28,56 @@ use crate::middleware::Correlation;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::{Params, Path};
 
-/// Bytes never change under their address.
+/// Bytes never change at their URL.
 const CACHED: &str = "private, max-age=31536000, immutable";
-/// Whatever a file is, it runs nothing in the name of this server.
+/// Content security policy of all files: they run no code in this server's origin.
 const CONFINED: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(upload, download))
 }
 
-/// Why bytes are not taken.
+/// The refusals of an upload.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only described")]
 enum Refused {
-    /// Malformed, or it did not arrive whole.
+    /// The request is malformed or incomplete.
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(ProblemDetails),
-    /// The address is not as it was given out, or its time is over.
+    /// The URL was altered or has expired.
     #[response(status = 403, content_type = "application/problem+json")]
     Unsigned(ProblemDetails),
-    /// Nothing came for too long, or too little.
+    /// The upload stalled or was too slow.
     #[response(status = 408, content_type = "application/problem+json")]
     Stalled(ProblemDetails),
-    /// Other bytes are there, or some are arriving at the moment.
+    /// Other bytes are stored already, or an upload is in progress.
     #[response(status = 409, content_type = "application/problem+json")]
     Taken(ProblemDetails),
-    /// Another media type than was asked for.
+    /// The media type differs from the requested one.
     #[response(status = 415, content_type = "application/problem+json")]
     Mistyped(ProblemDetails),
-    /// Another size or digest than was asked for.
+    /// The size or digest differs from the requested one.
     #[response(status = 422, content_type = "application/problem+json")]
     Different(ProblemDetails),
-    /// The store does not answer; the same address may be tried again.
+    /// The store does not answer; retry at the same URL.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(ProblemDetails),
-    /// The store is full; the same address may be tried again.
+    /// The store is full; retry at the same URL.
     #[response(status = 507, content_type = "application/problem+json")]
     Full(ProblemDetails),
 }
 
-/// Why bytes are not sent.
+/// The refusals of a download.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only described")]
 enum Unread {
-    /// Malformed.
+    /// The request is malformed.
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(ProblemDetails),
-    /// The address is not as it was given out, or its time is over.
+    /// The URL was altered or has expired.
     #[response(status = 403, content_type = "application/problem+json")]
     Unsigned(ProblemDetails),
-    /// There is nothing where `Range` asks.
+    /// The file has no bytes in the requested `Range`.
     #[response(status = 416, content_type = "application/problem+json")]
     Beyond(ProblemDetails),
     /// The store does not answer.
@@ -85,7 +85,7 @@ enum Unread {
     Unavailable(ProblemDetails),
 }
 
-/// Sends the bytes of a file to the address that asking for it gave.
+/// Uploads the bytes of a file to the URL from the file's request.
 #[utoipa::path(put, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path), Signed),
     request_body(content = String, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
     responses((status = 200, body = Row<FileContent>), Refused))]
@@ -130,7 +130,7 @@ async fn upload(
         .await
 }
 
-/// Reads a file, or a part of it, at the address that asking for its download gave.
+/// Downloads a file or a part of it from a signed URL.
 #[utoipa::path(get, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path), Signed),
     responses((status = 200, body = String, content_type = "application/octet-stream", description = "The bytes, with the file's own media type."),
         (status = 206, body = String, content_type = "application/octet-stream", description = "The part that `Range` asks for."),
@@ -166,7 +166,7 @@ async fn download(
     Ok(response)
 }
 
-/// What can be refused before the bytes come.
+/// Checks the headers before the bytes arrive.
 fn check_headers(headers: &HeaderMap, upload: &Upload) -> Result<(), Problem> {
     let text = |name| {
         headers
@@ -175,7 +175,7 @@ fn check_headers(headers: &HeaderMap, upload: &Upload) -> Result<(), Problem> {
     };
     let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    // Clients that know bytes only send them as such; what they are was said when the address was asked for.
+    // Clients that know only bytes send them as such; the media type was given when the file was requested.
     let untyped = essence.eq_ignore_ascii_case("application/octet-stream");
     if !untyped && !essence.eq_ignore_ascii_case(&upload.media_type) {
         return Err(Problem::new(
@@ -204,7 +204,7 @@ fn wrong_size(wanted: u64, found: &str) -> Problem {
     )
 }
 
-/// The bytes as they come. Those of a file that is there are only compared with it.
+/// Receives the bytes. If the file is stored already, they are only compared with it.
 async fn receive(
     app: &App,
     file: &Loaded<File>,
@@ -220,7 +220,7 @@ async fn receive(
     received.map_err(|error| Problem::from(error).and_close())
 }
 
-/// Not the bytes that were announced: nothing needs to be written.
+/// Refuses bytes other than the announced ones, before anything is written.
 fn check_bytes(upload: &Upload, received: &Received) -> Result<(), Problem> {
     if received.size != upload.size {
         return Err(wrong_size(upload.size, &received.size.to_string()));
@@ -238,7 +238,7 @@ fn check_bytes(upload: &Upload, received: &Received) -> Result<(), Problem> {
     }
 }
 
-/// There is nothing where a range asks.
+/// Returns the refusal of a range beyond the end of the file.
 fn beyond(size: u64) -> Response {
     let problem = Problem::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
@@ -252,7 +252,7 @@ fn beyond(size: u64) -> Response {
     (headers, problem).into_response()
 }
 
-/// The bytes, or a part of them.
+/// Sends the bytes, or a part of them.
 async fn send(
     blobs: &Blobs,
     variant: &Variant<'_>,
@@ -281,7 +281,7 @@ async fn send(
     Ok(response)
 }
 
-/// What is the same of every answer about a file.
+/// Sets the headers that all answers about a file share.
 fn describe(headers: &mut HeaderMap, media_type: &str, tag: &str, name: &str) {
     for (name, text) in [
         (header::ETAG, tag),
@@ -298,7 +298,7 @@ fn describe(headers: &mut HeaderMap, media_type: &str, tag: &str, name: &str) {
     }
 }
 
-/// To be saved under its name (RFC 6266), never shown as a page of this server.
+/// Makes browsers save the file under its name (RFC 6266), never show it as a page of this server.
 fn disposition(name: &str) -> String {
     let plain: String = name
         .chars()

@@ -1,7 +1,6 @@
-//! Signed addresses: whoever has one uploads a file once, or downloads it, until its time is over. No key is needed there.
+//! Signed URLs: their holder may upload a file once, or download it, until the URL expires. They need no key.
 //!
-//! An address names the file and until when it is good. Its signature covers these and all else that it is bound to:
-//! method, size, media type, digest and which size of a picture.
+//! A URL names the file and its expiry. The signature also covers method, size, media type, digest and the picture's size.
 
 use std::collections::BTreeMap;
 
@@ -15,34 +14,34 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// A slow line's bytes in a second: so much longer is the address of a large upload good.
+/// Bytes per second of a slow connection: the lifetime of an upload's URL grows with the file's size at this rate.
 const SLOW: u64 = 1 << 20;
-/// No address is good for longer, however large the upload.
+/// Maximum lifetime of a URL, however large the upload.
 const LONGEST: TimeDelta = TimeDelta::days(366);
 
-/// How to upload or download a file, without a key.
+/// A request that uploads or downloads a file without a key.
 #[derive(Serialize, ToSchema)]
 pub struct SignedUrl {
     pub method: &'static str,
-    /// Relative to the server's address.
+    /// URL relative to the server's address.
     pub url: String,
-    /// To be sent with the request.
+    /// Headers to send with the request.
     pub headers: BTreeMap<&'static str, String>,
     pub expires_at: DateTime<Utc>,
 }
 
-/// What a signed address says.
+/// The query parameters of a signed URL.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Signed {
-    /// Until when it is good, in seconds since 1970.
+    /// Expiry in seconds since 1970.
     expires: i64,
     signature: String,
-    /// Of a picture: in this size.
+    /// Size of the picture, if it is one.
     pub pixels: Option<u32>,
 }
 
-/// What a signature covers, beside the file's id.
+/// The values that a signature covers, besides the file's id.
 pub struct Claims<'a> {
     method: Method,
     size: u64,
@@ -86,7 +85,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// What an upload's address says of the file as it is: the signature tells whether that is so.
+    /// Returns the claims of an upload's URL for the current file; the signature tells whether they match.
     pub fn upload_said(upload: &'a Upload, signed: &Signed) -> Self {
         Self {
             expires: signed.expires,
@@ -99,7 +98,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// The same of a download's.
+    /// Returns the claims of a download's URL for the current file.
     pub fn download_said(variant: &'a Variant, signed: &Signed) -> Self {
         Self {
             method: Method::GET,
@@ -124,7 +123,7 @@ impl<'a> Claims<'a> {
         format!("{method}\n{size}\n{media_type}\n{sha256}\n{pixels}\n{expires}")
     }
 
-    /// The address, below that of the server.
+    /// Returns the URL relative to the server's address.
     pub fn url(&self, secrets: &Secrets, id: Uuid) -> String {
         let signature = secrets.sign_file_url(id, &self.text());
         let pixels = self.pixels.map(|pixels| format!("&pixels={pixels}"));
@@ -137,7 +136,7 @@ impl<'a> Claims<'a> {
 }
 
 impl Signed {
-    /// Refuses an address whose time is over.
+    /// Refuses an expired URL.
     pub fn require_time(&self) -> Result<(), Problem> {
         if self.expires > Utc::now().timestamp() {
             Ok(())
@@ -150,7 +149,7 @@ impl Signed {
         }
     }
 
-    /// Refuses an address that says something else than what was signed. What is not there cannot have been signed.
+    /// Refuses a URL whose claims differ from the signed ones, or whose file does not exist.
     pub fn verify(
         &self,
         secrets: &Secrets,
@@ -170,7 +169,7 @@ impl Signed {
     }
 }
 
-/// Until when an upload of this size may begin.
+/// Returns the time until which an upload of this size may begin.
 pub fn upload_until(now: DateTime<Utc>, ttl: TimeDelta, size: u64) -> DateTime<Utc> {
     let slow = i64::try_from(size / SLOW).unwrap_or(i64::MAX);
     let later = TimeDelta::try_seconds(slow).unwrap_or(TimeDelta::MAX);
@@ -178,7 +177,7 @@ pub fn upload_until(now: DateTime<Utc>, ttl: TimeDelta, size: u64) -> DateTime<U
     whole_seconds(now + wait.min(LONGEST))
 }
 
-/// Until when a download may begin: the same for a while, so that a browser knows the address again.
+/// Returns the time until which a download may begin. It changes only now and then, so that browsers can cache by URL.
 pub fn download_until(now: DateTime<Utc>, ttl: TimeDelta) -> DateTime<Utc> {
     let ttl = ttl.num_seconds().max(1);
     let until = (now.timestamp() / ttl + 2) * ttl;

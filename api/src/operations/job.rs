@@ -1,4 +1,4 @@
-//! Work that falls due: what waits, and what was given up.
+//! Jobs: those that are due or waiting, and dead letters.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,11 +24,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(redrive))
 }
 
-/// Which items.
+/// Filters for a list of jobs.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// Only those that were given up.
+    /// Returns only dead letters.
     dead_letter: Option<bool>,
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
@@ -54,7 +54,7 @@ fn operator(caller: &Caller, scope: &str) -> Result<(), Problem> {
     }
 }
 
-/// What is due, by the time it is due. Only the operator can ask.
+/// Lists jobs by due time. Only the operator may do so.
 #[utoipa::path(get, path = "/jobs", tag = "operations", params(Which),
     responses((status = 200, body = JobList)), security(("api_key" = ["jobs:read"])))]
 async fn list(
@@ -70,7 +70,7 @@ async fn list(
     Ok(answer::found((JobList { items }, position)))
 }
 
-/// Work falls due by what the reactions make of the log: waits until they all are at a position.
+/// Waits until all reactions, which create the jobs, have reached a position.
 async fn reached(app: &App, wanted: Position) -> Result<Position, Problem> {
     let mut reached = Position::MAX;
     for reaction in app.reactions.health() {
@@ -79,7 +79,7 @@ async fn reached(app: &App, wanted: Position) -> Result<Position, Problem> {
     Ok(reached)
 }
 
-/// Makes an item that was given up due again; appends no event. Only the operator can.
+/// Makes a dead letter due again; appends no event. Only the operator may do so.
 #[utoipa::path(post, path = "/jobs/{id}/redrive", tag = "operations", params(("id" = Uuid, Path)),
     responses((status = 204)), security(("api_key" = ["jobs:write"])))]
 async fn redrive(

@@ -1,4 +1,4 @@
-//! The log and the work behind it; files and their bytes.
+//! Operations: the event log, jobs, and files with their bytes.
 
 mod causation;
 pub mod event;

@@ -1,20 +1,20 @@
-//! Which part of a file a client asks for (RFC 9110, section 14): one range, if what it has of the file is still the same.
+//! Range requests (RFC 9110, section 14): a single range, if the client's part of the file is still current.
 
 use std::ops::Range;
 
 use axum::http::{HeaderMap, header};
 use http_range_header::{EndPosition, StartPosition, SyntacticallyCorrectRange};
 
-/// What is to be sent.
+/// The part of a file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     Whole,
     Part(Range<u64>),
-    /// There is nothing where it asks.
+    /// The range lies beyond the end of the file.
     Nothing,
 }
 
-/// What a request asks for. Several ranges at once, and what is no range, are answered with the whole, as the RFC allows.
+/// Returns the part that a request asks for. Multiple ranges and invalid ones get the whole file, as the RFC allows.
 pub fn wanted(headers: &HeaderMap, size: u64, tag: &str) -> Wanted {
     let text = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
     let parsed = text.and_then(|text| http_range_header::parse_range_header(text).ok());
@@ -24,7 +24,7 @@ pub fn wanted(headers: &HeaderMap, size: u64, tag: &str) -> Wanted {
     }
 }
 
-/// Whether `If-Range` names what is there. A date never does: what is the same has the same tag.
+/// Returns true if `If-Range` is absent or names the current tag. A date never matches, because unchanged bytes keep their tag.
 fn is_same(headers: &HeaderMap, tag: &str) -> bool {
     headers
         .get(header::IF_RANGE)

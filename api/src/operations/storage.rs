@@ -1,4 +1,4 @@
-//! How much the files of the caller's product take, and how much they may.
+//! Storage usage and quota of the caller's product.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -17,7 +17,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(usage))
 }
 
-/// What is used, and what there may be. What was asked for and can still come counts, too.
+/// Storage usage and quota. Requested files that can still be uploaded count, too.
 #[derive(Serialize, ToSchema)]
 struct Usage {
     used_bytes: u64,
@@ -26,7 +26,7 @@ struct Usage {
     limit_files: u64,
 }
 
-/// How much the files of the caller's product take, and how much they may.
+/// Returns the storage usage and quota of the caller's product.
 #[utoipa::path(get, path = "/files/usage", tag = "files",
     responses((status = 200, body = Usage)), security(("api_key" = ["files:read"])))]
 async fn usage(State(app): State<App>, read: Read) -> Result<Response, Problem> {

@@ -1,4 +1,4 @@
-//! Uploads that are under way on this node: one at a time for each file, and no more than its memory allows.
+//! Uploads in progress on this node: one at a time per file, and limited in number to bound memory.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,20 +8,20 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// Each of them holds some parts of its file in memory.
+/// Maximum number of uploads; each holds some parts of its file in memory.
 const MOST: usize = 32;
 
 #[derive(Default)]
 pub struct Uploads(Mutex<HashSet<Uuid>>);
 
-/// An upload that counts for as long as this lives.
+/// An upload in progress; dropping it ends it.
 pub struct Underway {
     uploads: Arc<Uploads>,
     file_id: Uuid,
 }
 
 impl Uploads {
-    /// Begins to receive a file.
+    /// Begins an upload of a file.
     pub fn begin(uploads: &Arc<Self>, file_id: Uuid) -> Result<Underway, Problem> {
         let mut files = uploads.files();
         if files.contains(&file_id) {

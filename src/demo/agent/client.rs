@@ -1,5 +1,5 @@
-//! The agent's process: a client of MCP and of nothing else. It reads the notes of a workspace as resources and calls
-//! `propose_changes`, as any agent's framework would.
+//! The agent's process: a pure MCP client. It reads the notes of a workspace as resources and calls `propose_changes`, as any agent
+//! framework would.
 
 use std::error::Error;
 use std::time::Duration;
@@ -23,11 +23,11 @@ use super::{MODEL, Progress, note};
 use crate::demo::idea::{Idea, Note, ideas};
 use crate::output;
 
-/// Requests on their way at once.
+/// Number of concurrent requests.
 const AT_ONCE: usize = 8;
-/// How often a request is sent at most.
+/// Maximum number of attempts per request.
 const ATTEMPTS: u32 = 8;
-/// For one request.
+/// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
@@ -38,13 +38,13 @@ pub struct Agent {
     /// The agent's own key
     #[arg(long, env = "DAYBOOK_KEY", hide_env_values = true)]
     key: String,
-    /// The workspace whose notes it reads
+    /// The workspace whose notes the agent reads
     #[arg(long)]
     workspace: Uuid,
-    /// What this run of it is called in the log
+    /// Name of this run in the log
     #[arg(long)]
     run_id: String,
-    /// It reads nothing older than this position of the log
+    /// Position of the log that everything it reads must have reached
     #[arg(long)]
     min_position: i64,
 }
@@ -88,7 +88,7 @@ impl Agent {
         Ok(StreamableHttpClientTransport::with_client(http, config))
     }
 
-    /// The active notes of the workspace.
+    /// Returns the active notes of the workspace.
     async fn notes(&self, server: &Peer<RoleClient>) -> Result<Vec<Note>, ServiceError> {
         let mut uris = Vec::new();
         let mut cursor = None;
@@ -137,7 +137,7 @@ impl Agent {
             "rationale": idea.rationale(),
             "confidence": idea.confidence(),
             "model": MODEL,
-            // Whatever became of it, nobody wants to hear it twice.
+            // An idea must not be proposed twice, whatever became of the first proposal.
             "idempotency_key": format!("{}:{}", self.run_id, idea.note.id),
         });
         let arguments = arguments.as_object().cloned().unwrap_or_default();
@@ -147,11 +147,11 @@ impl Agent {
     }
 }
 
-/// What became of an idea; none: it was refused for something else than that it is not new.
+/// Returns the result of a proposal; `None` if it was refused for any reason other than repetition.
 fn spoken(answer: &CallToolResult) -> Option<Progress> {
     let position = (answer.meta.as_ref()).and_then(|meta| meta.0.get("daybook/position")?.as_i64());
     if answer.is_error == Some(true) {
-        // A problem is told in text alone.
+        // A problem is returned as text only.
         let text = answer.content.first()?.as_text()?;
         let problem: Value = serde_json::from_str(&text.text).ok()?;
         let is_known = problem["code"] == "idempotency_key_reused";
@@ -167,7 +167,7 @@ fn spoken(answer: &CallToolResult) -> Option<Progress> {
     })
 }
 
-/// Sends until there is an answer that is worth something: a server that is busy, or away for a moment, is asked again.
+/// Sends a request, and retries while the server is busy or briefly unavailable.
 async fn patiently<T>(
     mut send: impl AsyncFnMut() -> Result<T, ServiceError>,
 ) -> Result<T, ServiceError> {
@@ -182,7 +182,7 @@ async fn patiently<T>(
     send().await
 }
 
-/// How long to wait before trying again; none: that would not help.
+/// Returns the pause before a retry; `None` if retrying would not help.
 fn pause(error: &ServiceError, wait: Duration) -> Option<Duration> {
     let ServiceError::TransportSend(error) = error else {
         return None;

@@ -1,11 +1,11 @@
-//! A note as MCP's resources show it: front matter of one JSON value a line, and its text.
+//! Parses notes from MCP resources: front matter with one JSON value per line, then the text.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::demo::idea::Note;
 
-/// The note of a resource, if it is an active one of the workspace.
+/// Returns the note in a resource, if it is an active one of the workspace.
 pub fn read(resource: &str, workspace_id: Uuid) -> Option<Note> {
     let (front, body) = resource.strip_prefix("---\n")?.split_once("\n---\n\n")?;
     let mut fields: Map<String, Value> = front

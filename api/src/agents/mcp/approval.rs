@@ -1,5 +1,5 @@
-//! A person's approval, offered while an agent calls. The agent's own client only shows where to decide: its answer is never taken
-//! for the decision, which a person makes with a key of their own.
+//! Approval by a person during an agent's call. The agent's client only shows where to decide. Its answer never counts as the decision: a
+//! person decides with their own key.
 
 use std::time::Duration;
 
@@ -18,28 +18,28 @@ use super::context::Context;
 use super::tools::{Answer, Asked, ProposalState};
 use crate::problem::Problem;
 
-/// The outcome of a call that waits for a person.
+/// Outcome of a call that waits for a person.
 pub const ASKED: &str = "input_required";
-/// The code of a state that was not sealed here, for this caller and this call.
+/// Problem code for a request state that this server did not seal for this caller and this call.
 pub const STATE_INVALID: &str = "request_state_invalid";
-/// The name of the one thing that is asked.
+/// Name of the only input request.
 const APPROVAL: &str = "approval";
-/// For how long a client may come back.
+/// Validity of a sealed request state.
 const VALID: Duration = Duration::from_secs(3_600);
-/// Longest time that a call waits for the decision, before it asks again.
+/// Longest time that a call waits for a decision before it asks again.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it looks at most.
+/// Shortest pause between two checks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Characters of the rationale that are shown.
+/// Maximum number of characters of the rationale in the message.
 const SHOWN: usize = 500;
 
-/// What a client carries from one call to the next.
+/// State that a client carries from one call to the next.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
     proposal_id: Uuid,
 }
 
-/// What a client says to what it was asked.
+/// A client's response to the input request.
 #[derive(Deserialize)]
 struct Response {
     action: Action,
@@ -53,7 +53,7 @@ enum Action {
     Cancel,
 }
 
-/// Sends a person to where they decide.
+/// Asks the client to send a person to the page where they decide.
 pub fn ask(asked: &Asked<'_>, proposal: &Row<ProposalContent>) -> Result<Answer, Problem> {
     let context = asked.context;
     let id = proposal.metadata.id;
@@ -82,7 +82,7 @@ pub fn ask(asked: &Asked<'_>, proposal: &Row<ProposalContent>) -> Result<Answer,
     })
 }
 
-/// The client is back: waits for the decision if the person went to make it, and tells what there is.
+/// Resumes a call: waits for the decision if the person opened the page, then returns the proposal's state.
 pub async fn resume(asked: &Asked<'_>) -> Result<Answer, Problem> {
     let context = asked.context;
     let state = asked.request_state.as_deref().unwrap_or_default();
@@ -112,7 +112,7 @@ pub async fn resume(asked: &Asked<'_>) -> Result<Answer, Problem> {
     }
 }
 
-/// The proposal once it is decided, or as it is when the patience ends.
+/// Returns the proposal once it is decided, or its current state when `patience` runs out.
 async fn decided(
     context: &Context,
     id: Uuid,
@@ -127,13 +127,13 @@ async fn decided(
         if proposal.content.status != "pending" || Instant::now() >= end {
             return Ok((proposal, position));
         }
-        // Whatever is appended may be the decision.
+        // Any appended event may be the decision.
         let _ = tokio::time::timeout_at(end, head.changed()).await;
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Whoever carries the state can do so for the same caller and the same call alone.
+/// Binds the state to its caller and call, so that it is useless for any other.
 fn bound_to(asked: &Asked<'_>) -> Vec<u8> {
     let caller = &asked.context.caller;
     [

@@ -1,4 +1,4 @@
-//! Suggestions for the arguments of prompts and templates: the ids of what the caller may see, found by id or name.
+//! Suggestions for the arguments of prompts and templates: ids that the caller may see, matched by id or name.
 
 use domain::folded;
 use projections::Where;
@@ -11,9 +11,9 @@ use super::context::Context;
 use crate::problem::Problem;
 use crate::query::Page;
 
-/// Things that are looked at, the newest.
+/// Number of newest rows that are searched.
 const LOOKED_AT: usize = 200;
-/// Things that are suggested.
+/// Maximum number of suggestions.
 const SUGGESTED: usize = 20;
 
 pub async fn complete(
@@ -45,7 +45,7 @@ const fn page() -> Page {
     }
 }
 
-/// Ids with names.
+/// Returns ids with names.
 async fn workspaces(context: &Context) -> Result<Vec<(String, String)>, Problem> {
     let (app, read) = (&context.app, context.read());
     let found = app.list::<Workspaces>(&read, Where::default(), page());

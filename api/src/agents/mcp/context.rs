@@ -1,4 +1,4 @@
-//! What surrounds a request of the protocol: who sends it, and what it is part of.
+//! The context of a protocol request: its sender, and the run and trace that it belongs to.
 
 use std::sync::Arc;
 
@@ -22,19 +22,19 @@ use crate::middleware::Correlation;
 use crate::problem::{Problem, ProblemDetails};
 use crate::query::{self, Read};
 
-/// In the head of a request, or in its `_meta`: the run of the agent that it is part of.
+/// Names of the agent's run, as a request header and in `_meta`.
 const RUN_ID_HEADER: &str = "daybook-run-id";
 const RUN_ID_META: &str = "daybook/run_id";
 
-/// Everything about a request but what it asks.
+/// Everything about a request except its parameters.
 pub struct Context {
     pub app: App,
     pub caller: Caller,
     pub base_url: String,
     pub protocol_version: String,
-    /// The agent's run, if it says.
+    /// Id of the agent's run, if given.
     pub run_id: Option<String>,
-    /// Whether the client can send a person to an address, and come back.
+    /// True if the client can open a URL for a person and then continue.
     pub opens_urls: bool,
     correlation_id: Uuid,
     traceparent: Option<String>,
@@ -66,7 +66,7 @@ impl Context {
         Ok(context)
     }
 
-    /// A query of the caller's.
+    /// Returns a query on behalf of the caller.
     pub fn read(&self) -> Read {
         Read {
             caller: self.caller.clone(),
@@ -75,7 +75,7 @@ impl Context {
         }
     }
 
-    /// A query for a page of a list.
+    /// Returns a query for a page of a list.
     pub fn read_list(&self, name: &str) -> Read {
         Read {
             list: ListId::named(name),
@@ -83,7 +83,7 @@ impl Context {
         }
     }
 
-    /// A query that sees everything that any node has written.
+    /// Returns a query that sees everything that any node has appended.
     pub async fn read_latest(&self) -> Result<Read, Problem> {
         Ok(Read {
             caller: self.caller.clone(),
@@ -92,7 +92,7 @@ impl Context {
         })
     }
 
-    /// A command of the caller's.
+    /// Returns a command request on behalf of the caller.
     pub fn request(&self, idempotency: Option<Idempotency>) -> Request {
         Request {
             actor: self.caller.actor,
@@ -110,7 +110,7 @@ impl Context {
         }
     }
 
-    /// Records a call that changed nothing. Daybook does that by itself: it takes no scope of the caller's.
+    /// Records a call that changed nothing. Daybook itself records it, so the caller needs no scope.
     pub async fn record(&self, id: Uuid, call: Call) -> Result<(), Problem> {
         let record = On::<ToolCall> {
             id,
@@ -124,21 +124,21 @@ impl Context {
         Ok(())
     }
 
-    /// Lets the head of the answer say which scope is missing, where that is what is wrong.
+    /// Notes the missing scope for the response headers, if the problem is a missing scope.
     pub fn notice(&self, problem: &Problem, scope: &str) {
         if problem.code() == "scope_missing" {
             self.lacking.note(scope.to_owned());
         }
     }
 
-    /// An error that the model reads: it may know better with that.
+    /// Returns the problem as a tool result that the model can read and react to.
     pub fn failed(&self, problem: Problem) -> CallToolResult {
         let details = ProblemDetails::from(problem).correlated(self.correlation_id);
         let text = serde_json::to_string(&details).unwrap_or_default();
         CallToolResult::error(vec![ContentBlock::text(text)])
     }
 
-    /// What went wrong, as an error of the protocol.
+    /// Returns the problem as a protocol error.
     pub fn error(&self, problem: Problem, scope: &str) -> ErrorData {
         self.notice(&problem, scope);
         let is_ours = problem.status().is_server_error();

@@ -1,4 +1,4 @@
-//! The endpoint: who calls, whether they may, and how much; the protocol itself is the transport's.
+//! The endpoint: authentication, origin checks and rate limits. The transport implements the protocol itself.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,13 +22,13 @@ use crate::accept;
 use crate::caller::Caller;
 use crate::problem::Problem;
 
-/// The scope that a call turned out to lack, if any: the answer says so in its head as well.
+/// The scope that a call lacked, if any; the response headers name it, too.
 #[derive(Debug, Clone, Default)]
 pub struct Lacking(Arc<OnceLock<String>>);
 
 impl Lacking {
     pub fn note(&self, scope: String) {
-        // The first is enough.
+        // Only the first one is kept.
         let _ = self.0.set(scope);
     }
 }
@@ -82,7 +82,7 @@ async fn answer(
     allowance.tell(response)
 }
 
-/// Returns true if the caller is no page, or one of an origin that may call. Takes the origin out: the transport knows fewer.
+/// Returns true if the request has no `Origin` or an allowed one. Removes the header, because the transport allows fewer origins.
 fn takes_origin(app: &App, headers: &mut HeaderMap) -> bool {
     let Some(origin) = headers.remove(ORIGIN) else {
         return true;
@@ -91,7 +91,7 @@ fn takes_origin(app: &App, headers: &mut HeaderMap) -> bool {
     origin.is_some_and(|origin| app.mcp.allows(&app.site, &origin))
 }
 
-/// Writes out both media types where `Accept` covers them by a range, or is absent: the transport looks for their names.
+/// Names both media types in `Accept` if a range covers them or it is absent, because the transport looks for the names.
 fn accept_ranges(headers: &mut HeaderMap) {
     const BOTH: [&str; 2] = ["application/json", "text/event-stream"];
     if BOTH.iter().all(|form| accept::takes(headers, form)) {
@@ -102,7 +102,7 @@ fn accept_ranges(headers: &mut HeaderMap) {
     }
 }
 
-/// The body, if it is a message, and its id.
+/// Checks the body; returns it with the id of the request, if it is one.
 async fn message(
     app: &App,
     method: &Method,
@@ -122,7 +122,7 @@ async fn message(
     Ok((Body::from(bytes), id))
 }
 
-/// Tells where to learn what a key needs (RFC 9728, section 5.1; RFC 6750, section 3.1).
+/// Adds the header that says where to learn which scopes a key needs (RFC 9728, section 5.1; RFC 6750, section 3.1).
 fn challenge(mut response: Response, base: &str, lacking: Option<&String>) -> Response {
     let metadata = format!("resource_metadata=\"{base}{}\"", metadata::PATH);
     let challenge = match (response.status(), lacking) {

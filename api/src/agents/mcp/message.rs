@@ -1,4 +1,4 @@
-//! Whether a body is a message of the protocol at all: told in the protocol's own words, which the transport does not.
+//! Checks that a body is a protocol message, and reports faults as protocol errors, which the transport does not.
 
 use axum::Json;
 use axum::body::{Bytes, to_bytes};
@@ -11,13 +11,13 @@ use rmcp::model::{JsonRpcError, RequestId};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Bytes of a refusal that are told.
+/// Maximum number of bytes of a refusal that are passed on.
 const MAX_TEXT: usize = 4_096;
 
-/// The fault of a body that is no single message of JSON-RPC, and the id of the request that it wanted to be: its caller waits for it.
+/// The fault of a body that is not a single JSON-RPC message, with the id of the request, whose caller waits for an answer.
 type Fault = (Option<RequestId>, ErrorData);
 
-/// Checks that a body is one message of JSON-RPC; returns the id of a request.
+/// Checks that a body is one JSON-RPC message; returns the id if it is a request.
 pub fn check(body: &Bytes) -> Result<Option<RequestId>, Fault> {
     let message: Value = serde_json::from_slice(body).map_err(|error| {
         let detail = format!("the body is not JSON: {error}");
@@ -54,20 +54,20 @@ pub fn check(body: &Bytes) -> Result<Option<RequestId>, Fault> {
     }
 }
 
-/// Returns true if the head says that the body is JSON.
+/// Returns true if the headers declare a JSON body.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let media_type = headers.get(CONTENT_TYPE).and_then(|is| is.to_str().ok());
     let essence = media_type.and_then(|is| is.split(';').next());
     essence.is_some_and(|is| is.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// An error as the answer to a request.
+/// Returns an error response to a request.
 pub fn refuse(status: StatusCode, id: Option<RequestId>, error: ErrorData) -> Response {
     (status, Json(JsonRpcError::new(id, error))).into_response()
 }
 
-/// Turns what the transport refuses in plain text into an error of the protocol. It says 415 of whatever it cannot read;
-/// of a body that is JSON, that is not right.
+/// Turns the transport's plain-text refusals into protocol errors. The transport answers 415 to every body it cannot read; for a JSON
+/// body, this becomes 400.
 pub async fn in_its_words(response: Response, id: Option<RequestId>, is_json: bool) -> Response {
     let is_text = response
         .headers()

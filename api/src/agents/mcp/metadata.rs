@@ -1,5 +1,5 @@
-//! Who asks for a key, and for what: OAuth 2.0 protected resource metadata (RFC 9728). It names no authorization server, as
-//! there is none whose tokens are taken; keys are.
+//! OAuth 2.0 protected resource metadata (RFC 9728). It names no authorization server, because the server accepts API keys and no tokens
+//! of one.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 
 use crate::App;
 
-/// Where it is, for the resource at `/mcp` (RFC 9728, section 3.1).
+/// Path of the metadata of the resource at `/mcp` (RFC 9728, section 3.1).
 pub const PATH: &str = "/.well-known/oauth-protected-resource/mcp";
 
-/// The scopes that calls need.
+/// Scopes that calls need.
 pub const SCOPES: [&str; 5] = [
     "notes:read",
     "tasks:read",
@@ -29,7 +29,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(of_server))
 }
 
-/// What a client needs to know to be let in.
+/// The metadata that a client needs to authenticate.
 #[derive(Serialize, ToSchema)]
 struct ProtectedResource {
     resource: String,
@@ -57,7 +57,7 @@ async fn of_mcp(State(app): State<App>, headers: HeaderMap) -> Json<ProtectedRes
     describe(&app, &headers)
 }
 
-/// The same, where clients look that know the server alone.
+/// Describes the same resource, for clients that know only the server.
 #[utoipa::path(get, path = "/.well-known/oauth-protected-resource", tag = "agents", operation_id = "protected_resource",
     responses((status = 200, body = ProtectedResource)))]
 async fn of_server(State(app): State<App>, headers: HeaderMap) -> Json<ProtectedResource> {

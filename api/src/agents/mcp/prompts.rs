@@ -1,4 +1,4 @@
-//! Prompts for the usual jobs. What they are about comes along as a resource, so that a client can show it.
+//! Prompts for common jobs. The note or workspace that a prompt is about is embedded as a resource, so that clients can show it.
 
 use std::fmt::Write as _;
 
@@ -15,10 +15,10 @@ use super::context::Context;
 use super::resources;
 use crate::query::Page;
 
-/// Notes of a workspace that come along.
+/// Maximum number of notes of a workspace in a prompt.
 const LISTED: usize = 100;
 
-/// What a prompt is about.
+/// The subject of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum About {
     Note,
@@ -147,7 +147,7 @@ async fn note(context: &Context, id: Uuid) -> Result<ContentBlock, ErrorData> {
     Ok(ContentBlock::resource(resources::contents(&note)))
 }
 
-/// What there is in a workspace, as far as the caller sees it.
+/// Returns the notes of a workspace that the caller may see.
 async fn workspace(context: &Context, id: Uuid) -> Result<ContentBlock, ErrorData> {
     let page = Page {
         cursor: None,

@@ -1,4 +1,4 @@
-//! How many requests an actor may send: so many a minute, and as many at once.
+//! Rate limits: the number of requests per minute of an actor, which may also come all at once.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// Actors after which those that have been quiet are forgotten.
+/// Number of actors above which idle ones are forgotten.
 const KEPT: usize = 10_000;
 const WINDOW: u32 = 60;
 
@@ -24,12 +24,12 @@ pub struct Quotas {
     calls_per_minute: NonZeroU32,
 }
 
-/// What is left to an actor.
+/// The remaining quota of an actor.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
     quota: u32,
     remaining: u32,
-    /// Until there is more.
+    /// Seconds until more requests are allowed.
     seconds: u32,
 }
 
@@ -42,7 +42,7 @@ impl Quotas {
         }
     }
 
-    /// Counts a request; the error: it is one too many.
+    /// Counts a request; returns an error if it exceeds the quota.
     pub fn count(&self, actor_id: Uuid) -> Result<Allowance, Allowance> {
         if self.limiter.len() > KEPT {
             self.limiter.retain_recent();
@@ -73,7 +73,7 @@ fn seconds(wait: Duration) -> u32 {
 }
 
 impl Allowance {
-    /// The answer to a request too many.
+    /// Returns the answer to a request over the quota.
     pub fn exceeded(self) -> Response {
         let detail = format!(
             "an agent may send {} requests a minute; wait as long as Retry-After says",
@@ -83,7 +83,7 @@ impl Allowance {
         self.tell(problem.into_response())
     }
 
-    /// Says in the headers of an answer what is left, as the IETF's draft has it and as most clients know it.
+    /// Adds the remaining quota to the headers, in the IETF draft's form and in the common `X-RateLimit` form.
     pub fn tell(self, mut response: Response) -> Response {
         let Self {
             quota,

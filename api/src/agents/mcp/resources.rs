@@ -1,4 +1,4 @@
-//! Notes as resources: `note://{note_id}`, Markdown with what is known of it in front. And `daybook://workspaces`, where they are.
+//! Notes as resources: `note://{note_id}` is a Markdown document with YAML front matter. `daybook://workspaces` lists the workspaces.
 
 use std::fmt::Write as _;
 
@@ -16,16 +16,16 @@ use super::context::Context;
 use crate::problem::Problem;
 use crate::query::Page;
 
-/// What reading them needs.
+/// Scope that reading notes needs.
 pub const SCOPE: &str = "notes:read";
 const WORKSPACES_SCOPE: &str = "workspaces:read";
 const SCHEME: &str = "note://";
 const MARKDOWN: &str = "text/markdown";
 const WORKSPACES: &str = "daybook://workspaces";
 const JSON: &str = "application/json";
-/// Notes on a page.
+/// Notes per page.
 const LISTED: usize = 100;
-/// Workspaces that are told.
+/// Maximum number of workspaces in the list.
 const TOLD: usize = 200;
 
 pub fn templates() -> Vec<ResourceTemplate> {
@@ -36,7 +36,8 @@ pub fn templates() -> Vec<ResourceTemplate> {
     vec![note]
 }
 
-/// A page of the notes that the caller may see, newest first; those in the trash are left out. Before the first stand the workspaces.
+/// Returns a page of the notes that the caller may see, newest first, without those in the trash. The first page begins with the
+/// workspaces.
 pub async fn list(
     context: &Context,
     cursor: Option<String>,
@@ -130,7 +131,7 @@ pub fn contents(note: &Row<NoteContent>) -> ResourceContents {
     ResourceContents::text(markdown(note), uri(note.metadata.id)).with_mime_type(MARKDOWN)
 }
 
-/// The note as a document. Every value of the front matter is JSON, which YAML contains.
+/// Returns the note as a document. Every front matter value is JSON, which is valid YAML.
 fn markdown(note: &Row<NoteContent>) -> String {
     let (metadata, content) = (&note.metadata, &note.content);
     let mut text = String::from("---\n");

@@ -1,4 +1,4 @@
-//! JSON Schemas of what tools take and answer, from the types that the HTTP API describes itself with.
+//! JSON Schemas of the tools' inputs and outputs, derived from the types that describe the HTTP API.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::openapi;
 const COMPONENTS: &str = "#/components/schemas/";
 const DEFINITIONS: &str = "#/$defs/";
 
-/// The schema of an object, standing on its own.
+/// Returns the self-contained schema of an object.
 pub fn of<T: ToSchema>() -> JsonObject {
     let mut described = vec![];
     T::schemas(&mut described);
@@ -32,7 +32,7 @@ pub fn of<T: ToSchema>() -> JsonObject {
     schema
 }
 
-/// Collects every schema that one refers to: as the API publishes it, where it does, with nothing but the fields that there are.
+/// Collects all schemas that a schema refers to: in the API's published form where there is one, without unknown fields.
 fn definitions(schema: &Value, described: &BTreeMap<String, Value>) -> Map<String, Value> {
     let published = &openapi::published()["components"]["schemas"];
     let mut definitions = Map::new();

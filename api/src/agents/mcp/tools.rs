@@ -1,4 +1,4 @@
-//! The registry of tools: one line each; and what they share.
+//! The registry of tools, one line each, and the code that they share.
 
 mod list_tasks;
 mod proposal_state;
@@ -43,17 +43,17 @@ const TOOLS: [&dyn Tool; 6] = [
     &withdraw_proposal::WithdrawProposal,
 ];
 
-/// Something that a client can call.
+/// A tool that a client can call.
 #[async_trait]
 pub trait Tool: Send + Sync {
     fn name(&self) -> &'static str;
-    /// What the caller's key must be good for.
+    /// Returns the scope that the caller's key needs.
     fn scope(&self) -> &'static str;
     fn describe(&self) -> model::Tool;
     async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem>;
 }
 
-/// What the tools say of themselves, made once.
+/// Returns the descriptions of all tools, built once.
 pub fn all() -> &'static [model::Tool] {
     static ALL: OnceLock<Vec<model::Tool>> = OnceLock::new();
     ALL.get_or_init(|| TOOLS.iter().map(|tool| tool.describe()).collect())
@@ -63,25 +63,25 @@ pub fn find(name: &str) -> Option<&'static dyn Tool> {
     TOOLS.into_iter().find(|tool| tool.name() == name)
 }
 
-/// What is asked of a tool.
+/// A call of a tool.
 pub struct Asked<'a> {
-    /// Of the call.
+    /// Id of the call.
     pub id: Uuid,
     pub context: &'a Context,
-    /// What will be recorded of it, unless it goes wrong.
+    /// The call as it will be recorded unless it fails.
     pub call: Call,
     pub arguments: JsonObject,
     pub input_responses: InputResponses,
     pub request_state: Option<String>,
 }
 
-/// What a tool answers.
+/// The answer of a tool.
 pub struct Answer {
     pub response: CallToolResponse,
     pub outcome: &'static str,
-    /// What it turned out to be about, where the arguments do not say.
+    /// Id of the proposal, if the arguments do not name it.
     pub proposal_id: Option<Uuid>,
-    /// The call is in the log already, together with what it did.
+    /// True if the call was recorded together with its effect.
     pub is_recorded: bool,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Refuses arguments that the tool does not describe.
+    /// Refuses arguments that the tool's schema does not describe.
     pub fn check_names(&self) -> Result<(), Problem> {
         let tool = all().iter().find(|tool| tool.name == self.call.tool);
         let known = tool.and_then(|tool| tool.input_schema.get("properties"));
@@ -128,7 +128,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The arguments as the tool takes them; every one at fault is named.
+    /// Parses the arguments; reports every fault, not only the first.
     pub fn parse<T: DeserializeOwned + ToSchema>(
         &self,
         arguments: JsonObject,
@@ -153,7 +153,7 @@ impl<'a> Asked<'a> {
         Err(Problem::invalid(errors))
     }
 
-    /// The promise that a call under this key says the same as any other under it.
+    /// Returns the idempotency key of the call, bound to its tool and arguments.
     pub fn idempotency(&self, key: String) -> Result<Idempotency, Problem> {
         if !(1..=255).contains(&key.len()) {
             return Err(Problem::invalid(vec![FieldError {
@@ -175,7 +175,7 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// The proposal right after a command on it.
+    /// Returns the proposal as of right after a command on it.
     async fn proposal(&self, done: &Done) -> Result<Row<ProposalContent>, Problem> {
         let views = &self.context.app.views;
         views
@@ -185,13 +185,13 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Arguments as compact JSON; an object's keys are sorted.
+/// Returns the arguments as compact JSON with sorted keys.
 fn canonical(arguments: &JsonObject) -> String {
     json!(arguments).to_string()
 }
 
 impl Answer {
-    /// An object, which holds for a position.
+    /// Returns an answer with an object as of a log position.
     pub fn of(object: &impl Serialize, position: Position) -> Result<Self, Problem> {
         let value = serde_json::to_value(object).map_err(|error| Problem::internal(&error))?;
         let mut result = CallToolResult::structured(value);
@@ -213,7 +213,7 @@ impl Answer {
     }
 }
 
-/// A tool that takes and answers objects of these types.
+/// Describes a tool with these input and output types.
 fn tool<I: ToSchema, O: ToSchema>(
     named: &dyn Tool,
     title: &str,
@@ -227,7 +227,7 @@ fn tool<I: ToSchema, O: ToSchema>(
     tool
 }
 
-/// The schema of an object with the fields of both.
+/// Returns an object schema with the fields of both types.
 fn merged<A: ToSchema, B: ToSchema>() -> JsonObject {
     let (mut schema, more) = (schema::of::<A>(), schema::of::<B>());
     for (name, part) in more {

@@ -1,5 +1,5 @@
-//! The protocol's transport: every request stands on its own, so that any node can answer it. No session, no stream that a client
-//! would have to come back to.
+//! The protocol's transport. Every request is independent, so that any node can answer it; there are no sessions and no streams that a
+//! client would have to resume.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
-/// Pages of this machine: of tools that people run themselves. Whoever allows others looks at the origin first, and takes it out.
+/// Loopback origins: pages of tools that people run themselves. A caller that allows other origins checks and removes the header first.
 const LOCAL_ORIGINS: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
 
 pub type Service<H> = StreamableHttpService<H, NeverSessionManager>;
 
-/// What answers requests by a handler.
+/// Returns a service that answers requests with a handler.
 ///
-/// It is never cancelled: calls under way at the end are answered, like any other request.
+/// The service is never cancelled: calls in flight at shutdown are answered, like any other request.
 ///
-/// The host is not looked at: a name that was rebound to this server brings no key along.
+/// The host is not checked: a request through a rebound name carries no key.
 pub fn service<H: ServerHandler>(
     handler: impl Fn() -> H + Send + Sync + 'static,
     body_limit: usize,

@@ -1,4 +1,4 @@
-//! `list_tasks`: what is to be done, across notes.
+//! `list_tasks`: lists tasks across notes.
 
 use async_trait::async_trait;
 use projections::Row;
@@ -14,12 +14,12 @@ use crate::query::Page;
 
 pub struct ListTasks;
 
-/// Which page.
+/// A page to return.
 #[derive(Deserialize, ToSchema)]
 struct PageInput {
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// Tasks on the page; 50 if not given.
+    /// Maximum number of tasks per page; 50 if not given.
     #[schema(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }
@@ -29,7 +29,7 @@ struct PageInput {
 struct ListTasksOutput {
     #[schema(inline)]
     items: Vec<Row<TaskContent>>,
-    /// Where the next page starts; null: this is the last one.
+    /// Cursor of the next page; null on the last page.
     next_cursor: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A proposal as agents are told of it: where it stands, not what it says; they know that.
+//! A proposal as agents see it: its state without its content, which they already know.
 
 use chrono::{DateTime, Utc};
 use domain::agents::proposal::{Applied, AppliedArtifact, AppliedTask, Conflict};
@@ -10,35 +10,35 @@ use uuid::Uuid;
 
 use crate::agents::preview::Preview;
 
-/// Where a proposal stands.
+/// The state of a proposal.
 #[derive(Serialize, ToSchema)]
 pub struct ProposalState {
     proposal_id: Uuid,
     workspace_id: Uuid,
     version: i64,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`.
+    /// Status: `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`.
     status: String,
-    /// Of the actions as they were submitted: what an approval names.
+    /// Hash of the actions as submitted; an approval names it.
     actions_hash: String,
-    /// Undecided until then, it expires.
+    /// Time at which the proposal expires if it is still undecided.
     expires_at: Option<DateTime<Utc>>,
     decided_at: Option<DateTime<Utc>>,
-    /// What was said to the decision.
+    /// Comment on the decision.
     comment: Option<String>,
-    /// Why it was rejected.
+    /// Reason for the rejection.
     reason: Option<String>,
-    /// Whether the approver changed it before it was applied.
+    /// True if the approver edited the proposal before it was applied.
     edited: bool,
     superseded_by: Option<Uuid>,
-    /// The notes as it has left them.
+    /// Notes as the proposal left them.
     notes: Vec<Applied>,
-    /// The tasks, likewise.
+    /// Tasks as the proposal left them.
     tasks: Vec<AppliedTask>,
-    /// The artifacts, likewise.
+    /// Artifacts as the proposal left them.
     artifacts: Vec<AppliedArtifact>,
-    /// What stood in its way.
+    /// Conflicts that kept the proposal from being applied.
     conflicts: Vec<Conflict>,
-    /// What approval would do now; while it is pending, and asked for alone.
+    /// The effect that approval would have now; only for a single, pending proposal.
     #[serde(skip_serializing_if = "Option::is_none")]
     preview: Option<Preview>,
 }

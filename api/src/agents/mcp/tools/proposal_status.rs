@@ -1,4 +1,4 @@
-//! `proposal_status`: what became of a proposal.
+//! `proposal_status`: returns the state of a proposal.
 
 use async_trait::async_trait;
 use projections::agents::proposal::Proposals;
@@ -13,7 +13,7 @@ use crate::problem::Problem;
 
 pub struct ProposalStatus;
 
-/// Which proposal.
+/// The proposal to act on.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProposalInput {

@@ -1,4 +1,4 @@
-//! `propose_changes`: what an agent would change, for a person to approve.
+//! `propose_changes`: submits an agent's changes for approval by a person.
 
 use async_trait::async_trait;
 use commands::agents::proposal::Submit;
@@ -21,13 +21,13 @@ use crate::problem::Problem;
 
 pub struct ProposeChanges;
 
-/// How a proposal is submitted.
+/// Options for submitting a proposal.
 #[derive(Deserialize, ToSchema)]
 struct Submission {
-    /// Called again with the same key and arguments, nothing is proposed again, and the answer is that of the first time.
+    /// Idempotency key: a second call with the same key and arguments proposes nothing and returns the first answer.
     #[schema(min_length = 1, max_length = 255)]
     idempotency_key: Option<String>,
-    /// Ask a person for the decision now, as far as the client can; it answers when they have decided.
+    /// Asks a person to decide now, if the client can; the call answers after the decision.
     #[serde(default)]
     wait_for_approval: bool,
 }
@@ -89,7 +89,7 @@ impl Tool for ProposeChanges {
     }
 }
 
-/// Submits, and records the call with it; of a repetition, the call alone is still to be recorded.
+/// Submits the proposal and records the call with it. For a repeated call, only the call is left to record.
 async fn submit(
     asked: &Asked<'_>,
     key: Option<String>,

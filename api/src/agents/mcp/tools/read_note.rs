@@ -1,4 +1,4 @@
-//! `read_note`: a note as it is or as it was, what it is linked with, and what is attached to it.
+//! `read_note`: returns the current or a past version of a note, its links and its artifacts.
 
 use async_trait::async_trait;
 use futures::try_join;
@@ -17,19 +17,19 @@ use crate::knowledge::note_history::{self, When};
 use crate::problem::Problem;
 use crate::query::Page;
 
-/// Links of each kind, and artifacts, that are shown.
+/// Maximum number of links of each kind, and of artifacts.
 const SHOWN: usize = 50;
 
 const ARTIFACTS_SCOPE: &str = "artifacts:read";
 
 pub struct ReadNote;
 
-/// Which note, and as of when.
+/// The note to read, and its version.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReadNoteInput {
     note_id: Uuid,
-    /// The note as it was at this version; as it is now, if not given.
+    /// Version to read; the current one if not given.
     #[schema(minimum = 1)]
     version: Option<i64>,
 }
@@ -39,13 +39,13 @@ struct ReadNoteInput {
 struct ReadNoteOutput {
     #[schema(inline)]
     note: Row<NoteContent>,
-    /// Links from the note as it is now, newest first; 50 at most.
+    /// Links from the current note, newest first; 50 at most.
     links: Vec<Link>,
-    /// Links of other notes to it, newest first; 50 at most.
+    /// Links from other notes to this note, newest first; 50 at most.
     backlinks: Vec<Link>,
-    /// There are more links than are shown.
+    /// True if there are more links than shown.
     links_truncated: bool,
-    /// What is attached to it now, newest first; 50 at most. Null: your key lacks the scope artifacts:read.
+    /// Artifacts attached now, newest first; 50 at most. Null if your key lacks the scope artifacts:read.
     artifacts: Option<Vec<Row<ArtifactContent>>>,
 }
 
@@ -74,7 +74,7 @@ impl Tool for ReadNote {
         let (app, read) = (&asked.context.app, asked.context.read());
         let (mut note, position) = app.find::<Notes>(&read, note_id).await?;
         if let Some(version) = version {
-            // Whoever may see it now may see its past.
+            // Access to the current note includes its history.
             note = note_history::at(app, note_id, When::Version(version)).await?;
             if note.metadata.version != version {
                 return Err(Problem::not_found("version of the note"));

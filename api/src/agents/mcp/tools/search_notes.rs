@@ -1,4 +1,4 @@
-//! `search_notes`: notes by their words, the best first.
+//! `search_notes`: full-text search in notes, best match first.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,51 +15,51 @@ use crate::cursor::{ListId, NOT_OURS};
 use crate::problem::{FieldError, Problem};
 use crate::query::limit;
 
-/// Most notes of a page.
+/// Maximum number of notes per page.
 const MOST: usize = 100;
 
 pub struct SearchNotes;
 
-/// What to look for.
+/// A search query.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SearchNotesInput {
     /// Words, "phrases", alternatives with `or`, exclusions with a minus. The last word may be unfinished.
     #[schema(max_length = 1_000)]
     query: String,
-    /// Only in this workspace.
+    /// Searches only this workspace.
     workspace_id: Option<Uuid>,
-    /// Only notes with this tag.
+    /// Searches only notes with this tag.
     tag: Option<String>,
-    /// Only what was last changed then, or later.
+    /// Searches only notes changed at or after this time.
     since: Option<DateTime<Utc>>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// Notes on the page; 20 if not given.
+    /// Maximum number of notes per page; 20 if not given.
     #[schema(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
 
-/// A note that was found.
+/// A matching note.
 #[derive(Serialize, ToSchema)]
 struct FoundNote {
     note_id: Uuid,
     workspace_id: Uuid,
     title: String,
-    /// A part of the body around what was asked for.
+    /// Part of the body around the match.
     snippet: String,
     tags: Vec<String>,
     status: String,
     updated_at: DateTime<Utc>,
-    /// From 2: the title is what was asked for; from 1: the title has it all. Compares within one search only.
+    /// Relevance: from 2, the title equals the query; from 1, the title contains all of it. Comparable within one search only.
     score: f64,
 }
 
-/// A page of notes, the best first.
+/// A page of notes, best match first.
 #[derive(Serialize, ToSchema)]
 struct SearchNotesOutput {
     items: Vec<FoundNote>,
-    /// Where the next page starts; null: this is the last one.
+    /// Cursor of the next page; null on the last page.
     next_cursor: Option<String>,
 }
 

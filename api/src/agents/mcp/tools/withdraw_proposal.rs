@@ -1,4 +1,4 @@
-//! `withdraw_proposal`: takes a proposal back that nobody has decided.
+//! `withdraw_proposal`: withdraws an undecided proposal.
 
 use async_trait::async_trait;
 use commands::On;
