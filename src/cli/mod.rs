@@ -30,7 +30,7 @@ pub struct Cli {
     command: Command,
 }
 
-/// Where the data is: the same for every subcommand. `DATABASE_URL` goes before `--data-dir`.
+/// Location of the data, for every subcommand. `DATABASE_URL` takes precedence over `--data-dir`.
 #[derive(Args)]
 struct Settings {
     /// Directory of the private PostgreSQL and the secret key [default: data]
@@ -39,7 +39,7 @@ struct Settings {
     /// Configuration file [default: daybook.toml, if there is one]
     #[arg(long, global = true)]
     config: Option<PathBuf>,
-    /// How log lines look [default: human]
+    /// Format of log lines [default: human]
     #[arg(long, global = true)]
     log_format: Option<LogFormat>,
 }

@@ -19,9 +19,9 @@ use crate::config::Config;
 use crate::node::Node;
 use crate::output::print;
 
-/// How long the command line waits for a server that runs the projection.
+/// Longest wait for a server that runs the projection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks.
+/// Interval between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Subcommand)]
