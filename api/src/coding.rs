@@ -36,14 +36,14 @@ const COMPRESSED: [&str; 9] = [
 ];
 
 /// Decodes a request body, or refuses an unsupported coding. All later layers see and count the decoded bytes.
-pub fn decode(mut request: Request) -> Result<Request, Response> {
+pub fn decode(mut request: Request) -> Result<Request, Unsupported> {
     match coding(request.headers()) {
         Coding::Identity => {}
         Coding::Gzip => {
             request.headers_mut().remove(CONTENT_LENGTH);
             request = request.map(decoded);
         }
-        Coding::Other => return Err(refuse()),
+        Coding::Other => return Err(Unsupported),
     }
     request.headers_mut().remove(CONTENT_ENCODING);
     Ok(request)
@@ -81,15 +81,20 @@ fn decoded(body: Body) -> Body {
     Body::from_stream(ReaderStream::new(decoder))
 }
 
-/// Refuses the coding and names the supported ones (RFC 9110, section 15.5.16).
-fn refuse() -> Response {
-    let problem = Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "content_coding_unsupported",
-        "Content-Encoding names a coding that is not taken; send the body in gzip, or as it is",
-    );
-    let taken = [(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))];
-    (taken, problem.and_close()).into_response()
+/// A body in a coding that is not supported.
+pub struct Unsupported;
+
+impl IntoResponse for Unsupported {
+    /// Refuses the coding and names the supported ones (RFC 9110, section 15.5.16).
+    fn into_response(self) -> Response {
+        let problem = Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content_coding_unsupported",
+            "Content-Encoding names a coding that is not taken; send the body in gzip, or as it is",
+        );
+        let taken = [(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))];
+        (taken, problem.and_close()).into_response()
+    }
 }
 
 /// Compresses answers with gzip for clients that accept it. Uses the fastest level, because each answer is read only once.

@@ -101,7 +101,7 @@ pub async fn around(State(app): State<App>, mut request: Request, next: Next) ->
     let answer = async {
         let response = match (refused, coding::decode(request)) {
             (Some(problem), _) => problem.into_response(),
-            (None, Err(refusal)) => refusal,
+            (None, Err(refusal)) => refusal.into_response(),
             (None, Ok(request)) => next.run(request).await,
         };
         match known {

@@ -251,9 +251,10 @@ impl Dispatcher {
             held.running = held.running.saturating_sub(1);
         }
         self.start(&job.partition);
-        match outcome {
-            Outcome::Done => self.ended.done.push(job),
-            outcome => self.ended.again.push(after(job, outcome)),
+        if outcome == Outcome::Done {
+            self.ended.done.push(job);
+        } else {
+            self.ended.again.push(after(job, outcome));
         }
     }
 

@@ -310,12 +310,12 @@ async fn a_worker_that_is_late_changes_nothing() {
 /// Writes the result of a worker whose lease was taken over.
 async fn begun_late(database: &Database, job: Job, outcome: Outcome) {
     let session = database.session(Purpose::Jobs).await.unwrap();
-    match outcome {
-        Outcome::Done => jobs::complete(&session, &[job]).await.unwrap(),
-        outcome => jobs::reschedule(&session, &mut [after(job, outcome)])
-            .await
-            .unwrap(),
-    }
+    let written = if outcome == Outcome::Done {
+        jobs::complete(&session, &[job]).await
+    } else {
+        jobs::reschedule(&session, &mut [after(job, outcome)]).await
+    };
+    written.unwrap();
 }
 
 #[tokio::test]
