@@ -73,7 +73,7 @@ impl App {
             && (known.as_of >= position
                 || self
                     .query_cache
-                    .has_same_workspaces(known.as_of, position)
+                    .has_same_workspaces(caller.product_id, known.as_of, position)
                     .await)
         {
             return Ok(known.workspaces);

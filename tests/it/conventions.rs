@@ -120,6 +120,8 @@ async fn a_key_has_1_to_255_characters_and_both_or_no_quotes() {
 async fn while_a_command_runs_another_under_its_key_is_told_to_wait() {
     let app = TestApp::start().await;
     let workspace_id = app.alice.workspace().await;
+    let colleague = app.actor("person", &["*"]).await;
+    app.alice.admit(workspace_id, &colleague, "editor").await;
     let mut sql = app.sql().await;
     let hold = sql.transaction().await.unwrap();
     hold.execute("select * from log.head for update", &[])
@@ -164,6 +166,8 @@ async fn a_command_whose_answer_was_cut_off_is_not_done_again() {
     let app = TestApp::start().await;
     let hasty = Server::start(&app.database_url, &[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
     let workspace_id = app.alice.workspace().await;
+    let colleague = app.actor("person", &["*"]).await;
+    app.alice.admit(workspace_id, &colleague, "editor").await;
     let mut sql = app.sql().await;
     let hold = sql.transaction().await.unwrap();
     hold.execute("select * from log.head for update", &[])
@@ -496,6 +500,8 @@ async fn every_read_says_its_position_and_waits_for_the_one_it_is_asked_for() {
 async fn a_read_is_stale_and_says_so_or_waits() {
     let app = TestApp::start().await;
     let workspace_id = app.alice.workspace().await;
+    let colleague = app.actor("person", &["*"]).await;
+    app.alice.admit(workspace_id, &colleague, "editor").await;
     let mut sql = app.sql().await;
     let hold = sql.transaction().await.unwrap();
     hold.batch_execute("lock table read.notes in exclusive mode")
@@ -507,16 +513,20 @@ async fn a_read_is_stale_and_says_so_or_waits() {
         .await;
     let position = written.position();
     let note = written.expect(201);
-    let stale = app.alice.request(Method::GET, "/v1/notes");
-    let stale = app.alice.send(stale).await;
+    let stale = colleague.request(Method::GET, "/v1/notes");
+    let stale = colleague.send(stale).await;
     assert!(stale.position() < position);
     assert_eq!(stale.expect(200)["items"], json!([]));
+    // Who has written it waits without asking.
     let path = at(&note);
-    let patient = app.alice.get_at(&path, position);
-    let (patient, released) = tokio::join!(patient, hold.rollback());
+    let patient = colleague.get_at(&path, position);
+    let own = app.alice.request(Method::GET, &path);
+    let (patient, own, released) = tokio::join!(patient, app.alice.send(own), hold.rollback());
     released.unwrap();
-    assert!(patient.position() >= position);
-    assert_eq!(patient.expect(200), note);
+    for read in [patient, own] {
+        assert!(read.position() >= position);
+        assert_eq!(read.expect(200), note);
+    }
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub enum Action {
         #[serde(default)]
         tags: BTreeSet<String>,
     },
-    /// Revises a note. The action was written for `base_version`; later changes by others are merged.
+    /// Revises a note as of `base_version`; later changes by others are merged.
     #[serde(rename = "note.revise")]
     ReviseNote {
         note_id: Uuid,
@@ -48,7 +48,7 @@ pub enum Action {
         #[serde(default)]
         remove: BTreeSet<String>,
     },
-    /// Archives a note. With a `base_version`, only while the note has the same content as at that version.
+    /// Archives a note. With a `base_version`, fails if the note has changed since.
     #[serde(rename = "note.archive")]
     ArchiveNote {
         note_id: Uuid,
@@ -61,7 +61,7 @@ pub enum Action {
         target_id: Uuid,
         relation: String,
     },
-    /// Removes a link to another note. Without a relation, removes every link to that note.
+    /// Removes a link; without a relation, every link to the target.
     #[serde(rename = "note.unlink")]
     UnlinkNote {
         note_id: Uuid,
@@ -69,10 +69,10 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         relation: Option<String>,
     },
-    /// Creates an open task at the end of the list.
+    /// Creates an open task at the end of the order.
     #[serde(rename = "task.create")]
     CreateTask {
-        /// Id of the note that the task belongs to; it must be in the same workspace.
+        /// Note of the same workspace that the task belongs to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note_id: Option<Uuid>,
         title: String,
@@ -84,8 +84,7 @@ pub enum Action {
         #[serde(default)]
         labels: BTreeSet<String>,
     },
-    /// Revises a task. Absent fields stay as they are. With a `base_version`, the action must not change fields that
-    /// others have changed since.
+    /// Changes a task; absent fields stay as they are. With a `base_version`, fails if others have changed the same fields since.
     #[serde(rename = "task.revise")]
     ReviseTask {
         task_id: Uuid,
@@ -109,25 +108,25 @@ pub enum Action {
         )]
         #[schema(value_type = Option<NaiveDate>)]
         due_on: Option<Option<NaiveDate>>,
-        /// Labels of the task; they replace all previous labels.
+        /// Replaces all labels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         labels: Option<BTreeSet<String>>,
     },
-    /// Completes a task. With a `base_version`, only while the task is the same as at that version.
+    /// Completes a task. With a `base_version`, fails if the task has changed since.
     #[serde(rename = "task.complete")]
     CompleteTask {
         task_id: Uuid,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_version: Option<i64>,
     },
-    /// Reopens a task. With a `base_version`, only while the task is the same as at that version.
+    /// Reopens a task. With a `base_version`, fails if the task has changed since.
     #[serde(rename = "task.reopen")]
     ReopenTask {
         task_id: Uuid,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_version: Option<i64>,
     },
-    /// Moves a task between two tasks of the workspace, or to either end of the list.
+    /// Moves a task between two tasks of the workspace, or to one end.
     #[serde(rename = "task.move")]
     MoveTask {
         task_id: Uuid,
@@ -136,14 +135,14 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<Uuid>,
     },
-    /// Deletes a task. With a `base_version`, only while the task is the same as at that version.
+    /// Deletes a task. With a `base_version`, fails if the task has changed since.
     #[serde(rename = "task.delete")]
     DeleteTask {
         task_id: Uuid,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base_version: Option<i64>,
     },
-    /// Attaches an uploaded file, or something at an address elsewhere, to a note.
+    /// Attaches an uploaded file or an external URL to a note.
     #[serde(rename = "artifact.attach")]
     AttachArtifact {
         note_id: Uuid,
@@ -151,10 +150,10 @@ pub enum Action {
         file_id: Option<Uuid>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
-        /// Name of the artifact; the default is the file's own name.
+        /// Name of the artifact; defaults to the file's own name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Media type; required for an address, known already for a file.
+        /// Media type; known for a file, required for a URL.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         media_type: Option<String>,
     },
