@@ -14,18 +14,28 @@ use super::Page;
 static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/../docs");
 
 /// Guides in the table of contents, grouped by audience. Other guides are reachable by links from these.
-pub const GROUPS: [(&str, &[&str]); 2] = [
+pub const GROUPS: [(&str, &[&str]); 3] = [
     (
-        "Using it",
+        "The HTTP API",
         &[
             "http-api",
-            "proposals",
-            "webhooks",
-            "mcp",
-            "import",
+            "api/requests",
+            "api/answers",
+            "api/problems",
             "errors",
+            "api/keys",
+            "api/notes",
+            "api/links",
+            "api/tasks",
+            "api/calendars",
+            "api/files",
+            "api/artifacts",
+            "api/search",
+            "api/events",
+            "api/agents",
         ],
     ),
+    ("Using it", &["proposals", "webhooks", "mcp", "import"]),
     ("Running it", &["configuration"]),
 ];
 

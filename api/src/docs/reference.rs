@@ -68,7 +68,7 @@ pub fn pages() -> impl Iterator<Item = (String, Page)> {
             (overview(tag))
             p {
                 "Every command also takes " code { "Idempotency-Key" } ", " code { "If-Match" } " and " code { "dry_run" } ", every query "
-                code { "Daybook-Min-Position" } ": see " a href=(address("http-api")) { "the HTTP API" } "."
+                code { "Daybook-Min-Position" } ": see " a href=(address("api/requests")) { "requests" } "."
             }
             @for operation in operations { (operation.shown()) }
         };
