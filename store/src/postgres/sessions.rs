@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     BuildError, Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool, PoolError,
-    RecyclingMethod, Runtime, TimeoutType,
+    QueueMode, RecyclingMethod, Runtime, TimeoutType,
 };
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -222,6 +222,8 @@ fn pool(
     let distrusted = Arc::clone(distrusted);
     Pool::builder(manager)
         .max_size(limit)
+        // Those that are not needed stay unused, and are closed.
+        .queue_mode(QueueMode::Lifo)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))
