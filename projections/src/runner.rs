@@ -80,17 +80,18 @@ impl Runner {
             "running here"
         );
         let ends = || self.shutdown.is_cancelled() || self.reader.lease() != Lease::Held;
+        let mut pace = Pace::default();
         loop {
             let known = *head.borrow_and_update();
-            let mut written = 0;
             while progress.position() < known && !ends() {
-                written += self.step(&mut progress, &mut quarantine).await?;
+                let step = self.step(&mut progress, &mut quarantine).await?;
+                pace.note(&step);
                 self.reader.stop(false);
                 if progress.is_due() {
                     self.flush(&mut progress, &quarantine).await?;
                 }
             }
-            self.let_gather(written).await;
+            self.let_gather(pace.take()).await;
             tokio::select! {
                 () = self.shutdown.cancelled() => {
                     return self.flush(&mut progress, &quarantine).await;
@@ -107,14 +108,13 @@ impl Runner {
         }
     }
 
-    /// Waits after a batch with many writes, so that the next events share a transaction; returns early if a read waits.
-    async fn let_gather(&self, written: usize) {
-        let milliseconds = u64::try_from(written / GATHERED).unwrap_or(LONGEST);
-        if milliseconds > 0 {
+    /// Lets events gather for some time; returns early if a read waits.
+    async fn let_gather(&self, time: Duration) {
+        if !time.is_zero() {
             tokio::select! {
                 () = self.shutdown.cancelled() => {}
                 () = self.reader.waiting.notified() => {}
-                () = tokio::time::sleep(Duration::from_millis(milliseconds.min(LONGEST))) => {}
+                () = tokio::time::sleep(time) => {}
             }
         }
     }
@@ -240,12 +240,12 @@ impl Runner {
         Ok(quarantine)
     }
 
-    /// Applies one batch; returns how many of its events made the consumer write.
+    /// Applies one batch.
     async fn step(
         &self,
         progress: &mut Progress,
         quarantine: &mut Quarantine,
-    ) -> Result<usize, ApplyError> {
+    ) -> Result<Step, ApplyError> {
         let consumer = self.reader.consumer.as_ref();
         let filter = Filter::categories(consumer.categories().iter().copied());
         let page = self.store.read_all(progress.position(), &filter, BATCH);
@@ -254,7 +254,7 @@ impl Runner {
             events: page.events,
             to: page.scanned_to,
         };
-        let held = quarantine.len();
+        let (seen, held) = (stretch.events.len(), quarantine.len());
         let place = Place::Live(&self.database, progress);
         let written = apply_batch(consumer, quarantine, stretch, place).await?;
         if written > 0 {
@@ -264,7 +264,7 @@ impl Runner {
             self.reader.know(quarantine.known());
         }
         self.reader.advance(progress.position());
-        Ok(written)
+        Ok(Step { seen, written })
     }
 
     /// Stores the progress that was not stored with a write: together with other consumers, or alone if the checkpoint is not as
@@ -299,6 +299,59 @@ impl Runner {
     }
 }
 
+/// The events of one batch.
+struct Step {
+    /// Events of the consumer's categories.
+    seen: usize,
+    /// Events that made it write.
+    written: usize,
+}
+
+/// Decides how long a consumer lets events gather before it looks again. After many writes, the next events share a transaction. A consumer
+/// that no event concerns looks less and less often: a wake-up for every append would cost more than the appends where consumers are many.
+#[derive(Default)]
+struct Pace {
+    /// Events that made the consumer write since it last waited.
+    written: usize,
+    /// Looks in a row that found no event of its categories.
+    quiet: u64,
+}
+
+impl Pace {
+    fn note(&mut self, step: &Step) {
+        self.written += step.written;
+        self.quiet = if step.seen == 0 { self.quiet + 1 } else { 0 };
+    }
+
+    /// Returns the time to wait, and begins anew.
+    fn take(&mut self) -> Duration {
+        let written = u64::try_from(std::mem::take(&mut self.written) / GATHERED);
+        let milliseconds = written.unwrap_or(LONGEST).max(self.quiet);
+        Duration::from_millis(milliseconds.min(LONGEST))
+    }
+}
+
 fn unread(error: ReadError) -> ApplyError {
     ApplyError::Retry(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_waits_after_many_writes_and_while_nothing_concerns_it() {
+        let step = |seen, written| Step { seen, written };
+        let mut pace = Pace::default();
+        pace.note(&step(3, 3));
+        assert_eq!(pace.take(), Duration::ZERO);
+        pace.note(&step(40, 20));
+        assert_eq!(pace.take(), Duration::from_millis(5));
+        for looks in 1..=20 {
+            pace.note(&step(0, 0));
+            assert_eq!(pace.take(), Duration::from_millis(looks.min(LONGEST)));
+        }
+        pace.note(&step(1, 0));
+        assert_eq!(pace.take(), Duration::ZERO);
+    }
 }
