@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use store::{Database, EventStore, Filter, Position, Purpose, ReadError, Session, pages};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::{Place, Stretch, apply_batch};
@@ -22,6 +23,8 @@ const BATCH: usize = 2_000;
 const GATHERED: usize = 4;
 /// Maximum wait in milliseconds.
 const LONGEST: u64 = 10;
+/// Time between two looks that makes them follow each other closely; longer than the maximum wait.
+const CLOSE: Duration = Duration::from_millis(15);
 /// Wait after an error.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -80,12 +83,12 @@ impl Runner {
             "running here"
         );
         let ends = || self.shutdown.is_cancelled() || self.reader.lease() != Lease::Held;
-        let mut pace = Pace::default();
+        let mut pace = Pace::from(Instant::now());
         loop {
             let known = *head.borrow_and_update();
             while progress.position() < known && !ends() {
                 let step = self.step(&mut progress, &mut quarantine).await?;
-                pace.note(&step);
+                pace.note(&step, Instant::now());
                 self.reader.stop(false);
                 if progress.is_due() {
                     self.flush(&mut progress, &quarantine).await?;
@@ -307,20 +310,35 @@ struct Step {
     written: usize,
 }
 
-/// Decides how long a consumer lets events gather before it looks again. After many writes, the next events share a transaction. A consumer
-/// that no event concerns looks less and less often: a wake-up for every append would cost more than the appends where consumers are many.
-#[derive(Default)]
+/// Decides how long a consumer lets events gather before it looks again. After many writes, the next events share a transaction. While
+/// appends follow each other closely, a consumer that none of them concerns looks less and less often: where consumers are many, a
+/// wake-up of each for every append would cost more than the appends.
 struct Pace {
     /// Events that made the consumer write since it last waited.
     written: usize,
-    /// Looks in a row that found no event of its categories.
+    /// Looks in close succession that found no event of its categories.
     quiet: u64,
+    looked: Instant,
 }
 
 impl Pace {
-    fn note(&mut self, step: &Step) {
+    fn from(now: Instant) -> Self {
+        Self {
+            written: 0,
+            quiet: 0,
+            looked: now,
+        }
+    }
+
+    fn note(&mut self, step: &Step, now: Instant) {
+        let is_close = now.duration_since(self.looked) <= CLOSE;
         self.written += step.written;
-        self.quiet = if step.seen == 0 { self.quiet + 1 } else { 0 };
+        self.quiet = if step.seen == 0 && is_close {
+            self.quiet + 1
+        } else {
+            0
+        };
+        self.looked = now;
     }
 
     /// Returns the time to wait, and begins anew.
@@ -340,18 +358,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_consumer_waits_after_many_writes_and_while_nothing_concerns_it() {
+    fn a_consumer_waits_after_many_writes_and_while_close_appends_do_not_concern_it() {
         let step = |seen, written| Step { seen, written };
-        let mut pace = Pace::default();
-        pace.note(&step(3, 3));
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut pace = Pace::from(start);
+        pace.note(&step(3, 3), at(0));
         assert_eq!(pace.take(), Duration::ZERO);
-        pace.note(&step(40, 20));
+        pace.note(&step(40, 20), at(1));
         assert_eq!(pace.take(), Duration::from_millis(5));
         for looks in 1..=20 {
-            pace.note(&step(0, 0));
+            pace.note(&step(0, 0), at(1 + looks));
             assert_eq!(pace.take(), Duration::from_millis(looks.min(LONGEST)));
         }
-        pace.note(&step(1, 0));
+        pace.note(&step(1, 0), at(22));
         assert_eq!(pace.take(), Duration::ZERO);
+        pace.note(&step(0, 0), at(122));
+        assert_eq!(pace.take(), Duration::ZERO, "few appends delay nothing");
     }
 }

@@ -126,7 +126,9 @@ impl Cast {
             "/v1/tool-calls?run_id={}",
             format!("{name} {version}").replace(' ', "%20")
         );
-        let calls = items(self.app.alice.get(&run).await.expect(200));
+        // Alice sees what others have written once it is projected.
+        let position = self.app.operator.head().await;
+        let calls = items(self.app.alice.get_at(&run, position).await.expect(200));
         assert!(calls.iter().all(|call| call["protocol_version"] == version));
         // One call of each tool, one that waits (and returns), one that fails.
         assert_eq!(calls.len(), 8 + usize::from(waits), "{name} {version}");
