@@ -39,7 +39,6 @@ pub(crate) async fn run(
                 "lost the session that holds the leases of consumers"
             );
         }
-        leases.lose().await;
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(ASK) => {}
@@ -81,23 +80,32 @@ impl Leases {
         const JOIN: &str = "select pg_advisory_lock_shared($1, 0)";
         let session = database.connect("leases").await?;
         session.execute(JOIN, &[&NODE]).await?;
+        let kept = self.keep_share(&session, shutdown).await;
+        self.lose().await;
+        kept
+    }
+
+    /// Takes and gives up leases as nodes come and go.
+    async fn keep_share(
+        &mut self,
+        session: &Session,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Error> {
         loop {
             let begun = Instant::now();
-            let locks = look(&session).await?;
-            self.give_up(&session, &locks).await?;
-            self.take(&session, &locks).await?;
+            let locks = look(session).await?;
+            self.give_up(session, &locks).await?;
+            self.take(session, &locks).await?;
             let waits = if self.held().len() < self.readers.len() / locks.nodes {
                 ASK_SOON
             } else {
                 ASK
             };
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled() => return Ok(()),
                 () = sleep_until(begun + waits) => {}
             }
         }
-        self.lose().await;
-        Ok(())
     }
 
     /// Gives up leases beyond a fair share when a node has joined, and the leases that consumers have left.

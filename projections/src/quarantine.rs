@@ -10,7 +10,7 @@ use store::{Database, Position, Purpose, Recorded};
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
-use crate::{ApplyError, QueryError};
+use crate::{ApplyError, Checkpoint, QueryError};
 
 /// Maximum length of a stored reason in characters.
 const MAX_REASON: usize = 2_000;
@@ -281,27 +281,23 @@ pub async fn ask(
     Ok(count)
 }
 
-/// Returns the quarantines of all consumers by name.
-pub(crate) async fn known(database: &Database) -> Result<HashMap<String, Known>, QueryError> {
-    const KNOWN: &str = "
-        select c.name, c.quarantine, q.category, q.stream_id, q.position
-        from log.checkpoints c left join log.quarantine q on q.consumer = c.name";
-    let client = database.session(Purpose::Queries).await?;
-    let statement = client.prepare_cached(KNOWN).await?;
-    let mut versions: HashMap<String, i64> = HashMap::new();
+/// Returns the quarantines of consumers with these checkpoints, by name.
+pub(crate) async fn known(
+    database: &Database,
+    checkpoints: &[Checkpoint],
+) -> Result<HashMap<String, Known>, QueryError> {
     let mut streams: HashMap<String, HashMap<StreamId, Position>> = HashMap::new();
-    for row in client.query(&statement, &[]).await? {
-        let name: String = row.get(0);
-        versions.insert(name.clone(), row.get(1));
-        let category: Option<String> = row.get(2);
-        if let Some(category) = category {
-            let stream = StreamId::new(category, row.get(3));
-            streams.entry(name).or_default().insert(stream, row.get(4));
-        }
+    for held in all(database).await? {
+        let of_consumer = streams.entry(held.consumer).or_default();
+        of_consumer.insert(held.stream, held.position);
     }
-    let known = versions.into_iter().map(|(name, version)| {
-        let streams = Arc::new(streams.remove(&name).unwrap_or_default());
-        (name, Known { version, streams })
+    let known = checkpoints.iter().map(|checkpoint| {
+        let streams = streams.remove(&checkpoint.name).unwrap_or_default();
+        let known = Known {
+            version: checkpoint.quarantine,
+            streams: Arc::new(streams),
+        };
+        (checkpoint.name.clone(), known)
     });
     Ok(known.collect())
 }

@@ -29,7 +29,7 @@ pub enum RebuildError {
     Read(#[from] ReadError),
     /// An event could not be applied.
     #[error(transparent)]
-    Post(#[from] ApplyError),
+    Apply(#[from] ApplyError),
     /// The database refused a statement.
     #[error("database: {}", store::describe(.0))]
     Database(#[from] tokio_postgres::Error),
@@ -203,7 +203,7 @@ impl<'a> Rebuild<'a> {
     /// Applies those events of a page that the live model has applied.
     async fn take(&mut self, store: &Arc<dyn EventStore>, page: &Page) -> Result<(), RebuildError> {
         match self.take_in(page).await {
-            Err(RebuildError::Post(error)) if self.can_be_careful(&error) => {
+            Err(RebuildError::Apply(error)) if self.can_be_careful(&error) => {
                 self.begin_again(store, page.scanned_to, &error).await
             }
             taken => taken,
@@ -280,7 +280,7 @@ impl<'a> Rebuild<'a> {
         swap: bool,
     ) -> Result<Report, RebuildError> {
         match self.catch_up_and_end(store, swap).await {
-            Err(RebuildError::Post(error)) if self.can_be_careful(&error) => {
+            Err(RebuildError::Apply(error)) if self.can_be_careful(&error) => {
                 let until = self.position;
                 self.begin_again(store, until, &error).await?;
                 self.catch_up_and_end(store, swap).await

@@ -96,8 +96,9 @@ impl Runtime {
     }
 
     async fn look(&self, all: &Readers) -> Result<(), QueryError> {
-        all.follow(&checkpoint::all(&self.database).await?);
-        let mut known = quarantine::known(&self.database).await?;
+        let checkpoints = checkpoint::all(&self.database).await?;
+        all.follow(&checkpoints);
+        let mut known = quarantine::known(&self.database, &checkpoints).await?;
         for reader in &self.readers {
             reader.know(known.remove(reader.consumer.name()).unwrap_or_default());
         }

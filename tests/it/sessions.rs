@@ -1,7 +1,6 @@
 //! Database sessions of nodes: few, named, shared by all consumers, and waited for when all are in use.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::Method;
@@ -40,6 +39,20 @@ async fn leases(database: &Database) -> Vec<i64> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// Counts the sessions again and again for as long as a load runs.
+async fn never_more_than<T>(most: usize, database: &Database, load: impl Future<Output = T>) {
+    let watch = async {
+        loop {
+            let found = sessions(database).await;
+            assert!(count(&found) <= most, "{found:?}");
+        }
+    };
+    tokio::select! {
+        _ = load => {}
+        () = watch => {}
+    }
+}
+
 async fn write(client: &Client, workspace_id: uuid::Uuid) {
     client.note(workspace_id, "Tea", "- [ ] Steep it").await;
     client.get("/v1/notes").await.expect(200);
@@ -52,17 +65,7 @@ async fn a_node_opens_few_sessions_and_names_them() {
     let database = app.sql().await;
     let workspace_id = app.alice.workspace().await;
     let load = join_all((0..60).map(|_| write(&app.alice, workspace_id)));
-    let watch = async {
-        loop {
-            let found = sessions(&database).await;
-            assert!(count(&found) <= MOST, "{found:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::select! {
-        _ = load => {}
-        () = watch => {}
-    }
+    never_more_than(MOST, &database, load).await;
     let found = eventually(async || {
         let found = sessions(&database).await;
         (count(&found) <= IDLE).then_some(found)
@@ -87,18 +90,8 @@ async fn two_nodes_share_fifty_connections_with_whoever_looks() {
     let workspace_id = app.alice.workspace().await;
     let nodes = [app.alice.clone(), app.alice.at(&other.url)];
     let load = join_all((0..80).map(|n| write(&nodes[n % 2], workspace_id)));
-    let watch = async {
-        loop {
-            let found = sessions(&database).await;
-            // This test's own session is one of them.
-            assert!(count(&found) < FREE, "{found:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::select! {
-        _ = load => {}
-        () = watch => {}
-    }
+    // This test's own session is one of those that are free.
+    never_more_than(FREE - 1, &database, load).await;
 }
 
 #[tokio::test]

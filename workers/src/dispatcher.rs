@@ -52,7 +52,7 @@ impl Wakers {
 
 pub struct Dispatcher {
     database: Database,
-    work: Arc<dyn AnyHandler>,
+    handler: Arc<dyn AnyHandler>,
     waker: Arc<Notify>,
     running: JoinSet<(Job, Outcome)>,
     partitions: HashMap<String, Held>,
@@ -86,10 +86,10 @@ struct Ended {
 }
 
 impl Dispatcher {
-    pub fn new(database: Database, work: Arc<dyn AnyHandler>, waker: Arc<Notify>) -> Self {
+    pub fn new(database: Database, handler: Arc<dyn AnyHandler>, waker: Arc<Notify>) -> Self {
         Self {
             database,
-            work,
+            handler,
             waker,
             running: JoinSet::new(),
             partitions: HashMap::new(),
@@ -138,7 +138,7 @@ impl Dispatcher {
     /// Returns the number of jobs that this node may still claim.
     fn free(&self) -> usize {
         let held: usize = self.partitions.values().map(Held::len).sum();
-        self.work.concurrency().saturating_sub(held)
+        self.handler.concurrency().saturating_sub(held)
     }
 
     /// Gives back jobs that have not started, for any node to claim.
@@ -158,7 +158,7 @@ impl Dispatcher {
                 claimed
             }
             Err(error) => {
-                tracing::warn!(kind = self.work.kind(), %error, "cannot exchange jobs");
+                tracing::warn!(kind = self.handler.kind(), %error, "cannot exchange jobs");
                 if !error.is_transient() {
                     // The database would refuse the same write again.
                     self.ended = Ended::default();
@@ -172,7 +172,7 @@ impl Dispatcher {
         let session = self.database.session(Purpose::Jobs).await?;
         let session = &session;
         self.renew(session).await?;
-        let kind = self.work.kind();
+        let kind = self.handler.kind();
         let ((), (), found) = futures::try_join!(
             jobs::complete(session, &self.ended.done),
             jobs::reschedule(session, &mut self.ended.again),
@@ -202,7 +202,7 @@ impl Dispatcher {
         let share = free.div_ceil(names.len().max(1));
         let room = |name: &'a str| {
             let held = self.partitions.get(name).map_or(0, Held::len);
-            let at_most = (AHEAD * self.work.per_partition(name)).min((free / 4).max(1));
+            let at_most = (AHEAD * self.handler.per_partition(name)).min((free / 4).max(1));
             let places = at_most.saturating_sub(held).min(share);
             (places > 0).then_some((name, size(places)))
         };
@@ -222,7 +222,7 @@ impl Dispatcher {
         let Some(held) = self.partitions.get_mut(partition) else {
             return;
         };
-        while held.running < self.work.per_partition(partition)
+        while held.running < self.handler.per_partition(partition)
             && let Some(item) = held.waiting.pop_front()
         {
             // Another node may have the job by the time that it ends.
@@ -234,7 +234,7 @@ impl Dispatcher {
                 continue;
             }
             held.running += 1;
-            let handler = Arc::clone(&self.work);
+            let handler = Arc::clone(&self.handler);
             self.running.spawn(async move {
                 let outcome = run(handler.as_ref(), &item).await;
                 (item, outcome)

@@ -22,7 +22,7 @@ const TRIM: Duration = Duration::from_secs(5);
 const DISTRUST: Duration = Duration::from_secs(1);
 
 /// The purpose of a pool; PostgreSQL shows it as `application_name`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumIter)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Purpose {
     /// Queries, and reads of the log.
