@@ -6,6 +6,9 @@ BUILD = cargo build --profile serve --bin daybook
 BENCH = cargo bench --bench daybook --
 DAYBOOK = $(or $(CARGO_TARGET_DIR),target)/serve/daybook
 
+# The codes of refusals that tests have produced.
+REFUSALS = $(abspath $(or $(CARGO_TARGET_DIR),target))/refusals
+
 .DEFAULT_GOAL = help
 .PHONY: help run test demo bench bench-record bench-check bench-peers fmt docs deny compiler postgres pgbouncer file-stores clients tour wrk
 
@@ -19,7 +22,9 @@ run: compiler $(if $(DATABASE_URL),,postgres) ## Build and start a server on 127
 test: compiler postgres pgbouncer file-stores clients tour ## Run all that CI runs
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace
+	rm -rf $(REFUSALS) && mkdir -p $(REFUSALS)
+	DAYBOOK_REFUSALS=$(REFUSALS) cargo test --workspace
+	DAYBOOK_REFUSALS=$(REFUSALS) cargo test --workspace --test refusals -- --ignored
 	scripts/test-alerts.sh
 
 # On the project's own documents, or on DIR; against DAYBOOK_SERVER with DAYBOOK_KEY, or a server of its own.

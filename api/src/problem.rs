@@ -1,5 +1,6 @@
 //! Error responses: problem details (RFC 9457) with a stable code.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use domain::agents::proposal::Conflict;
 use domain::{Class, PayloadError, Refusal, Violation};
 use projections::{QueryError, ViewError, WaitError};
 use serde::Serialize;
+use serde_json::Value;
 use store::{Busy, Position, ReadError};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -31,7 +33,7 @@ pub struct Problem {
     code: String,
     detail: String,
     errors: Vec<FieldError>,
-    conflicts: Vec<Conflict>,
+    extension: Option<(&'static str, Value)>,
     retry_after_seconds: Option<u32>,
     closes: bool,
 }
@@ -53,9 +55,17 @@ pub struct ProblemDetails {
     /// Faulty fields, if the request is malformed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    #[serde(flatten)]
+    #[schema(value_type = Extensions)]
+    extensions: BTreeMap<&'static str, Value>,
+}
+
+/// Members that only some problems have (RFC 9457, section 3.2).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what refusals return")]
+struct Extensions {
     /// Conflicts, if the actions of a proposal cannot be carried over.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    conflicts: Vec<Conflict>,
+    conflicts: Option<Vec<Conflict>>,
 }
 
 /// A faulty field.
@@ -73,7 +83,7 @@ impl Problem {
             code: code.to_owned(),
             detail: detail.into(),
             errors: vec![],
-            conflicts: vec![],
+            extension: None,
             retry_after_seconds: None,
             closes: false,
         }
@@ -215,8 +225,8 @@ impl Problem {
             }
         };
         Self {
-            conflicts: refusal.conflicts().to_vec(),
-            ..Self::new(status, refusal.as_ref(), refusal.to_string())
+            extension: refusal.extension(),
+            ..Self::new(status, &refusal.code(), refusal.to_string())
         }
     }
 }
@@ -363,7 +373,7 @@ impl From<Problem> for ProblemDetails {
             detail: problem.detail,
             correlation_id: None,
             errors: problem.errors,
-            conflicts: problem.conflicts,
+            extensions: problem.extension.into_iter().collect(),
         }
     }
 }

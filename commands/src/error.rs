@@ -55,6 +55,12 @@ impl CommandError {
         Self::Refused(Box::new(refusal))
     }
 
+    /// Returns true if the command was refused for this reason.
+    #[must_use]
+    pub fn is_refusal(&self, reason: &impl Refusal) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code() == reason.code())
+    }
+
     /// Returns the label for the metrics.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {

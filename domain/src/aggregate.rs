@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::knowledge::workspace::Permission;
-use crate::{Actor, EventContract, Refusal};
+use crate::{Actor, EventContract, Rejection, Rule};
 
 /// A consistency boundary: one stream, its state, and the rules for appending to it.
 pub trait Aggregate: Default + Clone + Send + Sync + 'static {
@@ -20,7 +20,8 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// Commands; `AsRef<str>` returns the command's name in metadata and metrics: `note.revise`.
     type Command: AsRef<str> + Clone + Send + Sync;
     type Event: EventContract;
-    type Refusal: Refusal;
+    /// Reasons of its own to refuse a command; [`NoRule`](crate::NoRule) if there are none.
+    type Rule: Rule;
 
     /// Returns the state after one more event. This function is total: it never panics and never refuses.
     #[must_use]
@@ -31,7 +32,7 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
         &self,
         command: Self::Command,
         at: &DecisionContext,
-    ) -> Result<Vec<Self::Event>, Self::Refusal>;
+    ) -> Result<Vec<Self::Event>, Rejection<Self::Rule>>;
 
     /// Returns the workspace of the aggregate once it is known. It never changes afterwards.
     fn workspace(&self, _id: Uuid) -> Option<Uuid> {

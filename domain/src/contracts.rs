@@ -5,6 +5,7 @@ use serde_json::Value;
 #[cfg(test)]
 use uuid::Uuid;
 
+use crate::refusal::rule_codes;
 use crate::{
     Aggregate, Audience, ContractError, EventContract, agents, delivery, excerpt, identity,
     knowledge, operations,
@@ -19,6 +20,8 @@ pub struct Contract {
     pub types: &'static [(&'static str, u16)],
     /// Descriptions of the types, one sentence each, in the same order.
     pub meanings: &'static [&'static str],
+    /// Returns the codes of the aggregate's own rules.
+    pub codes: fn() -> Vec<String>,
     /// Reads a payload of any version, folds it into a new state, and writes it in the current version.
     pub upcast: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
     /// Returns the workspace of a stream that begins with this event.
@@ -34,6 +37,7 @@ impl Contract {
             audience: A::AUDIENCE,
             types: A::Event::TYPES,
             meanings: A::Event::MEANINGS,
+            codes: rule_codes::<A::Rule>,
             upcast: upcast::<A>,
             #[cfg(test)]
             workspace: workspace::<A>,

@@ -37,5 +37,5 @@ pub use contracts::{
 };
 pub use folding::{composed, folded, spaced};
 pub use payload::{PayloadError, encode as encode_payload, has_nul};
-pub use refusal::{Class, Refusal, Violation, Violations, excerpt};
+pub use refusal::{Class, NoRule, Refusal, Rejection, Rule, Violation, Violations, excerpt};
 pub use stream::{StreamId, StreamIdError};

@@ -1,9 +1,17 @@
 //! Refusals: the errors of decisions.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
+
 use chrono::TimeDelta;
 use serde::Serialize;
+use serde_json::Value;
+use strum::VariantNames;
 
-use crate::agents::proposal::Conflict;
+use crate::Aggregate;
 use crate::text::first_hidden;
 
 /// The class of a refusal; the API maps it to a status.
@@ -21,13 +29,157 @@ pub enum Class<'a> {
     Invalid(&'a Violations),
 }
 
-/// The error of a decision. Its `AsRef<str>` is the stable code that clients match on.
-pub trait Refusal: std::error::Error + AsRef<str> + Send + Sync + 'static {
+/// The error of a decision.
+pub trait Refusal: Error + Send + Sync + 'static {
+    /// Returns the stable code that clients match on: `note_not_found`.
+    fn code(&self) -> Cow<'static, str>;
+
+    /// Returns the class, which decides the status of the answer.
     fn class(&self) -> Class<'_>;
 
-    /// Returns the conflicts that caused the refusal, if a sentence does not describe them.
-    fn conflicts(&self) -> &[Conflict] {
-        &[]
+    /// Returns a member that the problem has besides its sentence (RFC 9457, section 3.2): its name and its value.
+    fn extension(&self) -> Option<(&'static str, Value)> {
+        None
+    }
+}
+
+/// The rules of an aggregate: an enum with one variant per reason to refuse a command, besides the standard reasons.
+///
+/// Codes are the category and the variant's name: `note_not_active`.
+pub trait Rule: Error + AsRef<str> + VariantNames + Send + Sync + 'static {
+    /// The aggregate whose category begins the codes.
+    type Of: Aggregate;
+
+    /// Returns the class; by default the state does not allow the command.
+    fn class(&self) -> Class<'_> {
+        Class::Rule
+    }
+
+    /// Returns a member of the problem besides its sentence, like [`Refusal::extension`].
+    fn extension(&self) -> Option<(&'static str, Value)> {
+        None
+    }
+}
+
+/// Reasons to refuse a command: those that all aggregates share, and the aggregate's own rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection<R> {
+    /// The subject does not exist, or the actor may not see it.
+    NotFound,
+    /// The id is taken.
+    Exists,
+    /// The command is malformed.
+    Invalid(Violations),
+    /// A rule of the aggregate does not allow the command.
+    Rule(R),
+}
+
+/// The rules of an aggregate that has only the standard reasons: none.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NoRule<A> {
+    /// Never constructed.
+    #[error("never")]
+    Never(Infallible, PhantomData<A>),
+}
+
+/// Returns the codes of an aggregate's own rules.
+#[must_use]
+pub fn rule_codes<R: Rule>() -> Vec<String> {
+    R::VARIANTS.iter().map(|name| code::<R>(name)).collect()
+}
+
+fn code<R: Rule>(name: &str) -> String {
+    format!("{}_{name}", R::Of::CATEGORY)
+}
+
+/// Returns the aggregate's name for a sentence: `calendar feed`.
+fn subject<R: Rule>() -> String {
+    R::Of::CATEGORY.replace('_', " ")
+}
+
+impl<R: Rule> Refusal for Rejection<R> {
+    fn code(&self) -> Cow<'static, str> {
+        match self {
+            Self::NotFound => code::<R>("not_found").into(),
+            Self::Exists => code::<R>("exists").into(),
+            Self::Invalid(_) => "validation_failed".into(),
+            Self::Rule(rule) => rule.code(),
+        }
+    }
+
+    fn class(&self) -> Class<'_> {
+        match self {
+            Self::NotFound => Class::Absent,
+            Self::Exists => Class::Conflict,
+            Self::Invalid(violations) => Class::Invalid(violations),
+            Self::Rule(rule) => Rule::class(rule),
+        }
+    }
+
+    fn extension(&self) -> Option<(&'static str, Value)> {
+        match self {
+            Self::NotFound | Self::Exists | Self::Invalid(_) => None,
+            Self::Rule(rule) => Rule::extension(rule),
+        }
+    }
+}
+
+impl<R: Rule> Refusal for R {
+    fn code(&self) -> Cow<'static, str> {
+        code::<R>(self.as_ref()).into()
+    }
+
+    fn class(&self) -> Class<'_> {
+        Rule::class(self)
+    }
+
+    fn extension(&self) -> Option<(&'static str, Value)> {
+        Rule::extension(self)
+    }
+}
+
+impl<R: Rule> fmt::Display for Rejection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => write!(
+                f,
+                "there is no such {}, or you may not see it",
+                subject::<R>()
+            ),
+            Self::Exists => write!(f, "another {} has this id", subject::<R>()),
+            Self::Invalid(violations) => fmt::Display::fmt(violations, f),
+            Self::Rule(rule) => fmt::Display::fmt(rule, f),
+        }
+    }
+}
+
+impl<R: Rule> Error for Rejection<R> {}
+
+impl<R> From<Violations> for Rejection<R> {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+impl<R: Rule> From<R> for Rejection<R> {
+    fn from(rule: R) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+impl<A: Aggregate + fmt::Debug> Rule for NoRule<A> {
+    type Of = A;
+}
+
+impl<A> VariantNames for NoRule<A> {
+    const VARIANTS: &'static [&'static str] = &[];
+}
+
+impl<A> AsRef<str> for NoRule<A> {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Never(never, _) => match *never {},
+        }
     }
 }
 

@@ -268,6 +268,7 @@ impl Answer {
             self.body
         );
         assert_eq!(self.header("content-type"), "application/problem+json");
+        domain::testing::record_refusal(code);
         assert_eq!(self.body["status"], status);
         self.body
     }

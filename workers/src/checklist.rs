@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use commands::knowledge::checklist::Follow;
 use commands::{On, Request};
 use domain::Actor;
+use domain::Aggregate;
 use domain::knowledge::checklist::Checklist;
 use domain::knowledge::note::{Note, NoteEvent};
 use domain::knowledge::task::{Task, TaskCommand, TaskRefusal};
 use domain::knowledge::task_line::may_have_task_lines;
-use domain::{Aggregate, Refusal};
 use projections::knowledge::{checklist, task};
 use projections::{ApplyError, Readers};
 use serde::{Deserialize, Serialize};
@@ -187,18 +187,14 @@ impl FollowLines {
                 command: TaskCommand::Delete,
             };
             match self.context.executor.execute(&request, &delete).await {
-                Err(commands::CommandError::Refused(refusal)) if is_gone(refusal.as_ref()) => {}
+                // Another actor has removed the task meanwhile.
+                Err(error) if error.is_refusal(&TaskRefusal::NotFound) => {}
                 Err(error) => return Err(error.to_string()),
                 Ok(_) => {}
             }
         }
         Ok(())
     }
-}
-
-/// Returns true if another actor has removed the task meanwhile.
-fn is_gone(refusal: &dyn Refusal) -> bool {
-    refusal.as_ref() == TaskRefusal::NotFound.as_ref()
 }
 
 fn request(item: &Job, reading: &Reading, key: String) -> Request {

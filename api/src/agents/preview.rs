@@ -163,7 +163,7 @@ impl Preview {
             tasks: found.tasks.iter().map(&mut task).collect(),
             artifacts: found.artifacts.iter().map(ArtifactChange::of).collect(),
             refusal: found.refusal.map(|refusal| Refused {
-                code: refusal.as_ref().as_ref().to_owned(),
+                code: refusal.code().into_owned(),
                 detail: refusal.to_string(),
             }),
             conflicts: found.conflicts,

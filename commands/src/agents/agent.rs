@@ -1,7 +1,7 @@
 //! Commands on agents. Registering an agent issues its API key in the same append.
 
 use async_trait::async_trait;
-use domain::agents::agent::{Agent, AgentCommand, AgentRefusal, Changes, Registration, SCOPES};
+use domain::agents::agent::{Agent, AgentCommand, AgentRule, Changes, Registration, SCOPES};
 use domain::identity::actor::{ActorCommand, KnownActor};
 use domain::identity::api_key::Issuer;
 use domain::{Actor, ActorKind, Aggregate, StreamId};
@@ -38,7 +38,7 @@ impl Handler for Register {
         let owner = work.load::<KnownActor>(self.registration.owner_id).await?;
         let is_person = owner.state.kind() == Some(ActorKind::Person);
         if !is_person || owner.product_id != Some(product_id) {
-            return Err(CommandError::refused(AgentRefusal::OwnerUnknown));
+            return Err(CommandError::refused(AgentRule::OwnerUnknown));
         }
         self.key().handle(work).await
     }

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use domain::delivery::webhook::{
-    Changes, Outcome, Owner, Webhook, WebhookCommand, WebhookRefusal, is_health_news,
+    Changes, Outcome, Owner, Webhook, WebhookCommand, WebhookRefusal, WebhookRule, is_health_news,
 };
 use domain::delivery::webhook_delivery::{Attempt, Delivery, DeliveryCommand, DeliveryRefusal};
 use domain::{Aggregate, StreamId};
@@ -116,7 +116,7 @@ impl Handler for Resend {
         let webhook = work.load::<Webhook>(webhook_id).await?;
         let endpoint = webhook.state.endpoint().ok_or(WebhookRefusal::NotFound);
         if endpoint.map_err(CommandError::refused)?.disabled.is_some() {
-            return Err(CommandError::refused(WebhookRefusal::Disabled));
+            return Err(CommandError::refused(WebhookRule::Disabled));
         }
         work.decide::<Delivery>(self.delivery_id, DeliveryCommand::Resend)
             .await?;

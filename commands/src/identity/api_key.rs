@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use domain::identity::actor::{ActorCommand, ActorRefusal, KnownActor};
+use domain::identity::actor::{ActorCommand, ActorRule, KnownActor};
 use domain::identity::api_key::{ApiKey, ApiKeyCommand, Issuer};
 use domain::identity::product::{OPERATOR, Product, ProductRefusal};
 use domain::{Actor, Aggregate, StreamId};
@@ -57,7 +57,7 @@ impl Handler for Issue {
         work.decide::<ApiKey>(self.id, command).await?;
         let owner = work.load::<KnownActor>(self.actor.id).await?.product_id;
         if owner.is_some_and(|owner| owner != product_id) {
-            return Err(CommandError::refused(ActorRefusal::Elsewhere));
+            return Err(CommandError::refused(ActorRule::Elsewhere));
         }
         let register = ActorCommand::Register {
             kind: self.actor.kind,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::identity::actor::KnownActor;
-use domain::identity::avatar::{Avatar, AvatarCommand, AvatarRefusal};
+use domain::identity::avatar::{Avatar, AvatarCommand, AvatarRefusal, AvatarRule};
 use domain::operations::container::Container;
 use domain::operations::file::{File, FileCommand};
 use domain::{Aggregate, StreamId};
@@ -68,6 +68,6 @@ async fn require_picture(work: &mut UnitOfWork<'_>, file_id: Uuid) -> Result<(),
     if is_picture {
         Ok(())
     } else {
-        Err(CommandError::refused(AvatarRefusal::FileUnavailable))
+        Err(CommandError::refused(AvatarRule::FileUnavailable))
     }
 }

@@ -1,7 +1,7 @@
 //! Commands on artifacts, which also check and affect the note and the file.
 
 use async_trait::async_trait;
-use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRefusal, Attachment};
+use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRule, Attachment};
 use domain::knowledge::note::{Note, NoteRefusal};
 use domain::knowledge::workspace::Permission;
 use domain::operations::file::{File, FileCommand, Stored};
@@ -165,7 +165,7 @@ async fn require_note(work: &mut UnitOfWork<'_>, note_id: Uuid) -> Result<(), Co
     match &work.load::<Note>(note_id).await?.state {
         Note::Active(_) | Note::Archived(_) => Ok(()),
         Note::Absent | Note::Trashed(_) | Note::Purged => {
-            Err(CommandError::refused(ArtifactRefusal::NoteUnavailable))
+            Err(CommandError::refused(ArtifactRule::NoteUnavailable))
         }
     }
 }
@@ -180,7 +180,7 @@ async fn stored(
     let is_here = |file: &&Stored| file.upload.workspace_id.is_none_or(|id| id == workspace_id);
     file.filter(is_here)
         .cloned()
-        .ok_or_else(|| CommandError::refused(ArtifactRefusal::FileUnavailable))
+        .ok_or_else(|| CommandError::refused(ArtifactRule::FileUnavailable))
 }
 
 async fn refer(

@@ -1,7 +1,7 @@
 //! Commands on notes; linking also checks the other note.
 
 use async_trait::async_trait;
-use domain::knowledge::note::{Note, NoteCommand, NoteRefusal, TypedLink};
+use domain::knowledge::note::{Note, NoteCommand, NoteRule, TypedLink};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
@@ -59,13 +59,13 @@ pub(crate) async fn decide(
     // The permission is checked first, so that other actors cannot probe for notes.
     let events = work.decide::<Note>(id, command).await?;
     match target_id {
-        Some(target_id) if target_id == id => Err(CommandError::refused(NoteRefusal::SelfLink)),
+        Some(target_id) if target_id == id => Err(CommandError::refused(NoteRule::SelfLink)),
         Some(target_id) if !events.is_empty() => {
             let home = workspace(work, id).await?;
             if workspace(work, target_id).await? == home {
                 Ok(())
             } else {
-                Err(CommandError::refused(NoteRefusal::TargetNotFound))
+                Err(CommandError::refused(NoteRule::TargetNotFound))
             }
         }
         Some(_) | None => Ok(()),

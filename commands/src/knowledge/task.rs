@@ -5,7 +5,7 @@ use domain::agents::proposal::Proposal;
 use domain::knowledge::checklist::{Checklist, ChecklistCommand};
 use domain::knowledge::note::{Changes, Note, NoteCommand};
 use domain::knowledge::rank;
-use domain::knowledge::task::{Draft, Task, TaskCommand, TaskRefusal};
+use domain::knowledge::task::{Draft, Task, TaskCommand, TaskRefusal, TaskRule};
 use domain::knowledge::task_line::{task_lines, with_mark};
 use domain::knowledge::workspace::{Permission, Workspace};
 use domain::{Aggregate, StreamId, Violations};
@@ -145,7 +145,7 @@ async fn require_note(work: &mut UnitOfWork<'_>, draft: &Draft) -> Result<(), Co
             Ok(())
         }
         Note::Absent | Note::Active(_) | Note::Archived(_) | Note::Trashed(_) | Note::Purged => {
-            Err(CommandError::refused(TaskRefusal::NoteUnavailable))
+            Err(CommandError::refused(TaskRule::NoteUnavailable))
         }
     }
 }
@@ -160,7 +160,7 @@ async fn require_member(
     if details.is_some_and(|details| details.members.contains_key(&actor_id)) {
         Ok(())
     } else {
-        Err(CommandError::refused(TaskRefusal::AssigneeNotMember))
+        Err(CommandError::refused(TaskRule::AssigneeNotMember))
     }
 }
 
@@ -223,7 +223,7 @@ pub(crate) async fn place(
     let after = neighbour(work, &draft, after).await?;
     let before = neighbour(work, &draft, before).await?;
     let rank = rank::place(after.as_deref(), before.as_deref())
-        .ok_or_else(|| CommandError::refused(TaskRefusal::NoPlace))?;
+        .ok_or_else(|| CommandError::refused(TaskRule::NoPlace))?;
     work.decide::<Task>(id, TaskCommand::Move { rank }).await?;
     require_note(work, &draft).await
 }
@@ -241,5 +241,5 @@ async fn neighbour(
     neighbour
         .filter(|neighbour| neighbour.workspace_id == draft.workspace_id)
         .map(|neighbour| Some(neighbour.rank.clone()))
-        .ok_or_else(|| CommandError::refused(TaskRefusal::NeighbourUnavailable))
+        .ok_or_else(|| CommandError::refused(TaskRule::NeighbourUnavailable))
 }

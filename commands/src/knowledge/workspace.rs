@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::identity::actor::KnownActor;
-use domain::knowledge::workspace::{Role, Workspace, WorkspaceCommand, WorkspaceRefusal};
+use domain::knowledge::workspace::{Role, Workspace, WorkspaceCommand, WorkspaceRule};
 use domain::{ActorKind, Aggregate, StreamId};
 use uuid::Uuid;
 
@@ -43,9 +43,9 @@ impl Handler for SetMember {
         work.decide::<Workspace>(self.id, self.command()).await?;
         let actor = work.load::<KnownActor>(self.actor_id).await?;
         let refusal = match (actor.state.kind(), self.role) {
-            (None, _) => WorkspaceRefusal::ActorUnknown,
+            (None, _) => WorkspaceRule::ActorUnknown,
             // An agent could never do what an owner does, and might be the last owner.
-            (Some(ActorKind::Agent), Role::Owner) => WorkspaceRefusal::AgentOwner,
+            (Some(ActorKind::Agent), Role::Owner) => WorkspaceRule::AgentOwner,
             (Some(_), _) => return Ok(()),
         };
         Err(CommandError::refused(refusal))

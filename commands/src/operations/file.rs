@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use blobs::picture::Square;
 use blobs::{BlobError, Blobs, Received};
-use domain::operations::blob::{Blob, BlobCommand, BlobKey, BlobRefusal};
+use domain::operations::blob::{Blob, BlobCommand, BlobKey, BlobRule};
 use domain::operations::file::{Content, File, FileCommand, Rendition, Stored, Upload};
 use domain::operations::storage::{Quota, Storage, StorageCommand};
 use domain::{Aggregate, StreamId};
@@ -210,10 +210,8 @@ impl StoreError {
     /// Returns true if the bytes were dropped after they were written and before they were recorded.
     fn is_dropped(&self) -> bool {
         match self {
-            Self::Command(CommandError::Refused(refusal)) => {
-                refusal.as_ref().as_ref() == BlobRefusal::Dropped.as_ref()
-            }
-            Self::Blob(_) | Self::Command(_) => false,
+            Self::Command(error) => error.is_refusal(&BlobRule::Dropped),
+            Self::Blob(_) => false,
         }
     }
 }

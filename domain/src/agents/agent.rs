@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
+use crate::{Aggregate, Audience, DecisionContext, Rejection, Rule, Violations, events};
 
 /// Scopes of the key of a registered agent: it reads and proposes.
 pub const SCOPES: [&str; 6] = [
@@ -85,16 +85,10 @@ pub enum AgentCommand {
     },
 }
 
-/// Reasons to refuse a command on an agent, or a command that an agent issues.
+/// Rules of agents, and of the commands that they issue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "agent_", serialize_all = "snake_case")]
-pub enum AgentRefusal {
-    /// The agent was never registered.
-    #[error("there is no such agent")]
-    NotFound,
-    /// The id is taken.
-    #[error("an agent with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum AgentRule {
     /// The owner is not a person of the product.
     #[error("owner_id must be the actor id of a person in the product")]
     OwnerUnknown,
@@ -104,21 +98,14 @@ pub enum AgentRefusal {
     /// The agent has used up today's budget.
     #[error("the agent has used its budget of {0} proposals for today (UTC)")]
     BudgetSpent(u32),
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for AgentRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
-            Self::OwnerUnknown | Self::Suspended | Self::BudgetSpent(_) => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
+impl Rule for AgentRule {
+    type Of = Agent;
 }
+
+/// Reasons to refuse a command.
+pub type AgentRefusal = Rejection<AgentRule>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Agent {
@@ -197,7 +184,9 @@ impl Profile {
 
     fn propose(&self, proposal_id: Uuid, day: NaiveDate) -> Result<Vec<AgentEvent>, AgentRefusal> {
         match self.registration.daily_proposals {
-            Some(budget) if self.spent_on(day) >= budget => Err(AgentRefusal::BudgetSpent(budget)),
+            Some(budget) if self.spent_on(day) >= budget => {
+                Err(AgentRule::BudgetSpent(budget).into())
+            }
             Some(_) | None => Ok(vec![AgentEvent::Proposed { proposal_id, day }]),
         }
     }
@@ -209,7 +198,7 @@ impl Aggregate for Agent {
     const AUDIENCE: Audience = Audience::Product;
     type Command = AgentCommand;
     type Event = AgentEvent;
-    type Refusal = AgentRefusal;
+    type Rule = AgentRule;
 
     fn evolve(self, event: &AgentEvent) -> Self {
         match (self, event) {
@@ -262,7 +251,7 @@ impl Aggregate for Agent {
             (Self::Suspended(_), AgentCommand::Suspend { .. })
             | (Self::Active(_), AgentCommand::Resume) => Ok(vec![]),
             (Self::Suspended(_), AgentCommand::Resume) => Ok(vec![AgentEvent::Resumed {}]),
-            (Self::Suspended(_), AgentCommand::Propose { .. }) => Err(AgentRefusal::Suspended),
+            (Self::Suspended(_), AgentCommand::Propose { .. }) => Err(AgentRule::Suspended.into()),
             (Self::Active(profile), AgentCommand::Propose { proposal_id }) => {
                 profile.propose(proposal_id, at.now.date_naive())
             }

@@ -136,7 +136,7 @@ fn it_is_suspended_and_resumed_as_often_as_one_likes() {
 fn a_suspended_agent_proposes_nothing() {
     given::<Agent>([registered(None), suspended()])
         .when_by(AGENT, propose(1))
-        .then_refused(AgentRefusal::Suspended);
+        .then_refused(AgentRule::Suspended);
     given::<Agent>([registered(None), suspended(), AgentEvent::Resumed {}])
         .when_by(AGENT, propose(1))
         .then([proposed(1)]);
@@ -147,7 +147,7 @@ fn it_proposes_as_much_a_day_as_its_budget_allows() {
     let history = || [registered(Some(2)), proposed(1), proposed(2)];
     given::<Agent>(history())
         .when_by(AGENT, propose(3))
-        .then_refused(AgentRefusal::BudgetSpent(2));
+        .then_refused(AgentRule::BudgetSpent(2));
     let tomorrow = noon() + TimeDelta::hours(12);
     let day = tomorrow.date_naive();
     given::<Agent>(history())

@@ -14,7 +14,7 @@ use crate::knowledge::workspace::{Permission, Role};
 use crate::{
     Actor, ActorKind, Aggregate, Audience, DecisionContext, RequiredPermission, Violations, events,
 };
-pub use refusal::PolicyRefusal;
+pub use refusal::{PolicyRefusal, PolicyRule};
 pub use rule::{Automatic, Change, Forbidden};
 
 /// The maximum quorum of approvals.
@@ -149,7 +149,7 @@ impl Policy {
         let after = |seconds| now + TimeDelta::seconds(seconds);
         match (asked, expiry.max_seconds) {
             (Some(asked), Some(max)) if asked > after(max) => {
-                Err(PolicyRefusal::ExpiryTooLate(max))
+                Err(PolicyRule::ExpiryTooLate(max).into())
             }
             (Some(asked), _) => Ok(Some(asked)),
             (None, max) => Ok(expiry.default_seconds.or(max).map(after)),
@@ -194,7 +194,7 @@ impl Aggregate for Policy {
     const AUDIENCE: Audience = Audience::Members;
     type Command = PolicyCommand;
     type Event = PolicyEvent;
-    type Refusal = PolicyRefusal;
+    type Rule = PolicyRule;
 
     fn evolve(self, event: &PolicyEvent) -> Self {
         match event {
@@ -212,7 +212,7 @@ impl Aggregate for Policy {
     ) -> Result<Vec<PolicyEvent>, PolicyRefusal> {
         let PolicyCommand::Set(rules) = command;
         if at.actor.kind != ActorKind::Person {
-            return Err(PolicyRefusal::NeedsPerson);
+            return Err(PolicyRule::NeedsPerson.into());
         }
         check(&rules)?;
         // The person responsible for the rules changes with every `Set`, even if the rules stay the same.

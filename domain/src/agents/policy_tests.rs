@@ -95,7 +95,7 @@ fn programs_set_none() {
         let program = Actor { kind, ..AGENT };
         given::<Policy>([])
             .when_by(program, PolicyCommand::Set(rules()))
-            .then_refused(PolicyRefusal::NeedsPerson);
+            .then_refused(PolicyRule::NeedsPerson);
     }
 }
 
@@ -185,7 +185,7 @@ fn a_proposal_waits_as_long_as_it_asks_within_what_is_allowed() {
     assert_eq!(both.expiry(Some(hour(2)), noon()), Ok(Some(hour(2))));
     assert_eq!(
         both.expiry(Some(hour(3)), noon()),
-        Err(PolicyRefusal::ExpiryTooLate(7_200))
+        Err(PolicyRule::ExpiryTooLate(7_200).into())
     );
     assert_eq!(
         bounded(None, Some(3_600)).expiry(None, noon()),

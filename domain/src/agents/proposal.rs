@@ -14,7 +14,7 @@ use crate::knowledge::workspace::Permission;
 use crate::{Actor, Aggregate, Audience, DecisionContext, RequiredPermission, events};
 pub use draft::Draft;
 pub use outcome::{Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Effects};
-pub use refusal::ProposalRefusal;
+pub use refusal::{ProposalRefusal, ProposalRule};
 pub use submission::{Approval, Submission};
 
 events! {
@@ -155,7 +155,7 @@ impl Aggregate for Proposal {
     const AUDIENCE: Audience = Audience::Members;
     type Command = ProposalCommand;
     type Event = ProposalEvent;
-    type Refusal = ProposalRefusal;
+    type Rule = ProposalRule;
 
     fn evolve(mut self, event: &ProposalEvent) -> Self {
         match event {

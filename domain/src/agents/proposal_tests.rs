@@ -165,7 +165,7 @@ fn a_person_approves_what_they_have_read() {
 fn an_agent_cannot_approve_its_own_proposal() {
     given::<Proposal>([submitted_by(AGENT)])
         .when_by(AGENT, approve())
-        .then_refused(ProposalRefusal::SelfApproval);
+        .then_refused(ProposalRule::SelfApproval);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn another_key_of_the_same_actor_is_still_the_same_actor() {
     };
     given::<Proposal>([submitted_by(AGENT)])
         .when_by(alias, approve())
-        .then_refused(ProposalRefusal::SelfApproval);
+        .then_refused(ProposalRule::SelfApproval);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn only_a_person_decides_it() {
         for decide in [approve(), reject()] {
             given::<Proposal>([submitted_by(AGENT)])
                 .when_by(program, decide)
-                .then_refused(ProposalRefusal::NeedsPerson);
+                .then_refused(ProposalRule::NeedsPerson);
         }
     }
 }
@@ -198,7 +198,7 @@ fn only_a_person_decides_it() {
 fn its_proposer_withdraws_it_rather_than_rejecting_it() {
     given::<Proposal>([submitted_by(PERSON)])
         .when_by(PERSON, reject())
-        .then_refused(ProposalRefusal::SelfRejection);
+        .then_refused(ProposalRule::SelfRejection);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn an_approval_of_other_actions_is_refused() {
             actions_hash: "stale".into(),
             ..approval()
         }))
-        .then_refused(ProposalRefusal::HashMismatch);
+        .then_refused(ProposalRule::HashMismatch);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn the_edited_actions_are_those_that_take_effect() {
 fn nobody_approves_after_the_deadline() {
     given::<Proposal>([submitted_by(AGENT)])
         .when_at(noon() + TimeDelta::hours(1), PERSON, approve())
-        .then_refused(ProposalRefusal::Expired);
+        .then_refused(ProposalRule::Expired);
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn only_its_proposer_withdraws_it() {
         .then([ProposalEvent::Withdrawn {}]);
     given::<Proposal>([submitted_by(AGENT)])
         .when_by(PERSON, ProposalCommand::Withdraw)
-        .then_refused(ProposalRefusal::NotProposer);
+        .then_refused(ProposalRule::NotProposer);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn only_its_proposer_supersedes_it() {
         .then([ProposalEvent::Superseded { by }]);
     given::<Proposal>([submitted_by(AGENT)])
         .when_by(PERSON, ProposalCommand::Supersede { by })
-        .then_refused(ProposalRefusal::NotProposer);
+        .then_refused(ProposalRule::NotProposer);
 }
 
 #[test]
@@ -308,13 +308,13 @@ fn a_person_reverts_what_was_applied_once() {
         .then([reverted()]);
     given::<Proposal>(history())
         .when_by(AGENT, revert())
-        .then_refused(ProposalRefusal::NeedsPerson);
+        .then_refused(ProposalRule::NeedsPerson);
     given::<Proposal>(history().into_iter().chain([reverted()]))
         .when(revert())
-        .then_refused(ProposalRefusal::NotApplied("reverted"));
+        .then_refused(ProposalRule::NotApplied("reverted"));
     given::<Proposal>([submitted_by(AGENT)])
         .when(revert())
-        .then_refused(ProposalRefusal::NotApplied("pending"));
+        .then_refused(ProposalRule::NotApplied("pending"));
     let wordless = ProposalCommand::Revert {
         reason: Some(String::new()),
     };
@@ -346,7 +346,7 @@ fn it_is_decided_once() {
         for command in [approve(), reject(), ProposalCommand::Withdraw] {
             given::<Proposal>([submitted_by(AGENT), decided.clone()])
                 .when(command)
-                .then_refused(ProposalRefusal::NotPending(status));
+                .then_refused(ProposalRule::NotPending(status));
         }
     }
 }
@@ -362,7 +362,7 @@ fn only_an_approved_one_is_completed_or_failed() {
         .then([ProposalEvent::Failed { conflicts: vec![] }]);
     given::<Proposal>([submitted_by(AGENT)])
         .when(complete())
-        .then_refused(ProposalRefusal::NotPending("pending"));
+        .then_refused(ProposalRule::NotPending("pending"));
 }
 
 const OTHER: Actor = Actor {
@@ -381,7 +381,7 @@ fn archive() -> Vec<Action> {
 fn several_approve_it_each_once() {
     given::<Proposal>([submitted_by(AGENT), approved()])
         .when_by(PERSON, approve())
-        .then_refused(ProposalRefusal::AlreadyApproved);
+        .then_refused(ProposalRule::AlreadyApproved);
     let state: Proposal = crate::fold([
         submitted_by(AGENT),
         approved(),
@@ -440,11 +440,11 @@ fn approved_in_the_hands_of(controller: Uuid) -> ProposalEvent {
 fn one_person_with_the_keys_of_two_is_no_second_pair_of_eyes() {
     given::<Proposal>([submitted_in_the_hands_of(ISSUER)])
         .when_controlled(PERSON, ISSUER, approve())
-        .then_refused(ProposalRefusal::NotIndependent);
+        .then_refused(ProposalRule::NotIndependent);
     // Nor is the issuer independent of an actor whose key they have.
     given::<Proposal>([submitted_in_the_hands_of(PERSON.id)])
         .when(approve())
-        .then_refused(ProposalRefusal::NotIndependent);
+        .then_refused(ProposalRule::NotIndependent);
     given::<Proposal>([submitted_in_the_hands_of(ISSUER)])
         .when(approve())
         .then([approved()]);
@@ -455,7 +455,7 @@ fn one_person_with_the_keys_of_several_is_no_quorum() {
     let first = || [submitted_by(AGENT), approved_in_the_hands_of(ISSUER)];
     given::<Proposal>(first())
         .when_controlled(OTHER, ISSUER, approve())
-        .then_refused(ProposalRefusal::NotIndependent);
+        .then_refused(ProposalRule::NotIndependent);
     given::<Proposal>(first())
         .when_by(
             Actor {
@@ -464,7 +464,7 @@ fn one_person_with_the_keys_of_several_is_no_quorum() {
             },
             approve(),
         )
-        .then_refused(ProposalRefusal::NotIndependent);
+        .then_refused(ProposalRule::NotIndependent);
     assert!(
         given::<Proposal>(first())
             .when_by(OTHER, approve())
@@ -488,7 +488,7 @@ fn whoever_edits_it_has_approved_that_alone_and_nobody_else_has() {
     assert_eq!(pending.actions_hash, action::hash(&archive()));
     given::<Proposal>([submitted_by(AGENT), edited_by(OTHER, archive())])
         .when(approve())
-        .then_refused(ProposalRefusal::HashMismatch);
+        .then_refused(ProposalRule::HashMismatch);
 }
 
 #[test]
@@ -536,10 +536,13 @@ fn its_proposer_rebases_what_is_pending_or_has_failed() {
     assert_eq!(rebase(AGENT, vec![]), Ok(expected(pending)));
     assert_eq!(rebase(AGENT, vec![approved()]), Ok(expected(pending)));
     assert_eq!(rebase(AGENT, vec![approved(), failed]), Ok(expected(None)));
-    assert_eq!(rebase(PERSON, vec![]), Err(ProposalRefusal::NotProposer));
+    assert_eq!(
+        rebase(PERSON, vec![]),
+        Err(ProposalRule::NotProposer.into())
+    );
     assert_eq!(
         rebase(AGENT, vec![approved(), applied()]),
-        Err(ProposalRefusal::NotRebasable("applied"))
+        Err(ProposalRule::NotRebasable("applied").into())
     );
 }
 
@@ -554,7 +557,7 @@ fn it_is_submitted_once() {
 fn what_was_applied_before_bases_were_recorded_is_not_undone() {
     let old = serde_json::json!({"note_id": Uuid::nil(), "version": 4});
     let old: Applied = serde_json::from_value(old).unwrap();
-    assert_eq!(old.base(), Err(ProposalRefusal::BaseUnknown));
+    assert_eq!(old.base(), Err(ProposalRule::BaseUnknown.into()));
     let applied = Applied {
         base_version: Some(3),
         ..old

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
+use crate::{Aggregate, Audience, DecisionContext, NoRule, Rejection, Violations, events};
 
 /// The maximum length of a run id, as in proposals.
 pub const MAX_RUN_ID: usize = 200;
@@ -50,26 +50,8 @@ pub enum ToolCallCommand {
     Record(Call),
 }
 
-/// Reasons to refuse to record a tool call.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "tool_call_", serialize_all = "snake_case")]
-pub enum ToolCallRefusal {
-    /// The id is taken.
-    #[error("a tool call with this id is recorded already")]
-    Exists,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
-}
-
-impl Refusal for ToolCallRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::Exists => Class::Conflict,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
-}
+/// Reasons to refuse a command.
+pub type ToolCallRefusal = Rejection<NoRule<ToolCall>>;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ToolCall {
@@ -85,7 +67,7 @@ impl Aggregate for ToolCall {
     const AUDIENCE: Audience = Audience::Product;
     type Command = ToolCallCommand;
     type Event = ToolCallEvent;
-    type Refusal = ToolCallRefusal;
+    type Rule = NoRule<Self>;
 
     fn evolve(self, event: &ToolCallEvent) -> Self {
         match event {

@@ -14,7 +14,7 @@ mod refusal;
 
 pub use changes::Changes;
 pub use health::{Failing, MAX_EXHAUSTED, MAX_FAILING, Outcome};
-pub use refusal::WebhookRefusal;
+pub use refusal::{WebhookRefusal, WebhookRule};
 
 use decision::create;
 
@@ -210,7 +210,7 @@ impl Aggregate for Webhook {
     const AUDIENCE: Audience = Audience::Product;
     type Command = WebhookCommand;
     type Event = WebhookEvent;
-    type Refusal = WebhookRefusal;
+    type Rule = WebhookRule;
 
     fn evolve(self, event: &WebhookEvent) -> Self {
         match event {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
+use crate::{Aggregate, Audience, DecisionContext, NoRule, Rejection, events};
 
 events! {
     /// Events of a delivery.
@@ -60,22 +60,8 @@ pub enum DeliveryCommand {
     Resend,
 }
 
-/// Reasons to refuse a command on a delivery.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "delivery_", serialize_all = "snake_case")]
-pub enum DeliveryRefusal {
-    /// The delivery was never attempted.
-    #[error("there is no such delivery, or its first attempt is still to come")]
-    NotFound,
-}
-
-impl Refusal for DeliveryRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::NotFound => Class::Absent,
-        }
-    }
-}
+/// Reasons to refuse a command.
+pub type DeliveryRefusal = Rejection<NoRule<Delivery>>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Delivery {
@@ -114,7 +100,7 @@ impl Aggregate for Delivery {
     const AUDIENCE: Audience = Audience::Product;
     type Command = DeliveryCommand;
     type Event = DeliveryEvent;
-    type Refusal = DeliveryRefusal;
+    type Rule = NoRule<Self>;
 
     fn evolve(self, event: &DeliveryEvent) -> Self {
         match event {

@@ -211,10 +211,10 @@ fn only_its_owner_rotates_the_secret() {
     };
     given::<Webhook>([created()])
         .when_by(another, rotate())
-        .then_refused(WebhookRefusal::NotOwner);
+        .then_refused(WebhookRule::NotOwner);
     given::<Webhook>([created(), taken_over(ANOTHER)])
         .when(rotate())
-        .then_refused(WebhookRefusal::NotOwner);
+        .then_refused(WebhookRule::NotOwner);
     assert!(
         given::<Webhook>([created(), taken_over(ANOTHER)])
             .when_by(another, rotate())
@@ -309,7 +309,7 @@ fn nothing_is_sent_to_a_disabled_one() {
     ] {
         given::<Webhook>([created(), disabled(DisableReason::Gone)])
             .when(command)
-            .then_refused(WebhookRefusal::Disabled);
+            .then_refused(WebhookRule::Disabled);
     }
 }
 
@@ -453,7 +453,7 @@ fn after_that_its_actor_enables_it_with_another_key_and_others_take_it_over_firs
         .then([taken_over(AGAIN), WebhookEvent::EndpointEnabled {}]);
     given::<Webhook>([created(), revoked.clone()])
         .when(enable(ANOTHER))
-        .then_refused(WebhookRefusal::OwnerGone);
+        .then_refused(WebhookRule::OwnerGone);
     given::<Webhook>([created(), revoked, taken_over(ANOTHER)])
         .when(enable(ANOTHER))
         .then([WebhookEvent::EndpointEnabled {}]);
@@ -476,7 +476,7 @@ fn one_replay_is_under_way_at_a_time() {
     let finished = WebhookEvent::ReplayFinished {};
     given::<Webhook>([created(), requested.clone()])
         .when(replay())
-        .then_refused(WebhookRefusal::ReplayUnderWay);
+        .then_refused(WebhookRule::ReplayUnderWay);
     given::<Webhook>([created(), requested.clone()])
         .when(WebhookCommand::FinishReplay)
         .then([finished.clone()]);

@@ -1,6 +1,6 @@
 //! Actors in the log: an id belongs to one actor of one kind, in one product, for good.
 
-use crate::{ActorKind, Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
+use crate::{ActorKind, Aggregate, Audience, DecisionContext, Rejection, Rule, Violations, events};
 
 events! {
     /// Events of an actor.
@@ -30,29 +30,24 @@ pub enum ActorCommand {
     },
 }
 
-/// Reasons to refuse a command on an actor.
+/// Rules of actors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "actor_", serialize_all = "snake_case")]
-pub enum ActorRefusal {
+#[strum(serialize_all = "snake_case")]
+pub enum ActorRule {
     /// The id belongs to an actor of another kind.
     #[error("the actor with this id is of the kind {}, for good", .0.as_ref())]
     KindMismatch(ActorKind),
     /// The id belongs to an actor of another product.
     #[error("the actor with this id belongs to another product; leave the id out for a new actor")]
     Elsewhere,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for ActorRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::KindMismatch(_) | Self::Elsewhere => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
+impl Rule for ActorRule {
+    type Of = KnownActor;
 }
+
+/// Reasons to refuse a command.
+pub type ActorRefusal = Rejection<ActorRule>;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum KnownActor {
@@ -81,7 +76,7 @@ impl Aggregate for KnownActor {
     const AUDIENCE: Audience = Audience::Product;
     type Command = ActorCommand;
     type Event = ActorEvent;
-    type Refusal = ActorRefusal;
+    type Rule = ActorRule;
 
     fn evolve(self, event: &ActorEvent) -> Self {
         match (self, event) {
@@ -112,7 +107,7 @@ impl Aggregate for KnownActor {
             (Self::Known { kind: known, .. }, ActorCommand::Register { kind, .. })
                 if *known != kind =>
             {
-                Err(ActorRefusal::KindMismatch(*known))
+                Err(ActorRule::KindMismatch(*known).into())
             }
             (Self::Known { name: known, .. }, ActorCommand::Rename { name }) if *known != name => {
                 Ok(vec![ActorEvent::Renamed { name }])
@@ -170,7 +165,7 @@ mod tests {
     fn they_stay_of_their_kind() {
         given::<KnownActor>([registered()])
             .when(register(ActorKind::Person))
-            .then_refused(ActorRefusal::KindMismatch(ActorKind::Agent));
+            .then_refused(ActorRule::KindMismatch(ActorKind::Agent));
     }
 
     #[test]

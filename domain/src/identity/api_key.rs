@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::product::OPERATOR;
 use super::scope;
 use crate::{
-    Actor, ActorKind, Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events,
+    Actor, ActorKind, Aggregate, Audience, Class, DecisionContext, Rejection, Rule, Violations,
+    events,
 };
 
 events! {
@@ -84,16 +85,10 @@ pub enum ApiKeyCommand {
     },
 }
 
-/// Reasons to refuse a command on an API key.
+/// Rules of API keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "api_key_", serialize_all = "snake_case")]
-pub enum ApiKeyRefusal {
-    /// The key was never issued.
-    #[error("there is no such API key")]
-    NotFound,
-    /// The id is taken.
-    #[error("an API key with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum ApiKeyRule {
     /// The key is revoked.
     #[error("the API key is revoked; issue a new one")]
     Revoked,
@@ -113,22 +108,22 @@ pub enum ApiKeyRefusal {
     /// The key is enrolled already, so nobody else controls it.
     #[error("the API key is enrolled already; rotate it if you want another")]
     Enrolled,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for ApiKeyRefusal {
+impl Rule for ApiKeyRule {
+    type Of = ApiKey;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists | Self::Enrolled => Class::Conflict,
+            Self::ScopeNotHeld(..) | Self::ActorNotYours | Self::NotYours => Class::Forbidden,
+            Self::Enrolled => Class::Conflict,
             Self::Revoked => Class::Rule,
-            Self::ScopeNotHeld(_) | Self::ActorNotYours | Self::NotYours => Class::Forbidden,
-            Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type ApiKeyRefusal = Rejection<ApiKeyRule>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum ApiKey {
@@ -170,7 +165,7 @@ impl Aggregate for ApiKey {
     const AUDIENCE: Audience = Audience::Product;
     type Command = ApiKeyCommand;
     type Event = ApiKeyEvent;
-    type Refusal = ApiKeyRefusal;
+    type Rule = ApiKeyRule;
 
     fn evolve(self, event: &ApiKeyEvent) -> Self {
         match (self, event) {
@@ -251,7 +246,7 @@ impl Aggregate for ApiKey {
             ) => {
                 check(&name, actor, &scopes)?;
                 if named && actor != at.actor && !issuer.is_operator {
-                    return Err(ApiKeyRefusal::ActorNotYours);
+                    return Err(ApiKeyRule::ActorNotYours.into());
                 }
                 issuer.require(&scopes)?;
                 Ok(vec![ApiKeyEvent::Issued {
@@ -281,7 +276,7 @@ impl Aggregate for ApiKey {
             ) => {
                 issuer.require(&grant.scopes)?;
                 if !grant.is_rotated_by(at.actor) && !issuer.is_operator {
-                    return Err(ApiKeyRefusal::NotYours);
+                    return Err(ApiKeyRule::NotYours.into());
                 }
                 let mut violations = Violations::default();
                 violations.require_overlap(overlap);
@@ -294,12 +289,12 @@ impl Aggregate for ApiKey {
             }
             (Self::Active(grant), ApiKeyCommand::Enrol { sha256 }) => {
                 if grant.enrolled || grant.controller == grant.actor.id {
-                    return Err(ApiKeyRefusal::Enrolled);
+                    return Err(ApiKeyRule::Enrolled.into());
                 }
                 Ok(vec![ApiKeyEvent::Enrolled { sha256 }])
             }
             (Self::Revoked(_), ApiKeyCommand::Rotate { .. } | ApiKeyCommand::Enrol { .. }) => {
-                Err(ApiKeyRefusal::Revoked)
+                Err(ApiKeyRule::Revoked.into())
             }
             (Self::Active(grant) | Self::Revoked(grant), ApiKeyCommand::Revoke { issuer }) => {
                 if grant.actor.id != at.actor.id && !issuer.is_operator {
@@ -338,7 +333,7 @@ impl Issuer {
             .iter()
             .find(|scope| !scope::grants(&self.scopes, scope))
             .map_or(Ok(()), |scope| {
-                Err(ApiKeyRefusal::ScopeNotHeld(scope.clone()))
+                Err(ApiKeyRule::ScopeNotHeld(scope.clone()).into())
             })
     }
 }

@@ -138,7 +138,7 @@ fn nobody_gives_a_scope_that_they_do_not_hold() {
     for wanted in ["notes:write", "*"] {
         given::<ApiKey>([])
             .when(issue("scribe", &[wanted], &["notes:read"]))
-            .then_refused(ApiKeyRefusal::ScopeNotHeld(wanted.into()));
+            .then_refused(ApiKeyRule::ScopeNotHeld(wanted.into()));
     }
 }
 
@@ -150,7 +150,7 @@ fn rotating_a_key_gives_its_scopes_and_so_needs_them() {
             overlap: TimeDelta::zero(),
             issuer: holder_of(&["api_keys:write"]),
         })
-        .then_refused(ApiKeyRefusal::ScopeNotHeld("notes:read".into()));
+        .then_refused(ApiKeyRule::ScopeNotHeld("notes:read".into()));
 }
 
 #[test]
@@ -170,14 +170,14 @@ fn the_key_of_a_program_is_rotated_by_those_who_have_seen_it() {
     }
     given::<ApiKey>([issued()])
         .when_by(stranger, rotate(TimeDelta::zero()))
-        .then_refused(ApiKeyRefusal::NotYours);
+        .then_refused(ApiKeyRule::NotYours);
 }
 
 #[test]
 fn the_issuer_of_a_persons_key_never_sees_its_successor() {
     given::<ApiKey>([issued_to_a_person(PERSON.id, false)])
         .when_by(PERSON, rotate(TimeDelta::zero()))
-        .then_refused(ApiKeyRefusal::NotYours);
+        .then_refused(ApiKeyRule::NotYours);
 }
 
 #[test]
@@ -190,10 +190,10 @@ fn a_key_that_the_operator_issued_is_its_holders_own_once_it_is_enrolled() {
     assert_eq!(controller([issued(), enrolled()]), BOB.id);
     given::<ApiKey>([issued(), enrolled()])
         .when_by(BOB, enrol())
-        .then_refused(ApiKeyRefusal::Enrolled);
+        .then_refused(ApiKeyRule::Enrolled);
     given::<ApiKey>([issued(), ApiKeyEvent::Revoked {}])
         .when_by(BOB, enrol())
-        .then_refused(ApiKeyRefusal::Revoked);
+        .then_refused(ApiKeyRule::Revoked);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_key_is_for_a_new_actor_or_for_oneself() {
     for other in [PERSON, disguised] {
         given::<ApiKey>([])
             .when_by(AGENT, issue_named(other, holder_of(&["*"])))
-            .then_refused(ApiKeyRefusal::ActorNotYours);
+            .then_refused(ApiKeyRule::ActorNotYours);
     }
 }
 
@@ -265,7 +265,7 @@ fn whoever_holds_the_scopes_or_the_key_or_operates_daybook_revokes_it() {
     for history in [vec![issued()], vec![issued(), ApiKeyEvent::Revoked {}]] {
         given::<ApiKey>(history)
             .when(revoke(&["api_keys:write"]))
-            .then_refused(ApiKeyRefusal::ScopeNotHeld("notes:read".into()));
+            .then_refused(ApiKeyRule::ScopeNotHeld("notes:read".into()));
     }
 }
 
@@ -327,7 +327,7 @@ fn it_is_revoked_once_and_for_good() {
         .then_nothing();
     given::<ApiKey>([issued(), ApiKeyEvent::Revoked {}])
         .when(rotate(TimeDelta::zero()))
-        .then_refused(ApiKeyRefusal::Revoked);
+        .then_refused(ApiKeyRule::Revoked);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Rejection, Rule, events};
 
 events! {
     /// Events of an actor's avatar.
@@ -28,13 +28,10 @@ pub enum AvatarCommand {
     Clear { sitter: Sitter },
 }
 
-/// Reasons to refuse a command on an avatar.
+/// Rules of avatars.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "avatar_", serialize_all = "snake_case")]
-pub enum AvatarRefusal {
-    /// The actor is not in the product, or has no avatar.
-    #[error("there is no such actor, or they have no avatar")]
-    NotFound,
+#[strum(serialize_all = "snake_case")]
+pub enum AvatarRule {
     /// The avatar belongs to another actor.
     #[error("this is another actor's avatar; theirs is set with a key that has api_keys:write")]
     NotYours,
@@ -45,15 +42,19 @@ pub enum AvatarRefusal {
     FileUnavailable,
 }
 
-impl Refusal for AvatarRefusal {
+impl Rule for AvatarRule {
+    type Of = Avatar;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound => Class::Absent,
             Self::NotYours => Class::Forbidden,
             Self::FileUnavailable => Class::Rule,
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type AvatarRefusal = Rejection<AvatarRule>;
 
 /// The file of an actor's avatar, if there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Aggregate for Avatar {
     const AUDIENCE: Audience = Audience::Product;
     type Command = AvatarCommand;
     type Event = AvatarEvent;
-    type Refusal = AvatarRefusal;
+    type Rule = AvatarRule;
 
     fn evolve(self, event: &AvatarEvent) -> Self {
         match event {
@@ -81,7 +82,7 @@ impl Aggregate for Avatar {
     ) -> Result<Vec<AvatarEvent>, AvatarRefusal> {
         let (AvatarCommand::Set { sitter, .. } | AvatarCommand::Clear { sitter }) = command;
         if sitter.actor_id != at.actor.id && !sitter.is_managed {
-            return Err(AvatarRefusal::NotYours);
+            return Err(AvatarRule::NotYours.into());
         }
         match (self.0, command) {
             (Some(known), AvatarCommand::Set { file_id, .. }) if known == file_id => Ok(vec![]),
@@ -121,7 +122,7 @@ mod tests {
         given::<Avatar>([]).when_by(AGENT, set(true)).then([SET]);
         given::<Avatar>([])
             .when_by(AGENT, set(false))
-            .then_refused(AvatarRefusal::NotYours);
+            .then_refused(AvatarRule::NotYours);
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
             .then([AvatarEvent::Cleared {}]);
         given::<Avatar>([SET])
             .when_by(AGENT, clear.clone())
-            .then_refused(AvatarRefusal::NotYours);
+            .then_refused(AvatarRule::NotYours);
         given::<Avatar>([])
             .when(clear)
             .then_refused(AvatarRefusal::NotFound);

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
+use crate::{Aggregate, Audience, DecisionContext, NoRule, Rejection, Violations, events};
 
 /// The operator's own product. Its keys create other products and read all of them.
 pub const OPERATOR: Uuid = Uuid::nil();
@@ -21,30 +21,8 @@ pub enum ProductCommand {
     Create { name: String },
 }
 
-/// Reasons to refuse a command on a product.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "product_", serialize_all = "snake_case")]
-pub enum ProductRefusal {
-    /// The product was never created.
-    #[error("there is no such product")]
-    NotFound,
-    /// The id is taken.
-    #[error("a product with this id exists already")]
-    Exists,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
-}
-
-impl Refusal for ProductRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
-}
+/// Reasons to refuse a command.
+pub type ProductRefusal = Rejection<NoRule<Product>>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Product {
@@ -61,7 +39,7 @@ impl Aggregate for Product {
     const AUDIENCE: Audience = Audience::Product;
     type Command = ProductCommand;
     type Event = ProductEvent;
-    type Refusal = ProductRefusal;
+    type Rule = NoRule<Self>;
 
     fn evolve(self, event: &ProductEvent) -> Self {
         match event {

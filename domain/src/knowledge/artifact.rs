@@ -9,7 +9,7 @@ use crate::operations::blob::is_sha256;
 use crate::operations::container::is_media_type;
 use crate::operations::file::{MEDIA_TYPE, require_name};
 use crate::{
-    Actor, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission, Violations,
+    Actor, Aggregate, Audience, DecisionContext, Rejection, RequiredPermission, Rule, Violations,
     WEB_ADDRESS, events, is_web_address,
 };
 
@@ -67,16 +67,10 @@ pub enum ArtifactCommand {
     Remove,
 }
 
-/// Reasons to refuse a command on an artifact.
+/// Rules of artifacts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "artifact_", serialize_all = "snake_case")]
-pub enum ArtifactRefusal {
-    /// The artifact was never attached, or it is removed for good.
-    #[error("there is no such artifact")]
-    NotFound,
-    /// The id is taken.
-    #[error("an artifact with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum ArtifactRule {
     /// A detached artifact cannot be changed.
     #[error("the artifact is detached; restore it first")]
     Detached,
@@ -86,21 +80,14 @@ pub enum ArtifactRefusal {
     /// The file is not available.
     #[error("there is no such file, or it has not been uploaded yet")]
     FileUnavailable,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for ArtifactRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
-            Self::Detached | Self::NoteUnavailable | Self::FileUnavailable => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
+impl Rule for ArtifactRule {
+    type Of = Artifact;
 }
+
+/// Reasons to refuse a command.
+pub type ArtifactRefusal = Rejection<ArtifactRule>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Artifact {
@@ -157,7 +144,7 @@ impl Aggregate for Artifact {
     const AUDIENCE: Audience = Audience::Members;
     type Command = ArtifactCommand;
     type Event = ArtifactEvent;
-    type Refusal = ArtifactRefusal;
+    type Rule = ArtifactRule;
 
     fn evolve(self, event: &ArtifactEvent) -> Self {
         match (self, event) {
@@ -204,7 +191,9 @@ impl Aggregate for Artifact {
                 violations.into_result()?;
                 Ok(vec![ArtifactEvent::Renamed { name }])
             }
-            (Self::Detached(_), ArtifactCommand::Rename { .. }) => Err(ArtifactRefusal::Detached),
+            (Self::Detached(_), ArtifactCommand::Rename { .. }) => {
+                Err(ArtifactRule::Detached.into())
+            }
             (Self::Attached(_), ArtifactCommand::Detach) => Ok(vec![ArtifactEvent::Detached {}]),
             (Self::Detached(_), ArtifactCommand::Restore) => Ok(vec![ArtifactEvent::Restored {}]),
             (Self::Attached(_), ArtifactCommand::Restore)
@@ -347,7 +336,7 @@ mod tests {
             .then_invalid(&["/name"]);
         given::<Artifact>([attached(file()), ArtifactEvent::Detached {}])
             .when(rename("coffee.pdf"))
-            .then_refused(ArtifactRefusal::Detached);
+            .then_refused(ArtifactRule::Detached);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::task::Task;
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, Violations, events};
+use crate::{Aggregate, Audience, DecisionContext, NoRule, Rejection, Violations, events};
 
 events! {
     /// Events of a calendar feed.
@@ -34,30 +34,8 @@ pub enum CalendarFeedCommand {
     },
 }
 
-/// Reasons to refuse a command on a calendar feed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "calendar_feed_", serialize_all = "snake_case")]
-pub enum CalendarFeedRefusal {
-    /// The feed was never opened, or it belongs to another actor.
-    #[error("there is no such calendar feed")]
-    NotFound,
-    /// The id is taken.
-    #[error("a calendar feed with this id exists already")]
-    Exists,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
-}
-
-impl Refusal for CalendarFeedRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
-            Self::Invalid(violations) => Class::Invalid(violations),
-        }
-    }
-}
+/// Reasons to refuse a command.
+pub type CalendarFeedRefusal = Rejection<NoRule<CalendarFeed>>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum CalendarFeed {
@@ -77,7 +55,7 @@ impl Aggregate for CalendarFeed {
     const AUDIENCE: Audience = Audience::Actor;
     type Command = CalendarFeedCommand;
     type Event = CalendarFeedEvent;
-    type Refusal = CalendarFeedRefusal;
+    type Rule = NoRule<Self>;
 
     fn evolve(self, event: &CalendarFeedEvent) -> Self {
         match (self, event) {

@@ -13,7 +13,7 @@ use uuid::{Builder, Uuid};
 
 use super::task::Task;
 use super::task_line::TaskLine;
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
+use crate::{Aggregate, Audience, DecisionContext, NoRule, Rejection, events};
 use matching::matched;
 
 /// Number of removed lines that are remembered.
@@ -54,22 +54,6 @@ pub enum ChecklistCommand {
     Mark { task_id: Uuid, done: bool },
 }
 
-/// Commands on checklists are never refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChecklistRefusal {}
-
-impl AsRef<str> for ChecklistRefusal {
-    fn as_ref(&self) -> &str {
-        match *self {}
-    }
-}
-
-impl Refusal for ChecklistRefusal {
-    fn class(&self) -> Class<'_> {
-        match *self {}
-    }
-}
-
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Checklist {
     workspace_id: Option<Uuid>,
@@ -100,7 +84,7 @@ impl Aggregate for Checklist {
     const AUDIENCE: Audience = Audience::Members;
     type Command = ChecklistCommand;
     type Event = ChecklistEvent;
-    type Refusal = ChecklistRefusal;
+    type Rule = NoRule<Self>;
 
     fn evolve(self, event: &ChecklistEvent) -> Self {
         match event {
@@ -127,7 +111,7 @@ impl Aggregate for Checklist {
         &self,
         command: ChecklistCommand,
         _: &DecisionContext,
-    ) -> Result<Vec<ChecklistEvent>, ChecklistRefusal> {
+    ) -> Result<Vec<ChecklistEvent>, Rejection<NoRule<Self>>> {
         let (workspace_id, lines) = match command {
             ChecklistCommand::Read {
                 workspace_id,

@@ -17,7 +17,7 @@ pub use content::{Changes, Content};
 pub(crate) use links::check_relation;
 pub use links::{MAX_LINKS, TypedLink};
 pub use rebase::{Merge, Revision};
-pub use refusal::NoteRefusal;
+pub use refusal::{NoteRefusal, NoteRule};
 pub use source::SourceFile;
 
 /// The maximum length of a title in characters.
@@ -170,7 +170,7 @@ impl Aggregate for Note {
     const AUDIENCE: Audience = Audience::Members;
     type Command = NoteCommand;
     type Event = NoteEvent;
-    type Refusal = NoteRefusal;
+    type Rule = NoteRule;
 
     fn evolve(self, event: &NoteEvent) -> Self {
         match event {
@@ -277,15 +277,15 @@ impl Aggregate for Note {
                 | NoteCommand::Tag { .. }
                 | NoteCommand::Link(_)
                 | NoteCommand::Unlink { .. },
-            ) => return Err(NoteRefusal::NotActive),
+            ) => return Err(NoteRule::NotActive.into()),
 
             (Self::Active(_), NoteCommand::Archive) => NoteEvent::Archived {},
-            (Self::Trashed(_), NoteCommand::Archive) => return Err(NoteRefusal::NotActive),
+            (Self::Trashed(_), NoteCommand::Archive) => return Err(NoteRule::NotActive.into()),
             (Self::Active(_) | Self::Archived(_), NoteCommand::Trash) => NoteEvent::Trashed {},
             (Self::Archived(_) | Self::Trashed(_), NoteCommand::Restore) => NoteEvent::Restored {},
             (Self::Trashed(_), NoteCommand::Purge) => NoteEvent::Purged {},
             (Self::Active(_) | Self::Archived(_), NoteCommand::Purge) => {
-                return Err(NoteRefusal::NotInTrash);
+                return Err(NoteRule::NotInTrash.into());
             }
             (Self::Archived(_), NoteCommand::Archive)
             | (Self::Trashed(_), NoteCommand::Trash)

@@ -122,13 +122,13 @@ fn only_an_active_one_is_revised_or_tagged() {
     for place in [NoteEvent::Archived {}, NoteEvent::Trashed {}] {
         given::<Note>([created(), place.clone()])
             .when(retitle("Coffee"))
-            .then_refused(NoteRefusal::NotActive);
+            .then_refused(NoteRule::NotActive);
         given::<Note>([created(), place])
             .when(NoteCommand::Tag {
                 add: tags(&["x"]),
                 remove: tags(&[]),
             })
-            .then_refused(NoteRefusal::NotActive);
+            .then_refused(NoteRule::NotActive);
     }
 }
 
@@ -145,7 +145,7 @@ fn it_moves_between_active_archive_and_trash() {
         .then([NoteEvent::Restored {}]);
     given::<Note>([created(), NoteEvent::Trashed {}])
         .when(NoteCommand::Archive)
-        .then_refused(NoteRefusal::NotActive);
+        .then_refused(NoteRule::NotActive);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn moving_to_where_it_is_needs_no_event() {
 fn it_is_purged_only_from_the_trash() {
     given::<Note>([created()])
         .when(NoteCommand::Purge)
-        .then_refused(NoteRefusal::NotInTrash);
+        .then_refused(NoteRule::NotInTrash);
     given::<Note>([created(), NoteEvent::Trashed {}])
         .when(NoteCommand::Purge)
         .then([NoteEvent::Purged {}]);

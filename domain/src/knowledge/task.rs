@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::tag::{as_in, kept, normalized};
 use super::workspace::Permission;
 use crate::{
-    Actor, ActorKind, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission,
-    Violations, events, excerpt,
+    Actor, ActorKind, Aggregate, Audience, Class, DecisionContext, Rejection, RequiredPermission,
+    Rule, Violations, events, excerpt,
 };
 
 /// The maximum length of a title in characters.
@@ -120,16 +120,10 @@ pub enum TaskCommand {
     },
 }
 
-/// Reasons to refuse a command on a task.
+/// Rules of tasks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "task_", serialize_all = "snake_case")]
-pub enum TaskRefusal {
-    /// The task was never created, or it is removed.
-    #[error("there is no such task")]
-    NotFound,
-    /// The id is taken.
-    #[error("a task with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum TaskRule {
     /// Only people accept or dismiss suggested tasks.
     #[error("only a person accepts or dismisses a suggested task")]
     NeedsPerson,
@@ -153,26 +147,26 @@ pub enum TaskRefusal {
         "there is no place after the one and before the other; read the list again, or move one of them first"
     )]
     NoPlace,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for TaskRefusal {
+impl Rule for TaskRule {
+    type Of = Task;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists | Self::NotSuggested(_) => Class::Conflict,
+            Self::NotSuggested(..) => Class::Conflict,
             Self::NeedsPerson
-            | Self::NotAccepted(_)
+            | Self::NotAccepted(..)
             | Self::AssigneeNotMember
             | Self::NoteUnavailable
             | Self::NeighbourUnavailable
             | Self::NoPlace => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type TaskRefusal = Rejection<TaskRule>;
 
 /// The status of a task.
 #[derive(
@@ -245,7 +239,7 @@ impl Aggregate for Task {
     const AUDIENCE: Audience = Audience::Members;
     type Command = TaskCommand;
     type Event = TaskEvent;
-    type Refusal = TaskRefusal;
+    type Rule = TaskRule;
 
     fn evolve(self, event: &TaskEvent) -> Self {
         match event {
@@ -368,7 +362,7 @@ impl Draft {
             (_, TaskCommand::Accept | TaskCommand::Dismiss)
                 if at.actor.kind != ActorKind::Person =>
             {
-                return Err(TaskRefusal::NeedsPerson);
+                return Err(TaskRule::NeedsPerson.into());
             }
             (Status::Suggested, TaskCommand::Accept) => TaskEvent::Accepted {},
             (Status::Suggested, TaskCommand::Dismiss) => TaskEvent::Dismissed {},
@@ -376,7 +370,7 @@ impl Draft {
             | (Status::Dismissed, TaskCommand::Dismiss) => return Ok(vec![]),
             (Status::Dismissed, TaskCommand::Accept)
             | (Status::Open | Status::Done, TaskCommand::Dismiss) => {
-                return Err(TaskRefusal::NotSuggested(status));
+                return Err(TaskRule::NotSuggested(status).into());
             }
             (_, TaskCommand::Delete) => TaskEvent::Removed {},
             (_, TaskCommand::Restore) => return Ok(vec![]),
@@ -390,7 +384,7 @@ impl Draft {
                 TaskCommand::Complete | TaskCommand::Reopen,
             )
             | (Status::Dismissed, TaskCommand::Revise(_) | TaskCommand::Move { .. }) => {
-                return Err(TaskRefusal::NotAccepted(status));
+                return Err(TaskRule::NotAccepted(status).into());
             }
             (_, TaskCommand::Revise(changes)) => return self.revise(changes),
             (_, TaskCommand::Move { rank }) if rank == self.rank => return Ok(vec![]),

@@ -81,7 +81,7 @@ fn only_a_person_decides_a_suggestion() {
         for command in [TaskCommand::Accept, TaskCommand::Dismiss] {
             given::<Task>([suggested()])
                 .when_by(actor, command)
-                .then_refused(TaskRefusal::NeedsPerson);
+                .then_refused(TaskRule::NeedsPerson);
         }
     }
     given::<Task>([suggested()])
@@ -102,10 +102,10 @@ fn a_suggestion_is_decided_once() {
         .then_nothing();
     given::<Task>([suggested(), TaskEvent::Accepted {}])
         .when(TaskCommand::Dismiss)
-        .then_refused(TaskRefusal::NotSuggested(Status::Open));
+        .then_refused(TaskRule::NotSuggested(Status::Open));
     given::<Task>([suggested(), TaskEvent::Dismissed {}])
         .when(TaskCommand::Accept)
-        .then_refused(TaskRefusal::NotSuggested(Status::Dismissed));
+        .then_refused(TaskRule::NotSuggested(Status::Dismissed));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_was_not_accepted_is_not_worked_on() {
     for command in [TaskCommand::Complete, TaskCommand::Reopen] {
         given::<Task>([suggested()])
             .when(command)
-            .then_refused(TaskRefusal::NotAccepted(Status::Suggested));
+            .then_refused(TaskRule::NotAccepted(Status::Suggested));
     }
     let rank = "8".to_owned();
     for command in [
@@ -124,7 +124,7 @@ fn what_was_not_accepted_is_not_worked_on() {
     ] {
         given::<Task>([suggested(), TaskEvent::Dismissed {}])
             .when(command)
-            .then_refused(TaskRefusal::NotAccepted(Status::Dismissed));
+            .then_refused(TaskRule::NotAccepted(Status::Dismissed));
     }
 }
 

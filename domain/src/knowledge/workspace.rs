@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Actor, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission, Violations,
-    events,
+    Actor, Aggregate, Audience, Class, DecisionContext, Rejection, RequiredPermission, Rule,
+    Violations, events,
 };
 
 /// The role of a member in a workspace.
@@ -84,16 +84,10 @@ pub enum WorkspaceCommand {
     RemoveMember { actor_id: Uuid },
 }
 
-/// Reasons to refuse a command on a workspace, or on its contents.
+/// Rules of workspaces and their contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "workspace_", serialize_all = "snake_case")]
-pub enum WorkspaceRefusal {
-    /// The workspace was never created, or the actor is not a member.
-    #[error("there is no such workspace, or you are not a member of it")]
-    NotFound,
-    /// The id is taken.
-    #[error("a workspace with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum WorkspaceRule {
     /// The member's role does not grant the permission.
     #[error(
         "this needs the permission to {0} in the workspace; ask an owner for a role that has it"
@@ -114,22 +108,22 @@ pub enum WorkspaceRefusal {
     /// The actor to remove is not a member.
     #[error("this actor is not a member of the workspace")]
     MemberNotFound,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for WorkspaceRefusal {
+impl Rule for WorkspaceRule {
+    type Of = Workspace;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound | Self::MemberNotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
-            Self::RoleInsufficient(_) => Class::Forbidden,
+            Self::MemberNotFound => Class::Absent,
+            Self::RoleInsufficient(..) => Class::Forbidden,
             Self::Archived | Self::LastOwner | Self::ActorUnknown | Self::AgentOwner => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type WorkspaceRefusal = Rejection<WorkspaceRule>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Workspace {
@@ -161,11 +155,11 @@ impl Workspace {
             .and_then(|details| details.members.get(&actor.id))
             .ok_or(WorkspaceRefusal::NotFound)?;
         if !role.grants(permission) {
-            return Err(WorkspaceRefusal::RoleInsufficient(permission));
+            return Err(WorkspaceRule::RoleInsufficient(permission).into());
         }
         match (self, permission) {
             (Self::Archived(_), Permission::Propose | Permission::Write) => {
-                Err(WorkspaceRefusal::Archived)
+                Err(WorkspaceRule::Archived.into())
             }
             (Self::Archived(_), Permission::Read | Permission::Manage)
             | (Self::Absent | Self::Active(_), _) => Ok(()),
@@ -204,13 +198,13 @@ impl Details {
             WorkspaceCommand::RemoveMember { actor_id }
                 if !self.members.contains_key(&actor_id) =>
             {
-                Err(WorkspaceRefusal::MemberNotFound)
+                Err(WorkspaceRule::MemberNotFound.into())
             }
             WorkspaceCommand::SetMember { actor_id, .. }
             | WorkspaceCommand::RemoveMember { actor_id }
                 if self.is_last_owner(actor_id) =>
             {
-                Err(WorkspaceRefusal::LastOwner)
+                Err(WorkspaceRule::LastOwner.into())
             }
             WorkspaceCommand::SetMember { actor_id, role } => {
                 Ok(vec![WorkspaceEvent::MemberSet { actor_id, role }])
@@ -236,7 +230,7 @@ impl Aggregate for Workspace {
     const AUDIENCE: Audience = Audience::Members;
     type Command = WorkspaceCommand;
     type Event = WorkspaceEvent;
-    type Refusal = WorkspaceRefusal;
+    type Rule = WorkspaceRule;
 
     fn evolve(self, event: &WorkspaceEvent) -> Self {
         match event {
@@ -277,7 +271,7 @@ impl Aggregate for Workspace {
             }
             (Self::Absent, _) => return Err(WorkspaceRefusal::NotFound),
             (Self::Archived(_), WorkspaceCommand::Archive) => return Ok(vec![]),
-            (Self::Archived(_), _) => return Err(WorkspaceRefusal::Archived),
+            (Self::Archived(_), _) => return Err(WorkspaceRule::Archived.into()),
             (Self::Active(details), _) => details,
         };
         details.decide(command)
@@ -400,7 +394,7 @@ mod tests {
     fn an_archived_one_can_no_longer_be_changed() {
         given::<Workspace>([created(), WorkspaceEvent::Archived {}])
             .when(rename("Lab"))
-            .then_refused(WorkspaceRefusal::Archived);
+            .then_refused(WorkspaceRule::Archived);
     }
 
     #[test]
@@ -414,13 +408,13 @@ mod tests {
     fn the_last_owner_cannot_leave_or_step_down() {
         given::<Workspace>([created(), member(Role::Editor)])
             .when(remove(PERSON))
-            .then_refused(WorkspaceRefusal::LastOwner);
+            .then_refused(WorkspaceRule::LastOwner);
         given::<Workspace>([created()])
             .when(WorkspaceCommand::SetMember {
                 actor_id: PERSON.id,
                 role: Role::Viewer,
             })
-            .then_refused(WorkspaceRefusal::LastOwner);
+            .then_refused(WorkspaceRule::LastOwner);
     }
 
     #[test]
@@ -436,7 +430,7 @@ mod tests {
     fn only_a_member_can_be_removed() {
         given::<Workspace>([created()])
             .when(remove(AGENT))
-            .then_refused(WorkspaceRefusal::MemberNotFound);
+            .then_refused(WorkspaceRule::MemberNotFound);
     }
 
     #[test]
@@ -461,7 +455,7 @@ mod tests {
         assert_eq!(closed.permit(&PERSON, Permission::Read), Ok(()));
         assert_eq!(
             closed.permit(&PERSON, Permission::Write),
-            Err(WorkspaceRefusal::Archived)
+            Err(WorkspaceRule::Archived.into())
         );
     }
 }

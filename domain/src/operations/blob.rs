@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::container::Container;
 use super::file::File;
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
+use crate::{Aggregate, Audience, Class, DecisionContext, Rejection, Rule, events};
 
 events! {
     /// Events of a blob.
@@ -43,22 +43,27 @@ pub enum BlobCommand {
     },
 }
 
-/// Reasons to refuse to hold a blob.
+/// Rules of blobs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "blob_", serialize_all = "snake_case")]
-pub enum BlobRefusal {
+#[strum(serialize_all = "snake_case")]
+pub enum BlobRule {
     /// The object was deleted, or is about to be, after these bytes were written to it.
     #[error("these bytes were dropped meanwhile; upload them again")]
     Dropped,
 }
 
-impl Refusal for BlobRefusal {
+impl Rule for BlobRule {
+    type Of = Blob;
+
     fn class(&self) -> Class<'_> {
         match self {
             Self::Dropped => Class::Conflict,
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type BlobRefusal = Rejection<BlobRule>;
 
 /// The name of the object that holds the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -140,7 +145,7 @@ impl Aggregate for Blob {
     const AUDIENCE: Audience = Audience::Auditors;
     type Command = BlobCommand;
     type Event = BlobEvent;
-    type Refusal = BlobRefusal;
+    type Rule = BlobRule;
 
     fn evolve(mut self, event: &BlobEvent) -> Self {
         match event {
@@ -165,7 +170,7 @@ impl Aggregate for Blob {
     ) -> Result<Vec<BlobEvent>, BlobRefusal> {
         match command {
             BlobCommand::Hold { key, .. } if key.generation != self.generation => {
-                Err(BlobRefusal::Dropped)
+                Err(BlobRule::Dropped.into())
             }
             BlobCommand::Hold { file_id, .. } if self.files.contains(&file_id) => Ok(vec![]),
             BlobCommand::Hold { key, file_id } => Ok(vec![BlobEvent::Held {
@@ -282,7 +287,7 @@ mod tests {
     fn bytes_written_before_the_drop_are_not_relied_on() {
         given::<Blob>([dropped(0)])
             .when(hold(0, FILE))
-            .then_refused(BlobRefusal::Dropped);
+            .then_refused(BlobRule::Dropped);
         given::<Blob>([dropped(0)])
             .when(hold(1, FILE))
             .then([held(1, FILE)]);

@@ -10,8 +10,8 @@ use super::blob::{BlobKey, is_sha256};
 use super::container::{Container, is_media_type};
 use crate::knowledge::workspace::Permission;
 use crate::{
-    Actor, Aggregate, Audience, Class, DecisionContext, Refusal, RequiredPermission, StreamId,
-    Violations, events,
+    Actor, Aggregate, Audience, Class, DecisionContext, Rejection, RequiredPermission, Rule,
+    StreamId, Violations, events,
 };
 
 /// The maximum length of a name in characters.
@@ -122,16 +122,10 @@ pub enum FileCommand {
     Delete,
 }
 
-/// Reasons to refuse a command on a file.
+/// Rules of files.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "file_", serialize_all = "snake_case")]
-pub enum FileRefusal {
-    /// The file was never requested, it is deleted, or it was not uploaded in time.
-    #[error("there is no such file")]
-    NotFound,
-    /// The id is taken.
-    #[error("a file with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum FileRule {
     /// The file is not uploaded yet.
     #[error("the file has not been uploaded yet")]
     NotStored,
@@ -150,25 +144,25 @@ pub enum FileRefusal {
     /// The file belongs to another workspace.
     #[error("the file belongs to another workspace; upload it to this one, or to none")]
     Elsewhere,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for FileRefusal {
+impl Rule for FileRule {
+    type Of = File;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists | Self::AlreadyStored => Class::Conflict,
+            Self::AlreadyStored => Class::Conflict,
             Self::NotStored
             | Self::SizeMismatch { .. }
             | Self::DigestMismatch { .. }
             | Self::InUse { .. }
             | Self::Elsewhere => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type FileRefusal = Rejection<FileRule>;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum File {
@@ -272,7 +266,7 @@ impl Stored {
             FileCommand::Store { content, .. } if content.sha256 == self.content.sha256 => {
                 Ok(vec![])
             }
-            FileCommand::Store { .. } => Err(FileRefusal::AlreadyStored),
+            FileCommand::Store { .. } => Err(FileRule::AlreadyStored.into()),
             FileCommand::Resize { renditions } if self.renditions.is_empty() => {
                 Ok(vec![FileEvent::Resized { renditions }])
             }
@@ -283,7 +277,7 @@ impl Stored {
                 if self.upload.workspace_id.is_some()
                     && self.upload.workspace_id != workspace_id =>
             {
-                Err(FileRefusal::Elsewhere)
+                Err(FileRule::Elsewhere.into())
             }
             FileCommand::Refer { by, .. } if !self.references.contains(&by) => {
                 Ok(vec![FileEvent::Referenced { by }])
@@ -292,10 +286,11 @@ impl Stored {
                 Ok(vec![FileEvent::Unreferenced { by }])
             }
             FileCommand::Delete => match self.references.first() {
-                Some(by) => Err(FileRefusal::InUse {
+                Some(by) => Err(FileRule::InUse {
                     by: by.clone(),
                     others: self.references.len() - 1,
-                }),
+                }
+                .into()),
                 None => Ok(vec![FileEvent::Deleted {}]),
             },
             FileCommand::Resize { .. }
@@ -315,17 +310,17 @@ impl Upload {
     ) -> Result<Vec<FileEvent>, FileRefusal> {
         match command {
             FileCommand::Request { .. } => Err(FileRefusal::Exists),
-            FileCommand::Store { size, .. } if size != self.size => {
-                Err(FileRefusal::SizeMismatch {
-                    expected: self.size,
-                    found: size,
-                })
+            FileCommand::Store { size, .. } if size != self.size => Err(FileRule::SizeMismatch {
+                expected: self.size,
+                found: size,
             }
+            .into()),
             FileCommand::Store { size, content } => match &self.sha256 {
-                Some(expected) if *expected != content.sha256 => Err(FileRefusal::DigestMismatch {
+                Some(expected) if *expected != content.sha256 => Err(FileRule::DigestMismatch {
                     expected: expected.clone(),
                     found: content.sha256,
-                }),
+                }
+                .into()),
                 Some(_) | None => Ok(vec![FileEvent::Stored {
                     container: self.container,
                     name: self.name.clone(),
@@ -339,7 +334,7 @@ impl Upload {
             FileCommand::Delete => Ok(vec![FileEvent::Deleted {}]),
             FileCommand::Resize { .. }
             | FileCommand::FailResize { .. }
-            | FileCommand::Refer { .. } => Err(FileRefusal::NotStored),
+            | FileCommand::Refer { .. } => Err(FileRule::NotStored.into()),
         }
     }
 
@@ -393,7 +388,7 @@ impl Aggregate for File {
     const AUDIENCE: Audience = Audience::MembersOrProduct;
     type Command = FileCommand;
     type Event = FileEvent;
-    type Refusal = FileRefusal;
+    type Rule = FileRule;
 
     fn evolve(self, event: &FileEvent) -> Self {
         match (self, event) {

@@ -150,7 +150,7 @@ fn it_arrives_as_it_was_asked_for() {
         .then([stored()]);
     given::<File>([requested(upload())])
         .when(store(4, "5e"))
-        .then_refused(FileRefusal::SizeMismatch {
+        .then_refused(FileRule::SizeMismatch {
             expected: 3,
             found: 4,
         });
@@ -160,7 +160,7 @@ fn it_arrives_as_it_was_asked_for() {
     };
     given::<File>([requested(announced)])
         .when(store(3, "5e"))
-        .then_refused(FileRefusal::DigestMismatch {
+        .then_refused(FileRule::DigestMismatch {
             expected: "ab".repeat(32),
             found: "5e".repeat(32),
         });
@@ -173,7 +173,7 @@ fn it_arrives_once() {
         .then_nothing();
     given::<File>([requested(upload()), stored()])
         .when(store(3, "ab"))
-        .then_refused(FileRefusal::AlreadyStored);
+        .then_refused(FileRule::AlreadyStored);
     given::<File>([requested(upload()), FileEvent::Expired {}])
         .when(store(3, "5e"))
         .then_refused(FileRefusal::NotFound);
@@ -208,7 +208,7 @@ fn what_is_needed_is_not_deleted() {
         referenced(note(2)),
     ])
     .when(FileCommand::Delete)
-    .then_refused(FileRefusal::InUse {
+    .then_refused(FileRule::InUse {
         by: note(1),
         others: 1,
     });
@@ -226,7 +226,7 @@ fn what_is_needed_is_not_deleted() {
 fn what_has_not_come_cannot_be_needed_and_what_is_elsewhere_neither() {
     given::<File>([requested(upload())])
         .when(refer(note(1), None))
-        .then_refused(FileRefusal::NotStored);
+        .then_refused(FileRule::NotStored);
     let bound = Upload {
         workspace_id: Some(WORKSPACE),
         ..upload()
@@ -234,7 +234,7 @@ fn what_has_not_come_cannot_be_needed_and_what_is_elsewhere_neither() {
     for other in [None, Some(Uuid::from_u128(10))] {
         given::<File>([requested(bound.clone()), stored()])
             .when(refer(note(1), other))
-            .then_refused(FileRefusal::Elsewhere);
+            .then_refused(FileRule::Elsewhere);
     }
     given::<File>([requested(bound), stored()])
         .when(refer(note(1), Some(WORKSPACE)))

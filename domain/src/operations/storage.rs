@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::file::File;
-use crate::{Aggregate, Audience, Class, DecisionContext, Refusal, events};
+use crate::{Aggregate, Audience, DecisionContext, Rejection, Rule, events};
 
 events! {
     /// Events of a product's storage.
@@ -37,10 +37,10 @@ pub enum StorageCommand {
     },
 }
 
-/// Reasons to refuse to reserve space.
+/// Rules of storage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "storage_", serialize_all = "snake_case")]
-pub enum StorageRefusal {
+#[strum(serialize_all = "snake_case")]
+pub enum StorageRule {
     /// The files would exceed the maximum number of bytes.
     #[error(
         "{used} of {limit} bytes are used, and {wanted} more are too many; delete files first, or ask the operator for a larger quota"
@@ -53,13 +53,12 @@ pub enum StorageRefusal {
     FilesExhausted { used: u64, limit: u64 },
 }
 
-impl Refusal for StorageRefusal {
-    fn class(&self) -> Class<'_> {
-        match self {
-            Self::BytesExhausted { .. } | Self::FilesExhausted { .. } => Class::Rule,
-        }
-    }
+impl Rule for StorageRule {
+    type Of = Storage;
 }
+
+/// Reasons to refuse a command.
+pub type StorageRefusal = Rejection<StorageRule>;
 
 /// The used storage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,7 +73,7 @@ impl Aggregate for Storage {
     const AUDIENCE: Audience = Audience::Product;
     type Command = StorageCommand;
     type Event = StorageEvent;
-    type Refusal = StorageRefusal;
+    type Rule = StorageRule;
 
     fn evolve(self, event: &StorageEvent) -> Self {
         match event {
@@ -96,19 +95,21 @@ impl Aggregate for Storage {
     ) -> Result<Vec<StorageEvent>, StorageRefusal> {
         match command {
             StorageCommand::Reserve { quota, .. } if self.files >= quota.files => {
-                Err(StorageRefusal::FilesExhausted {
+                Err(StorageRule::FilesExhausted {
                     used: self.files,
                     limit: quota.files,
-                })
+                }
+                .into())
             }
             StorageCommand::Reserve { bytes, quota, .. }
                 if self.bytes.saturating_add(bytes) > quota.bytes =>
             {
-                Err(StorageRefusal::BytesExhausted {
+                Err(StorageRule::BytesExhausted {
                     used: self.bytes,
                     limit: quota.bytes,
                     wanted: bytes,
-                })
+                }
+                .into())
             }
             StorageCommand::Reserve { file_id, bytes, .. } => {
                 Ok(vec![StorageEvent::Reserved { file_id, bytes }])
@@ -160,14 +161,14 @@ mod tests {
             .then([reserved(6)]);
         given::<Storage>([reserved(4)])
             .when(reserve(7))
-            .then_refused(StorageRefusal::BytesExhausted {
+            .then_refused(StorageRule::BytesExhausted {
                 used: 4,
                 limit: 10,
                 wanted: 7,
             });
         given::<Storage>([reserved(4)])
             .when(reserve(u64::MAX))
-            .then_refused(StorageRefusal::BytesExhausted {
+            .then_refused(StorageRule::BytesExhausted {
                 used: 4,
                 limit: 10,
                 wanted: u64::MAX,
@@ -181,7 +182,7 @@ mod tests {
             .then([reserved(0)]);
         given::<Storage>([reserved(0), reserved(0)])
             .when(reserve(0))
-            .then_refused(StorageRefusal::FilesExhausted { used: 2, limit: 2 });
+            .then_refused(StorageRule::FilesExhausted { used: 2, limit: 2 });
     }
 
     #[test]
@@ -195,7 +196,7 @@ mod tests {
     fn a_quota_below_what_is_used_refuses_and_takes_nothing_away() {
         given::<Storage>([reserved(11)])
             .when(reserve(0))
-            .then_refused(StorageRefusal::BytesExhausted {
+            .then_refused(StorageRule::BytesExhausted {
                 used: 11,
                 limit: 10,
                 wanted: 0,

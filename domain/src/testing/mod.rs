@@ -1,9 +1,13 @@
 //! Tests of decisions in the form: given events, when a command comes, then events or a refusal follow.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Actor, ActorKind, Aggregate, Class, DecisionContext, Refusal, fold};
+use crate::{Actor, ActorKind, Aggregate, Class, DecisionContext, Refusal, Rejection, fold};
 
 pub mod strategies;
 
@@ -23,10 +27,25 @@ pub fn noon() -> DateTime<Utc> {
 
 pub struct Given<A>(A);
 
-pub struct When<A: Aggregate>(Result<Vec<A::Event>, A::Refusal>);
+pub struct When<A: Aggregate>(Result<Vec<A::Event>, Rejection<A::Rule>>);
 
 pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
     Given(fold(events))
+}
+
+/// Records that a test has produced a refusal, in the folder `DAYBOOK_REFUSALS` if there is one.
+///
+/// `make test` sets the folder, and afterwards looks for codes that no test has produced.
+pub fn record_refusal(code: &str) {
+    if let Some(folder) = std::env::var_os("DAYBOOK_REFUSALS") {
+        let file = Path::new(&folder).join(std::process::id().to_string());
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(file)
+            .unwrap();
+        file.write_all(format!("{code}\n").as_bytes()).unwrap();
+    }
 }
 
 impl<A: Aggregate> Given<A> {
@@ -39,7 +58,7 @@ impl<A: Aggregate> Given<A> {
     }
 
     pub fn when_at(self, now: DateTime<Utc>, actor: Actor, command: A::Command) -> When<A> {
-        When(self.0.decide(command, &DecisionContext::of(actor, now)))
+        When::of(&self.0, command, &DecisionContext::of(actor, now))
     }
 
     /// Decides a command of an actor whose key another actor controls.
@@ -48,11 +67,19 @@ impl<A: Aggregate> Given<A> {
             controller,
             ..DecisionContext::of(actor, noon())
         };
-        When(self.0.decide(command, &context))
+        When::of(&self.0, command, &context)
     }
 }
 
 impl<A: Aggregate> When<A> {
+    fn of(state: &A, command: A::Command, context: &DecisionContext) -> Self {
+        let decision = state.decide(command, context);
+        if let Err(refusal) = &decision {
+            record_refusal(&refusal.code());
+        }
+        Self(decision)
+    }
+
     #[track_caller]
     pub fn then(self, expected: impl IntoIterator<Item = A::Event>) {
         assert_eq!(self.0.unwrap(), expected.into_iter().collect::<Vec<_>>());
@@ -69,11 +96,11 @@ impl<A: Aggregate> When<A> {
     }
 
     #[track_caller]
-    pub fn then_refused(self, expected: A::Refusal)
+    pub fn then_refused(self, expected: impl Into<Rejection<A::Rule>>)
     where
-        A::Refusal: PartialEq,
+        Rejection<A::Rule>: PartialEq,
     {
-        assert_eq!(self.0.unwrap_err(), expected);
+        assert_eq!(self.0.unwrap_err(), expected.into());
     }
 
     /// Asserts the invalid fields that a refusal names.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
+use domain::Refusal;
 use domain::agents::tool_call::{Call, ToolCallRefusal};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
@@ -83,7 +84,7 @@ impl Server {
             };
             match context.record(asked.id, call).await {
                 // The tool succeeded and only the answer failed: the call stays recorded as it was.
-                Err(problem) if problem.code() == ToolCallRefusal::Exists.as_ref() => {}
+                Err(problem) if problem.code() == ToolCallRefusal::Exists.code() => {}
                 recorded => recorded?,
             }
         }

@@ -1,7 +1,7 @@
 //! Approval of proposals. A proposal is applied in the same append as the last approval that it needs.
 
 use async_trait::async_trait;
-use domain::agents::policy::{Policy, PolicyRefusal};
+use domain::agents::policy::{Policy, PolicyRule};
 use domain::agents::proposal::{
     Approval, Conflict, Proposal, ProposalCommand, ProposalRefusal, Submission,
 };
@@ -41,7 +41,7 @@ impl Handler for Approve {
         let approver = work.request().actor.id;
         let role = governance::role(work, submission.draft.workspace_id, approver).await?;
         if !policy.is_approver(approver, role) {
-            return Err(CommandError::refused(PolicyRefusal::NotApprover));
+            return Err(CommandError::refused(PolicyRule::NotApprover));
         }
         if governance::missing_approvals(work, &policy, &submission).await? > 0 {
             return Ok(());

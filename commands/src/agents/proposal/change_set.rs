@@ -3,7 +3,7 @@
 use domain::agents::action::{Action, Stale, Subject};
 use domain::agents::policy::Merging;
 use domain::agents::proposal::{
-    Applied, AppliedArtifact, AppliedTask, Conflict, Effects, ProposalRefusal,
+    Applied, AppliedArtifact, AppliedTask, Conflict, Effects, ProposalRule,
 };
 use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRefusal};
 use domain::knowledge::note::{Merge, Note, NoteRefusal};
@@ -316,7 +316,7 @@ pub(super) fn require_possible(conflicts: &[Conflict]) -> Result<(), CommandErro
     if conflicts.is_empty() || conflicts.iter().any(|conflict| conflict.code.is_none()) {
         return Ok(());
     }
-    let impossible = ProposalRefusal::Impossible(conflicts.to_vec());
+    let impossible = ProposalRule::Impossible(conflicts.to_vec());
     Err(CommandError::refused(impossible))
 }
 

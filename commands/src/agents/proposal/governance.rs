@@ -1,8 +1,8 @@
 //! Applies the policy of a workspace to a proposal.
 
 use domain::agents::action::{Action, Subject};
-use domain::agents::policy::{Change, Policy, PolicyRefusal};
-use domain::agents::proposal::{ProposalRefusal, Submission};
+use domain::agents::policy::{Change, Policy, PolicyRule};
+use domain::agents::proposal::{ProposalRule, Submission};
 use domain::knowledge::note::Note;
 use domain::knowledge::workspace::{Role, Workspace};
 use domain::{Actor, ActorKind};
@@ -29,7 +29,7 @@ pub(super) async fn require_allowed(
 ) -> Result<(), CommandError> {
     let change = measured(work, policy, proposer, actions).await?;
     match policy.forbids(&change) {
-        Some(rule) => Err(CommandError::refused(PolicyRefusal::Forbidden(
+        Some(rule) => Err(CommandError::refused(PolicyRule::Forbidden(
             rule.name.clone(),
         ))),
         None => Ok(()),
@@ -75,7 +75,7 @@ pub(super) async fn require_approvable(
     submission: &Submission,
 ) -> Result<(), CommandError> {
     if agent::is_suspended(work, submission.proposer).await? {
-        return Err(CommandError::refused(ProposalRefusal::Held));
+        return Err(CommandError::refused(ProposalRule::Held));
     }
     let actions = submission.effective_actions();
     require_allowed(work, policy, submission.proposer, actions).await

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::agents::action::{Action, Subject};
 use domain::agents::policy::Merging;
-use domain::agents::proposal::{Proposal, ProposalRefusal};
+use domain::agents::proposal::{Proposal, ProposalRefusal, ProposalRule};
 use domain::knowledge::workspace::Permission;
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
@@ -96,7 +96,7 @@ async fn rebased(
     if conflicts.is_empty() {
         Ok(rebased)
     } else {
-        Err(CommandError::refused(ProposalRefusal::RebaseConflict(
+        Err(CommandError::refused(ProposalRule::RebaseConflict(
             conflicts,
         )))
     }

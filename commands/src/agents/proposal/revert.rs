@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use domain::agents::proposal::{
-    Applied, AppliedArtifact, AppliedTask, Effects, Proposal, ProposalCommand, ProposalRefusal,
+    Applied, AppliedArtifact, AppliedTask, Effects, Proposal, ProposalCommand, ProposalRule,
 };
 use domain::knowledge::artifact::{Artifact, ArtifactCommand};
 use domain::{Aggregate, StreamId};
@@ -101,7 +101,7 @@ async fn undo(work: &mut UnitOfWork<'_>, applied: AppliedArtifact) -> Result<(),
     }
     let current = work.base_version::<Artifact>(artifact_id).await?;
     if current != version {
-        return Err(CommandError::refused(ProposalRefusal::ArtifactChanged {
+        return Err(CommandError::refused(ProposalRule::ArtifactChanged {
             artifact_id,
             version,
             current,

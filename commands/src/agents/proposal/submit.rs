@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::agents::action::{Action, Subject};
 use domain::agents::policy::Policy;
 use domain::agents::proposal::{
-    Approval, ByRule, Draft, Proposal, ProposalCommand, ProposalRefusal,
+    Approval, ByRule, Draft, Proposal, ProposalCommand, ProposalRefusal, ProposalRule,
 };
 use domain::knowledge::artifact::Artifact;
 use domain::knowledge::note::Note;
@@ -171,7 +171,7 @@ async fn require_subject(
     index: usize,
     action: &Action,
 ) -> Result<(), CommandError> {
-    let no_note = || CommandError::refused(ProposalRefusal::NoteUnavailable { action: index });
+    let no_note = || CommandError::refused(ProposalRule::NoteUnavailable { action: index });
     let current = match action.subject() {
         Subject::Note(Some(id)) => {
             let note = work.load::<Note>(id).await?;
@@ -181,14 +181,14 @@ async fn require_subject(
         }
         Subject::Task(Some(id)) => {
             if task::workspace(work, id).await? != Some(workspace_id) {
-                let refusal = ProposalRefusal::TaskUnavailable { action: index };
+                let refusal = ProposalRule::TaskUnavailable { action: index };
                 return Err(CommandError::refused(refusal));
             }
             work.base_version::<Task>(id).await?
         }
         Subject::Artifact(Some(id)) => {
             if artifact::workspace(work, id).await? != Some(workspace_id) {
-                let refusal = ProposalRefusal::ArtifactUnavailable { action: index };
+                let refusal = ProposalRule::ArtifactUnavailable { action: index };
                 return Err(CommandError::refused(refusal));
             }
             work.base_version::<Artifact>(id).await?
@@ -197,7 +197,7 @@ async fn require_subject(
     };
     if action.base_version().is_some_and(|base| base > current) {
         let action = index;
-        let refusal = ProposalRefusal::NoSuchVersion { action, current };
+        let refusal = ProposalRule::NoSuchVersion { action, current };
         return Err(CommandError::refused(refusal));
     }
     match action.target_id() {

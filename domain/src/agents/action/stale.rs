@@ -27,7 +27,7 @@ impl Stale {
 
     pub fn refused(refusal: &dyn Refusal) -> Self {
         Self {
-            code: Some(refusal.as_ref().to_owned()),
+            code: Some(refusal.code().into_owned()),
             is_absent: matches!(refusal.class(), Class::Absent),
             ..Self::because(refusal.to_string())
         }

@@ -1,11 +1,12 @@
 //! Refusals by a policy, and of commands on it.
 
-use crate::{Class, Refusal, Violations};
+use super::Policy;
+use crate::{Class, Rejection, Rule};
 
-/// Reasons to refuse a policy, or to refuse a proposal or approval because of it.
+/// Rules of policies, which also refuse proposals and approvals.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "policy_", serialize_all = "snake_case")]
-pub enum PolicyRefusal {
+#[strum(serialize_all = "snake_case")]
+pub enum PolicyRule {
     /// Only people set policies, because a person must be responsible for rules that approve automatically.
     #[error("only a person sets a policy; this key is that of an agent or a service")]
     NeedsPerson,
@@ -20,17 +21,18 @@ pub enum PolicyRefusal {
         "a proposal expires within {0} seconds in this workspace; ask for less, or for nothing"
     )]
     ExpiryTooLate(i64),
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for PolicyRefusal {
+impl Rule for PolicyRule {
+    type Of = Policy;
+
     fn class(&self) -> Class<'_> {
         match self {
             Self::NotApprover => Class::Forbidden,
-            Self::NeedsPerson | Self::Forbidden(_) | Self::ExpiryTooLate(_) => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
+            Self::NeedsPerson | Self::Forbidden(..) | Self::ExpiryTooLate(..) => Class::Rule,
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type PolicyRefusal = Rejection<PolicyRule>;

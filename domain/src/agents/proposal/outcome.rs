@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::ProposalRefusal;
+use super::ProposalRule;
 use crate::Actor;
 use crate::knowledge::merge::Hunk;
 use crate::knowledge::note::Merge;
@@ -45,8 +45,8 @@ pub struct Applied {
 
 impl Applied {
     /// Returns the version that a revert restores.
-    pub fn base(&self) -> Result<i64, ProposalRefusal> {
-        self.base_version.ok_or(ProposalRefusal::BaseUnknown)
+    pub fn base(&self) -> Result<i64, ProposalRule> {
+        self.base_version.ok_or(ProposalRule::BaseUnknown)
     }
 }
 

@@ -1,20 +1,15 @@
 //! Refusals of commands on proposals.
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Conflict;
-use crate::{Class, Refusal, Violations};
+use super::{Conflict, Proposal};
+use crate::{Class, Rejection, Rule};
 
-/// Reasons to refuse a command on a proposal.
+/// Rules of proposals.
 #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "proposal_", serialize_all = "snake_case")]
-pub enum ProposalRefusal {
-    /// The proposal was never submitted.
-    #[error("there is no such proposal")]
-    NotFound,
-    /// The id is taken.
-    #[error("a proposal with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum ProposalRule {
     /// The proposal is already decided.
     #[error("the proposal is {0} and can no longer be decided")]
     NotPending(&'static str),
@@ -127,23 +122,20 @@ pub enum ProposalRefusal {
         "the proposal was applied before it was recorded what each note was like; undo it by hand"
     )]
     BaseUnknown,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for ProposalRefusal {
+impl Rule for ProposalRule {
+    type Of = Proposal;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists
-            | Self::NotPending(_)
-            | Self::NotApplied(_)
-            | Self::NotRebasable(_)
-            | Self::AlreadyApproved
-            | Self::RebaseConflict(_)
-            | Self::HashMismatch => Class::Conflict,
             Self::NotProposer => Class::Forbidden,
+            Self::NotPending(..)
+            | Self::AlreadyApproved
+            | Self::NotRebasable(..)
+            | Self::RebaseConflict(..)
+            | Self::HashMismatch
+            | Self::NotApplied(..) => Class::Conflict,
             Self::Expired
             | Self::SelfApproval
             | Self::NotIndependent
@@ -153,25 +145,27 @@ impl Refusal for ProposalRefusal {
             | Self::NoteUnavailable { .. }
             | Self::TaskUnavailable { .. }
             | Self::ArtifactUnavailable { .. }
-            | Self::ArtifactChanged { .. }
+            | Self::NoSuchVersion { .. }
+            | Self::Impossible(..)
             | Self::LaterEdits { .. }
             | Self::LaterChanges { .. }
+            | Self::ArtifactChanged { .. }
             | Self::NoteInUse { .. }
-            | Self::BaseUnknown
-            | Self::Impossible(_)
-            | Self::NoSuchVersion { .. } => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
+            | Self::BaseUnknown => Class::Rule,
         }
     }
 
-    fn conflicts(&self) -> &[Conflict] {
+    fn extension(&self) -> Option<(&'static str, Value)> {
         if let Self::RebaseConflict(conflicts) | Self::Impossible(conflicts) = self {
-            conflicts
+            Some(("conflicts", json!(conflicts)))
         } else {
-            &[]
+            None
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type ProposalRefusal = Rejection<ProposalRule>;
 
 fn impossible(conflicts: &[Conflict]) -> String {
     let of = |conflict: &Conflict| format!("action {}: {}", conflict.action, conflict.reason);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{ByRule, Draft, Effects, ProposalCommand, ProposalEvent, ProposalRefusal, Stage};
+use super::{
+    ByRule, Draft, Effects, ProposalCommand, ProposalEvent, ProposalRefusal, ProposalRule, Stage,
+};
 use crate::agents::action::{self, Action};
 use crate::{Actor, ActorKind, DecisionContext, Violations};
 
@@ -62,7 +64,7 @@ impl Submission {
                 self.approve(approval, at)?
             }
             (Stage::Pending | Stage::Approved, ProposalCommand::Reject { reason }) => {
-                self.require_other_person(at, ProposalRefusal::SelfRejection)?;
+                self.require_other_person(at, ProposalRule::SelfRejection)?;
                 let mut violations = Violations::default();
                 violations.require_length(&reason, 1, 10_000, "/reason");
                 violations.into_result()?;
@@ -93,9 +95,9 @@ impl Submission {
                 ProposalEvent::Reverted { reason }
             }
             (stage, ProposalCommand::Revert { .. }) => {
-                return Err(ProposalRefusal::NotApplied(stage.into()));
+                return Err(ProposalRule::NotApplied(stage.into()).into());
             }
-            (stage, _) => return Err(ProposalRefusal::NotPending(stage.into())),
+            (stage, _) => return Err(ProposalRule::NotPending(stage.into()).into()),
         };
         Ok(vec![event])
     }
@@ -104,7 +106,7 @@ impl Submission {
         if self.proposer.id == at.actor.id {
             Ok(())
         } else {
-            Err(ProposalRefusal::NotProposer)
+            Err(ProposalRule::NotProposer.into())
         }
     }
 
@@ -112,10 +114,10 @@ impl Submission {
     fn require_other_person(
         &self,
         at: &DecisionContext,
-        own: ProposalRefusal,
+        own: ProposalRule,
     ) -> Result<(), ProposalRefusal> {
         if self.proposer.id == at.actor.id {
-            return Err(own);
+            return Err(own.into());
         }
         require_person(at)
     }
@@ -126,14 +128,14 @@ impl Submission {
         at: &DecisionContext,
     ) -> Result<ProposalEvent, ProposalRefusal> {
         if approval.by_rule.is_none() {
-            self.require_other_person(at, ProposalRefusal::SelfApproval)?;
+            self.require_other_person(at, ProposalRule::SelfApproval)?;
         }
         self.require_in_time(at)?;
         if self.actions_hash != approval.actions_hash {
-            return Err(ProposalRefusal::HashMismatch);
+            return Err(ProposalRule::HashMismatch.into());
         }
         if approval.edited_actions.is_none() && self.approvers.contains_key(&at.actor.id) {
-            return Err(ProposalRefusal::AlreadyApproved);
+            return Err(ProposalRule::AlreadyApproved.into());
         }
         if approval.by_rule.is_none() {
             self.require_independent(at, approval.edited_actions.is_some())?;
@@ -166,7 +168,7 @@ impl Submission {
             self.proposer.kind == ActorKind::Person && self.controller == at.controller;
         let mut others = self.approvers.values().filter(|_| !edits);
         if is_proposers || others.any(|controller| *controller == at.controller) {
-            Err(ProposalRefusal::NotIndependent)
+            Err(ProposalRule::NotIndependent.into())
         } else {
             Ok(())
         }
@@ -174,7 +176,7 @@ impl Submission {
 
     pub fn require_in_time(&self, at: &DecisionContext) -> Result<(), ProposalRefusal> {
         if self.draft.expires_at.is_some_and(|end| end <= at.now) {
-            Err(ProposalRefusal::Expired)
+            Err(ProposalRule::Expired.into())
         } else {
             Ok(())
         }
@@ -212,7 +214,7 @@ impl Submission {
             | Stage::Withdrawn
             | Stage::Expired
             | Stage::Superseded
-            | Stage::Reverted => return Err(ProposalRefusal::NotRebasable(stage.into())),
+            | Stage::Reverted => return Err(ProposalRule::NotRebasable(stage.into()).into()),
         };
         Ok(Draft {
             actions,
@@ -227,6 +229,6 @@ impl Submission {
 fn require_person(at: &DecisionContext) -> Result<(), ProposalRefusal> {
     match at.actor.kind {
         ActorKind::Person => Ok(()),
-        ActorKind::Agent | ActorKind::Service => Err(ProposalRefusal::NeedsPerson),
+        ActorKind::Agent | ActorKind::Service => Err(ProposalRule::NeedsPerson.into()),
     }
 }

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::{
     Changes, DisableReason, Endpoint, Owner, WebhookCommand, WebhookEvent, WebhookRefusal,
+    WebhookRule,
 };
 use crate::{DecisionContext, Violations, covers, event_types};
 
@@ -26,7 +27,7 @@ impl Endpoint {
                 events
             }
             WebhookCommand::RotateSecret { .. } if at.actor.id != self.owner.actor_id => {
-                return Err(WebhookRefusal::NotOwner);
+                return Err(WebhookRule::NotOwner.into());
             }
             WebhookCommand::RotateSecret { overlap } => {
                 let mut violations = Violations::default();
@@ -39,7 +40,7 @@ impl Endpoint {
             WebhookCommand::Enable { .. } if self.disabled.is_none() => vec![],
             WebhookCommand::Enable { by } if self.disabled == Some(DisableReason::KeyRevoked) => {
                 if by.actor_id != self.owner.actor_id {
-                    return Err(WebhookRefusal::OwnerGone);
+                    return Err(WebhookRule::OwnerGone.into());
                 }
                 let owned = self.taken_over(by);
                 owned
@@ -64,13 +65,13 @@ impl Endpoint {
             WebhookCommand::SendExample { .. } | WebhookCommand::Replay { .. }
                 if self.disabled.is_some() =>
             {
-                return Err(WebhookRefusal::Disabled);
+                return Err(WebhookRule::Disabled.into());
             }
             WebhookCommand::SendExample { event_type } => vec![WebhookEvent::ExampleRequested {
                 event_type: self.example(event_type)?,
             }],
             WebhookCommand::Replay { .. } if self.is_replaying => {
-                return Err(WebhookRefusal::ReplayUnderWay);
+                return Err(WebhookRule::ReplayUnderWay.into());
             }
             WebhookCommand::Replay {
                 from_position,

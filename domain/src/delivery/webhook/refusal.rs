@@ -1,17 +1,12 @@
 //! Refusals of commands on webhook endpoints.
 
-use crate::{Class, Refusal, Violations};
+use super::Webhook;
+use crate::{Class, Rejection, Rule};
 
-/// Reasons to refuse a command on a webhook endpoint.
+/// Rules of webhook endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "webhook_", serialize_all = "snake_case")]
-pub enum WebhookRefusal {
-    /// The endpoint was never created, or it is deleted.
-    #[error("there is no such webhook endpoint")]
-    NotFound,
-    /// The id is taken.
-    #[error("a webhook endpoint with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum WebhookRule {
     /// Nothing is sent to a disabled endpoint.
     #[error("the webhook endpoint is disabled; enable it first")]
     Disabled,
@@ -28,18 +23,18 @@ pub enum WebhookRefusal {
     /// Only one replay runs at a time.
     #[error("a replay of this webhook endpoint is under way; wait until its `replay` is null")]
     ReplayUnderWay,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for WebhookRefusal {
+impl Rule for WebhookRule {
+    type Of = Webhook;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound => Class::Absent,
-            Self::Exists | Self::ReplayUnderWay => Class::Conflict,
+            Self::ReplayUnderWay => Class::Conflict,
             Self::Disabled | Self::OwnerGone | Self::NotOwner => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type WebhookRefusal = Rejection<WebhookRule>;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Content, NoteEvent, NoteRefusal};
+use super::{Content, NoteEvent, NoteRefusal, NoteRule};
 use crate::{Violations, excerpt};
 
 /// The maximum number of links from one note.
@@ -62,7 +62,7 @@ impl Content {
         } else if self.links.len() < MAX_LINKS {
             Ok(vec![link.made()])
         } else {
-            Err(NoteRefusal::TooManyLinks)
+            Err(NoteRule::TooManyLinks.into())
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let full: Vec<NoteEvent> = std::iter::once(created()).chain(links).collect();
         given::<Note>(full.clone())
             .when(link(TEA, "one_more"))
-            .then_refused(NoteRefusal::TooManyLinks);
+            .then_refused(NoteRule::TooManyLinks);
         given::<Note>(full.clone())
             .when(link(TEA, "r0"))
             .then_nothing();
@@ -213,7 +213,7 @@ mod tests {
             for command in [link(WATER, "blocks"), unlink(TEA, None)] {
                 given::<Note>([created(), linked(TEA, "blocks"), place.clone()])
                     .when(command)
-                    .then_refused(NoteRefusal::NotActive);
+                    .then_refused(NoteRule::NotActive);
             }
         }
         for command in [link(WATER, "blocks"), unlink(TEA, None)] {

@@ -1,18 +1,13 @@
 //! Refusals of commands on notes.
 
 use super::MAX_LINKS;
-use crate::{Class, Refusal, Violations};
+use super::Note;
+use crate::{Class, Rejection, Rule};
 
-/// Reasons to refuse a command on a note.
+/// Rules of notes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
-#[strum(prefix = "note_", serialize_all = "snake_case")]
-pub enum NoteRefusal {
-    /// The note was never created, or it is purged.
-    #[error("there is no such note")]
-    NotFound,
-    /// The id is taken.
-    #[error("a note with this id exists already")]
-    Exists,
+#[strum(serialize_all = "snake_case")]
+pub enum NoteRule {
     /// Only active notes can be changed.
     #[error("the note is not active; restore it first")]
     NotActive,
@@ -28,18 +23,18 @@ pub enum NoteRefusal {
     /// The note has the maximum number of links.
     #[error("the note has {MAX_LINKS} links already; unlink another first")]
     TooManyLinks,
-    /// The command is malformed.
-    #[error("{0}")]
-    Invalid(#[from] Violations),
 }
 
-impl Refusal for NoteRefusal {
+impl Rule for NoteRule {
+    type Of = Note;
+
     fn class(&self) -> Class<'_> {
         match self {
-            Self::NotFound | Self::TargetNotFound => Class::Absent,
-            Self::Exists => Class::Conflict,
+            Self::TargetNotFound => Class::Absent,
             Self::NotActive | Self::NotInTrash | Self::SelfLink | Self::TooManyLinks => Class::Rule,
-            Self::Invalid(violations) => Class::Invalid(violations),
         }
     }
 }
+
+/// Reasons to refuse a command.
+pub type NoteRefusal = Rejection<NoteRule>;

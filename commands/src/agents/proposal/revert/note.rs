@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::agents::proposal::{Applied, ProposalRefusal};
+use domain::agents::proposal::{Applied, ProposalRule};
 use domain::knowledge::artifact::Artifact;
 use domain::knowledge::checklist::Checklist;
 use domain::knowledge::note::{Changes, Note, NoteCommand};
@@ -28,7 +28,7 @@ pub(super) async fn undo(
     }
     let current = work.base_version::<Note>(note_id).await?;
     if current != version {
-        return Err(CommandError::refused(ProposalRefusal::LaterEdits {
+        return Err(CommandError::refused(ProposalRule::LaterEdits {
             note_id,
             version,
             current,
@@ -93,7 +93,7 @@ async fn require_empty(
         let says_more = title.is_none_or(|title| task.says_more_than(title));
         // Dismissed tasks do not count.
         if task.note_id == Some(note_id) && says_more && *status != Status::Dismissed {
-            return Err(CommandError::refused(ProposalRefusal::NoteInUse {
+            return Err(CommandError::refused(ProposalRule::NoteInUse {
                 note_id,
                 by: format!("task {id}"),
             }));
@@ -102,7 +102,7 @@ async fn require_empty(
     for id in &others.artifacts {
         let artifact = &work.load::<Artifact>(*id).await?.state;
         if matches!(artifact, Artifact::Attached(attached) if attached.note_id == note_id) {
-            return Err(CommandError::refused(ProposalRefusal::NoteInUse {
+            return Err(CommandError::refused(ProposalRule::NoteInUse {
                 note_id,
                 by: format!("artifact {id}"),
             }));

@@ -1,6 +1,6 @@
 //! Reverts the changes of a proposal to a task.
 
-use domain::agents::proposal::{AppliedTask, ProposalRefusal};
+use domain::agents::proposal::{AppliedTask, ProposalRule};
 use domain::knowledge::task::{Changes, Draft, Status, Task, TaskCommand};
 
 use crate::knowledge::{checklist, task};
@@ -26,7 +26,7 @@ pub(super) async fn undo(
         .await?;
     if !only_followed {
         let current = work.base_version::<Task>(task_id).await?;
-        return Err(CommandError::refused(ProposalRefusal::LaterChanges {
+        return Err(CommandError::refused(ProposalRule::LaterChanges {
             task_id,
             version,
             current,
