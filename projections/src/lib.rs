@@ -37,7 +37,7 @@ pub use query::{
     Cursor, List, NEWEST_FIRST, Order, QueryError, Viewer, Where, get, get_where, list, list_where,
     visible,
 };
-pub use read_model::{ReadModel, Row, RowMetadata, apply};
+pub use read_model::{ReadModel, Row, RowMetadata, apply, evolve};
 pub use reader::{Health, Readers, WaitError};
 pub use rebuild::{Difference, RebuildError, Report, rebuild};
 pub use runtime::Runtime;

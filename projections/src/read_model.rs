@@ -1,19 +1,24 @@
 //! A read model as a pure function: the row of a stream after one more event.
 
 use chrono::{DateTime, Utc};
-use domain::{ContractError, EventContract};
+use domain::{Aggregate, ContractError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Position, Recorded};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// The events of a read model's aggregate.
+pub type Event<M> = <<M as ReadModel>::Of as Aggregate>::Event;
+
 /// A table with one row per stream of a category.
 pub trait ReadModel: Send + Sync + 'static {
-    /// The category whose events are applied; also the name of the checkpoint.
-    const NAME: &'static str;
+    /// The aggregate whose events are applied.
+    type Of: Aggregate;
+    /// Name of the read model and of its checkpoint: the category.
+    const NAME: &'static str = Self::Of::CATEGORY;
     /// Queries need the scope `<SCOPE>:read`.
-    const SCOPE: &'static str;
+    const SCOPE: &'static str = Self::Of::SCOPE;
     /// Name of the table in `DDL`.
     const TABLE: &'static str;
     /// Raise it when `apply` changes; a change of `DDL` is detected automatically.
@@ -23,14 +28,13 @@ pub trait ReadModel: Send + Sync + 'static {
     const VISIBLE: &'static str;
     /// Read models that `VISIBLE` reads, besides its own and the workspaces: a read waits for them, too.
     const DEPENDS_ON: &'static [&'static str] = &[];
-    type Event: EventContract;
     /// The fields shown besides the [`RowMetadata`]: each is a column of the table.
     type Content: Serialize + DeserializeOwned + ToSchema + PartialEq + Clone + Send + Sync;
 
     /// Returns the content after the event; none: the row is deleted.
     fn apply(
         content: Option<Self::Content>,
-        event: Self::Event,
+        event: Event<Self>,
         envelope: &Recorded,
     ) -> Option<Self::Content>;
 }
@@ -86,12 +90,20 @@ impl RowMetadata {
     }
 }
 
+/// Applies an event with the aggregate's own [`evolve`](Aggregate::evolve), for rows that show the aggregate's state.
+pub fn evolve<A, C>(content: Option<C>, event: &A::Event) -> Option<C>
+where
+    A: Aggregate + From<Option<C>> + Into<Option<C>>,
+{
+    A::from(content).evolve(event).into()
+}
+
 /// Returns the row after one more event of its stream.
 pub fn apply<M: ReadModel>(
     row: Option<Row<M::Content>>,
     event: &Recorded,
 ) -> Result<Option<Row<M::Content>>, ContractError> {
-    let change = event.decode::<M::Event>()?;
+    let change = event.decode::<Event<M>>()?;
     let (metadata, content) = row.map(|row| (row.metadata, row.content)).unzip();
     Ok(M::apply(content, change, event).map(|content| Row {
         metadata: RowMetadata::after(metadata, event),

@@ -42,6 +42,17 @@ create table log.receipts (
     recorded_at timestamptz not null
 );
 
+-- The columns that begin the table of every read model with one row per stream: `like log.row_metadata including all`.
+create table log.row_metadata (
+    id         uuid        primary key,
+    product_id uuid        not null,
+    version    bigint      not null,
+    created_at timestamptz not null,
+    created_by uuid        not null,
+    updated_at timestamptz not null,
+    position   bigint      not null
+);
+
 create function log.refuse_change() returns trigger language plpgsql as $$
 begin
     raise exception 'events are never updated, deleted or truncated'

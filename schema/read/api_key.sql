@@ -1,12 +1,5 @@
 create table api_keys (
-    id                   uuid        primary key,
-    product_id           uuid        not null,
-    version              bigint      not null,
-    created_at           timestamptz not null,
-    created_by           uuid        not null,
-    updated_at           timestamptz not null,
-    position             bigint      not null,
-
+    like log.row_metadata including all,
     name                 text        not null,
     actor                jsonb       not null,
     scopes               text[]      not null,

@@ -1,12 +1,5 @@
 create table artifacts (
-    id           uuid        primary key,
-    product_id   uuid        not null,
-    version      bigint      not null,
-    created_at   timestamptz not null,
-    created_by   uuid        not null,
-    updated_at   timestamptz not null,
-    position     bigint      not null,
-
+    like log.row_metadata including all,
     workspace_id uuid        not null,
     note_id      uuid        not null,
     name         text        not null,

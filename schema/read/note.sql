@@ -1,12 +1,5 @@
 create table notes (
-    id           uuid        primary key,
-    product_id   uuid        not null,
-    version      bigint      not null,
-    created_at   timestamptz not null,
-    created_by   uuid        not null,
-    updated_at   timestamptz not null,
-    position     bigint      not null,
-
+    like log.row_metadata including all,
     workspace_id uuid        not null,
     title        text        not null,
     body         text        not null,

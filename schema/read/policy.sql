@@ -1,12 +1,5 @@
 create table policies (
-    id            uuid        primary key,
-    product_id    uuid        not null,
-    version       bigint      not null,
-    created_at    timestamptz not null,
-    created_by    uuid        not null,
-    updated_at    timestamptz not null,
-    position      bigint      not null,
-
+    like log.row_metadata including all,
     workspace_id  uuid        not null,
     quorum        bigint      not null,
     approvers     jsonb,

@@ -1,11 +1,4 @@
 create table products (
-    id         uuid        primary key,
-    product_id uuid        not null,
-    version    bigint      not null,
-    created_at timestamptz not null,
-    created_by uuid        not null,
-    updated_at timestamptz not null,
-    position   bigint      not null,
-
-    name       text        not null
+    like log.row_metadata including all,
+    name text        not null
 );

@@ -1,13 +1,6 @@
 create table storages (
-    id         uuid        primary key,
-    product_id uuid        not null,
-    version    bigint      not null,
-    created_at timestamptz not null,
-    created_by uuid        not null,
-    updated_at timestamptz not null,
-    position   bigint      not null,
-
+    like log.row_metadata including all,
     -- Whatever sum of sizes there is.
-    bytes      numeric(20) not null,
-    files      bigint      not null
+    bytes numeric(20) not null,
+    files bigint      not null
 );

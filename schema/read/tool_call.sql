@@ -1,12 +1,5 @@
 create table tool_calls (
-    id               uuid        primary key,
-    product_id       uuid        not null,
-    version          bigint      not null,
-    created_at       timestamptz not null,
-    created_by       uuid        not null,
-    updated_at       timestamptz not null,
-    position         bigint      not null,
-
+    like log.row_metadata including all,
     tool             text        not null,
     arguments_sha256 text        not null,
     outcome          text        not null,

@@ -1,12 +1,5 @@
 create table webhooks (
-    id                          uuid        primary key,
-    product_id                  uuid        not null,
-    version                     bigint      not null,
-    created_at                  timestamptz not null,
-    created_by                  uuid        not null,
-    updated_at                  timestamptz not null,
-    position                    bigint      not null,
-
+    like log.row_metadata including all,
     owner                       jsonb       not null,
     url                         text        not null,
     events                      text[]      not null,

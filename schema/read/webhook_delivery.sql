@@ -1,12 +1,5 @@
 create table webhook_deliveries (
-    id              uuid        primary key,
-    product_id      uuid        not null,
-    version         bigint      not null,
-    created_at      timestamptz not null,
-    created_by      uuid        not null,
-    updated_at      timestamptz not null,
-    position        bigint      not null,
-
+    like log.row_metadata including all,
     webhook_id      uuid        not null,
     event_id        uuid        not null,
     event_type      text        not null,

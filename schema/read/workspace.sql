@@ -1,14 +1,7 @@
 create table workspaces (
-    id         uuid        primary key,
-    product_id uuid        not null,
-    version    bigint      not null,
-    created_at timestamptz not null,
-    created_by uuid        not null,
-    updated_at timestamptz not null,
-    position   bigint      not null,
-
-    name       text        not null,
-    status     text        not null,
-    members    jsonb       not null
+    like log.row_metadata including all,
+    name    text        not null,
+    status  text        not null,
+    members jsonb       not null
 );
 create index on workspaces using gin (members);

@@ -1,5 +1,8 @@
 //! Products: the tenants that own streams, keys and workspaces.
 
+use derive_more::{From, Into};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Aggregate, Audience, DecisionContext, NoRule, Rejection, Violations, events};
@@ -24,13 +27,15 @@ pub enum ProductCommand {
 /// Reasons to refuse a command.
 pub type ProductRefusal = Rejection<NoRule<Product>>;
 
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum Product {
-    #[default]
-    Absent,
-    Active {
-        name: String,
-    },
+/// A product, if it was created.
+#[derive(Debug, Clone, Default, PartialEq, From, Into)]
+pub struct Product(Option<ProductContent>);
+
+/// The fields of a product.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Product)]
+pub struct ProductContent {
+    pub name: String,
 }
 
 impl Aggregate for Product {
@@ -43,7 +48,7 @@ impl Aggregate for Product {
 
     fn evolve(self, event: &ProductEvent) -> Self {
         match event {
-            ProductEvent::Created { name } => Self::Active { name: name.clone() },
+            ProductEvent::Created { name } => Some(ProductContent { name: name.clone() }).into(),
         }
     }
 
@@ -52,14 +57,13 @@ impl Aggregate for Product {
         command: ProductCommand,
         _at: &DecisionContext,
     ) -> Result<Vec<ProductEvent>, ProductRefusal> {
-        match (self, command) {
-            (Self::Absent, ProductCommand::Create { name }) => {
-                let mut violations = Violations::default();
-                violations.require_line(&name, 1, 200, "/name");
-                violations.into_result()?;
-                Ok(vec![ProductEvent::Created { name }])
-            }
-            (Self::Active { .. }, ProductCommand::Create { .. }) => Err(ProductRefusal::Exists),
+        let ProductCommand::Create { name } = command;
+        let mut violations = Violations::default();
+        violations.require_line(&name, 1, 200, "/name");
+        violations.into_result()?;
+        match &self.0 {
+            None => Ok(vec![ProductEvent::Created { name }]),
+            Some(_) => Err(ProductRefusal::Exists),
         }
     }
 }

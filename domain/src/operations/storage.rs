@@ -1,6 +1,8 @@
 //! The storage of a product: the space used by its files. Every command that reserves space guards this stream, so that
 //! no two uploads get the last byte.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::file::File;
@@ -61,10 +63,16 @@ impl Rule for StorageRule {
 pub type StorageRefusal = Rejection<StorageRule>;
 
 /// The used storage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Storage {
     pub bytes: u64,
     pub files: u64,
+}
+
+impl From<Option<Self>> for Storage {
+    fn from(stored: Option<Self>) -> Self {
+        stored.unwrap_or_default()
+    }
 }
 
 impl Aggregate for Storage {

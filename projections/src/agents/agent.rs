@@ -1,7 +1,6 @@
 //! The read model of agents.
 
 use chrono::NaiveDate;
-use domain::Aggregate;
 use domain::agents::agent::{Agent, AgentEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Recorded};
@@ -35,13 +34,11 @@ pub struct AgentContent {
 pub struct Agents;
 
 impl ReadModel for Agents {
-    const NAME: &'static str = Agent::CATEGORY;
-    const SCOPE: &'static str = Agent::SCOPE;
     const TABLE: &'static str = "agents";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/agent.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
-    type Event = AgentEvent;
+    type Of = Agent;
     type Content = AgentContent;
 
     fn apply(agent: Option<AgentContent>, event: AgentEvent, _: &Recorded) -> Option<AgentContent> {

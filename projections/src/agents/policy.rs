@@ -1,7 +1,7 @@
 //! The read model of the policies of workspaces.
 
+use domain::Actor;
 use domain::agents::policy::{Policy, PolicyEvent, Rules};
-use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use utoipa::ToSchema;
@@ -22,13 +22,11 @@ pub struct PolicyContent {
 pub struct Policies;
 
 impl ReadModel for Policies {
-    const NAME: &'static str = Policy::CATEGORY;
-    const SCOPE: &'static str = Policy::SCOPE;
     const TABLE: &'static str = "policies";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/policy.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
-    type Event = PolicyEvent;
+    type Of = Policy;
     type Content = PolicyContent;
 
     fn apply(

@@ -1,11 +1,11 @@
 //! The read model of proposals and their outcomes.
 
 use chrono::{DateTime, Utc};
+use domain::Actor;
 use domain::agents::action::{self, Action};
 use domain::agents::proposal::{
     Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Proposal, ProposalEvent,
 };
-use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use utoipa::ToSchema;
@@ -73,13 +73,11 @@ pub struct ProposalContent {
 pub struct Proposals;
 
 impl ReadModel for Proposals {
-    const NAME: &'static str = Proposal::CATEGORY;
-    const SCOPE: &'static str = Proposal::SCOPE;
     const TABLE: &'static str = "proposals";
     const VERSION: u32 = 4;
     const DDL: &'static str = include_str!("../../../schema/read/proposal.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
-    type Event = ProposalEvent;
+    type Of = Proposal;
     type Content = ProposalContent;
 
     fn apply(

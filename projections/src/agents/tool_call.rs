@@ -1,7 +1,7 @@
 //! The read model of recorded tool calls.
 
+use domain::Actor;
 use domain::agents::tool_call::{ToolCall, ToolCallEvent};
-use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use utoipa::ToSchema;
@@ -34,13 +34,11 @@ pub struct ToolCallContent {
 pub struct ToolCalls;
 
 impl ReadModel for ToolCalls {
-    const NAME: &'static str = ToolCall::CATEGORY;
-    const SCOPE: &'static str = ToolCall::SCOPE;
     const TABLE: &'static str = "tool_calls";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/tool_call.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
-    type Event = ToolCallEvent;
+    type Of = ToolCall;
     type Content = ToolCallContent;
 
     fn apply(

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use domain::Aggregate;
 use domain::delivery::webhook::{DisableReason, Owner, Webhook, WebhookEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Position, Recorded};
@@ -55,13 +54,11 @@ pub struct ReplayRange {
 pub struct Webhooks;
 
 impl ReadModel for Webhooks {
-    const NAME: &'static str = Webhook::CATEGORY;
-    const SCOPE: &'static str = Webhook::SCOPE;
     const TABLE: &'static str = "webhooks";
     const VERSION: u32 = 3;
     const DDL: &'static str = include_str!("../../../schema/read/webhook.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
-    type Event = WebhookEvent;
+    type Of = Webhook;
     type Content = WebhookContent;
 
     fn apply(

@@ -1,7 +1,6 @@
 //! The read model of webhook deliveries.
 
 use chrono::{DateTime, Utc};
-use domain::Aggregate;
 use domain::delivery::webhook_delivery::{Delivery, DeliveryEvent};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
@@ -34,13 +33,11 @@ pub struct DeliveryContent {
 pub struct Deliveries;
 
 impl ReadModel for Deliveries {
-    const NAME: &'static str = Delivery::CATEGORY;
-    const SCOPE: &'static str = Delivery::SCOPE;
     const TABLE: &'static str = "webhook_deliveries";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/webhook_delivery.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
-    type Event = DeliveryEvent;
+    type Of = Delivery;
     type Content = DeliveryContent;
 
     fn apply(

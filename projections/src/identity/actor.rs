@@ -1,7 +1,7 @@
 //! The read model of actors: their kinds and names.
 
+use domain::ActorKind;
 use domain::identity::actor::{ActorEvent, KnownActor};
-use domain::{ActorKind, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
 use utoipa::ToSchema;
@@ -19,7 +19,6 @@ pub struct ActorContent {
 pub struct Actors;
 
 impl ReadModel for Actors {
-    const NAME: &'static str = KnownActor::CATEGORY;
     /// Actors are readable by those who work with them; their events only by those who manage keys.
     const SCOPE: &'static str = "actors";
     const TABLE: &'static str = "actors";
@@ -30,7 +29,7 @@ impl ReadModel for Actors {
         "($2::uuid is null or t.product_id = $2 and (t.id::text = $3::text or (
         select true from workspaces w
         where w.product_id = t.product_id and w.members ?& array[$3::text, t.id::text] limit 1)))";
-    type Event = ActorEvent;
+    type Of = KnownActor;
     type Content = ActorContent;
 
     fn apply(actor: Option<ActorContent>, event: ActorEvent, _: &Recorded) -> Option<ActorContent> {

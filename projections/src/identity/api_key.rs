@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use domain::Actor;
 use domain::identity::api_key::{ApiKey, ApiKeyEvent};
-use domain::{Actor, Aggregate};
 use serde::{Deserialize, Serialize};
 use store::{Database, Recorded};
 use utoipa::ToSchema;
@@ -36,13 +36,11 @@ pub struct ApiKeyContent {
 pub struct ApiKeys;
 
 impl ReadModel for ApiKeys {
-    const NAME: &'static str = ApiKey::CATEGORY;
-    const SCOPE: &'static str = ApiKey::SCOPE;
     const TABLE: &'static str = "api_keys";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/api_key.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
-    type Event = ApiKeyEvent;
+    type Of = ApiKey;
     type Content = ApiKeyContent;
 
     fn apply(

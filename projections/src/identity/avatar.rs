@@ -20,15 +20,13 @@ pub struct AvatarContent {
 pub struct Avatars;
 
 impl ReadModel for Avatars {
-    const NAME: &'static str = Avatar::CATEGORY;
-    const SCOPE: &'static str = Avatar::SCOPE;
     const TABLE: &'static str = "avatars";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/avatar.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
     /// The picture itself is part of the file's read model.
     const DEPENDS_ON: &'static [&'static str] = &[File::CATEGORY];
-    type Event = AvatarEvent;
+    type Of = Avatar;
     type Content = AvatarContent;
 
     fn apply(_: Option<AvatarContent>, event: AvatarEvent, _: &Recorded) -> Option<AvatarContent> {

@@ -45,8 +45,6 @@ pub enum ArtifactStatus {
 pub struct Artifacts;
 
 impl ReadModel for Artifacts {
-    const NAME: &'static str = Artifact::CATEGORY;
-    const SCOPE: &'static str = Artifact::SCOPE;
     const TABLE: &'static str = "artifacts";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/artifact.sql");
@@ -55,7 +53,7 @@ impl ReadModel for Artifacts {
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1))
         and (select true from notes n where n.id = t.note_id and n.status <> 'trashed' limit 1)";
     const DEPENDS_ON: &'static [&'static str] = &[Note::CATEGORY];
-    type Event = ArtifactEvent;
+    type Of = Artifact;
     type Content = ArtifactContent;
 
     fn apply(

@@ -27,15 +27,13 @@ pub struct CalendarFeedContent {
 pub struct CalendarFeeds;
 
 impl ReadModel for CalendarFeeds {
-    const NAME: &'static str = CalendarFeed::CATEGORY;
-    const SCOPE: &'static str = CalendarFeed::SCOPE;
     const TABLE: &'static str = "calendar_feeds";
     const VERSION: u32 = 2;
     const DDL: &'static str = include_str!("../../../schema/read/calendar_feed.sql");
     /// Visible to its owner.
     const VISIBLE: &'static str =
         "($2::uuid is null or t.product_id = $2 and t.owner::text = $3::text)";
-    type Event = CalendarFeedEvent;
+    type Of = CalendarFeed;
     type Content = CalendarFeedContent;
 
     fn apply(

@@ -1,6 +1,5 @@
 //! The read model of notes that have task lines.
 
-use domain::Aggregate;
 use domain::knowledge::checklist::{Checklist, ChecklistEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Recorded};
@@ -19,13 +18,11 @@ pub struct ChecklistContent {
 pub struct Checklists;
 
 impl ReadModel for Checklists {
-    const NAME: &'static str = Checklist::CATEGORY;
-    const SCOPE: &'static str = Checklist::SCOPE;
     const TABLE: &'static str = "checklists";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/checklist.sql");
     const VISIBLE: &'static str = visible::IN_PRODUCT;
-    type Event = ChecklistEvent;
+    type Of = Checklist;
     type Content = ChecklistContent;
 
     fn apply(

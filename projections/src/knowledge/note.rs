@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use domain::Aggregate;
 use domain::knowledge::note::{Note, NoteEvent, SourceFile, TypedLink};
 use serde::{Deserialize, Serialize};
 use store::Recorded;
@@ -31,13 +30,11 @@ pub struct NoteContent {
 pub struct Notes;
 
 impl ReadModel for Notes {
-    const NAME: &'static str = Note::CATEGORY;
-    const SCOPE: &'static str = Note::SCOPE;
     const TABLE: &'static str = "notes";
     const VERSION: u32 = 3;
     const DDL: &'static str = include_str!("../../../schema/read/note.sql");
     const VISIBLE: &'static str = visible::IN_WORKSPACE;
-    type Event = NoteEvent;
+    type Of = Note;
     type Content = NoteContent;
 
     fn apply(note: Option<NoteContent>, event: NoteEvent, _: &Recorded) -> Option<NoteContent> {

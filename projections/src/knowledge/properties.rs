@@ -49,7 +49,7 @@ fn agree<A, M>(
 ) -> Result<(), TestCaseError>
 where
     A: Aggregate,
-    M: ReadModel<Event = A::Event>,
+    M: ReadModel<Of = A>,
     M::Content: std::fmt::Debug,
 {
     let mut state = A::default();

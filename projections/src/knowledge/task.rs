@@ -46,8 +46,6 @@ pub struct TaskContent {
 pub struct Tasks;
 
 impl ReadModel for Tasks {
-    const NAME: &'static str = Task::CATEGORY;
-    const SCOPE: &'static str = Task::SCOPE;
     const TABLE: &'static str = "tasks";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/task.sql");
@@ -57,7 +55,7 @@ impl ReadModel for Tasks {
         and (t.note_id is null or (
         select true from notes n where n.id = t.note_id and n.status <> 'trashed' limit 1))";
     const DEPENDS_ON: &'static [&'static str] = &[Note::CATEGORY];
-    type Event = TaskEvent;
+    type Of = Task;
     type Content = TaskContent;
 
     fn apply(

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use domain::Aggregate;
 use domain::knowledge::workspace::{Role, Workspace, WorkspaceEvent};
 use serde::{Deserialize, Serialize};
 use store::{Database, Recorded};
@@ -48,13 +47,11 @@ pub async fn joined_by(
 pub struct Workspaces;
 
 impl ReadModel for Workspaces {
-    const NAME: &'static str = Workspace::CATEGORY;
-    const SCOPE: &'static str = Workspace::SCOPE;
     const TABLE: &'static str = "workspaces";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/workspace.sql");
     const VISIBLE: &'static str = visible::AS_MEMBER;
-    type Event = WorkspaceEvent;
+    type Of = Workspace;
     type Content = WorkspaceContent;
 
     fn apply(

@@ -1,7 +1,6 @@
 //! The read model of files.
 
 use chrono::{DateTime, Utc};
-use domain::Aggregate;
 use domain::operations::container::Container;
 use domain::operations::file::{File, FileEvent, Rendition};
 use serde::{Deserialize, Serialize};
@@ -72,8 +71,6 @@ pub enum FileStatus {
 pub struct Files;
 
 impl ReadModel for Files {
-    const NAME: &'static str = File::CATEGORY;
-    const SCOPE: &'static str = File::SCOPE;
     const TABLE: &'static str = "files";
     const VERSION: u32 = 1;
     const DDL: &'static str = include_str!("../../../schema/read/file.sql");
@@ -81,7 +78,7 @@ impl ReadModel for Files {
     const VISIBLE: &'static str = "($2::uuid is null or t.product_id = $2 and case when t.workspace_id is null
         then $3::text is not null else (
         select true from workspaces w where w.id = t.workspace_id and w.members ? $3::text limit 1) end)";
-    type Event = FileEvent;
+    type Of = File;
     type Content = FileContent;
 
     fn apply(
