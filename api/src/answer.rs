@@ -140,6 +140,13 @@ impl App {
         Ok(())
     }
 
+    /// Runs a command. Keys that it changes work, or stop working, at once.
+    async fn execute(&self, request: &Request, handler: &dyn Handler) -> Result<Done, Problem> {
+        let done = self.executor.execute(request, handler).await?;
+        self.authenticator.notice(&done.events);
+        Ok(done)
+    }
+
     /// Runs a command, and returns the resource as of right after it. Repetitions get the same answer.
     pub(crate) async fn run<M: ReadModel>(
         &self,
@@ -147,7 +154,7 @@ impl App {
         handler: &dyn Handler,
         status: StatusCode,
     ) -> Result<Response, Problem> {
-        let done = self.executor.execute(request, handler).await?;
+        let done = self.execute(request, handler).await?;
         self.answer::<M, _>(done, status, |row| row).await
     }
 
@@ -159,7 +166,7 @@ impl App {
         status: StatusCode,
         view: impl FnOnce(Row<M::Content>, Once) -> V,
     ) -> Result<Response, Problem> {
-        let done = self.executor.execute(request, handler).await?;
+        let done = self.execute(request, handler).await?;
         let once = Once::of(&done);
         self.answer::<M, V>(done, status, |row| view(row, once))
             .await
@@ -174,7 +181,7 @@ impl App {
         status: StatusCode,
         view: impl FnOnce(Row<M::Content>) -> V,
     ) -> Result<Response, Problem> {
-        let done = self.executor.execute(request, handler).await?;
+        let done = self.execute(request, handler).await?;
         self.answer::<M, V>(done, status, view).await
     }
 
@@ -320,7 +327,7 @@ impl App {
     pub(crate) async fn list<M: ReadModel>(
         &self,
         read: &Read,
-        wanted: Where<'_>,
+        wanted: Where,
         page: Page,
     ) -> Result<(List<Row<M::Content>>, Position), Problem> {
         self.list_in::<M>(read, wanted, NEWEST_FIRST, page).await
@@ -346,7 +353,7 @@ impl App {
     pub(crate) async fn list_in<M: ReadModel>(
         &self,
         read: &Read,
-        wanted: Where<'_>,
+        wanted: Where,
         order: Order,
         page: Page,
     ) -> Result<(List<Row<M::Content>>, Position), Problem> {

@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 use commands::{check_api_key, sha256_hex};
 use domain::agents::agent::Agent;
 use domain::identity::api_key::ApiKey;
-use domain::{ActorKind, Aggregate, StreamId};
+use domain::{ActorKind, Aggregate, StreamId, covers};
 use projections::Readers;
 use projections::agents::agent;
-use projections::identity::api_key::{self, ApiKeyContent};
+use projections::identity::api_key::{self, ApiKeyContent, ApiKeyStatus};
 use quick_cache::sync::Cache;
-use store::{Database, EventStore, Filter, Position};
+use store::{Database, EventStore, Filter, Position, Recorded};
 use uuid::Uuid;
 
 use crate::caller::Caller;
@@ -73,8 +73,19 @@ impl Authenticator {
         authenticator
     }
 
+    /// Invalidates what was found before the last of these events that concerns a key.
+    pub fn notice(&self, events: &[Recorded]) {
+        let concerns = |event: &&Recorded| {
+            let mut patterns = FOLLOWED.into_iter();
+            patterns.any(|pattern| covers(pattern, &event.event_type))
+        };
+        if let Some(last) = events.iter().rfind(concerns) {
+            self.changed_at(last.position);
+        }
+    }
+
     /// Invalidates everything that was found before this position.
-    pub fn changed_at(&self, position: Position) {
+    fn changed_at(&self, position: Position) {
         self.changed.fetch_max(position, Ordering::AcqRel);
     }
 
@@ -162,5 +173,5 @@ impl Authenticator {
 fn works(key: &ApiKeyContent, sha256: &str, now: DateTime<Utc>) -> bool {
     let current = key.sha256 == sha256;
     let overlapping = key.previous_valid_until.is_some_and(|end| now < end);
-    key.status == "active" && (current || overlapping)
+    key.status == ApiKeyStatus::Active && (current || overlapping)
 }

@@ -189,7 +189,7 @@ fn describe(operation: &mut Operation) {
     }
 }
 
-fn uuid() -> RefOr<Schema> {
+pub fn uuid() -> RefOr<Schema> {
     let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
     let schema = ObjectBuilder::new().schema_type(Type::String);
     schema.format(Some(format)).into()

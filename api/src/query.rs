@@ -20,7 +20,6 @@ use crate::caller::Caller;
 use crate::cursor::ListId;
 use crate::parameters;
 use crate::problem::{FieldError, Problem};
-use crate::schema;
 
 /// Maximum page length.
 const MAX_LIMIT: usize = 200;
@@ -174,16 +173,6 @@ pub fn words<'a>(name: &str, list: Option<&'a str>) -> Result<Vec<&'a str>, Prob
         return Err(parameters::invalid(name, detail));
     }
     Ok(words)
-}
-
-/// Refuses a word that is not among the allowed ones.
-pub fn one_of(name: &str, asked: Option<&str>, words: &[&str]) -> Result<(), Problem> {
-    match asked {
-        Some(word) if !words.contains(&word) => {
-            Err(parameters::invalid(name, schema::one_of(words)))
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// Refuses a position that the log has not reached. Reads the log itself, because another node may be ahead of this one.

@@ -1,11 +1,14 @@
 //! Queries on any read model: one row, or a page of rows, limited to those that the viewer may see.
 
+use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::Write as _;
 
+use bytes::BytesMut;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Database, SessionError};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -104,27 +107,71 @@ impl<T> List<T> {
 
 /// Conditions on the rows `t` of a list.
 #[derive(Default)]
-pub struct Where<'a> {
-    conditions: Vec<(&'static str, Option<&'a (dyn ToSql + Sync)>)>,
+pub struct Where {
+    conditions: Vec<Condition>,
 }
 
-impl<'a> Where<'a> {
+struct Condition {
+    sql: Cow<'static, str>,
+    /// The value of the condition's `?`.
+    value: Option<Box<dyn ToSql + Sync + Send>>,
+}
+
+impl Where {
     /// Adds a condition if there is a value for its `?`.
     #[must_use]
-    pub fn and<T: ToSql + Sync>(mut self, condition: &'static str, value: &'a Option<T>) -> Self {
-        if let Some(value) = value {
-            self.conditions.push((condition, Some(value)));
-        }
+    pub fn and<T: ToSql + Sync + Send + 'static>(
+        mut self,
+        sql: &'static str,
+        value: Option<T>,
+    ) -> Self {
+        self.conditions.extend(value.map(|value| Condition {
+            sql: sql.into(),
+            value: Some(Box::new(value)),
+        }));
         self
     }
 
     /// Adds a condition without a value, if there is one. An index can be made for such a condition.
     #[must_use]
-    pub fn and_only(mut self, condition: Option<&'static str>) -> Self {
-        self.conditions
-            .extend(condition.map(|condition| (condition, None)));
+    pub fn and_only(mut self, sql: Option<&'static str>) -> Self {
+        self.conditions.extend(sql.map(|sql| Condition {
+            sql: sql.into(),
+            value: None,
+        }));
         self
     }
+
+    /// Adds the condition that a column of any type has a value, given as PostgreSQL would read it.
+    #[must_use]
+    pub fn equals(mut self, column: &str, value: String) -> Self {
+        self.conditions.push(Condition {
+            sql: format!("t.{column} = ?").into(),
+            value: Some(Box::new(AsText(value))),
+        });
+        self
+    }
+}
+
+/// A parameter that is sent as text, whatever type the statement gives it.
+#[derive(Debug)]
+struct AsText(String);
+
+impl ToSql for AsText {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
 }
 
 /// Returns one row, if the viewer may see it.
@@ -156,7 +203,7 @@ pub async fn get_where<M: ReadModel>(
 pub async fn list<M: ReadModel>(
     database: &Database,
     viewer: Viewer,
-    wanted: Where<'_>,
+    wanted: Where,
     order: Order,
     cursor: Cursor,
 ) -> Result<List<Row<M::Content>>, QueryError> {
@@ -168,7 +215,7 @@ pub async fn list_where<M: ReadModel>(
     database: &Database,
     visible: &'static str,
     viewer: Viewer,
-    wanted: Where<'_>,
+    wanted: Where,
     order: Order,
     cursor: Cursor,
 ) -> Result<List<Row<M::Content>>, QueryError> {
@@ -197,7 +244,7 @@ pub(crate) async fn page<T: DeserializeOwned>(
         visible,
     }: &Rows,
     viewer: Viewer,
-    wanted: Where<'_>,
+    wanted: Where,
     order: Order,
     cursor: Cursor,
     id: impl Fn(&T) -> Uuid,
@@ -209,8 +256,14 @@ pub(crate) async fn page<T: DeserializeOwned>(
     // One more than is shown tells if there are more.
     let limit = i64::try_from(cursor.limit).unwrap_or(i64::MAX - 1) + 1;
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&before, &viewer.product_id, &actor, &limit];
-    for (condition, value) in &wanted.conditions {
-        params.extend(value);
+    for Condition {
+        sql: condition,
+        value,
+    } in &wanted.conditions
+    {
+        if let Some(value) = value {
+            params.push(value.as_ref());
+        }
         let placeholder = format!("${}", params.len());
         let _ = write!(sql, " and {}", condition.replace('?', &placeholder));
     }

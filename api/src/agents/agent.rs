@@ -3,11 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use commands::On;
 use commands::agents::agent::{Register, Revise};
-use domain::agents::agent::{Agent, AgentCommand, Changes, Registration};
+use domain::agents::agent::{AgentCommand, Changes, Registration};
+use projections::Row;
 use projections::agents::agent::{AgentContent, Agents};
-use projections::{List, Row, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,17 +14,32 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::Filter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read, one_of};
+use crate::resource::Resource;
+use projections::agents::agent::AgentStatus;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(register, list))
-        .routes(routes!(get, revise))
-        .routes(routes!(suspend))
-        .routes(routes!(resume))
+    Resource::<Agents>::at("/agents")
+        .with(routes!(register))
+        .list::<AgentFilter>("Lists the agents of the caller's product, newest first.")
+        .get("Returns one agent.")
+        .patch_with("Changes an agent.", |id, changes: AgentChanges| Revise {
+            id,
+            changes: changes.into(),
+        })
+        .action(
+            "suspend",
+            "Suspends an agent. Its keys stop working at once, and its proposals cannot be approved until it is resumed.",
+            |Suspension { reason }| AgentCommand::Suspend { reason },
+        )
+        .action(
+            "resume",
+            "Resumes a suspended agent. Its keys work again, and its proposals can be approved again.",
+            |_: Nothing| AgentCommand::Resume,
+        )
+        .routes()
 }
 
 /// An agent to register.
@@ -57,6 +71,16 @@ struct AgentChanges {
     daily_proposals: Option<u32>,
 }
 
+impl From<AgentChanges> for Changes {
+    fn from(asked: AgentChanges) -> Self {
+        Self {
+            name: asked.name,
+            model: asked.model,
+            daily_proposals: asked.daily_proposals,
+        }
+    }
+}
+
 /// The reason to suspend an agent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,12 +90,14 @@ struct Suspension {
 }
 
 /// Filters for a list of agents.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
-    /// Status: `active` or `suspended`.
-    status: Option<String>,
+struct AgentFilter {
+    #[param(inline)]
+    status: Option<AgentStatus>,
 }
+
+impl Filter for AgentFilter {}
 
 /// Notice that replaces the key in a repeated answer.
 const SHOWN_BEFORE: &str =
@@ -88,10 +114,6 @@ struct RegisteredAgent {
     /// Notice in place of the key, in the answer to a repeated request.
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'static str>,
-}
-
-const fn on(id: Uuid, command: AgentCommand) -> On<Agent> {
-    On { id, command }
 }
 
 /// Registers an agent and issues its key, which can only read and propose. Admit the agent to a workspace as an `agent`.
@@ -117,91 +139,4 @@ async fn register(State(app): State<App>, command: Command<NewAgent>) -> Result<
         RegisteredAgent { agent, key, notice }
     })
     .await
-}
-
-/// Changes an agent.
-#[utoipa::path(patch, path = "/agents/{id}", tag = "agents", params(("id" = Uuid, Path)), request_body = AgentChanges,
-    responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:write"])))]
-async fn revise(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<AgentChanges>,
-) -> Result<Response, Problem> {
-    let AgentChanges {
-        name,
-        model,
-        daily_proposals,
-    } = command.body;
-    let changes = Changes {
-        name,
-        model,
-        daily_proposals,
-    };
-    let revise = Revise { id, changes };
-    app.run::<Agents>(&command.request, &revise, StatusCode::OK)
-        .await
-}
-
-/// Suspends an agent. Its keys stop working at once, and its proposals cannot be approved until it is resumed.
-#[utoipa::path(post, path = "/agents/{id}/suspend", tag = "agents", params(("id" = Uuid, Path)),
-    request_body = Suspension, responses((status = 200, body = Row<AgentContent>)),
-    security(("api_key" = ["agents:write"])))]
-async fn suspend(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Suspension>,
-) -> Result<Response, Problem> {
-    let reason = command.body.reason;
-    let suspend = on(id, AgentCommand::Suspend { reason });
-    let response = app
-        .run::<Agents>(&command.request, &suspend, StatusCode::OK)
-        .await?;
-    app.authenticator.changed_at(app.head());
-    Ok(response)
-}
-
-/// Resumes a suspended agent. Its keys work again, and its proposals can be approved again.
-#[utoipa::path(post, path = "/agents/{id}/resume", tag = "agents", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:write"])))]
-async fn resume(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let response = app
-        .run::<Agents>(
-            &command.request,
-            &on(id, AgentCommand::Resume),
-            StatusCode::OK,
-        )
-        .await?;
-    app.authenticator.changed_at(app.head());
-    Ok(response)
-}
-
-/// Returns one agent.
-#[utoipa::path(get, path = "/agents/{id}", tag = "agents", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<AgentContent>)), security(("api_key" = ["agents:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    app.get::<Agents>(&read, id).await
-}
-
-/// Lists the agents of the caller's product, newest first.
-#[utoipa::path(get, path = "/agents", tag = "agents", params(Which, Page),
-    responses((status = 200, body = List<Row<AgentContent>>)), security(("api_key" = ["agents:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(which): Params<Which>,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    one_of("status", which.status.as_deref(), &["active", "suspended"])?;
-    let wanted = Where::default().and("t.status = ?", &which.status);
-    Ok(answer::found(
-        app.list::<Agents>(&read, wanted, page).await?,
-    ))
 }

@@ -7,7 +7,7 @@ use domain::knowledge::artifact::Artifact;
 use domain::knowledge::note::{Merge, Note};
 use domain::knowledge::task::Task;
 use projections::Row;
-use projections::agents::proposal::ProposalContent;
+use projections::agents::proposal::{ProposalContent, ProposalStatus};
 use serde::Serialize;
 use store::heavy;
 use utoipa::ToSchema;
@@ -121,7 +121,7 @@ impl App {
         caller: &Caller,
         proposal: &Row<ProposalContent>,
     ) -> Result<Option<Preview>, Problem> {
-        if proposal.content.status != "pending" {
+        if proposal.content.status != ProposalStatus::Pending {
             return Ok(None);
         }
         let request = Request::look(caller.actor, proposal.metadata.product_id);

@@ -6,15 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use commands::On;
 use commands::agents::proposal::{Approve, Contents, Rebase, Revert, Submit};
 use domain::agents::action::{Action, MAX_ACTIONS};
-use domain::agents::proposal::{Approval, Draft, Proposal, ProposalCommand};
+use domain::agents::proposal::{Approval, Draft, ProposalCommand};
 use futures::try_join;
 use projections::agents::proposal::{ProposalContent, Proposals};
 use projections::knowledge::artifact::{self, Artifacts};
 use projections::knowledge::task::{self, Tasks};
-use projections::{List, ReadModel, Row, Where};
+use projections::{ReadModel, Row};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -24,33 +23,39 @@ use uuid::Uuid;
 use super::action::NewAction;
 use super::preview::ProposalWithPreview;
 use crate::App;
-use crate::answer;
 use crate::body::AtMost;
 use crate::caller::Caller;
 use crate::command::{Command, Nothing};
+use crate::filter::Filter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read, one_of};
-
-const STATUSES: [&str; 8] = [
-    "pending",
-    "applied",
-    "failed",
-    "rejected",
-    "withdrawn",
-    "expired",
-    "superseded",
-    "reverted",
-];
+use crate::query::{Path, Read};
+use crate::resource::Resource;
+use serde::Serialize;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(submit, list))
-        .routes(routes!(get))
-        .routes(routes!(approve))
-        .routes(routes!(reject))
-        .routes(routes!(withdraw))
-        .routes(routes!(revert))
-        .routes(routes!(rebase))
+    Resource::<Proposals>::at("/proposals")
+        .with(routes!(submit))
+        .list::<ProposalFilter>("Lists the proposals in the caller's workspaces, newest first.")
+        .with(routes!(get))
+        .action_with(
+            "approve",
+            "Approves a proposal. If the workspace's policy needs no more approvals, the proposal is applied as a whole or not at \
+             all. Its status is then `applied`, or `failed` with the conflicts.",
+            |id, approval: NewApproval| Approve {
+                id,
+                approval: approval.into(),
+                new_ids: new_ids(),
+            },
+        )
+        .action("reject", "Rejects a proposal.", |NewRejection { reason }| {
+            ProposalCommand::Reject { reason }
+        })
+        .action("withdraw", "Withdraws one of your own proposals.", |_: Nothing| {
+            ProposalCommand::Withdraw
+        })
+        .with(routes!(revert))
+        .with(routes!(rebase))
+        .routes()
 }
 
 type NewActions = AtMost<NewAction, MAX_ACTIONS>;
@@ -107,10 +112,22 @@ struct NewApproval {
     edited_actions: Option<NewActions>,
 }
 
+impl From<NewApproval> for Approval {
+    fn from(new: NewApproval) -> Self {
+        Self {
+            actions_hash: new.actions_hash,
+            comment: new.comment,
+            edited_actions: new.edited_actions.map(actions),
+            by_rule: None,
+        }
+    }
+}
+
 /// A person's rejection.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Rejection {
+#[schema(as = Rejection)]
+struct NewRejection {
     #[schema(min_length = 1, max_length = 10_000)]
     reason: String,
 }
@@ -136,14 +153,32 @@ struct Reversal {
 }
 
 /// Filters for a list of proposals.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct ProposalFilter {
     workspace_id: Option<Uuid>,
-    /// Status: `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`; `approved` also means
-    /// `applied`, because an approval takes effect at once or fails.
-    status: Option<String>,
+    /// Status; `approved` also means `applied`, because an approval takes effect at once or fails.
+    #[param(inline)]
+    status: Option<AskedStatus>,
 }
+
+/// A status of proposals, or `approved`.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum AskedStatus {
+    Pending,
+    #[serde(rename(serialize = "applied"))]
+    Approved,
+    Applied,
+    Failed,
+    Rejected,
+    Withdrawn,
+    Expired,
+    Superseded,
+    Reverted,
+}
+
+impl Filter for ProposalFilter {}
 
 fn actions(AtMost(new): NewActions) -> Vec<Action> {
     new.into_iter().map(Action::from).collect()
@@ -152,10 +187,6 @@ fn actions(AtMost(new): NewActions) -> Vec<Action> {
 /// Returns ids for the resources that a proposal creates, as many as it can have actions.
 pub(super) fn new_ids() -> Vec<Uuid> {
     repeat_with(Uuid::now_v7).take(MAX_ACTIONS).collect()
-}
-
-const fn on(id: Uuid, command: ProposalCommand) -> On<Proposal> {
-    On { id, command }
 }
 
 /// Proposes changes. If a rule of the workspace's policy approves them and there is no conflict, they are applied at once.
@@ -171,59 +202,6 @@ async fn submit(
         new_ids: new_ids(),
     };
     app.run::<Proposals>(&command.request, &submit, StatusCode::CREATED)
-        .await
-}
-
-/// Approves a proposal. If the workspace's policy needs no more approvals, the proposal is applied as a whole or not at all. Its status is
-/// then `applied`, or `failed` with the conflicts.
-#[utoipa::path(post, path = "/proposals/{id}/approve", tag = "proposals", params(("id" = Uuid, Path)),
-    request_body = NewApproval, responses((status = 200, body = Row<ProposalContent>)),
-    security(("api_key" = ["proposals:write"])))]
-async fn approve(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<NewApproval>,
-) -> Result<Response, Problem> {
-    let approval = command.body;
-    let approve = Approve {
-        id,
-        approval: Approval {
-            actions_hash: approval.actions_hash,
-            comment: approval.comment,
-            edited_actions: approval.edited_actions.map(actions),
-            by_rule: None,
-        },
-        new_ids: new_ids(),
-    };
-    app.run::<Proposals>(&command.request, &approve, StatusCode::OK)
-        .await
-}
-
-/// Rejects a proposal.
-#[utoipa::path(post, path = "/proposals/{id}/reject", tag = "proposals", params(("id" = Uuid, Path)),
-    request_body = Rejection, responses((status = 200, body = Row<ProposalContent>)),
-    security(("api_key" = ["proposals:write"])))]
-async fn reject(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Rejection>,
-) -> Result<Response, Problem> {
-    let reason = command.body.reason;
-    let reject = on(id, ProposalCommand::Reject { reason });
-    app.run::<Proposals>(&command.request, &reject, StatusCode::OK)
-        .await
-}
-
-/// Withdraws one of your own proposals.
-#[utoipa::path(post, path = "/proposals/{id}/withdraw", tag = "proposals", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<ProposalContent>)), security(("api_key" = ["proposals:write"])))]
-async fn withdraw(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let withdraw = on(id, ProposalCommand::Withdraw);
-    app.run::<Proposals>(&command.request, &withdraw, StatusCode::OK)
         .await
 }
 
@@ -283,28 +261,6 @@ async fn get(
     let version = row.metadata.version;
     let proposal = app.with_preview(&read.caller, row).await?;
     App::show_with_others(&proposal, version, position)
-}
-
-/// Lists the proposals in the caller's workspaces, newest first.
-#[utoipa::path(get, path = "/proposals", tag = "proposals", params(Which, Page),
-    responses((status = 200, body = List<Row<ProposalContent>>)), security(("api_key" = ["proposals:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(which): Params<Which>,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    let status = match which.status.as_deref() {
-        Some("approved") => Some("applied"),
-        status => status,
-    };
-    one_of("status", status, &STATUSES)?;
-    let wanted = Where::default()
-        .and("t.workspace_id = ?", &which.workspace_id)
-        .and("t.status = ?", &status);
-    Ok(answer::found(
-        app.list::<Proposals>(&read, wanted, page).await?,
-    ))
 }
 
 impl App {

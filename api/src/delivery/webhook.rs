@@ -9,8 +9,8 @@ use chrono::TimeDelta;
 use commands::delivery::webhook::{Configure, Enable};
 use commands::{Handler, On, Request};
 use domain::delivery::webhook::{Changes, SECRET_OVERLAP, SECRET_ROTATED, Webhook, WebhookCommand};
+use projections::Row;
 use projections::delivery::webhook::{WebhookContent, Webhooks};
-use projections::{List, Row, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,20 +18,32 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::NoFilter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::query::Path;
+use crate::resource::Resource;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(get, update, delete))
-        .routes(routes!(rotate_secret))
-        .routes(routes!(enable))
-        .routes(routes!(disable))
-        .routes(routes!(send_example))
-        .routes(routes!(replay))
+    Resource::<Webhooks>::at("/webhooks")
+        .with(routes!(create))
+        .list::<NoFilter>("Lists the endpoints of the caller's product, newest first.")
+        .get("Returns one endpoint, without its secret.")
+        .with(routes!(update))
+        .delete("Deletes an endpoint; nothing more is sent to it.", || WebhookCommand::Delete)
+        .with(routes!(rotate_secret))
+        .action_with(
+            "enable",
+            "Enables deliveries to an endpoint again, including those that waited. If the endpoint's key is revoked, only the same \
+             actor can do this, with another key; other actors must first take the endpoint over by setting its `url`.",
+            |id, _: Nothing| Enable { id },
+        )
+        .action("disable", "Disables an endpoint; its deliveries wait.", |_: Nothing| {
+            WebhookCommand::Disable
+        })
+        .with(routes!(send_example))
+        .with(routes!(replay))
+        .routes()
 }
 
 /// An endpoint to create.
@@ -212,19 +224,6 @@ async fn update(
     .await
 }
 
-/// Deletes an endpoint; nothing more is sent to it.
-#[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 204)), security(("api_key" = ["webhooks:write"])))]
-async fn delete(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let delete = on(id, WebhookCommand::Delete);
-    app.run::<Webhooks>(&command.request, &delete, StatusCode::OK)
-        .await
-}
-
 /// Gives one of the caller's endpoints a new secret, and shows it once. Deliveries carry both signatures for a while.
 #[utoipa::path(post, path = "/webhooks/{id}/rotate-secret", tag = "webhooks", params(("id" = Uuid, Path)),
     request_body = Option<SecretRotation>, responses((status = 200, body = WebhookWithSecret)),
@@ -242,32 +241,6 @@ async fn rotate_secret(
         });
     let rotate = on(id, WebhookCommand::RotateSecret { overlap });
     app.make_secret(&command.request, &rotate, StatusCode::OK)
-        .await
-}
-
-/// Enables deliveries to an endpoint again, including those that waited. If the endpoint's key is revoked, only the same actor can do
-/// this, with another key; other actors must first take the endpoint over by setting its `url`.
-#[utoipa::path(post, path = "/webhooks/{id}/enable", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:write"])))]
-async fn enable(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    app.run::<Webhooks>(&command.request, &Enable { id }, StatusCode::OK)
-        .await
-}
-
-/// Disables an endpoint; its deliveries wait.
-#[utoipa::path(post, path = "/webhooks/{id}/disable", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:write"])))]
-async fn disable(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let disable = on(id, WebhookCommand::Disable);
-    app.run::<Webhooks>(&command.request, &disable, StatusCode::OK)
         .await
 }
 
@@ -304,28 +277,4 @@ async fn replay(
     };
     app.run::<Webhooks>(&command.request, &on(id, replay), StatusCode::ACCEPTED)
         .await
-}
-
-/// Returns one endpoint, without its secret.
-#[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<WebhookContent>)), security(("api_key" = ["webhooks:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    app.get::<Webhooks>(&read, id).await
-}
-
-/// Lists the endpoints of the caller's product, newest first.
-#[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(Page),
-    responses((status = 200, body = List<Row<WebhookContent>>)), security(("api_key" = ["webhooks:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    Ok(answer::found(
-        app.list::<Webhooks>(&read, Where::default(), page).await?,
-    ))
 }

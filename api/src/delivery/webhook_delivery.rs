@@ -6,7 +6,7 @@ use axum::response::Response;
 use commands::delivery::webhook::Resend;
 use projections::delivery::webhook::Webhooks;
 use projections::delivery::webhook_delivery::{Deliveries, DeliveryContent};
-use projections::{List, Row, Where};
+use projections::{List, Row};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,59 +16,48 @@ use uuid::Uuid;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::Filter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read, one_of};
+use crate::query::{Page, Params, Path, Read};
+use crate::resource::Resource;
+use projections::delivery::webhook_delivery::DeliveryStatus;
+use serde::Serialize;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(deliveries))
-        .routes(routes!(get))
-        .routes(routes!(resend))
+    Resource::<Deliveries>::at("/deliveries")
+        .tagged("webhooks")
+        .get("Returns one delivery as of its last attempt.")
+        .with(routes!(deliveries))
+        .with(routes!(resend))
+        .routes()
 }
 
 /// Filters for a list of deliveries.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
-    /// Status: `retrying`, `succeeded` or `exhausted`.
-    status: Option<String>,
+struct DeliveryFilter {
+    #[param(inline)]
+    status: Option<DeliveryStatus>,
 }
+
+impl Filter for DeliveryFilter {}
 
 /// Lists the attempted deliveries to an endpoint, newest first.
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks",
-    params(("id" = Uuid, Path), Which, Page),
+    params(("id" = Uuid, Path), DeliveryFilter, Page),
     responses((status = 200, body = List<Row<DeliveryContent>>)), security(("api_key" = ["webhooks:read"])))]
 async fn deliveries(
     State(app): State<App>,
     read: Read,
     Path(id): Path<Uuid>,
-    Params(which): Params<Which>,
+    Params(filter): Params<DeliveryFilter>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    one_of(
-        "status",
-        which.status.as_deref(),
-        &["retrying", "succeeded", "exhausted"],
-    )?;
     app.find::<Webhooks>(&read, id).await?;
-    let webhook_id = Some(id);
-    let wanted = Where::default()
-        .and("t.webhook_id = ?", &webhook_id)
-        .and("t.status = ?", &which.status);
+    let wanted = filter.conditions()?.and("t.webhook_id = ?", Some(id));
     Ok(answer::found(
         app.list::<Deliveries>(&read, wanted, page).await?,
     ))
-}
-
-/// Returns one delivery as of its last attempt.
-#[utoipa::path(get, path = "/deliveries/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<DeliveryContent>)), security(("api_key" = ["webhooks:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    app.get::<Deliveries>(&read, id).await
 }
 
 /// Resends a delivery now. A waiting retry is made at once instead.

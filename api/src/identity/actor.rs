@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::identity::scope;
 use projections::identity::actor::{ActorContent, Actors};
-use projections::{List, ReadModel, Row, Where, visible};
-use serde::Deserialize;
+use projections::{ReadModel, Row, Where, visible};
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,38 +13,36 @@ use uuid::Uuid;
 
 use super::OVERSEES;
 use crate::App;
-use crate::answer;
+use crate::filter::Filter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::query::{Path, Read};
+use crate::resource::Resource;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get))
+    Resource::<Actors>::at("/actors")
+        .list::<ActorFilter>(
+            "Lists the caller and the members of their workspaces, newest first, with kind and name.",
+        )
+        .with(routes!(get))
+        .routes()
 }
 
 /// Filters for a list of actors.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct ActorFilter {
     /// Lists all actors of the product; also needs `api_keys:read`.
     all: Option<bool>,
 }
 
-/// Lists the caller and the members of their workspaces, newest first, with kind and name.
-#[utoipa::path(get, path = "/actors", tag = "actors", params(Which, Page),
-    responses((status = 200, body = List<Row<ActorContent>>)), security(("api_key" = ["actors:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(which): Params<Which>,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    Ok(answer::found(if which.all == Some(true) {
-        app.list_all::<Actors>(&read, page).await?
-    } else {
-        app.list::<Actors>(&read, Where::default(), page).await?
-    }))
+impl Filter for ActorFilter {
+    fn conditions(self) -> Result<Where, Problem> {
+        Ok(Where::default())
+    }
+
+    fn is_for_all(&self) -> bool {
+        self.all == Some(true)
+    }
 }
 
 /// Returns one actor: the caller or a member of their workspaces; with `api_keys:read`, any actor of the product.

@@ -13,7 +13,7 @@ use domain::identity::api_key::{ApiKey, ApiKeyCommand};
 use domain::identity::product::OPERATOR;
 use domain::{Actor, ActorKind};
 use projections::identity::api_key::{ApiKeyContent, ApiKeys};
-use projections::{List, Row, RowMetadata, Where};
+use projections::{Row, RowMetadata};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,10 +22,12 @@ use uuid::Uuid;
 
 use super::MANAGES;
 use crate::App;
-use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::NoFilter;
 use crate::problem::{FieldError, Problem};
-use crate::query::{Page, Params, Path, Read};
+use crate::query::Path;
+use crate::resource::Resource;
+use projections::identity::api_key::ApiKeyStatus;
 
 /// Default time for which a rotated key keeps working: a day.
 const OVERLAP_SECONDS: i64 = 86_400;
@@ -34,11 +36,16 @@ const SHOWN_BEFORE: &str =
     "the key was shown in the first answer only; rotate it, or revoke it and issue another";
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(issue, list))
-        .routes(routes!(enrol))
-        .routes(routes!(get, revoke))
-        .routes(routes!(rotate))
+    Resource::<ApiKeys>::at("/api-keys")
+        .tagged("api-keys")
+        .shown_as::<ApiKeyView>()
+        .with(routes!(issue))
+        .list::<NoFilter>("Lists the keys of the caller's product, or every key for the operator.")
+        .with(routes!(enrol))
+        .get("Returns one key's record, without the secret key.")
+        .with(routes!(revoke))
+        .with(routes!(rotate))
+        .routes()
 }
 
 /// A key to issue.
@@ -85,8 +92,7 @@ struct ApiKeyView {
     name: String,
     actor: Actor,
     scopes: BTreeSet<String>,
-    /// Status: `active` or `revoked`.
-    status: String,
+    status: ApiKeyStatus,
     /// Id of the actor who controls the key: its own actor, unless somebody else has seen the key or created the actor. Two people count
     /// as two approvers only if their keys have different controllers.
     controller: Uuid,
@@ -190,9 +196,7 @@ async fn enrol(State(app): State<App>, command: Command<Nothing>) -> Result<Resp
         scopes: Arc::new([MANAGES.to_owned()].into()),
         ..command.request
     };
-    let response = app.make_key(&request, &enrol, StatusCode::OK).await?;
-    app.authenticator.changed_at(app.head());
-    Ok(response)
+    app.make_key(&request, &enrol, StatusCode::OK).await
 }
 
 /// Replaces a key by a new one; the old one keeps working for a while.
@@ -212,11 +216,8 @@ async fn rotate(
         issuer: command.caller.issuer(),
         secrets: app.secrets.clone(),
     };
-    let response = app
-        .make_key(&command.request, &rotate, StatusCode::OK)
-        .await?;
-    app.authenticator.changed_at(app.head());
-    Ok(response)
+    app.make_key(&command.request, &rotate, StatusCode::OK)
+        .await
 }
 
 /// Revokes a key, which stops working at once.
@@ -234,38 +235,6 @@ async fn revoke(
             issuer: command.caller.issuer(),
         },
     };
-    let response = app
-        .run_as::<ApiKeys, _>(&command.request, &revoke, StatusCode::OK, ApiKeyView::from)
-        .await?;
-    app.authenticator.changed_at(app.head());
-    Ok(response)
-}
-
-/// Returns one key's record, without the secret key.
-#[utoipa::path(get, path = "/api-keys/{id}", tag = "api-keys", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ApiKeyView)), security(("api_key" = ["api_keys:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    let (row, position) = app.find::<ApiKeys>(&read, id).await?;
-    let version = row.metadata.version;
-    Ok(App::show(ApiKeyView::from(row), version, position))
-}
-
-/// Lists the keys of the caller's product, or every key for the operator.
-#[utoipa::path(get, path = "/api-keys", tag = "api-keys", params(Page),
-    responses((status = 200, body = List<ApiKeyView>)), security(("api_key" = ["api_keys:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    let (found, position) = app.list::<ApiKeys>(&read, Where::default(), page).await?;
-    let shown = List {
-        items: found.items.into_iter().map(ApiKeyView::from).collect(),
-        next_cursor: found.next_cursor,
-    };
-    Ok(answer::found((shown, position)))
+    app.run_as::<ApiKeys, _>(&command.request, &revoke, StatusCode::OK, ApiKeyView::from)
+        .await
 }

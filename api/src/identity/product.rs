@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use commands::On;
 use domain::identity::product::{Product, ProductCommand};
+use projections::Row;
 use projections::identity::product::{ProductContent, Products};
-use projections::{List, Row, Where};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,15 +14,17 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer;
 use crate::command::Command;
+use crate::filter::NoFilter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::resource::Resource;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(get))
+    Resource::<Products>::at("/products")
+        .with(routes!(create))
+        .list::<NoFilter>("Lists the caller's own product, or every product for the operator.")
+        .get("Returns one product.")
+        .routes()
 }
 
 /// A product to create.
@@ -55,28 +57,4 @@ async fn create(State(app): State<App>, command: Command<NewProduct>) -> Result<
     };
     app.run::<Products>(&request, &create, StatusCode::CREATED)
         .await
-}
-
-/// Returns one product.
-#[utoipa::path(get, path = "/products/{id}", tag = "products", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<ProductContent>)), security(("api_key" = ["products:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    app.get::<Products>(&read, id).await
-}
-
-/// Lists the caller's own product, or every product for the operator.
-#[utoipa::path(get, path = "/products", tag = "products", params(Page),
-    responses((status = 200, body = List<Row<ProductContent>>)), security(("api_key" = ["products:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    Ok(answer::found(
-        app.list::<Products>(&read, Where::default(), page).await?,
-    ))
 }

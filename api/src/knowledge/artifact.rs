@@ -18,15 +18,33 @@ use uuid::Uuid;
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::Filter;
+use crate::filter::columns;
 use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
+use crate::resource::Resource;
+use serde::Serialize;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(attach, of_note))
-        .routes(routes!(list))
-        .routes(routes!(get, rename, detach))
-        .routes(routes!(restore))
+    Resource::<Artifacts>::at("/artifacts")
+        .with(routes!(attach, of_note))
+        .list::<ArtifactFilter>(
+            "Lists the artifacts of notes in the caller's workspaces, newest first, without those of notes in the trash.",
+        )
+        .get("Returns one artifact.")
+        .patch_with(
+            "Renames an artifact; its file keeps its own name.",
+            |id, ArtifactRevision { name }| Change {
+                id,
+                command: ArtifactCommand::Rename { name },
+            },
+        )
+        .with(routes!(detach))
+        .action_with("restore", "Attaches a detached artifact again.", |id, _: Nothing| Change {
+            id,
+            command: ArtifactCommand::Restore,
+        })
+        .routes()
 }
 
 /// An artifact to attach: a file or an external URL.
@@ -63,15 +81,22 @@ struct ArtifactRevision {
 }
 
 /// Filters for a list of artifacts.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct ArtifactFilter {
     workspace_id: Option<Uuid>,
     note_id: Option<Uuid>,
     file_id: Option<Uuid>,
     /// Status of the artifacts; attached ones if not given.
     #[param(inline)]
     status: Option<ArtifactStatus>,
+}
+
+impl Filter for ArtifactFilter {
+    fn conditions(mut self) -> Result<Where, Problem> {
+        self.status.get_or_insert(ArtifactStatus::Attached);
+        columns(&self)
+    }
 }
 
 /// Attaches a file or an external URL to a note.
@@ -119,63 +144,6 @@ async fn of_note(
     Ok(answer::found(found))
 }
 
-/// Lists the artifacts of notes in the caller's workspaces, newest first, without those of notes in the trash.
-#[utoipa::path(get, path = "/artifacts", tag = "artifacts", params(Which, Page),
-    responses((status = 200, body = List<Row<ArtifactContent>>)), security(("api_key" = ["artifacts:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(which): Params<Which>,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    let status: Option<&str> = Some(which.status.unwrap_or(ArtifactStatus::Attached).into());
-    let wanted = Where::default()
-        .and("t.workspace_id = ?", &which.workspace_id)
-        .and("t.note_id = ?", &which.note_id)
-        .and("t.file_id = ?", &which.file_id)
-        .and("t.status = ?", &status);
-    let found = app.list::<Artifacts>(&read, wanted, page).await?;
-    Ok(answer::found(found))
-}
-
-/// Returns one artifact.
-#[utoipa::path(get, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    app.get::<Artifacts>(&read, id).await
-}
-
-async fn change<T>(
-    app: &App,
-    id: Uuid,
-    command: &Command<T>,
-    change: ArtifactCommand,
-) -> Result<Response, Problem> {
-    let change = Change {
-        id,
-        command: change,
-    };
-    app.run::<Artifacts>(&command.request, &change, StatusCode::OK)
-        .await
-}
-
-/// Renames an artifact; its file keeps its own name.
-#[utoipa::path(patch, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
-    request_body = ArtifactRevision,
-    responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
-async fn rename(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<ArtifactRevision>,
-) -> Result<Response, Problem> {
-    let name = command.body.name.clone();
-    change(&app, id, &command, ArtifactCommand::Rename { name }).await
-}
-
 /// Detaches an artifact from its note; it can be restored for as long as its file exists.
 #[utoipa::path(delete, path = "/artifacts/{id}", tag = "artifacts", params(("id" = Uuid, Path)),
     responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
@@ -184,18 +152,12 @@ async fn detach(
     Path(id): Path<Uuid>,
     command: Command<Nothing>,
 ) -> Result<Response, Problem> {
-    change(&app, id, &command, ArtifactCommand::Detach).await
-}
-
-/// Attaches a detached artifact again.
-#[utoipa::path(post, path = "/artifacts/{id}/restore", tag = "artifacts", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<ArtifactContent>)), security(("api_key" = ["artifacts:write"])))]
-async fn restore(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    change(&app, id, &command, ArtifactCommand::Restore).await
+    let detach = Change {
+        id,
+        command: ArtifactCommand::Detach,
+    };
+    app.run::<Artifacts>(&command.request, &detach, StatusCode::OK)
+        .await
 }
 
 impl App {
@@ -208,7 +170,7 @@ impl App {
     ) -> Result<(List<Row<ArtifactContent>>, Position), Problem> {
         let note_id = Some(note_id);
         let wanted = Where::default()
-            .and("t.note_id = ?", &note_id)
+            .and("t.note_id = ?", note_id)
             .and_only(Some("t.status = 'attached'"));
         self.list::<Artifacts>(read, wanted, page).await
     }

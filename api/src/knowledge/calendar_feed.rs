@@ -7,7 +7,7 @@ use commands::{On, sha256_hex};
 use domain::identity::scope;
 use domain::knowledge::calendar_feed::{CalendarFeed, CalendarFeedCommand};
 use projections::knowledge::calendar_feed::{CalendarFeedContent, CalendarFeeds};
-use projections::{List, Row, RowMetadata, Where};
+use projections::{Row, RowMetadata, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,16 +16,22 @@ use uuid::Uuid;
 
 use super::calendar;
 use crate::App;
-use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::Filter;
 use crate::identity::MANAGES;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::query::Path;
+use crate::resource::Resource;
+use projections::knowledge::calendar_feed::CalendarFeedStatus;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(open, list))
-        .routes(routes!(get, revoke))
+    Resource::<CalendarFeeds>::at("/calendar-feeds")
+        .shown_as::<CalendarFeedView>()
+        .with(routes!(open))
+        .with(routes!(revoke))
+        .list::<CalendarFeedFilter>("Lists the caller's calendar feeds, newest first.")
+        .get("Returns one of the caller's calendar feeds, without its URL.")
+        .routes()
 }
 
 /// A calendar feed to open.
@@ -48,8 +54,7 @@ struct CalendarFeedView {
     owner: Uuid,
     /// Id of the key that opened the feed; once that key is revoked, the feed no longer works.
     credential: Option<Uuid>,
-    /// Status: `active` or `revoked`.
-    status: String,
+    status: CalendarFeedStatus,
     /// Path for the calendar client's subscription, relative to the server's address; only in the first answer to the request that opens
     /// the feed. Anybody who has it can read the tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,49 +134,20 @@ async fn revoke(
     .await
 }
 
-/// Returns one of the caller's calendar feeds, without its URL.
-#[utoipa::path(get, path = "/calendar-feeds/{id}", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = CalendarFeedView)), security(("api_key" = ["tasks:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    let (row, position) = app.find::<CalendarFeeds>(&read, id).await?;
-    let version = row.metadata.version;
-    Ok(App::show(CalendarFeedView::from(row), version, position))
-}
-
 /// Filters for a list of feeds.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Whose {
+struct CalendarFeedFilter {
     /// Lists all feeds of the product; also needs `api_keys:read`.
     all: Option<bool>,
 }
 
-/// Lists the caller's calendar feeds, newest first.
-#[utoipa::path(get, path = "/calendar-feeds", tag = "tasks", params(Whose, Page),
-    responses((status = 200, body = List<CalendarFeedView>)), security(("api_key" = ["tasks:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(whose): Params<Whose>,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    let (found, position) = if whose.all == Some(true) {
-        app.list_all::<CalendarFeeds>(&read, page).await?
-    } else {
-        app.list::<CalendarFeeds>(&read, Where::default(), page)
-            .await?
-    };
-    let shown = List {
-        items: found
-            .items
-            .into_iter()
-            .map(CalendarFeedView::from)
-            .collect(),
-        next_cursor: found.next_cursor,
-    };
-    Ok(answer::found((shown, position)))
+impl Filter for CalendarFeedFilter {
+    fn conditions(self) -> Result<Where, Problem> {
+        Ok(Where::default())
+    }
+
+    fn is_for_all(&self) -> bool {
+        self.all == Some(true)
+    }
 }

@@ -170,9 +170,9 @@ async fn list(
         None => None,
     };
     let wanted = Where::default()
-        .and("t.workspace_id = ?", &which.workspace_id)
+        .and("t.workspace_id = ?", which.workspace_id)
         .and_only(dangling)
-        .and("t.relation = ?", &which.relation);
+        .and("t.relation = ?", which.relation);
     let found = app.links(&read, wanted, page).await?;
     Ok(answer::found((found, position)))
 }
@@ -203,18 +203,13 @@ impl App {
         }
         let note_id = Some(note_id);
         let wanted = match end {
-            End::Source => Where::default().and("t.source_id = ?", &note_id),
-            End::Target => Where::default().and("t.target_id = ?", &note_id),
+            End::Source => Where::default().and("t.source_id = ?", note_id),
+            End::Target => Where::default().and("t.target_id = ?", note_id),
         };
         Ok((self.links(read, wanted, page).await?, position))
     }
 
-    async fn links(
-        &self,
-        read: &Read,
-        wanted: Where<'_>,
-        page: Page,
-    ) -> Result<List<Link>, Problem> {
+    async fn links(&self, read: &Read, wanted: Where, page: Page) -> Result<List<Link>, Problem> {
         let (viewer, cursor) = (read.caller.viewer(), page.of(read.list)?);
         let found = link::list(&self.database, viewer, wanted, cursor).await?;
         Ok(found.sealed(|place| read.list.cursor(place)))

@@ -9,7 +9,7 @@ use commands::On;
 use domain::knowledge::note::{Changes, Note, NoteCommand, SourceFile};
 use domain::knowledge::tag::spellings;
 use projections::knowledge::note::{NoteContent, Notes};
-use projections::{List, Row, Where};
+use projections::{Row, Where};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,18 +18,41 @@ use uuid::Uuid;
 
 use super::note_history::{self, AsOf};
 use crate::App;
-use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::Filter;
+use crate::filter::columns;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read, one_of};
+use crate::query::{Params, Path, Read};
+use crate::resource::Resource;
+use projections::knowledge::note::NoteStatus;
+use serde::Serialize;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(get, revise, purge))
-        .routes(routes!(archive))
-        .routes(routes!(trash))
-        .routes(routes!(restore))
+    Resource::<Notes>::at("/notes")
+        .create("Creates a note.", |new: NewNote| NoteCommand::Create {
+            workspace_id: new.workspace_id,
+            title: new.title,
+            body: new.body,
+            tags: new.tags,
+            aliases: new.aliases,
+            file: new.file,
+        })
+        .list::<NoteFilter>("Lists the notes in the caller's workspaces, newest first.")
+        .with(routes!(get))
+        .with(routes!(revise))
+        .action("archive", "Archives a note.", |_: Nothing| {
+            NoteCommand::Archive
+        })
+        .action("trash", "Moves a note to the trash.", |_: Nothing| {
+            NoteCommand::Trash
+        })
+        .action(
+            "restore",
+            "Restores a note from the archive or the trash.",
+            |_: Nothing| NoteCommand::Restore,
+        )
+        .delete("Purges a note from the trash.", || NoteCommand::Purge)
+        .routes()
         .merge(note_history::routes())
 }
 
@@ -75,35 +98,20 @@ struct NoteRevision {
 }
 
 /// Filters for a list of notes.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct NoteFilter {
     workspace_id: Option<Uuid>,
     tag: Option<String>,
-    /// Status: `active`, `archived` or `trashed`.
-    status: Option<String>,
+    #[param(inline)]
+    status: Option<NoteStatus>,
 }
 
-const fn on(id: Uuid, command: NoteCommand) -> On<Note> {
-    On { id, command }
-}
-
-/// Creates a note.
-#[utoipa::path(post, path = "/notes", tag = "notes", request_body = NewNote,
-    responses((status = 201, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
-async fn create(State(app): State<App>, command: Command<NewNote>) -> Result<Response, Problem> {
-    let new = command.body;
-    let create = NoteCommand::Create {
-        workspace_id: new.workspace_id,
-        title: new.title,
-        body: new.body,
-        tags: new.tags,
-        aliases: new.aliases,
-        file: new.file,
-    };
-    let create = on(Uuid::now_v7(), create);
-    app.run::<Notes>(&command.request, &create, StatusCode::CREATED)
-        .await
+impl Filter for NoteFilter {
+    fn conditions(mut self) -> Result<Where, Problem> {
+        let tag = self.tag.take().map(|tag| spellings(&tag));
+        Ok(columns(&self)?.and("t.tags && ?::text[]", tag))
+    }
 }
 
 /// Changes a note. With `If-Match`, only if it still has that version.
@@ -131,60 +139,11 @@ async fn revise(
         aliases,
         file,
     };
-    let revise = on(id, NoteCommand::Revise(changes));
+    let revise = On::<Note> {
+        id,
+        command: NoteCommand::Revise(changes),
+    };
     app.run::<Notes>(&request, &revise, StatusCode::OK).await
-}
-
-/// Archives a note.
-#[utoipa::path(post, path = "/notes/{id}/archive", tag = "notes", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
-async fn archive(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let archive = on(id, NoteCommand::Archive);
-    app.run::<Notes>(&command.request, &archive, StatusCode::OK)
-        .await
-}
-
-/// Moves a note to the trash.
-#[utoipa::path(post, path = "/notes/{id}/trash", tag = "notes", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
-async fn trash(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let trash = on(id, NoteCommand::Trash);
-    app.run::<Notes>(&command.request, &trash, StatusCode::OK)
-        .await
-}
-
-/// Restores a note from the archive or the trash.
-#[utoipa::path(post, path = "/notes/{id}/restore", tag = "notes", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<NoteContent>)), security(("api_key" = ["notes:write"])))]
-async fn restore(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let restore = on(id, NoteCommand::Restore);
-    app.run::<Notes>(&command.request, &restore, StatusCode::OK)
-        .await
-}
-
-/// Purges a note from the trash.
-#[utoipa::path(delete, path = "/notes/{id}", tag = "notes", params(("id" = Uuid, Path)),
-    responses((status = 204)), security(("api_key" = ["notes:write"])))]
-async fn purge(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let purge = on(id, NoteCommand::Purge);
-    app.run::<Notes>(&command.request, &purge, StatusCode::OK)
-        .await
 }
 
 /// Returns one note, in its current or a past state.
@@ -203,26 +162,4 @@ async fn get(
     let (_, position) = app.find::<Notes>(&read, id).await?;
     let row = note_history::at(&app, id, when).await?;
     Ok(App::show(&row, row.metadata.version, position))
-}
-
-/// Lists the notes in the caller's workspaces, newest first.
-#[utoipa::path(get, path = "/notes", tag = "notes", params(Which, Page),
-    responses((status = 200, body = List<Row<NoteContent>>)), security(("api_key" = ["notes:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(which): Params<Which>,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    one_of(
-        "status",
-        which.status.as_deref(),
-        &["active", "archived", "trashed"],
-    )?;
-    let tag = which.tag.map(|tag| spellings(&tag));
-    let wanted = Where::default()
-        .and("t.workspace_id = ?", &which.workspace_id)
-        .and("t.tags && ?::text[]", &tag)
-        .and("t.status = ?", &which.status);
-    Ok(answer::found(app.list::<Notes>(&read, wanted, page).await?))
 }

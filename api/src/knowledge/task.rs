@@ -343,13 +343,13 @@ impl App {
         let label = which.label.as_deref().map(spellings);
         let today = (which.overdue == Some(true)).then(|| Utc::now().date_naive());
         let wanted = Where::default()
-            .and("t.workspace_id = ?", &which.workspace_id)
-            .and("t.note_id = ?", &which.note_id)
-            .and("t.status = ?", &status)
-            .and("t.assignee = ?", &assignee)
-            .and("t.labels && ?::text[]", &label)
-            .and("t.status = 'open' and t.due_on < ?", &today)
-            .and("t.due_on < ?", &which.due_before);
+            .and("t.workspace_id = ?", which.workspace_id)
+            .and("t.note_id = ?", which.note_id)
+            .and("t.status = ?", status)
+            .and("t.assignee = ?", assignee)
+            .and("t.labels && ?::text[]", label)
+            .and("t.status = 'open' and t.due_on < ?", today)
+            .and("t.due_on < ?", which.due_before);
         let order = which.order.map_or(NEWEST_FIRST, TaskOrder::order);
         self.list_in::<Tasks>(read, wanted, order, page).await
     }

@@ -6,8 +6,8 @@ use axum::response::Response;
 use commands::On;
 use commands::knowledge::workspace::SetMember;
 use domain::knowledge::workspace::{Role, Workspace, WorkspaceCommand};
+use projections::Row;
 use projections::knowledge::workspace::{WorkspaceContent, Workspaces};
-use projections::{List, Row, Where};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,17 +15,27 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::NoFilter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::query::Path;
+use crate::resource::Resource;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(get, rename))
-        .routes(routes!(archive))
-        .routes(routes!(set_member, remove_member))
+    Resource::<Workspaces>::at("/workspaces")
+        .with(routes!(create))
+        .list::<NoFilter>("Lists the caller's workspaces.")
+        .get("Returns one workspace.")
+        .patch("Renames a workspace.", |WorkspaceName { name }| {
+            WorkspaceCommand::Rename { name }
+        })
+        .action(
+            "archive",
+            "Archives a workspace for good; it can still be read.",
+            |_: Nothing| WorkspaceCommand::Archive,
+        )
+        .with(routes!(set_member, remove_member))
+        .routes()
 }
 
 /// The name of a workspace.
@@ -68,34 +78,6 @@ async fn create(
         .await
 }
 
-/// Renames a workspace.
-#[utoipa::path(patch, path = "/workspaces/{id}", tag = "workspaces", params(("id" = Uuid, Path)),
-    request_body = WorkspaceName, responses((status = 200, body = Row<WorkspaceContent>)),
-    security(("api_key" = ["workspaces:write"])))]
-async fn rename(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<WorkspaceName>,
-) -> Result<Response, Problem> {
-    let name = command.body.name;
-    let rename = on(id, WorkspaceCommand::Rename { name });
-    app.run::<Workspaces>(&command.request, &rename, StatusCode::OK)
-        .await
-}
-
-/// Archives a workspace for good; it can still be read.
-#[utoipa::path(post, path = "/workspaces/{id}/archive", tag = "workspaces", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
-async fn archive(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    let archive = on(id, WorkspaceCommand::Archive);
-    app.run::<Workspaces>(&command.request, &archive, StatusCode::OK)
-        .await
-}
-
 /// Adds an actor of the product as a member, or changes a member's role.
 #[utoipa::path(put, path = "/workspaces/{id}/members/{actor_id}", tag = "workspaces",
     params(("id" = Uuid, Path), ("actor_id" = Uuid, Path)), request_body = Membership,
@@ -126,29 +108,4 @@ async fn remove_member(
     let remove = on(id, WorkspaceCommand::RemoveMember { actor_id });
     app.run::<Workspaces>(&command.request, &remove, StatusCode::OK)
         .await
-}
-
-/// Returns one workspace.
-#[utoipa::path(get, path = "/workspaces/{id}", tag = "workspaces", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    app.get::<Workspaces>(&read, id).await
-}
-
-/// Lists the caller's workspaces.
-#[utoipa::path(get, path = "/workspaces", tag = "workspaces", params(Page),
-    responses((status = 200, body = List<Row<WorkspaceContent>>)), security(("api_key" = ["workspaces:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    Ok(answer::found(
-        app.list::<Workspaces>(&read, Where::default(), page)
-            .await?,
-    ))
 }

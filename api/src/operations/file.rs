@@ -9,8 +9,8 @@ use chrono::{TimeDelta, Utc};
 use commands::operations::file::{Ask, End};
 use domain::operations::container::Container;
 use domain::operations::file::Upload;
+use projections::Row;
 use projections::operations::file::{FileContent, FileStatus, Files};
-use projections::{List, Row, Where};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -21,17 +21,24 @@ use super::file_url::{Claims, SignedUrl, download_until, upload_until};
 use crate::App;
 use crate::answer;
 use crate::command::{Command, Nothing};
+use crate::filter::Filter;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::query::{Params, Path, Read};
+use crate::resource::Resource;
 
 /// Minimum lifetime of a small picture's URL. The URL stays the same during that time, because pages show it repeatedly.
 const SMALL_PICTURES: TimeDelta = TimeDelta::days(1);
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(request, list))
-        .routes(routes!(get, delete))
-        .routes(routes!(address))
+    Resource::<Files>::at("/files")
+        .with(routes!(request))
+        .list::<FileFilter>(
+            "Lists the files of the caller's workspaces and of the whole product, newest first.",
+        )
+        .get("Returns one file.")
+        .with(routes!(delete))
+        .with(routes!(address))
+        .routes()
 }
 
 /// A file to upload.
@@ -65,15 +72,17 @@ struct RequestedFile {
 }
 
 /// Filters for a list of files.
-#[derive(Deserialize, IntoParams)]
+#[derive(Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct FileFilter {
     #[param(inline)]
     container: Option<Container>,
     workspace_id: Option<Uuid>,
     #[param(inline)]
     status: Option<FileStatus>,
 }
+
+impl Filter for FileFilter {}
 
 /// The size of a picture.
 #[derive(Deserialize, IntoParams)]
@@ -146,35 +155,6 @@ async fn delete(
 ) -> Result<Response, Problem> {
     app.run::<Files>(&command.request, &End::delete(id), StatusCode::OK)
         .await
-}
-
-/// Returns one file.
-#[utoipa::path(get, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<FileContent>)), security(("api_key" = ["files:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    app.get::<Files>(&read, id).await
-}
-
-/// Lists the files of the caller's workspaces and of the whole product, newest first.
-#[utoipa::path(get, path = "/files", tag = "files", params(Which, Page),
-    responses((status = 200, body = List<Row<FileContent>>)), security(("api_key" = ["files:read"])))]
-async fn list(
-    State(app): State<App>,
-    read: Read,
-    Params(which): Params<Which>,
-    Params(page): Params<Page>,
-) -> Result<Response, Problem> {
-    let container = which.container.map(<&str>::from);
-    let status = which.status.map(<&str>::from);
-    let wanted = Where::default()
-        .and("t.container = ?", &container)
-        .and("t.workspace_id = ?", &which.workspace_id)
-        .and("t.status = ?", &status);
-    Ok(answer::found(app.list::<Files>(&read, wanted, page).await?))
 }
 
 /// Returns a temporary URL for a file's bytes that needs no key.

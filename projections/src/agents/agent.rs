@@ -10,6 +10,14 @@ use uuid::Uuid;
 use crate::query::rows;
 use crate::{QueryError, ReadModel, visible};
 
+/// The status of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentStatus {
+    Active,
+    Suspended,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Agent)]
 pub struct AgentContent {
@@ -25,8 +33,7 @@ pub struct AgentContent {
     pub proposed_on: Option<NaiveDate>,
     /// Proposals on that day.
     pub proposals: u32,
-    /// `active` or `suspended`.
-    pub status: String,
+    pub status: AgentStatus,
     /// Reason for the suspension.
     pub reason: Option<String>,
 }
@@ -51,7 +58,7 @@ impl ReadModel for Agents {
                 daily_proposals: registration.daily_proposals,
                 proposed_on: None,
                 proposals: 0,
-                status: "active".into(),
+                status: AgentStatus::Active,
                 reason: None,
             },
             (None, _) => return None,
@@ -71,12 +78,12 @@ impl ReadModel for Agents {
                 ..agent
             },
             (Some(agent), AgentEvent::Suspended { reason }) => AgentContent {
-                status: "suspended".into(),
+                status: AgentStatus::Suspended,
                 reason: Some(reason),
                 ..agent
             },
             (Some(agent), AgentEvent::Resumed {}) => AgentContent {
-                status: "active".into(),
+                status: AgentStatus::Active,
                 reason: None,
                 ..agent
             },

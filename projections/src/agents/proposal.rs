@@ -26,12 +26,25 @@ pub struct GivenApproval {
     pub by_rule: Option<ByRule>,
 }
 
+/// The status of a proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProposalStatus {
+    Pending,
+    Applied,
+    Failed,
+    Rejected,
+    Withdrawn,
+    Expired,
+    Superseded,
+    Reverted,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Proposal)]
 pub struct ProposalContent {
     pub workspace_id: Uuid,
-    /// `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`.
-    pub status: String,
+    pub status: ProposalStatus,
     pub actions: Vec<Action>,
     /// SHA-256, in hex, of `actions` as compact JSON with sorted keys; an approval repeats it.
     pub actions_hash: String,
@@ -96,7 +109,7 @@ impl ReadModel for Proposals {
                 },
             ) => ProposalContent {
                 workspace_id: draft.workspace_id,
-                status: "pending".into(),
+                status: ProposalStatus::Pending,
                 actions: draft.actions,
                 actions_hash,
                 edited_actions: None,
@@ -154,26 +167,32 @@ impl ReadModel for Proposals {
                 notes,
                 tasks,
                 artifacts,
-                ..proposal.decided("applied", envelope).by_the_last_approver()
+                ..proposal
+                    .decided(ProposalStatus::Applied, envelope)
+                    .by_the_last_approver()
             },
             (Some(proposal), ProposalEvent::Failed { conflicts }) => ProposalContent {
                 conflicts,
-                ..proposal.decided("failed", envelope).by_the_last_approver()
+                ..proposal
+                    .decided(ProposalStatus::Failed, envelope)
+                    .by_the_last_approver()
             },
             (Some(proposal), ProposalEvent::Rejected { reason }) => ProposalContent {
                 reason: Some(reason),
-                ..proposal.decided("rejected", envelope)
+                ..proposal.decided(ProposalStatus::Rejected, envelope)
             },
             (Some(proposal), ProposalEvent::Withdrawn {}) => {
-                proposal.decided("withdrawn", envelope)
+                proposal.decided(ProposalStatus::Withdrawn, envelope)
             }
-            (Some(proposal), ProposalEvent::Expired {}) => proposal.decided("expired", envelope),
+            (Some(proposal), ProposalEvent::Expired {}) => {
+                proposal.decided(ProposalStatus::Expired, envelope)
+            }
             (Some(proposal), ProposalEvent::Superseded { by }) => ProposalContent {
                 superseded_by: Some(by),
-                ..proposal.decided("superseded", envelope)
+                ..proposal.decided(ProposalStatus::Superseded, envelope)
             },
             (Some(proposal), ProposalEvent::Reverted { reason }) => ProposalContent {
-                status: "reverted".into(),
+                status: ProposalStatus::Reverted,
                 reverted_by: Some(envelope.metadata.actor),
                 reverted_at: Some(envelope.recorded_at),
                 reason,
@@ -204,9 +223,9 @@ impl ProposalContent {
         self
     }
 
-    fn decided(self, status: &str, envelope: &Recorded) -> Self {
+    fn decided(self, status: ProposalStatus, envelope: &Recorded) -> Self {
         Self {
-            status: status.into(),
+            status,
             decided_by: Some(envelope.metadata.actor),
             decided_at: Some(envelope.recorded_at),
             ..self

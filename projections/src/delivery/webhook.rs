@@ -12,6 +12,14 @@ use uuid::Uuid;
 use crate::query::rows;
 use crate::{QueryError, ReadModel, Row, visible};
 
+/// The status of a webhook endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookStatus {
+    Enabled,
+    Disabled,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Webhook)]
 pub struct WebhookContent {
@@ -24,8 +32,7 @@ pub struct WebhookContent {
     pub headers: BTreeSet<String>,
     /// Deliveries per second; null: no limit.
     pub rate_limit: Option<u32>,
-    /// `enabled` or `disabled`.
-    pub status: String,
+    pub status: WebhookStatus,
     pub disabled_reason: Option<DisableReason>,
     /// Position after which events were not delivered; replay from here.
     #[schema(value_type = Option<i64>)]
@@ -84,7 +91,7 @@ impl ReadModel for Webhooks {
                 description,
                 headers: headers.into_keys().collect(),
                 rate_limit: rate_limit.filter(|limit| *limit > 0),
-                status: "enabled".into(),
+                status: WebhookStatus::Enabled,
                 disabled_reason: None,
                 disabled_position: None,
                 replay: None,
@@ -132,14 +139,14 @@ impl WebhookContent {
                 ..self
             },
             WebhookEvent::EndpointDisabled { reason } => Self {
-                status: "disabled".into(),
+                status: WebhookStatus::Disabled,
                 disabled_reason: Some(reason),
                 // If the endpoint is disabled twice, missed events begin at the first time.
                 disabled_position: self.disabled_position.or(Some(position)),
                 ..self
             },
             WebhookEvent::EndpointEnabled {} => Self {
-                status: "enabled".into(),
+                status: WebhookStatus::Enabled,
                 disabled_reason: None,
                 disabled_position: None,
                 failing_since: None,

@@ -9,6 +9,15 @@ use uuid::Uuid;
 
 use crate::{ReadModel, visible};
 
+/// The status of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    Retrying,
+    Succeeded,
+    Exhausted,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Delivery)]
 pub struct DeliveryContent {
@@ -16,8 +25,7 @@ pub struct DeliveryContent {
     /// The event that is delivered.
     pub event_id: Uuid,
     pub event_type: String,
-    /// `retrying`, `succeeded` or `exhausted`.
-    pub status: String,
+    pub status: DeliveryStatus,
     pub attempts: u32,
     /// HTTP status of the last attempt; null if there was no response.
     pub last_status: Option<u16>,
@@ -62,11 +70,10 @@ impl ReadModel for Deliveries {
                 event_id,
                 event_type,
                 status: match (succeeded, next_attempt_at) {
-                    (true, _) => "succeeded",
-                    (false, Some(_)) => "retrying",
-                    (false, None) => "exhausted",
-                }
-                .into(),
+                    (true, _) => DeliveryStatus::Succeeded,
+                    (false, Some(_)) => DeliveryStatus::Retrying,
+                    (false, None) => DeliveryStatus::Exhausted,
+                },
                 attempts: attempt,
                 last_status: status,
                 last_error: error,

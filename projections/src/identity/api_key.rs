@@ -13,13 +13,20 @@ use uuid::Uuid;
 use crate::query::rows;
 use crate::{QueryError, ReadModel, Row, visible};
 
+/// The status of an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApiKeyStatus {
+    Active,
+    Revoked,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyContent {
     pub name: String,
     pub actor: Actor,
     pub scopes: BTreeSet<String>,
-    /// `active` or `revoked`.
-    pub status: String,
+    pub status: ApiKeyStatus,
     /// Id of the actor who controls the key.
     pub controller: Uuid,
     /// True if the operator vouches for the key's actor.
@@ -64,7 +71,7 @@ impl ReadModel for ApiKeys {
                 name,
                 actor,
                 scopes,
-                status: "active".into(),
+                status: ApiKeyStatus::Active,
                 controller: controlled_by.unwrap_or(actor.id),
                 vouched,
                 enrolled: false,
@@ -104,7 +111,7 @@ impl ReadModel for ApiKeys {
                 ..key
             },
             (Some(key), ApiKeyEvent::Revoked {}) => ApiKeyContent {
-                status: "revoked".into(),
+                status: ApiKeyStatus::Revoked,
                 ..key
             },
         })

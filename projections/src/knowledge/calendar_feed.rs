@@ -12,6 +12,14 @@ use uuid::Uuid;
 use crate::query::rows;
 use crate::{QueryError, ReadModel, Row};
 
+/// The status of a calendar feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CalendarFeedStatus {
+    Active,
+    Revoked,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CalendarFeedContent {
     pub name: String,
@@ -19,8 +27,7 @@ pub struct CalendarFeedContent {
     pub owner: Uuid,
     /// Id of the key that opened the feed; the feed ends with the key.
     pub credential: Option<Uuid>,
-    /// `active` or `revoked`.
-    pub status: String,
+    pub status: CalendarFeedStatus,
     pub sha256: String,
 }
 
@@ -53,12 +60,12 @@ impl ReadModel for CalendarFeeds {
                 name,
                 owner,
                 credential: envelope.metadata.credential,
-                status: "active".into(),
+                status: CalendarFeedStatus::Active,
                 sha256,
             },
             (None, _) => return None,
             (Some(feed), CalendarFeedEvent::Revoked {}) => CalendarFeedContent {
-                status: "revoked".into(),
+                status: CalendarFeedStatus::Revoked,
                 ..feed
             },
         })

@@ -10,6 +10,15 @@ use uuid::Uuid;
 
 use crate::{ReadModel, visible};
 
+/// The status of a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteStatus {
+    Active,
+    Archived,
+    Trashed,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Note)]
 pub struct NoteContent {
@@ -23,8 +32,7 @@ pub struct NoteContent {
     pub file: Option<SourceFile>,
     /// Typed links; wiki links in the body are not included.
     pub links: BTreeSet<TypedLink>,
-    /// `active`, `archived` or `trashed`.
-    pub status: String,
+    pub status: NoteStatus,
 }
 
 pub struct Notes;
@@ -57,7 +65,7 @@ impl ReadModel for Notes {
                 aliases,
                 file,
                 links: BTreeSet::new(),
-                status: "active".into(),
+                status: NoteStatus::Active,
             },
             (None, _) | (_, NoteEvent::Purged {}) => return None,
             (
@@ -107,18 +115,15 @@ impl ReadModel for Notes {
                 });
                 note
             }
-            (Some(note), NoteEvent::Archived {}) => note.moved("archived"),
-            (Some(note), NoteEvent::Trashed {}) => note.moved("trashed"),
-            (Some(note), NoteEvent::Restored {}) => note.moved("active"),
+            (Some(note), NoteEvent::Archived {}) => note.moved(NoteStatus::Archived),
+            (Some(note), NoteEvent::Trashed {}) => note.moved(NoteStatus::Trashed),
+            (Some(note), NoteEvent::Restored {}) => note.moved(NoteStatus::Active),
         })
     }
 }
 
 impl NoteContent {
-    fn moved(self, status: &str) -> Self {
-        Self {
-            status: status.into(),
-            ..self
-        }
+    fn moved(self, status: NoteStatus) -> Self {
+        Self { status, ..self }
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::note::{NoteContent, Notes};
 use super::task::{TaskContent, Tasks};
-use super::workspace::{WorkspaceContent, Workspaces};
+use super::workspace::{WorkspaceContent, WorkspaceStatus, Workspaces};
 use crate::{ReadModel, Row, apply};
 
 pub(super) fn recorded<A: Aggregate>(version: i64, event: &A::Event) -> Recorded {
@@ -81,7 +81,7 @@ fn shown_note(note: &Note) -> Option<NoteContent> {
         aliases: content.aliases,
         file: content.file,
         links: content.links,
-        status: note.status()?.into(),
+        status: serde_json::from_value(note.status()?.into()).unwrap(),
     })
 }
 
@@ -109,13 +109,13 @@ fn shown_task(task: &Task, row: Option<&TaskContent>) -> Option<TaskContent> {
 fn shown_workspace(workspace: &Workspace) -> Option<WorkspaceContent> {
     let status = match workspace {
         Workspace::Absent => return None,
-        Workspace::Active(_) => "active",
-        Workspace::Archived(_) => "archived",
+        Workspace::Active(_) => WorkspaceStatus::Active,
+        Workspace::Archived(_) => WorkspaceStatus::Archived,
     };
     let details = workspace.details()?.clone();
     Some(WorkspaceContent {
         name: details.name,
-        status: status.into(),
+        status,
         members: details.members,
     })
 }

@@ -11,12 +11,19 @@ use uuid::Uuid;
 use crate::query::rows;
 use crate::{QueryError, ReadModel, visible};
 
+/// The status of a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkspaceStatus {
+    Active,
+    Archived,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Workspace)]
 pub struct WorkspaceContent {
     pub name: String,
-    /// `active` or `archived`.
-    pub status: String,
+    pub status: WorkspaceStatus,
     /// Roles by actor id.
     pub members: BTreeMap<Uuid, Role>,
 }
@@ -26,8 +33,7 @@ pub struct WorkspaceContent {
 pub struct JoinedWorkspace {
     pub id: Uuid,
     pub name: String,
-    /// `active` or `archived`.
-    pub status: String,
+    pub status: WorkspaceStatus,
     pub role: Role,
 }
 
@@ -62,7 +68,7 @@ impl ReadModel for Workspaces {
         Some(match (workspace, event) {
             (_, WorkspaceEvent::Created { name, owner }) => WorkspaceContent {
                 name,
-                status: "active".into(),
+                status: WorkspaceStatus::Active,
                 members: BTreeMap::from([(owner, Role::Owner)]),
             },
             (None, _) => return None,
@@ -70,7 +76,7 @@ impl ReadModel for Workspaces {
                 WorkspaceContent { name, ..workspace }
             }
             (Some(workspace), WorkspaceEvent::Archived {}) => WorkspaceContent {
-                status: "archived".into(),
+                status: WorkspaceStatus::Archived,
                 ..workspace
             },
             (Some(mut workspace), WorkspaceEvent::MemberSet { actor_id, role }) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::text::escaped;
 use projections::Row;
-use projections::agents::proposal::{ProposalContent, Proposals};
+use projections::agents::proposal::{ProposalContent, ProposalStatus, Proposals};
 use rmcp::model::{
     ElicitRequest, ElicitRequestParams, InputRequest, InputRequests, InputRequiredResult,
     RequestStateCodec, SealOptions,
@@ -104,7 +104,7 @@ pub async fn resume(asked: &Asked<'_>) -> Result<Answer, Problem> {
     };
     let (proposal, position) = decided(context, proposal_id, patience).await?;
     let declined = response.is_some_and(|response| response.action != Action::Accept);
-    if proposal.content.status == "pending" && !declined {
+    if proposal.content.status == ProposalStatus::Pending && !declined {
         ask(asked, &proposal)
     } else {
         let answer = Answer::of(&ProposalState::from(proposal), position)?;
@@ -124,7 +124,7 @@ async fn decided(
         head.mark_unchanged();
         let read = context.read_latest().await?;
         let (proposal, position) = context.app.find::<Proposals>(&read, id).await?;
-        if proposal.content.status != "pending" || Instant::now() >= end {
+        if proposal.content.status != ProposalStatus::Pending || Instant::now() >= end {
             return Ok((proposal, position));
         }
         // Any appended event may be the decision.

@@ -155,8 +155,8 @@ async fn workspace(context: &Context, id: Uuid) -> Result<ContentBlock, ErrorDat
     };
     let (status, workspace_id) = (Some("active"), Some(id));
     let wanted = Where::default()
-        .and("t.workspace_id = ?", &workspace_id)
-        .and("t.status = ?", &status);
+        .and("t.workspace_id = ?", workspace_id)
+        .and("t.status = ?", status);
     let read = context.read();
     let found = context.app.list::<Notes>(&read, wanted, page).await;
     let (notes, _) = found.map_err(|problem| context.error(problem, resources::SCOPE))?;

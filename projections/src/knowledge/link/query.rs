@@ -47,7 +47,7 @@ const SHOWN: &str = "json_build_object(
 pub async fn list(
     database: &Database,
     viewer: Viewer,
-    wanted: Where<'_>,
+    wanted: Where,
     cursor: Cursor,
 ) -> Result<List<Link>, QueryError> {
     let links = Rows {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::agents::proposal::{Applied, AppliedArtifact, AppliedTask, Conflict};
 use projections::Row;
-use projections::agents::proposal::ProposalContent;
+use projections::agents::proposal::{ProposalContent, ProposalStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,8 +16,7 @@ pub struct ProposalState {
     proposal_id: Uuid,
     workspace_id: Uuid,
     version: i64,
-    /// Status: `pending`, `applied`, `failed`, `rejected`, `withdrawn`, `expired`, `superseded` or `reverted`.
-    status: String,
+    status: ProposalStatus,
     /// Hash of the actions as submitted; an approval names it.
     actions_hash: String,
     /// Time at which the proposal expires if it is still undecided.

@@ -6,7 +6,7 @@ use commands::agents::tool_call::Called;
 use domain::agents::proposal::Draft;
 use domain::agents::tool_call::Call;
 use projections::Row;
-use projections::agents::proposal::ProposalContent;
+use projections::agents::proposal::{ProposalContent, ProposalStatus};
 use rmcp::model::{self, ToolAnnotations};
 use serde::Deserialize;
 use store::Position;
@@ -72,7 +72,7 @@ impl Tool for ProposeChanges {
         let (proposal, position, is_recorded) =
             submit(asked, how.idempotency_key, draft, asks).await?;
         let id = proposal.metadata.id;
-        let answer = if asks && proposal.content.status == "pending" {
+        let answer = if asks && proposal.content.status == ProposalStatus::Pending {
             approval::ask(asked, &proposal)?
         } else {
             Answer::of(&ProposalState::from(proposal), position)?

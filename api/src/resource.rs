@@ -1,0 +1,264 @@
+//! The routes of a resource, made from its read model: handlers with their OpenAPI descriptions.
+
+use std::any::TypeId;
+use std::marker::PhantomData;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
+use commands::{Handler, On};
+use domain::Aggregate;
+use projections::{List, ReadModel, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+use utoipa::openapi::path::HttpMethod;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use uuid::Uuid;
+
+use crate::App;
+use crate::answer;
+use crate::command::{Command, Nothing};
+use crate::filter::Filter;
+use crate::operation::Operation;
+use crate::query::{Page, Params, Path, Read};
+
+/// The row of a read model.
+type RowOf<M> = Row<<M as ReadModel>::Content>;
+/// A command on the aggregate of a read model.
+type CommandOf<M> = <<M as ReadModel>::Of as Aggregate>::Command;
+
+/// The body of a command.
+pub trait Body: DeserializeOwned + ToSchema + Send + 'static {}
+impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for T {}
+
+/// The shape in which a resource is shown: its row, or a view made from it.
+pub trait View<M: ReadModel>: From<RowOf<M>> + Serialize + ToSchema + Send + 'static {}
+impl<M: ReadModel, V: From<RowOf<M>> + Serialize + ToSchema + Send + 'static> View<M> for V {}
+
+/// The routes of one resource. The read model gives the scopes, the schema and the visibility.
+///
+/// An operation that needs more, such as one that shows a secret, is a handler of its own beside these.
+pub struct Resource<M: ReadModel, V: View<M> = RowOf<M>> {
+    path: &'static str,
+    tag: &'static str,
+    routes: OpenApiRouter<App>,
+    shows: PhantomData<fn() -> (M, V)>,
+}
+
+impl<M: ReadModel> Resource<M> {
+    /// Begins the routes of a resource at a path below `/v1`, such as `/labels`. Their tag is the scope.
+    pub fn at(path: &'static str) -> Self {
+        Self {
+            path,
+            tag: M::SCOPE,
+            routes: OpenApiRouter::new(),
+            shows: PhantomData,
+        }
+    }
+}
+
+/// Returns the route of a command on one resource.
+fn run<M: ReadModel, V: View<M>, B: Body, H: Handler>(
+    method: MethodFilter,
+    handler: impl Fn(Uuid, B) -> H + Clone + Send + Sync + 'static,
+) -> MethodRouter<App> {
+    on(
+        method,
+        |State(app): State<App>, Path(id): Path<Uuid>, call: Command<B>| async move {
+            let handler = handler(id, call.body);
+            app.run_as::<M, V>(&call.request, &handler, StatusCode::OK, V::from)
+                .await
+        },
+    )
+}
+
+impl<M: ReadModel, V: View<M>> Resource<M, V> {
+    /// Lists the operations under another tag.
+    pub fn tagged(self, tag: &'static str) -> Self {
+        Self { tag, ..self }
+    }
+
+    /// Shows the resource as a view.
+    pub fn shown_as<W: View<M>>(self) -> Resource<M, W> {
+        Resource {
+            path: self.path,
+            tag: self.tag,
+            routes: self.routes,
+            shows: PhantomData,
+        }
+    }
+
+    /// Adds `POST` on the path: it creates a resource with a new id.
+    pub fn create<B: Body>(
+        self,
+        summary: &str,
+        command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let operation = self
+            .command::<B>("create", summary, "")
+            .answers::<M, V>(StatusCode::CREATED);
+        let handler = post(|State(app): State<App>, call: Command<B>| async move {
+            let create = On::<M::Of> {
+                id: Uuid::now_v7(),
+                command: command(call.body),
+            };
+            app.run_as::<M, V>(&call.request, &create, StatusCode::CREATED, V::from)
+                .await
+        });
+        self.and(operation.described(HttpMethod::Post, handler))
+    }
+
+    /// Adds `PATCH` on a resource.
+    pub fn patch<B: Body>(
+        self,
+        summary: &str,
+        command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        self.patch_with(summary, move |id, body| On::<M::Of> {
+            id,
+            command: command(body),
+        })
+    }
+
+    /// Adds `PATCH` on a resource, with a handler made from its id and the body.
+    pub fn patch_with<B: Body, H: Handler>(
+        self,
+        summary: &str,
+        handler: impl Fn(Uuid, B) -> H + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let operation = self
+            .command::<B>("revise", summary, "/{id}")
+            .answers::<M, V>(StatusCode::OK);
+        let routes = run::<M, V, B, H>(MethodFilter::PATCH, handler);
+        self.and(operation.described(HttpMethod::Patch, routes))
+    }
+
+    /// Adds `POST` on a part of a resource that is named for what happens: `/{id}/archive`.
+    pub fn action<B: Body>(
+        self,
+        name: &str,
+        summary: &str,
+        command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        self.action_with(name, summary, move |id, body| On::<M::Of> {
+            id,
+            command: command(body),
+        })
+    }
+
+    /// Adds an [`action`](Self::action) with a handler made from the id and the body.
+    pub fn action_with<B: Body, H: Handler>(
+        self,
+        name: &str,
+        summary: &str,
+        handler: impl Fn(Uuid, B) -> H + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let operation = self
+            .command::<B>(&name.replace('-', "_"), summary, &format!("/{{id}}/{name}"))
+            .answers::<M, V>(StatusCode::OK);
+        let routes = run::<M, V, B, H>(MethodFilter::POST, handler);
+        self.and(operation.described(HttpMethod::Post, routes))
+    }
+
+    /// Adds `DELETE` on a resource, which has no row afterwards.
+    pub fn delete(
+        self,
+        summary: &str,
+        command: impl Fn() -> CommandOf<M> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let operation = self
+            .command::<Nothing>("delete", summary, "/{id}")
+            .answers_nothing();
+        let routes = run::<M, V, Nothing, _>(MethodFilter::DELETE, move |id, _| On::<M::Of> {
+            id,
+            command: command(),
+        });
+        self.and(operation.described(HttpMethod::Delete, routes))
+    }
+
+    /// Adds `GET` on a resource.
+    pub fn get(self, summary: &str) -> Self {
+        let operation = self
+            .query("get", summary, "/{id}")
+            .answers::<M, V>(StatusCode::OK);
+        let routes = get(
+            |State(app): State<App>, read: Read, Path(id): Path<Uuid>| async move {
+                if TypeId::of::<V>() == TypeId::of::<RowOf<M>>() {
+                    return app.get::<M>(&read, id).await;
+                }
+                let (row, position) = app.find::<M>(&read, id).await?;
+                let version = row.metadata.version;
+                Ok(App::show(V::from(row), version, position))
+            },
+        );
+        self.and(operation.described(HttpMethod::Get, routes))
+    }
+
+    /// Adds `GET` on the path: it lists the resources that the caller may see, newest first.
+    pub fn list<F: Filter>(self, summary: &str) -> Self {
+        let operation = self
+            .query("list", summary, "")
+            .selects::<F>()
+            .lists::<M, V>();
+        let routes = get(
+            |State(app): State<App>,
+             read: Read,
+             Params(filter): Params<F>,
+             Params(page): Params<Page>| async move {
+                let (found, position) = if filter.is_for_all() {
+                    app.list_all::<M>(&read, page).await?
+                } else {
+                    let wanted = filter.conditions()?;
+                    app.list::<M>(&read, wanted, page).await?
+                };
+                let shown = List {
+                    items: found.items.into_iter().map(V::from).collect(),
+                    next_cursor: found.next_cursor,
+                };
+                Ok::<_, crate::problem::Problem>(answer::found((shown, position)))
+            },
+        );
+        self.and(operation.described(HttpMethod::Get, routes))
+    }
+
+    /// Adds handlers of the resource that have more to do.
+    pub fn with(self, routes: UtoipaMethodRouter<App>) -> Self {
+        self.and(routes)
+    }
+
+    /// Returns the routes.
+    pub fn routes(self) -> OpenApiRouter<App> {
+        self.routes
+    }
+
+    fn command<B: Body>(&self, name: &str, summary: &str, below: &str) -> Operation {
+        let scope = format!("{}:write", M::Of::SCOPE);
+        Operation::new(
+            name,
+            summary,
+            self.tag,
+            format!("{}{below}", self.path),
+            scope,
+        )
+        .takes::<B>()
+    }
+
+    fn query(&self, name: &str, summary: &str, below: &str) -> Operation {
+        let scope = format!("{}:read", M::SCOPE);
+        Operation::new(
+            name,
+            summary,
+            self.tag,
+            format!("{}{below}", self.path),
+            scope,
+        )
+    }
+
+    fn and(self, routes: UtoipaMethodRouter<App>) -> Self {
+        Self {
+            routes: self.routes.routes(routes),
+            ..self
+        }
+    }
+}
