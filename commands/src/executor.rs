@@ -370,3 +370,7 @@ impl Drop for Turn<'_> {
             .remove(&self.key);
     }
 }
+
+#[cfg(test)]
+#[path = "executor_tests/mod.rs"]
+mod tests;

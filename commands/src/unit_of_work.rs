@@ -487,3 +487,7 @@ fn is_new(id: Uuid) -> bool {
         age.abs_diff(Duration::new(seconds, nanoseconds)) < NEW
     })
 }
+
+#[cfg(test)]
+#[path = "unit_of_work_tests.rs"]
+mod tests;
