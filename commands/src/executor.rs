@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::identity::scope;
 use domain::{ActorKind, Aggregate, Class, StreamId};
 use futures::future::BoxFuture;
-use store::{AppendError, Appended, EventStore, Position, Receipt, ReceiptKey, Recorded};
+use store::{AppendError, Appended, EventStore, Expected, Position, Receipt, ReceiptKey, Recorded};
 use uuid::Uuid;
 
 use crate::unit_of_work::Source;
@@ -271,8 +271,22 @@ impl Executor {
             })),
             Err(error) => {
                 work.withdraw();
+                self.withdraw_missing(&error);
                 Err(error)
             }
+        }
+    }
+
+    /// Withdraws the state in flight that an append was decided on, if its last event is not the last one in the log. Whoever
+    /// announced it may be gone without withdrawing it, and then every command that reads the stream would conflict.
+    fn withdraw_missing(&self, error: &AppendError) {
+        if let AppendError::Conflict {
+            stream,
+            expected: Expected::After { .. },
+            ..
+        } = error
+        {
+            self.repository.withdraw(stream);
         }
     }
 
@@ -356,3 +370,7 @@ impl Drop for Turn<'_> {
             .remove(&self.key);
     }
 }
+
+#[cfg(test)]
+#[path = "executor_tests/mod.rs"]
+mod tests;

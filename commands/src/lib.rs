@@ -5,6 +5,8 @@ mod executor;
 mod repository;
 mod request;
 mod secrets;
+#[cfg(test)]
+mod testing;
 mod unit_of_work;
 mod writes;
 

@@ -334,21 +334,5 @@ impl Repository {
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::knowledge::note::Note;
-
-    use super::*;
-
-    #[test]
-    fn a_long_history_weighs_no_more_than_a_state_can_be() {
-        let mut loaded = Loaded::<Note>::empty(Uuid::nil());
-        loaded.weigh(&"x".repeat(1_000));
-        assert_eq!(loaded.bytes, ENTRY_BYTES + 1_000);
-        for _ in 0..100_000 {
-            loaded.weigh(&"x".repeat(1_000));
-        }
-        assert_eq!(loaded.bytes, LONG_HISTORY_BYTES);
-        loaded.weigh(&"x".repeat(1 << 20));
-        assert_eq!(loaded.bytes, LONG_HISTORY_BYTES + (1 << 20));
-    }
-}
+#[path = "repository_tests.rs"]
+mod tests;

@@ -234,10 +234,11 @@ impl<'a> UnitOfWork<'a> {
         {
             self.permit(workspace_id, permission).await?;
         }
+        let past = self.past_workspace::<A>(id).await?;
         let tracked = self.tracked::<A>(id).await?;
-        let events = tracked
-            .current
-            .state
+        let events = past
+            .as_ref()
+            .unwrap_or(&tracked.current.state)
             .decide(command, &context)
             .map_err(CommandError::refused)?;
         let stream = StreamId::of::<A>(id);
@@ -259,6 +260,18 @@ impl<'a> UnitOfWork<'a> {
             ids.push(event_id);
         }
         Ok(ids)
+    }
+
+    /// Returns a workspace as it was at a past position, for decisions on the workspace itself: an effect of the first run
+    /// must not refuse the repetition. Permissions are those in the current state.
+    async fn past_workspace<A: Aggregate>(&mut self, id: Uuid) -> Result<Option<A>, CommandError> {
+        match self.source {
+            Source::Past(position) if A::CATEGORY == Workspace::CATEGORY => {
+                let loaded = self.repository.at_position::<A>(id, position).await?;
+                Ok(Some(loaded.seen_by(self.request.product_id).state))
+            }
+            Source::Memory | Source::Current | Source::Log | Source::Past(_) => Ok(None),
+        }
     }
 
     /// Refuses unless the actor's role in the workspace grants the permission.
@@ -474,3 +487,7 @@ fn is_new(id: Uuid) -> bool {
         age.abs_diff(Duration::new(seconds, nanoseconds)) < NEW
     })
 }
+
+#[cfg(test)]
+#[path = "unit_of_work_tests.rs"]
+mod tests;

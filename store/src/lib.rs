@@ -4,6 +4,8 @@ mod event;
 mod event_store;
 mod failure;
 mod heavy;
+#[cfg(feature = "testing")]
+mod in_memory;
 mod postgres;
 mod private_postgres;
 mod subscription;
@@ -18,6 +20,8 @@ pub use event::{
 pub use event_store::{AppendError, Direction, EventStore, ReadError, is_last, payload};
 pub use failure::{cause, describe, is_full, is_unavailable};
 pub use heavy::{Busy, heavy};
+#[cfg(feature = "testing")]
+pub use in_memory::InMemoryStore;
 pub use postgres::{
     Database, OpenError, Opening, PooledSession, PostgresStore, Purpose, Session, SessionError,
     SessionLimits, Trouble,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use store::{Database, EventStore, PostgresStore, testing};
+use store::{Database, EventStore, InMemoryStore, PostgresStore, testing};
 use tokio_postgres::{Client, Config, NoTls};
 
 /// An empty log for one test.
@@ -26,6 +26,18 @@ impl Backend for Postgres {
 
     async fn node(&self) -> Arc<dyn EventStore> {
         node_on(&self.config).await
+    }
+}
+
+pub struct InMemory(InMemoryStore);
+
+impl Backend for InMemory {
+    async fn start() -> Self {
+        Self(InMemoryStore::new())
+    }
+
+    async fn node(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.0.clone())
     }
 }
 

@@ -3,9 +3,14 @@
 
 mod backend;
 mod harness;
+mod model;
 mod postgres;
 #[macro_use]
 mod suite;
+
+mod in_memory {
+    hold_to_the_contract!(crate::backend::InMemory);
+}
 
 mod on_postgres {
     hold_to_the_contract!(crate::backend::Postgres);

@@ -6,7 +6,6 @@ mod invisible_row;
 
 mod load;
 mod long_log;
-mod model;
 mod processes;
 mod proxy;
 mod restart;

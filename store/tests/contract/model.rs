@@ -1,4 +1,4 @@
-//! Compares two nodes that append at random with a log in memory.
+//! Compares two nodes that append at random with a list.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use store::{Append, AppendError, Appended, EventStore, Expected, Position};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::backend::{Backend as _, Postgres};
+use crate::backend::{Backend, InMemory, Postgres};
 use crate::harness::{
     AppendExt as _, append, append_at_once, event, in_time, log, new_stream, until_head,
 };
@@ -158,10 +158,19 @@ async fn play(nodes: &[Arc<dyn EventStore>], rounds: Rounds) {
 }
 
 #[test]
-fn two_nodes_together_behave_like_one_list() {
+fn two_nodes_on_postgres_behave_like_one_list() {
+    compare_with_a_list::<Postgres>();
+}
+
+#[test]
+fn two_nodes_in_memory_behave_like_one_list() {
+    compare_with_a_list::<InMemory>();
+}
+
+fn compare_with_a_list<B: Backend>() {
     let runtime = Runtime::new().unwrap();
     let nodes = runtime.block_on(in_time(async {
-        let backend = Postgres::start().await;
+        let backend = B::start().await;
         [backend.node().await, backend.node().await]
     }));
     let config = Config {
