@@ -4,13 +4,13 @@ use std::any::TypeId;
 
 use axum::http::StatusCode;
 use axum::routing::MethodRouter;
-use projections::{List, ReadModel, Row};
+use projections::{List, ReadModel, Row, RowMetadata};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{AllOfBuilder, Schema};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::App;
@@ -83,10 +83,15 @@ impl Operation {
 
     /// Adds the answer that shows a resource.
     pub fn answers<M: ReadModel, V: View<M>>(mut self, status: StatusCode) -> Self {
-        let schema = self.refer::<V>(shown::<M, V>());
-        M::Content::schemas(&mut self.schemas);
-        self.schemas
-            .push((M::Content::name().into_owned(), M::Content::schema()));
+        let name = shown::<M, V>();
+        let schema = if is_row::<M, V>() {
+            self.refer::<M::Content>(M::Content::name().into_owned());
+            self.refer::<RowMetadata>("RowMetadata".into());
+            self.schemas.push((name.clone(), row::<M::Content>()));
+            Ref::from_schema_name(name)
+        } else {
+            self.refer::<V>(name)
+        };
         self.respond(status, Some(schema))
     }
 
@@ -130,9 +135,19 @@ impl Operation {
     }
 }
 
+fn is_row<M: ReadModel, V: View<M>>() -> bool {
+    TypeId::of::<V>() == TypeId::of::<Row<M::Content>>()
+}
+
+/// Returns the schema of a row: its metadata and its content.
+fn row<C: ToSchema>() -> RefOr<Schema> {
+    let row = AllOfBuilder::new().item(Ref::from_schema_name("RowMetadata"));
+    row.item(C::schema()).into()
+}
+
 /// Returns the name of a resource's schema. The name of a row contains that of its content, as in descriptions of handlers.
 fn shown<M: ReadModel, V: View<M>>() -> String {
-    if TypeId::of::<V>() == TypeId::of::<Row<M::Content>>() {
+    if is_row::<M, V>() {
         format!("Row_{}", M::Content::name())
     } else {
         V::name().into_owned()

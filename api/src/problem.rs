@@ -56,14 +56,14 @@ pub struct ProblemDetails {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(flatten)]
-    #[schema(value_type = Extensions)]
+    #[schema(value_type = ProblemExtensions)]
     extensions: BTreeMap<&'static str, Value>,
 }
 
 /// Members that only some problems have (RFC 9457, section 3.2).
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what refusals return")]
-struct Extensions {
+struct ProblemExtensions {
     /// Conflicts, if the actions of a proposal cannot be carried over.
     conflicts: Option<Vec<Conflict>>,
 }

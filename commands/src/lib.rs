@@ -4,6 +4,8 @@ mod error;
 mod executor;
 mod repository;
 mod request;
+mod reservations;
+mod resource_scopes;
 mod secrets;
 #[cfg(test)]
 mod testing;

@@ -5,15 +5,16 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::{SubsecRound, Utc};
-use domain::knowledge::workspace::{Permission, Workspace};
 use domain::{
-    Aggregate, DecisionContext, EventContract, RequiredPermission, StreamId, encode_payload,
+    Aggregate, DecisionContext, EventContract, Permission, RequiredPermission, ResourceScope,
+    StreamId, encode_payload,
 };
 use serde::Serialize;
 use store::{Append, Appended, Expected, Metadata, NewEvent, Position, ReceiptKey, Recorded};
 use uuid::Uuid;
 
-use crate::{CommandError, Loaded, Repository, Request};
+use crate::resource_scopes::{self, is_resource_scope};
+use crate::{CommandError, Loaded, Repository, Request, reservations};
 
 /// An event that a dry run would append.
 #[derive(Debug, Clone, Serialize)]
@@ -53,7 +54,7 @@ pub(crate) enum Source {
     Current,
     /// The log.
     Log,
-    /// The log at a position, but with the current permissions in workspaces.
+    /// The log at a position, but with the current permissions in resource scopes.
     Past(Position),
 }
 
@@ -201,7 +202,7 @@ impl<'a> UnitOfWork<'a> {
 
     async fn read<A: Aggregate>(&mut self, id: Uuid) -> Result<Loaded<A>, CommandError> {
         let remembered = match self.source {
-            Source::Past(position) if A::CATEGORY != Workspace::CATEGORY => {
+            Source::Past(position) if !is_resource_scope(A::CATEGORY) => {
                 return self.repository.at_position(id, position).await;
             }
             Source::Log | Source::Past(_) => None,
@@ -227,14 +228,32 @@ impl<'a> UnitOfWork<'a> {
     ) -> Result<Vec<Uuid>, CommandError> {
         let context = self.context;
         let loaded = self.load::<A>(id).await?;
+        let unique = loaded.state.unique();
         if let RequiredPermission::Member {
-            workspace_id,
+            category,
+            id,
             permission,
         } = loaded.state.required_permission(id, &command, &context)
         {
-            self.permit(workspace_id, permission).await?;
+            resource_scopes::permit(self, category, id, permission).await?;
         }
-        let past = self.past_workspace::<A>(id).await?;
+        let ids = self.stage_decided::<A>(id, command).await?;
+        let changed = self.load::<A>(id).await?.state.unique();
+        if changed != unique {
+            let holder = StreamId::of::<A>(id);
+            reservations::change(self, &holder, A::CATEGORY, unique, changed).await?;
+        }
+        Ok(ids)
+    }
+
+    /// Decides a command that the actor may issue, and stages its events; returns their ids.
+    pub(crate) async fn stage_decided<A: Aggregate>(
+        &mut self,
+        id: Uuid,
+        command: A::Command,
+    ) -> Result<Vec<Uuid>, CommandError> {
+        let context = self.context;
+        let past = self.past_scope::<A>(id).await?;
         let tracked = self.tracked::<A>(id).await?;
         let events = past
             .as_ref()
@@ -262,11 +281,11 @@ impl<'a> UnitOfWork<'a> {
         Ok(ids)
     }
 
-    /// Returns a workspace as it was at a past position, for decisions on the workspace itself: an effect of the first run
-    /// must not refuse the repetition. Permissions are those in the current state.
-    async fn past_workspace<A: Aggregate>(&mut self, id: Uuid) -> Result<Option<A>, CommandError> {
+    /// Returns a resource scope as it was at a past position, for decisions on the resource scope itself: an effect of the
+    /// first run must not refuse the repetition. Permissions are those in the current state.
+    async fn past_scope<A: Aggregate>(&mut self, id: Uuid) -> Result<Option<A>, CommandError> {
         match self.source {
-            Source::Past(position) if A::CATEGORY == Workspace::CATEGORY => {
+            Source::Past(position) if is_resource_scope(A::CATEGORY) => {
                 let loaded = self.repository.at_position::<A>(id, position).await?;
                 Ok(Some(loaded.seen_by(self.request.product_id).state))
             }
@@ -274,14 +293,14 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// Refuses unless the actor's role in the workspace grants the permission.
-    pub async fn permit(
+    /// Refuses unless the actor's role in the resource scope grants the permission.
+    pub async fn permit<S: ResourceScope>(
         &mut self,
-        workspace_id: Uuid,
+        id: Uuid,
         permission: Permission,
     ) -> Result<(), CommandError> {
         let actor = self.context.actor;
-        self.load::<Workspace>(workspace_id)
+        self.load::<S>(id)
             .await?
             .state
             .permit(&actor, permission)

@@ -1,7 +1,8 @@
 //! The unit of work on a log in memory: what it loads, stages, guards and keeps.
 
+use domain::Permission;
 use domain::knowledge::note::Note;
-use domain::knowledge::workspace::{Role, WorkspaceCommand};
+use domain::knowledge::workspace::{Role, Workspace, WorkspaceCommand};
 use domain::{Actor, ActorKind};
 use store::EventStore as _;
 
@@ -173,7 +174,7 @@ async fn a_permission_is_checked_by_the_role_in_the_workspace() {
     ] {
         let request = request_of(actor);
         let mut work = open(&node, &request);
-        let result = work.permit(LAB, permission).await;
+        let result = work.permit::<Workspace>(LAB, permission).await;
         let result = result.map_err(|error| code(&error));
         assert_eq!(result, expected.map_err(str::to_owned));
     }

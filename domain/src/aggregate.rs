@@ -3,8 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::knowledge::workspace::Permission;
-use crate::{Actor, EventContract, Rejection, Rule};
+use crate::{Actor, EventContract, Rejection, RequiredPermission, Rule, Unique};
 
 /// A consistency boundary: one stream, its state, and the rules for appending to it.
 pub trait Aggregate: Default + Clone + Send + Sync + 'static {
@@ -37,6 +36,11 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// Returns the workspace of the aggregate once it is known. It never changes afterwards.
     fn workspace(&self, _id: Uuid) -> Option<Uuid> {
         None
+    }
+
+    /// Returns the values that no other resource of the category in the product may have. They are reserved in the same append.
+    fn unique(&self) -> Vec<Unique> {
+        vec![]
     }
 
     /// Returns true for a command that agents may issue. Agents read and propose, whatever their scopes and role; an
@@ -97,18 +101,6 @@ pub enum Audience {
     Actor,
     /// Auditors only.
     Auditors,
-}
-
-/// The permission that an actor needs to issue a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequiredPermission {
-    /// Any key of the product.
-    Product,
-    /// A member of the workspace whose role grants the permission.
-    Member {
-        workspace_id: Uuid,
-        permission: Permission,
-    },
 }
 
 /// Returns the state after all the events of a stream.

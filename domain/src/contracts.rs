@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::refusal::rule_codes;
 use crate::{
     Aggregate, Audience, ContractError, EventContract, agents, delivery, excerpt, identity,
-    knowledge, operations,
+    knowledge, operations, reservation,
 };
 
 /// The contract of an aggregate's events, independent of the aggregate's Rust type.
@@ -157,6 +157,7 @@ impl Sample {
 #[must_use]
 pub fn contracts() -> Vec<Contract> {
     vec![
+        Contract::of::<reservation::Reservation>(),
         Contract::of::<identity::product::Product>(),
         Contract::of::<identity::actor::KnownActor>(),
         Contract::of::<identity::api_key::ApiKey>(),

@@ -7,9 +7,11 @@ mod contract;
 mod contracts;
 mod folding;
 mod payload;
+mod permission;
 #[cfg(test)]
 mod properties;
 mod refusal;
+pub mod reservation;
 mod stream;
 #[cfg(any(test, feature = "testing"))]
 #[allow(
@@ -29,7 +31,7 @@ pub mod text;
 
 pub use actor::{Actor, ActorKind};
 pub use address::{WEB_ADDRESS, is_web_address};
-pub use aggregate::{Aggregate, Audience, DecisionContext, RequiredPermission, fold};
+pub use aggregate::{Aggregate, Audience, DecisionContext, fold};
 pub use contract::{ContractError, EventContract, Upcaster, parse as parse_payload};
 pub use contracts::{
     Contract, MAX_PATTERNS, Sample, check_category, check_type_pattern, contracts, covers,
@@ -37,5 +39,7 @@ pub use contracts::{
 };
 pub use folding::{composed, folded, spaced};
 pub use payload::{PayloadError, encode as encode_payload, has_nul};
+pub use permission::{Permission, RequiredPermission, ResourceScope};
 pub use refusal::{Class, NoRule, Refusal, Rejection, Rule, Violation, Violations, excerpt};
+pub use reservation::Unique;
 pub use stream::{StreamId, StreamIdError};

@@ -1,9 +1,10 @@
 //! Commands on artifacts, which also check and affect the note and the file.
 
 use async_trait::async_trait;
+use domain::Permission;
 use domain::knowledge::artifact::{Artifact, ArtifactCommand, ArtifactRule, Attachment};
 use domain::knowledge::note::{Note, NoteRefusal};
-use domain::knowledge::workspace::Permission;
+use domain::knowledge::workspace::Workspace;
 use domain::operations::file::{File, FileCommand, Stored};
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
@@ -86,7 +87,8 @@ pub(crate) async fn attach(
     let workspace_id = note.state.content().map(|content| content.workspace_id);
     let workspace_id = workspace_id.ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
     // The permission is checked first, so that other actors cannot probe for notes and files.
-    work.permit(workspace_id, Permission::Write).await?;
+    work.permit::<Workspace>(workspace_id, Permission::Write)
+        .await?;
     require_note(work, note_id).await?;
     let attachment = Attachment {
         workspace_id,

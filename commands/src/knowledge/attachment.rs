@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use blobs::Received;
+use domain::Permission;
 use domain::knowledge::artifact::Artifact;
 use domain::knowledge::note::{Note, NoteRefusal};
-use domain::knowledge::workspace::Permission;
+use domain::knowledge::workspace::Workspace;
 use domain::operations::blob::BlobKey;
 use domain::operations::file::Upload;
 use domain::{Aggregate, StreamId};
@@ -58,7 +59,8 @@ impl Handler for Placed<'_> {
             .map(|content| content.workspace_id)
             .ok_or_else(|| CommandError::refused(NoteRefusal::NotFound))?;
         // The permission is checked first, so that other actors learn nothing about files and quotas.
-        work.permit(workspace_id, Permission::Write).await?;
+        work.permit::<Workspace>(workspace_id, Permission::Write)
+            .await?;
         let upload = Upload {
             workspace_id: Some(workspace_id),
             ..file.upload.clone()

@@ -1,13 +1,14 @@
 //! Commands on tasks, which also check the note, the assignee and the neighbours.
 
 use async_trait::async_trait;
+use domain::Permission;
 use domain::agents::proposal::Proposal;
 use domain::knowledge::checklist::{Checklist, ChecklistCommand};
 use domain::knowledge::note::{Changes, Note, NoteCommand};
 use domain::knowledge::rank;
 use domain::knowledge::task::{Draft, Task, TaskCommand, TaskRefusal, TaskRule};
 use domain::knowledge::task_line::{task_lines, with_mark};
-use domain::knowledge::workspace::{Permission, Workspace};
+use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId, Violations};
 use uuid::Uuid;
 
@@ -203,7 +204,8 @@ pub(crate) async fn place(
     let Some(draft) = task.state.draft().cloned() else {
         return Err(CommandError::refused(TaskRefusal::NotFound));
     };
-    work.permit(draft.workspace_id, Permission::Write).await?;
+    work.permit::<Workspace>(draft.workspace_id, Permission::Write)
+        .await?;
     let mut violations = Violations::default();
     violations.require(
         after.is_some() || before.is_some(),

@@ -10,7 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::knowledge::workspace::{Permission, Role};
+use crate::Permission;
+use crate::knowledge::workspace::{Role, Workspace};
 use crate::{
     Actor, ActorKind, Aggregate, Audience, DecisionContext, RequiredPermission, Violations, events,
 };
@@ -233,10 +234,7 @@ impl Aggregate for Policy {
         _command: &PolicyCommand,
         _at: &DecisionContext,
     ) -> RequiredPermission {
-        RequiredPermission::Member {
-            workspace_id: id,
-            permission: Permission::Manage,
-        }
+        RequiredPermission::member_of::<Workspace>(id, Permission::Manage)
     }
 }
 

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::Permission;
 use crate::agents::action::Action;
-use crate::knowledge::workspace::Permission;
+use crate::knowledge::workspace::Workspace;
 use crate::{Actor, Aggregate, Audience, DecisionContext, RequiredPermission, events};
 pub use draft::Draft;
 pub use outcome::{Applied, AppliedArtifact, AppliedTask, ByRule, Conflict, Effects};
@@ -249,10 +250,10 @@ impl Aggregate for Proposal {
     ) -> RequiredPermission {
         let permission = match command {
             ProposalCommand::Submit(draft) => {
-                return RequiredPermission::Member {
-                    workspace_id: draft.workspace_id,
-                    permission: Permission::Propose,
-                };
+                return RequiredPermission::member_of::<Workspace>(
+                    draft.workspace_id,
+                    Permission::Propose,
+                );
             }
             ProposalCommand::Expire if at.actor == Actor::SYSTEM => {
                 return RequiredPermission::Product;
@@ -267,10 +268,10 @@ impl Aggregate for Proposal {
         };
         self.submission()
             .map_or(RequiredPermission::Product, |submission| {
-                RequiredPermission::Member {
-                    workspace_id: submission.draft.workspace_id,
+                RequiredPermission::member_of::<Workspace>(
+                    submission.draft.workspace_id,
                     permission,
-                }
+                )
             })
     }
 }

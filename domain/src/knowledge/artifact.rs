@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::place;
-use super::workspace::Permission;
+use super::workspace::Workspace;
+use crate::Permission;
 use crate::operations::blob::is_sha256;
 use crate::operations::container::is_media_type;
 use crate::operations::file::{MEDIA_TYPE, require_name};
@@ -223,10 +224,9 @@ impl Aggregate for Artifact {
             | ArtifactCommand::Remove => self.attachment().map(|known| known.workspace_id),
         };
         match workspace_id {
-            Some(workspace_id) if at.actor != Actor::SYSTEM => RequiredPermission::Member {
-                workspace_id,
-                permission: Permission::Write,
-            },
+            Some(workspace_id) if at.actor != Actor::SYSTEM => {
+                RequiredPermission::member_of::<Workspace>(workspace_id, Permission::Write)
+            }
             Some(_) | None => RequiredPermission::Product,
         }
     }

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::workspace::Permission;
+use super::workspace::Workspace;
+use crate::Permission;
 use crate::{Aggregate, Audience, DecisionContext, RequiredPermission, events};
 pub(crate) use content::check;
 pub use content::{Changes, Content};
@@ -318,10 +319,7 @@ impl Aggregate for Note {
             | NoteCommand::Purge => self.content().map(|content| content.workspace_id),
         };
         home.map_or(RequiredPermission::Product, |workspace_id| {
-            RequiredPermission::Member {
-                workspace_id,
-                permission: Permission::Write,
-            }
+            RequiredPermission::member_of::<Workspace>(workspace_id, Permission::Write)
         })
     }
 }

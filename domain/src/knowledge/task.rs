@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::tag::{as_in, kept, normalized};
-use super::workspace::Permission;
+use super::workspace::Workspace;
+use crate::Permission;
 use crate::{
     Actor, ActorKind, Aggregate, Audience, Class, DecisionContext, Rejection, RequiredPermission,
     Rule, Violations, events, excerpt,
@@ -308,9 +309,8 @@ impl Aggregate for Task {
         command: &TaskCommand,
         at: &DecisionContext,
     ) -> RequiredPermission {
-        let member = |workspace_id, permission| RequiredPermission::Member {
-            workspace_id,
-            permission,
+        let member = |workspace_id, permission| {
+            RequiredPermission::member_of::<Workspace>(workspace_id, permission)
         };
         if at.actor == Actor::SYSTEM {
             return RequiredPermission::Product;

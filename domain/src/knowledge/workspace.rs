@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Actor, Aggregate, Audience, Class, DecisionContext, Rejection, RequiredPermission, Rule,
-    Violations, events,
+    Actor, Aggregate, Audience, Class, DecisionContext, Permission, Rejection, RequiredPermission,
+    ResourceScope, Rule, Violations, events,
 };
 
 /// The role of a member in a workspace.
@@ -34,16 +34,6 @@ pub enum Role {
     Viewer,
     /// Reads and proposes; never writes.
     Agent,
-}
-
-/// The permission that a command or query needs from a member's role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-#[strum(serialize_all = "snake_case")]
-pub enum Permission {
-    Read,
-    Propose,
-    Write,
-    Manage,
 }
 
 impl Role {
@@ -145,24 +135,6 @@ impl Workspace {
         match self {
             Self::Absent => None,
             Self::Active(details) | Self::Archived(details) => Some(details),
-        }
-    }
-
-    /// Checks that the actor has the permission. Other actors learn nothing, not even that the workspace exists.
-    pub fn permit(&self, actor: &Actor, permission: Permission) -> Result<(), WorkspaceRefusal> {
-        let role = self
-            .details()
-            .and_then(|details| details.members.get(&actor.id))
-            .ok_or(WorkspaceRefusal::NotFound)?;
-        if !role.grants(permission) {
-            return Err(WorkspaceRule::RoleInsufficient(permission).into());
-        }
-        match (self, permission) {
-            (Self::Archived(_), Permission::Propose | Permission::Write) => {
-                Err(WorkspaceRule::Archived.into())
-            }
-            (Self::Archived(_), Permission::Read | Permission::Manage)
-            | (Self::Absent | Self::Active(_), _) => Ok(()),
         }
     }
 
@@ -298,9 +270,25 @@ impl Aggregate for Workspace {
             | WorkspaceCommand::SetMember { .. }
             | WorkspaceCommand::RemoveMember { .. } => Permission::Manage,
         };
-        RequiredPermission::Member {
-            workspace_id: id,
-            permission,
+        RequiredPermission::member_of::<Workspace>(id, permission)
+    }
+}
+
+impl ResourceScope for Workspace {
+    fn permit(&self, actor: &Actor, permission: Permission) -> Result<(), WorkspaceRefusal> {
+        let role = self
+            .details()
+            .and_then(|details| details.members.get(&actor.id))
+            .ok_or(WorkspaceRefusal::NotFound)?;
+        if !role.grants(permission) {
+            return Err(WorkspaceRule::RoleInsufficient(permission).into());
+        }
+        match (self, permission) {
+            (Self::Archived(_), Permission::Propose | Permission::Write) => {
+                Err(WorkspaceRule::Archived.into())
+            }
+            (Self::Archived(_), Permission::Read | Permission::Manage)
+            | (Self::Absent | Self::Active(_), _) => Ok(()),
         }
     }
 }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::blob::{BlobKey, is_sha256};
 use super::container::{Container, is_media_type};
-use crate::knowledge::workspace::Permission;
+use crate::Permission;
+use crate::knowledge::workspace::Workspace;
 use crate::{
     Actor, Aggregate, Audience, Class, DecisionContext, Rejection, RequiredPermission, Rule,
     StreamId, Violations, events,
@@ -466,10 +467,9 @@ impl Aggregate for File {
             | FileCommand::Expire => None,
         };
         match workspace_id {
-            Some(workspace_id) if at.actor != Actor::SYSTEM => RequiredPermission::Member {
-                workspace_id,
-                permission: Permission::Write,
-            },
+            Some(workspace_id) if at.actor != Actor::SYSTEM => {
+                RequiredPermission::member_of::<Workspace>(workspace_id, Permission::Write)
+            }
             Some(_) | None => RequiredPermission::Product,
         }
     }

@@ -34,6 +34,7 @@ use crate::operations::blob::{Blob, BlobEvent};
 use crate::operations::container::Container;
 use crate::operations::file::{Content, File, FileEvent, Rendition, Upload};
 use crate::operations::storage::{Storage, StorageEvent};
+use crate::reservation::{Reservation, ReservationEvent};
 use crate::{Actor, ActorKind, Aggregate, StreamId};
 pub use proposals::{policy, proposal};
 
@@ -45,6 +46,7 @@ pub trait Recipient {
 
 /// Passes on the events of every aggregate, in the order of [`contracts`](crate::contracts).
 pub fn give_all(to: &mut impl Recipient) {
+    to.take::<Reservation>(reservation().boxed());
     to.take::<Product>(product().boxed());
     to.take::<KnownActor>(known_actor().boxed());
     to.take::<ApiKey>(api_key().boxed());
@@ -64,6 +66,15 @@ pub fn give_all(to: &mut impl Recipient) {
     to.take::<File>(file().boxed());
     to.take::<Blob>(blob().boxed());
     to.take::<Storage>(storage().boxed());
+}
+
+fn reservation() -> impl Strategy<Value = ReservationEvent> {
+    prop_oneof![
+        id().prop_map(|id| ReservationEvent::Taken {
+            holder: StreamId::new("label", id),
+        }),
+        Just(ReservationEvent::Freed {}),
+    ]
 }
 
 fn id() -> impl Strategy<Value = Uuid> {

@@ -1,10 +1,11 @@
 //! Rebasing of proposals: carries the actions over to the current versions in a new proposal.
 
 use async_trait::async_trait;
+use domain::Permission;
 use domain::agents::action::{Action, Subject};
 use domain::agents::policy::Merging;
 use domain::agents::proposal::{Proposal, ProposalRefusal, ProposalRule};
-use domain::knowledge::workspace::Permission;
+use domain::knowledge::workspace::Workspace;
 use domain::{Aggregate, StreamId};
 use uuid::Uuid;
 
@@ -49,7 +50,8 @@ impl Handler for Rebase {
             return Err(CommandError::refused(ProposalRefusal::NotFound));
         };
         let workspace_id = submission.draft.workspace_id;
-        work.permit(workspace_id, Permission::Propose).await?;
+        work.permit::<Workspace>(workspace_id, Permission::Propose)
+            .await?;
         let context = work.context();
         let given = self.actions.clone().unwrap_or_default();
         let mut draft = submission
