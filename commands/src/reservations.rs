@@ -5,6 +5,10 @@ use domain::{StreamId, Unique};
 
 use crate::{CommandError, UnitOfWork};
 
+#[cfg(test)]
+#[path = "reservations_tests.rs"]
+mod tests;
+
 /// Reserves the unique values that a resource has got, and frees those that it no longer has.
 pub async fn change(
     work: &mut UnitOfWork<'_>,
