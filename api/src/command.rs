@@ -76,6 +76,7 @@ pub async fn request(
         actor: caller.actor,
         credential: Some(caller.credential),
         controller: caller.controller,
+        is_operator: caller.is_operator(),
         product_id: caller.product_id,
         scopes: caller.scopes.clone(),
         correlation_id,

@@ -269,6 +269,7 @@ impl From<CommandError> for Problem {
             CommandError::AgentNotAllowed => {
                 Self::new(StatusCode::FORBIDDEN, "agent_not_allowed", detail)
             }
+            CommandError::OperatorOnly => Self::new(StatusCode::FORBIDDEN, "operator_only", detail),
             CommandError::Refused(refusal) => Self::refused(refusal.as_ref()),
             CommandError::PreconditionFailed(_) => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", detail)

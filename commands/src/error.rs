@@ -14,6 +14,9 @@ pub enum CommandError {
         "an agent reads and proposes, whatever its scopes and role; propose the change, or use the key of a person or a service"
     )]
     AgentNotAllowed,
+    /// Only the operator issues the command.
+    #[error("only the operator does this; use the operator's key")]
+    OperatorOnly,
     /// The aggregate refused the command.
     #[error("{0}")]
     Refused(Box<dyn Refusal>),
@@ -64,7 +67,7 @@ impl CommandError {
     /// Returns the label for the metrics.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
-            Self::ScopeMissing(_) | Self::AgentNotAllowed => "forbidden",
+            Self::ScopeMissing(_) | Self::AgentNotAllowed | Self::OperatorOnly => "forbidden",
             Self::Refused(_) | Self::Rejected(_) | Self::Payload(PayloadError::Unstorable(_)) => {
                 "refused"
             }

@@ -27,6 +27,8 @@ pub struct Request {
     pub credential: Option<Uuid>,
     /// Id of the actor who controls that key: the holder, unless somebody else has seen the key.
     pub controller: Uuid,
+    /// True if the API key is one of the operator's.
+    pub is_operator: bool,
     /// The product whose streams the command uses.
     pub product_id: Uuid,
     pub scopes: Arc<BTreeSet<String>>,
@@ -51,6 +53,7 @@ impl Request {
             actor,
             credential: None,
             controller: actor.id,
+            is_operator: false,
             product_id,
             scopes: Arc::default(),
             correlation_id: Uuid::nil(),
@@ -72,6 +75,7 @@ impl Request {
             actor: Actor::SYSTEM,
             credential: None,
             controller: Actor::SYSTEM.id,
+            is_operator: false,
             product_id,
             scopes: Arc::new(BTreeSet::from([scope::ALL.to_owned()])),
             correlation_id,

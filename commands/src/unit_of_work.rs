@@ -141,6 +141,7 @@ impl<'a> UnitOfWork<'a> {
                 now: Utc::now().trunc_subsecs(6),
                 actor: request.actor,
                 controller: request.controller,
+                is_operator: request.is_operator,
             },
             streams: HashMap::new(),
             staged: Vec::new(),
@@ -229,13 +230,16 @@ impl<'a> UnitOfWork<'a> {
         let context = self.context;
         let loaded = self.load::<A>(id).await?;
         let unique = loaded.state.unique();
-        if let RequiredPermission::Member {
-            category,
-            id,
-            permission,
-        } = loaded.state.required_permission(id, &command, &context)
-        {
-            resource_scopes::permit(self, category, id, permission).await?;
+        match loaded.state.required_permission(id, &command, &context) {
+            RequiredPermission::Operator if !self.request.is_operator => {
+                return Err(CommandError::OperatorOnly);
+            }
+            RequiredPermission::Product | RequiredPermission::Operator => {}
+            RequiredPermission::Member {
+                category,
+                id,
+                permission,
+            } => resource_scopes::permit(self, category, id, permission).await?,
         }
         let ids = self.stage_decided::<A>(id, command).await?;
         let changed = self.load::<A>(id).await?.state.unique();

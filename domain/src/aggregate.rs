@@ -67,6 +67,8 @@ pub struct DecisionContext {
     pub actor: Actor,
     /// Id of the actor who controls the key: the holder, unless somebody else has seen the key.
     pub controller: Uuid,
+    /// True if the key is one of the operator's.
+    pub is_operator: bool,
 }
 
 impl DecisionContext {
@@ -77,6 +79,7 @@ impl DecisionContext {
             now,
             actor,
             controller: actor.id,
+            is_operator: false,
         }
     }
 

@@ -25,6 +25,8 @@ pub trait ResourceScope: Aggregate {
 pub enum RequiredPermission {
     /// Any key of the product.
     Product,
+    /// A key of the operator.
+    Operator,
     /// A member of a resource scope whose role grants the permission.
     Member {
         /// Category of the resource scope.

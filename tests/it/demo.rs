@@ -348,7 +348,7 @@ async fn what_cannot_be_shown_is_an_error_that_says_why() {
         ),
         (
             no_operator,
-            "403 operator_only: only the operator makes products",
+            "403 operator_only: only the operator does this",
         ),
         (nobody, "no answer from http://127.0.0.1:1"),
     ] {

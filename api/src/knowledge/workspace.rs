@@ -23,7 +23,10 @@ use crate::resource::Resource;
 
 pub fn routes() -> OpenApiRouter<App> {
     Resource::<Workspaces>::at("/workspaces")
-        .with(routes!(create))
+        .create(
+            "Creates a workspace, whose owner is the caller. The operator cannot, because it has no product to create one in.",
+            |WorkspaceName { name }| WorkspaceCommand::Create { name },
+        )
         .list::<NoFilter>("Lists the caller's workspaces.")
         .get("Returns one workspace.")
         .patch("Renames a workspace.", |WorkspaceName { name }| {
@@ -55,27 +58,6 @@ struct Membership {
 
 const fn on(id: Uuid, command: WorkspaceCommand) -> On<Workspace> {
     On { id, command }
-}
-
-/// Creates a workspace, whose owner is the caller. The operator cannot, because it has no product to create one in.
-#[utoipa::path(post, path = "/workspaces", tag = "workspaces", request_body = WorkspaceName,
-    responses((status = 201, body = Row<WorkspaceContent>)), security(("api_key" = ["workspaces:write"])))]
-async fn create(
-    State(app): State<App>,
-    command: Command<WorkspaceName>,
-) -> Result<Response, Problem> {
-    command.caller.require("workspaces:write")?;
-    if command.caller.is_operator() {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "workspace_needs_product",
-            "a workspace belongs to a product that people work with; open it with a key of that product",
-        ));
-    }
-    let name = command.body.name;
-    let create = on(Uuid::now_v7(), WorkspaceCommand::Create { name });
-    app.run::<Workspaces>(&command.request, &create, StatusCode::CREATED)
-        .await
 }
 
 /// Adds an actor of the product as a member, or changes a member's role.

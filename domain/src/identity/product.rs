@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{Aggregate, Audience, DecisionContext, NoRule, Rejection, Violations, events};
+use crate::{
+    Aggregate, Audience, DecisionContext, NoRule, Rejection, RequiredPermission, Violations, events,
+};
 
 /// The operator's own product. Its keys create other products and read all of them.
 pub const OPERATOR: Uuid = Uuid::nil();
@@ -50,6 +52,15 @@ impl Aggregate for Product {
         match event {
             ProductEvent::Created { name } => Some(ProductContent { name: name.clone() }).into(),
         }
+    }
+
+    fn required_permission(
+        &self,
+        _: Uuid,
+        ProductCommand::Create { .. }: &ProductCommand,
+        _: &DecisionContext,
+    ) -> RequiredPermission {
+        RequiredPermission::Operator
     }
 
     fn decide(

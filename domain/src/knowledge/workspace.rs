@@ -78,6 +78,11 @@ pub enum WorkspaceCommand {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::AsRefStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum WorkspaceRule {
+    /// The operator has no product to create a workspace in.
+    #[error(
+        "a workspace belongs to a product that people work with; open it with a key of that product"
+    )]
+    NeedsProduct,
     /// The member's role does not grant the permission.
     #[error(
         "this needs the permission to {0} in the workspace; ask an owner for a role that has it"
@@ -107,7 +112,11 @@ impl Rule for WorkspaceRule {
         match self {
             Self::MemberNotFound => Class::Absent,
             Self::RoleInsufficient(..) => Class::Forbidden,
-            Self::Archived | Self::LastOwner | Self::ActorUnknown | Self::AgentOwner => Class::Rule,
+            Self::NeedsProduct
+            | Self::Archived
+            | Self::LastOwner
+            | Self::ActorUnknown
+            | Self::AgentOwner => Class::Rule,
         }
     }
 }
@@ -232,6 +241,9 @@ impl Aggregate for Workspace {
         at: &DecisionContext,
     ) -> Result<Vec<WorkspaceEvent>, WorkspaceRefusal> {
         let details = match (self, &command) {
+            (Self::Absent, WorkspaceCommand::Create { .. }) if at.is_operator => {
+                return Err(WorkspaceRule::NeedsProduct.into());
+            }
             (Self::Absent, WorkspaceCommand::Create { name }) => {
                 return Ok(vec![WorkspaceEvent::Created {
                     name: valid_name(name)?,
@@ -336,6 +348,13 @@ mod tests {
         given::<Workspace>([])
             .when(create("Research"))
             .then([created()]);
+    }
+
+    #[test]
+    fn the_operator_has_no_product_to_create_one_in() {
+        given::<Workspace>([])
+            .when_operator(create("Research"))
+            .then_refused(WorkspaceRule::NeedsProduct);
     }
 
     #[test]

@@ -69,6 +69,15 @@ impl<A: Aggregate> Given<A> {
         };
         When::of(&self.0, command, &context)
     }
+
+    /// Decides a command that is issued with the operator's key.
+    pub fn when_operator(self, command: A::Command) -> When<A> {
+        let context = DecisionContext {
+            is_operator: true,
+            ..DecisionContext::of(PERSON, noon())
+        };
+        When::of(&self.0, command, &context)
+    }
 }
 
 impl<A: Aggregate> When<A> {

@@ -98,6 +98,7 @@ impl Context {
             actor: self.caller.actor,
             credential: Some(self.caller.credential),
             controller: self.caller.controller,
+            is_operator: self.caller.is_operator(),
             product_id: self.caller.product_id,
             scopes: Arc::clone(&self.caller.scopes),
             correlation_id: self.correlation_id,
