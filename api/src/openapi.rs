@@ -122,6 +122,14 @@ pub fn operations_of(document: &Value) -> impl Iterator<Item = (OperationKey, &V
     })
 }
 
+/// Extension of an operation that names the read model it reads.
+pub const READ_MODEL: &str = "x-daybook-read-model";
+
+/// Returns the names of the read models that operations read.
+pub fn read_models() -> impl Iterator<Item = &'static str> {
+    operations_of(published()).filter_map(|(_, operation)| operation[READ_MODEL].as_str())
+}
+
 /// Path of the document.
 pub const PATH: &str = "/openapi.json";
 

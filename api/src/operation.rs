@@ -5,6 +5,7 @@ use std::any::TypeId;
 use axum::http::StatusCode;
 use axum::routing::MethodRouter;
 use projections::{List, ReadModel, Row, RowMetadata};
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{AllOfBuilder, Schema};
@@ -92,6 +93,10 @@ impl Operation {
         } else {
             self.refer::<V>(name)
         };
+        let model = ExtensionsBuilder::new()
+            .add(openapi::READ_MODEL, M::NAME)
+            .build();
+        self.builder = self.builder.extensions(Some(model));
         self.respond(status, Some(schema))
     }
 

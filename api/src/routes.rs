@@ -1,4 +1,4 @@
-//! The registry of resources: one line each.
+//! All routes. Each group registers those of its resources.
 
 use std::convert::Infallible;
 
@@ -16,6 +16,7 @@ use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
+use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::openapi::Base;
@@ -26,30 +27,13 @@ use crate::{
 };
 
 pub(crate) fn described() -> OpenApiRouter<App> {
-    let v1 = OpenApiRouter::new()
-        .merge(identity::me::routes())
-        .merge(identity::product::routes())
-        .merge(identity::actor::routes())
-        .merge(identity::api_key::routes())
-        .merge(identity::avatar::routes())
-        .merge(knowledge::workspace::routes())
-        .merge(knowledge::note::routes())
-        .merge(knowledge::link::routes())
-        .merge(knowledge::search::routes())
-        .merge(knowledge::task::routes())
-        .merge(knowledge::calendar_feed::routes())
-        .merge(knowledge::artifact::routes())
-        .merge(knowledge::attachment::routes())
-        .merge(agents::agent::routes())
-        .merge(agents::proposal::routes())
-        .merge(agents::tool_call::routes())
-        .merge(agents::policy::routes())
-        .merge(delivery::webhook::routes())
-        .merge(delivery::webhook_delivery::routes())
-        .merge(operations::event::routes())
-        .merge(operations::job::routes())
-        .merge(operations::file::routes())
-        .merge(operations::storage::routes());
+    let v1 = together([
+        identity::routes(),
+        knowledge::routes(),
+        agents::routes(),
+        delivery::routes(),
+        operations::routes(),
+    ]);
     OpenApiRouter::with_openapi(Base::openapi())
         .nest("/v1", v1)
         .merge(knowledge::calendar::routes())
@@ -59,8 +43,43 @@ pub(crate) fn described() -> OpenApiRouter<App> {
         .merge(index::routes())
 }
 
+/// Merges routes.
+///
+/// # Panics
+///
+/// Panics if two different schemas have one name, because one would silently replace the other in the OpenAPI document.
+pub(crate) fn together<const N: usize>(routes: [OpenApiRouter<App>; N]) -> OpenApiRouter<App> {
+    let mut merged = OpenApiRouter::new();
+    for routes in routes {
+        for (name, schema) in schemas(&routes) {
+            let is_same = schemas(&merged).all(|(known, other)| known != name || other == schema);
+            assert!(
+                is_same,
+                "two schemas are named {name}: rename one of the types, or give it #[schema(as = …)]",
+            );
+        }
+        merged = merged.merge(routes);
+    }
+    merged
+}
+
+fn schemas(routes: &OpenApiRouter<App>) -> impl Iterator<Item = (&String, &RefOr<Schema>)> {
+    let components = routes.get_openapi().components.iter();
+    components.flat_map(|components| &components.schemas)
+}
+
 /// Returns the router of the whole server.
+///
+/// # Panics
+///
+/// Panics if no read model of a resource is registered. The message names the missing line.
 pub fn router(app: App) -> Router {
+    for model in openapi::read_models() {
+        assert!(
+            app.readers.knows(model),
+            "no read model {model} runs: add it to models() in the mod.rs of its group in projections/src",
+        );
+    }
     let cors = site::cors(&app);
     // One combined layer, because axum boxes each layer.
     let around = ServiceBuilder::new()

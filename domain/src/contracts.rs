@@ -1,4 +1,4 @@
-//! The registry of all event contracts: one line per aggregate.
+//! The contracts of all events. Each group registers those of its aggregates.
 
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
@@ -6,9 +6,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::refusal::rule_codes;
+use crate::reservation::Reservation;
 use crate::{
     Aggregate, Audience, ContractError, EventContract, agents, delivery, excerpt, identity,
-    knowledge, operations, reservation,
+    knowledge, operations,
 };
 
 /// The contract of an aggregate's events, independent of the aggregate's Rust type.
@@ -30,7 +31,8 @@ pub struct Contract {
 }
 
 impl Contract {
-    const fn of<A: Aggregate>() -> Self {
+    /// Returns the contract of an aggregate.
+    pub(crate) const fn of<A: Aggregate>() -> Self {
         Self {
             category: A::CATEGORY,
             scope: A::SCOPE,
@@ -156,28 +158,13 @@ impl Sample {
 /// Returns all contracts of this build.
 #[must_use]
 pub fn contracts() -> Vec<Contract> {
-    vec![
-        Contract::of::<reservation::Reservation>(),
-        Contract::of::<identity::product::Product>(),
-        Contract::of::<identity::actor::KnownActor>(),
-        Contract::of::<identity::api_key::ApiKey>(),
-        Contract::of::<identity::avatar::Avatar>(),
-        Contract::of::<knowledge::workspace::Workspace>(),
-        Contract::of::<knowledge::note::Note>(),
-        Contract::of::<knowledge::task::Task>(),
-        Contract::of::<knowledge::checklist::Checklist>(),
-        Contract::of::<knowledge::calendar_feed::CalendarFeed>(),
-        Contract::of::<knowledge::artifact::Artifact>(),
-        Contract::of::<agents::agent::Agent>(),
-        Contract::of::<agents::proposal::Proposal>(),
-        Contract::of::<agents::tool_call::ToolCall>(),
-        Contract::of::<agents::policy::Policy>(),
-        Contract::of::<delivery::webhook::Webhook>(),
-        Contract::of::<delivery::webhook_delivery::Delivery>(),
-        Contract::of::<operations::file::File>(),
-        Contract::of::<operations::blob::Blob>(),
-        Contract::of::<operations::storage::Storage>(),
-    ]
+    let mut all = vec![Contract::of::<Reservation>()];
+    all.extend(identity::contracts());
+    all.extend(knowledge::contracts());
+    all.extend(agents::contracts());
+    all.extend(delivery::contracts());
+    all.extend(operations::contracts());
+    all
 }
 
 #[cfg(test)]

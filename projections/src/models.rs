@@ -1,32 +1,33 @@
-//! The registry of read models, one line each.
+//! All read models. Each group registers its own.
 
+use std::any::type_name;
 use std::sync::Arc;
 
-use crate::{Consumer, Projection, agents, delivery, identity, knowledge, operations};
+use crate::{Consumer, Projection, ReadModel, agents, delivery, identity, knowledge, operations};
 
 /// Returns every read model of this build.
 #[must_use]
 pub fn models() -> Vec<Arc<dyn Consumer>> {
-    vec![
-        Arc::new(Projection::<identity::product::Products>::default()),
-        Arc::new(Projection::<identity::actor::Actors>::default()),
-        Arc::new(Projection::<identity::api_key::ApiKeys>::default()),
-        Arc::new(Projection::<identity::avatar::Avatars>::default()),
-        Arc::new(Projection::<knowledge::workspace::Workspaces>::default()),
-        Arc::new(Projection::<knowledge::note::Notes>::default()),
-        Arc::new(knowledge::link::Links::default()),
-        Arc::new(knowledge::search::Search::default()),
-        Arc::new(Projection::<knowledge::task::Tasks>::default()),
-        Arc::new(Projection::<knowledge::checklist::Checklists>::default()),
-        Arc::new(Projection::<knowledge::calendar_feed::CalendarFeeds>::default()),
-        Arc::new(Projection::<knowledge::artifact::Artifacts>::default()),
-        Arc::new(Projection::<agents::agent::Agents>::default()),
-        Arc::new(Projection::<agents::proposal::Proposals>::default()),
-        Arc::new(Projection::<agents::tool_call::ToolCalls>::default()),
-        Arc::new(Projection::<agents::policy::Policies>::default()),
-        Arc::new(Projection::<delivery::webhook::Webhooks>::default()),
-        Arc::new(Projection::<delivery::webhook_delivery::Deliveries>::default()),
-        Arc::new(Projection::<operations::file::Files>::default()),
-        Arc::new(Projection::<operations::storage::Storages>::default()),
-    ]
+    let groups = [
+        identity::models(),
+        knowledge::models(),
+        agents::models(),
+        delivery::models(),
+        operations::models(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+/// Returns the consumer that maintains a read model.
+///
+/// # Panics
+///
+/// Panics if the events of the read model have no contract. The message names the missing line.
+pub(crate) fn model<M: ReadModel>() -> Arc<dyn Consumer> {
+    let aggregate = type_name::<M::Of>();
+    assert!(
+        domain::check_category(M::NAME).is_ok(),
+        "{aggregate} has no contract: add it to contracts() in the mod.rs of its group in domain/src",
+    );
+    Arc::new(Projection::<M>::default())
 }

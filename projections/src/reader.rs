@@ -33,7 +33,9 @@ pub enum WaitError {
         wanted: Position,
     },
     /// This build has no such read model.
-    #[error("no read model {0} is registered; add it to projections/src/models.rs")]
+    #[error(
+        "no read model {0} is registered; add it to models() in the mod.rs of its group in projections/src"
+    )]
     Unknown(String),
 }
 
@@ -218,6 +220,12 @@ impl Readers {
             readers: Arc::new(readers),
             looked: Arc::default(),
         }
+    }
+
+    /// Returns true if a consumer of this name is registered.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.readers.iter().any(|r| r.consumer.name() == name)
     }
 
     /// Waits until a read model has applied every event up to a position; returns its position.
