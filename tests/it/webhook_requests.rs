@@ -239,7 +239,7 @@ async fn a_delivery_that_has_ended_is_sent_again_on_request() {
     app.alice
         .post_empty(&unknown)
         .await
-        .expect_problem(404, "delivery_not_found");
+        .expect_problem(404, "webhook_delivery_not_found");
 }
 
 #[tokio::test]
