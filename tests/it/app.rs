@@ -38,7 +38,6 @@ impl TestApp {
     /// Creates a product on the server that tests with the same environment variables share.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         let server = shared(variables).await;
-        let server = server.get().expect("it has started");
         // A client's connections end with the runtime of its test, so that each test has clients of its own.
         let operator = Client::new(&server.url, &server.operator_key);
         Self::on(operator, server.database_url.clone()).await

@@ -178,14 +178,14 @@ async fn begin_upload(app: &TestApp, file: &Value, bytes: usize) -> TcpStream {
 #[tokio::test]
 async fn a_file_arrives_once_at_a_time() {
     let app = TestApp::start().await;
-    let file = request(&app.alice, wanted("tea.txt", 3)).await;
-    let first = begin_upload(&app, &file, 3).await;
-    let refused = eventually(async || {
+    let (file, first, refused) = eventually(async || {
+        let file = request(&app.alice, wanted("tea.txt", 3)).await;
+        let first = begin_upload(&app, &file, 3).await;
         let answer = upload(&app, &file, "tea").await;
-        // The first upload may not have begun yet; then this one is accepted.
-        (answer.status == 409).then_some(answer)
-    });
-    let refused = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+        // The first upload may not have begun yet; then this one is accepted, and another file shows what is asked for.
+        (answer.status == 409).then_some((file, first, answer))
+    })
+    .await;
     assert!(refused.headers.contains_key("retry-after"));
     refused.expect_problem(409, "upload_in_progress");
     // When the first client has gone away, another may upload the file.

@@ -3,7 +3,7 @@
 //! They run until the tests end. Statics are never dropped, so the kernel kills a server with the thread that started it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex};
 
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -28,15 +28,17 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a thread can be started")
 });
 
-type Servers = HashMap<String, Arc<OnceCell<Shared>>>;
+type Servers = HashMap<String, &'static OnceCell<Shared>>;
 
 /// Returns the server with these variables.
-pub async fn shared(variables: &[(&str, &str)]) -> Arc<OnceCell<Shared>> {
+pub async fn shared(variables: &[(&str, &str)]) -> &'static Shared {
     static SERVERS: LazyLock<Mutex<Servers>> = LazyLock::new(Mutex::default);
-    let key = format!("{variables:?}");
-    let server = Arc::clone(SERVERS.lock().unwrap().entry(key).or_default());
-    server.get_or_init(|| start(variables)).await;
-    server
+    let server: &'static OnceCell<Shared> = SERVERS
+        .lock()
+        .unwrap()
+        .entry(format!("{variables:?}"))
+        .or_insert_with(|| Box::leak(Box::default()));
+    server.get_or_init(|| start(variables)).await
 }
 
 async fn start(variables: &[(&str, &str)]) -> Shared {
