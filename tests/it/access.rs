@@ -6,13 +6,13 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, OPERATOR, TestApp, forged_key, id, without_correlation};
+use crate::harness::{Answer, Client, OPERATOR, OwnApp, forged_key, id, without_correlation};
 use crate::world::{MARK, Operation, World};
 
 #[tokio::test]
 async fn without_a_key_that_works_nothing_can_be_called() {
     let world = World::start().await;
-    let url = &world.app.server.url;
+    let url = &world.app.url;
     let head = world.app.alice.head().await;
     for operation in world.document.guarded() {
         let path = operation.on_nothing();
@@ -96,7 +96,7 @@ async fn another_key(world: &World, of: &Client, scopes: &[&str]) -> Client {
 }
 
 /// Returns an actor with all scopes in another product.
-async fn stranger(app: &TestApp) -> Client {
+async fn stranger(app: &OwnApp) -> Client {
     let product_id = app.operator.product("Elsewhere").await;
     app.operator.actor(product_id, "person", &["*"]).await
 }

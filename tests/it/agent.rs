@@ -64,7 +64,7 @@ impl Cast {
 }
 
 fn client(app: &TestApp, registered: &Value) -> Client {
-    let mut client = Client::new(&app.server.url, registered["key"].as_str().unwrap());
+    let mut client = Client::new(&app.url, registered["key"].as_str().unwrap());
     client.actor_id = id(registered);
     client
 }

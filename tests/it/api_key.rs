@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{
-    Answer, Client, OPERATOR, Server, TestApp, eventually, forged_key, id, pointers, types,
+    Answer, Client, OPERATOR, OwnApp, Server, TestApp, eventually, forged_key, id, pointers, types,
 };
 
 fn with_key(client: &Client, key: &Value) -> Client {
@@ -85,7 +85,7 @@ async fn a_key_is_shown_when_it_is_issued_and_never_again() {
 
 #[tokio::test]
 async fn no_event_and_no_table_holds_a_key() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let issued = issue(&app.alice, &["notes:read"]).await;
     let rotated = rotate(&app.alice, &issued, 60).await;
     let dry = app
@@ -193,7 +193,7 @@ async fn nobody_but_the_operator_issues_a_key_for_somebody_else() {
         )
         .await;
     let stranger = app.stranger().await;
-    let head = app.operator.head().await;
+    let head = app.position().await;
     for (kind, actor_id) in [
         ("person", app.alice.actor_id),
         ("agent", app.alice.actor_id),
@@ -205,7 +205,7 @@ async fn nobody_but_the_operator_issues_a_key_for_somebody_else() {
         let answer = ask_for(&clerk, app.product_id, kind, actor_id).await;
         answer.expect_problem(403, "api_key_actor_not_yours");
     }
-    assert_eq!(app.operator.head().await, head);
+    assert_eq!(app.position().await, head);
     let own = ask_for(&clerk, app.product_id, "service", clerk.actor_id).await;
     assert_eq!(own.expect(201)["actor"]["id"], json!(clerk.actor_id));
     let new = issue(&clerk, &["notes:read"]).await;
@@ -288,7 +288,7 @@ async fn whoever_has_a_key_can_give_it_back() {
 
 #[tokio::test]
 async fn the_operator_says_for_which_product_a_key_is() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let body = json!({"name": "k", "actor": {"kind": "person"}, "scopes": ["*"]});
     let head = app.operator.head().await;
     let problem = app.operator.post("/v1/api-keys", body.clone()).await;
@@ -335,7 +335,7 @@ async fn keys_stay_within_their_product() {
 
 #[tokio::test]
 async fn the_operator_manages_the_keys_of_every_product() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let key = issue(&app.alice, &["notes:read"]).await;
     assert_eq!(app.operator.ids("/v1/api-keys").await.len(), 3);
     app.operator.get(&at(&key)).await.expect(200);
@@ -399,7 +399,7 @@ async fn an_overlap_ends_by_itself() {
 
 #[tokio::test]
 async fn a_revoked_key_stops_at_once_and_on_every_server() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let second = Server::start(&app.database_url, &[]).await;
     let key = issue(&app.alice, &["notes:read"]).await;
     let here = with_key(&app.alice, &key);

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, TestApp, id, types};
+use crate::harness::{Answer, Client, OwnApp, TestApp, id, types};
 
 const BOUNDARY: &str = "a-boundary-that-no-file-has";
 
@@ -31,8 +31,11 @@ struct Cast {
 }
 
 impl Cast {
-    async fn assemble(variables: &[(&str, &str)]) -> Self {
-        let app = TestApp::start_with(variables).await;
+    async fn assemble() -> Self {
+        Self::on(TestApp::start().await).await
+    }
+
+    async fn on(app: TestApp) -> Self {
         let workspace_id = app.alice.workspace().await;
         let note = app.alice.note(workspace_id, "Tea", "Steep it.").await;
         Self {
@@ -67,7 +70,7 @@ const TEA: (&str, Option<&str>, &str) = ("file", Some("tea.txt"), "Steep it.");
 
 #[tokio::test]
 async fn a_form_uploads_a_file_and_attaches_it_in_one_append() {
-    let cast = Cast::assemble(&[]).await;
+    let cast = Cast::assemble().await;
     let alice = &cast.app.alice;
     let before = alice.head().await;
     let name = ("name", None, "How to steep");
@@ -104,7 +107,7 @@ async fn a_form_uploads_a_file_and_attaches_it_in_one_append() {
 
 #[tokio::test]
 async fn a_repeated_form_attaches_nothing_again() {
-    let cast = Cast::assemble(&[]).await;
+    let cast = Cast::assemble().await;
     let alice = &cast.app.alice;
     let first = cast.send(alice, Some("tea"), &[TEA]).await.expect(201);
     let again = cast.send(alice, Some("tea"), &[TEA]).await;
@@ -119,7 +122,7 @@ async fn a_repeated_form_attaches_nothing_again() {
 
 #[tokio::test]
 async fn a_form_that_is_not_as_described_is_refused_by_field() {
-    let cast = Cast::assemble(&[]).await;
+    let cast = Cast::assemble().await;
     let alice = &cast.app.alice;
     for (fields, pointer) in [
         (&[("name", None, "no file")][..], "/file"),
@@ -138,7 +141,7 @@ async fn a_form_that_is_not_as_described_is_refused_by_field() {
 
 #[tokio::test]
 async fn who_may_not_write_uploads_nothing() {
-    let cast = Cast::assemble(&[]).await;
+    let cast = Cast::assemble().await;
     let viewer = cast.app.actor("person", &["*"]).await;
     cast.app
         .alice
@@ -155,7 +158,8 @@ async fn who_may_not_write_uploads_nothing() {
 
 #[tokio::test]
 async fn a_file_larger_than_its_container_takes_is_refused() {
-    let cast = Cast::assemble(&[("DAYBOOK_FILES_MAX_SIZES", "attachments=8")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_FILES_MAX_SIZES", "attachments=8")]).await;
+    let cast = Cast::on(app.clone()).await;
     let refused = cast.send(&cast.app.alice, None, &[TEA]).await;
     refused.expect_problem(413, "file_too_large");
 }

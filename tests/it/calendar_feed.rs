@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, TestApp, id, pointers};
+use crate::harness::{Answer, Client, OwnApp, TestApp, id, pointers};
 
 /// Alice's workspace with Bob in it, and his feed.
 struct Cast {
@@ -22,7 +22,10 @@ struct Cast {
 
 impl Cast {
     async fn assemble() -> Self {
-        let app = TestApp::start().await;
+        Self::on(TestApp::start().await).await
+    }
+
+    async fn on(app: TestApp) -> Self {
         let workspace_id = app.alice.workspace().await;
         let bob = app.actor("person", &["*"]).await;
         app.alice.admit(workspace_id, &bob, "editor").await;
@@ -62,7 +65,7 @@ async fn open(client: &Client) -> Value {
 
 /// Fetches a feed as a calendar client does: without a key.
 async fn fetch(app: &TestApp, feed: &Value, known: &str) -> Answer {
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let request = nobody.request(Method::GET, feed["path"].as_str().unwrap());
     let request = match known {
         "" => request,
@@ -288,7 +291,7 @@ async fn tasks_of_a_note_in_the_trash_are_not_in_the_calendar() {
 #[tokio::test]
 async fn an_address_that_was_never_given_leads_nowhere() {
     let cast = Cast::assemble().await;
-    let nobody = Client::new(&cast.app.server.url, "");
+    let nobody = Client::new(&cast.app.url, "");
     let path = cast.feed["path"].as_str().unwrap();
     let bare = path.strip_suffix(".ics").unwrap();
     for wrong in [
@@ -310,7 +313,8 @@ async fn an_address_that_was_never_given_leads_nowhere() {
 
 #[tokio::test]
 async fn a_feed_is_its_owners_and_its_address_is_shown_once() {
-    let cast = Cast::assemble().await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
     let token = cast.feed["path"]
         .as_str()
         .unwrap()

@@ -15,7 +15,10 @@ pub struct Cast {
 
 impl Cast {
     pub async fn assemble() -> Self {
-        let mut app = TestApp::start().await;
+        Self::on(TestApp::start().await).await
+    }
+
+    pub async fn on(mut app: TestApp) -> Self {
         app.alice = app.alice.enrolled().await;
         let workspace_id = app.alice.workspace().await;
         let agent = app.actor("agent", &["*"]).await;

@@ -8,11 +8,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::event::{history, text};
-use crate::harness::{
-    Client, PATIENCE, TestApp, command, eventually, id, items, operator_key_file,
-};
+use crate::harness::{Client, OwnApp, PATIENCE, command, eventually, id, items, operator_key_file};
 
-async fn daybook(app: &TestApp, arguments: &[&str]) -> Output {
+async fn daybook(app: &OwnApp, arguments: &[&str]) -> Output {
     command(&app.database_url, &[])
         .args(arguments)
         .output()
@@ -60,7 +58,7 @@ fn assert_each_line_ends(said: &str, end: &str) {
 
 #[tokio::test]
 async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let (stop, stopping) = watch::channel(false);
     let workers: Vec<_> = (0..3)
@@ -97,7 +95,7 @@ async fn read_models_are_compared_and_rebuilt_under_writes_and_reads() {
 
 #[tokio::test]
 async fn many_new_rows_are_copied_as_single_ones_are_inserted() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     for n in 0..40 {
         let title = format!(r#"\N {n} "{{,}}" \t\\"#);
@@ -113,7 +111,7 @@ async fn many_new_rows_are_copied_as_single_ones_are_inserted() {
 
 #[tokio::test]
 async fn a_read_model_that_differs_from_the_log_is_shown_and_mended() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let note = app.alice.note(app.alice.workspace().await, "Tea", "").await;
     // Listed, because the view of a single note is cached for some seconds.
     let listed = async || app.alice.pages("/v1/notes").await.concat().remove(0);
@@ -151,7 +149,7 @@ async fn a_read_model_that_differs_from_the_log_is_shown_and_mended() {
 
 #[tokio::test]
 async fn projections_are_listed_with_how_far_they_are() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     app.alice.workspace().await;
     app.settle().await;
     let head = app.alice.head().await;
@@ -182,7 +180,7 @@ async fn projections_are_listed_with_how_far_they_are() {
 
 #[tokio::test]
 async fn an_operator_who_lost_the_key_makes_another() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let file = operator_key_file(&app.database_url);
     let refused = daybook(&app, &["operator-key"]).await;
     assert!(!refused.status.success());
@@ -199,7 +197,7 @@ async fn an_operator_who_lost_the_key_makes_another() {
     assert_eq!(answer, expected);
     let key = std::fs::read_to_string(&file).unwrap();
     assert_ne!(key.trim_end(), app.operator.key);
-    let operator = Client::new(&app.server.url, key.trim_end());
+    let operator = Client::new(&app.url, key.trim_end());
     // The server notices it within a second.
     let answer = eventually(async || {
         let answer = operator.get("/v1/products").await;
@@ -270,7 +268,7 @@ async fn a_configuration_is_checked_and_every_fault_named_at_once() {
 
 #[tokio::test]
 async fn replay_prints_the_log_beside_the_running_server() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     history(&app).await;
     let replay = async |arguments: &[&str]| {
         let lines = printed(&daybook(&app, &[&["replay"], arguments].concat()).await);
@@ -344,7 +342,7 @@ async fn replay_prints_the_log_beside_the_running_server() {
 
 #[tokio::test]
 async fn no_command_minds_that_nobody_reads_its_answer() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     history(&app).await;
     let workspace_id = app.alice.workspace().await;
     let expires_at = chrono::Utc::now() + chrono::TimeDelta::days(1);
@@ -364,7 +362,7 @@ async fn no_command_minds_that_nobody_reads_its_answer() {
         &["replay"],
         &["config", "check"],
         &["operator-key"],
-        &["health", "--server", &app.server.url],
+        &["health", "--server", &app.url],
     ] {
         let mut running = command(&app.database_url, &[another])
             .args(arguments)
@@ -392,7 +390,7 @@ async fn no_command_minds_that_nobody_reads_its_answer() {
 
 #[tokio::test]
 async fn replay_follows_the_log_as_another_process_writes_it() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let mut following = command(&app.database_url, &[])
         .args(["replay", "--follow", "--type", "note.*"])
         .stdout(Stdio::piped())

@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, PATIENCE, Server, TestApp, id, items, pointers, types};
+use crate::harness::{
+    Answer, Client, OwnApp, PATIENCE, Server, TestApp, id, items, pointers, types,
+};
 use crate::world::World;
 
 /// Builds a request for a new note with an idempotency key.
@@ -118,7 +120,7 @@ async fn a_key_has_1_to_255_characters_and_both_or_no_quotes() {
 
 #[tokio::test]
 async fn while_a_command_runs_another_under_its_key_is_told_to_wait() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let colleague = app.actor("person", &["*"]).await;
     app.alice.admit(workspace_id, &colleague, "editor").await;
@@ -141,7 +143,7 @@ async fn while_a_command_runs_another_under_its_key_is_told_to_wait() {
 
 #[tokio::test]
 async fn two_servers_do_a_command_under_one_key_once() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let second = Server::start(&app.database_url, &[]).await;
     let there = app.alice.at(&second.url);
     let workspace_id = app.alice.workspace().await;
@@ -163,7 +165,7 @@ async fn two_servers_do_a_command_under_one_key_once() {
 
 #[tokio::test]
 async fn a_command_whose_answer_was_cut_off_is_not_done_again() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let hasty = Server::start(&app.database_url, &[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
     let workspace_id = app.alice.workspace().await;
     let colleague = app.actor("person", &["*"]).await;
@@ -232,7 +234,7 @@ async fn if_match_guards_a_version() {
 
 #[tokio::test]
 async fn of_many_who_change_the_same_version_one_does_and_without_one_all_do() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let second = Server::start(&app.database_url, &[]).await;
     let nodes = [app.alice.clone(), app.alice.at(&second.url)];
     let workspace_id = app.alice.workspace().await;
@@ -265,7 +267,7 @@ async fn of_many_who_change_the_same_version_one_does_and_without_one_all_do() {
 
 #[tokio::test]
 async fn a_dry_run_shows_what_the_command_would_append() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
     let change = json!({"title": "Green tea", "tags": ["drink"]});
@@ -498,7 +500,7 @@ async fn every_read_says_its_position_and_waits_for_the_one_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_read_is_stale_and_says_so_or_waits() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let colleague = app.actor("person", &["*"]).await;
     app.alice.admit(workspace_id, &colleague, "editor").await;
@@ -531,7 +533,7 @@ async fn a_read_is_stale_and_says_so_or_waits() {
 
 #[tokio::test]
 async fn what_was_written_at_one_server_is_read_at_another() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let second = Server::start(&app.database_url, &[]).await;
     let there = app.alice.at(&second.url);
     let workspace_id = app.alice.workspace().await;
@@ -707,7 +709,7 @@ async fn every_error_is_a_problem_with_a_stable_code() {
 async fn a_body_that_is_not_what_it_must_be_is_refused_with_a_reason() {
     let app = TestApp::start().await;
     let workspace_id = app.alice.workspace().await;
-    let head = app.alice.head().await;
+    let head = app.position().await;
     let post = async |content_type: &str, body: Vec<u8>| {
         let request = app
             .alice
@@ -762,7 +764,7 @@ async fn a_body_that_is_not_what_it_must_be_is_refused_with_a_reason() {
         let answer = post(other, valid.clone().into_bytes()).await;
         answer.expect_problem(415, "not_json");
     }
-    assert_eq!(app.alice.head().await, head);
+    assert_eq!(app.position().await, head);
     for fine in [
         json,
         "application/json; charset=utf-8",
@@ -862,7 +864,7 @@ async fn a_refusal_names_the_fields_at_fault_and_repeats_no_long_value() {
 
 #[tokio::test]
 async fn a_body_is_as_large_as_the_limit_and_no_larger() {
-    let app = TestApp::start_with(&[("DAYBOOK_BODY_LIMIT", "1000")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_BODY_LIMIT", "1000")]).await;
     let workspace_id = app.alice.workspace().await;
     let post = async |length: usize| {
         let mut body = format!(r#"{{"workspace_id":"{workspace_id}","title":"Tea","body":""#);
@@ -889,7 +891,7 @@ async fn a_gigabyte_is_cut_off_early() {
     // A generous bound for data in socket buffers: the limit itself is two mebibytes.
     const ENOUGH: u64 = 64 << 20;
     let app = TestApp::start().await;
-    let address = app.server.url.strip_prefix("http://").unwrap();
+    let address = app.url.strip_prefix("http://").unwrap();
     let key = format!("Authorization: Bearer {}\r\n", app.alice.key);
     let block = vec![b' '; 1 << 16];
     let chunk = [format!("{:x}\r\n", block.len()).as_bytes(), &block, b"\r\n"].concat();

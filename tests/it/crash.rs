@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::process::Command;
 
-use crate::harness::{Server, TestApp, command, eventually, serve};
+use crate::harness::{OwnApp, Server, command, eventually, serve};
 use crate::load::{Crew, Subscriber, audit, chance, lapse_leases};
 
 /// Failing receivers are retried at once: the server is under test here.
@@ -15,14 +15,14 @@ const SCHEDULE: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "0s,0s,0s,1s,1s,1s,
 
 /// Kills the server repeatedly while a crew works, then audits the result.
 async fn survive(
-    mut app: TestApp,
+    mut app: OwnApp,
     mut command: Command,
     hands: usize,
     rounds: usize,
     mut chance: StdRng,
 ) {
     let subscriber = Subscriber::subscribe(&app.alice).await;
-    let crew = Crew::hire(&app, &[&app.server.url]).await;
+    let crew = Crew::hire(&app, &[&app.url]).await;
     let shift = crew.work(hands, &mut chance);
     for _ in 0..rounds {
         subscriber.stumble();
@@ -30,19 +30,20 @@ async fn survive(
         // A time within a command, a delivery or a batch.
         tokio::time::sleep(Duration::from_micros(chance.random_range(0..30_000))).await;
         app.server.process.kill().await.unwrap();
-        app.server = Server::launch(&mut command).await;
-        assert_eq!(app.server.operator_key, None, "it is handed over once");
+        let server = Server::launch(&mut command).await;
+        assert_eq!(server.operator_key, None, "it is handed over once");
+        app = OwnApp::moved(&app.app, server, app.database_url);
         lapse_leases(&app.database_url).await;
-        crew.move_to(&[&app.server.url]);
+        crew.move_to(&[&app.url]);
     }
     crew.acknowledged(10).await;
     shift.rest().await;
-    audit(&app, &app.server.url, &crew, &subscriber).await;
+    audit(&app, &app.url, &crew, &subscriber).await;
 }
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_killed() {
-    let app = TestApp::start_with(&[SCHEDULE]).await;
+    let app = OwnApp::start_with(&[SCHEDULE]).await;
     let command = serve(&app.database_url, &[SCHEDULE]);
     survive(app, command, 5, 5, chance()).await;
 }
@@ -66,11 +67,11 @@ fn postgres_says(data_dir: &Path, line: usize) -> String {
     said.lines().nth(line).unwrap().trim().to_owned()
 }
 
-async fn start_private(data_dir: &Path) -> TestApp {
+async fn start_private(data_dir: &Path) -> OwnApp {
     let server = Server::launch(&mut private(data_dir)).await;
     let socket = postgres_says(data_dir, 4);
     let url = format!("postgresql:///daybook?host={socket}&user=postgres");
-    TestApp::on(server, url).await
+    OwnApp::on(server, url).await
 }
 
 #[tokio::test]
@@ -86,7 +87,7 @@ async fn nor_where_the_private_postgresql_is_killed_under_a_running_server() {
     let data_dir = store::testing::directory();
     let app = start_private(&data_dir).await;
     let subscriber = Subscriber::subscribe(&app.alice).await;
-    let crew = Crew::hire(&app, &[&app.server.url]).await;
+    let crew = Crew::hire(&app, &[&app.url]).await;
     let shift = crew.work(3, &mut chance);
     crew.acknowledged(chance.random_range(5..40)).await;
     let before = postgres_says(&data_dir, 0);
@@ -100,5 +101,5 @@ async fn nor_where_the_private_postgresql_is_killed_under_a_running_server() {
     crew.acknowledged(20).await;
     shift.rest().await;
     lapse_leases(&app.database_url).await;
-    audit(&app, &app.server.url, &crew, &subscriber).await;
+    audit(&app, &app.url, &crew, &subscriber).await;
 }

@@ -15,7 +15,7 @@ use tokio_postgres::NoTls;
 use tokio_postgres::config::Host;
 use uuid::Uuid;
 
-use crate::harness::{Server, TestApp, command, eventually, id, serve};
+use crate::harness::{OwnApp, Server, command, eventually, id, serve};
 use crate::setup::run;
 
 /// A cluster that tests may change in any way.
@@ -43,11 +43,11 @@ fn url(cluster: &PrivatePostgres, account: &str, database: &str) -> String {
     url.replace("user=postgres", &format!("user={account}"))
 }
 
-async fn start(url: &str) -> TestApp {
-    TestApp::on(Server::start(url, &[]).await, url.to_owned()).await
+async fn start(url: &str) -> OwnApp {
+    OwnApp::on(Server::start(url, &[]).await, url.to_owned()).await
 }
 
-async fn ready(app: &TestApp) -> Value {
+async fn ready(app: &OwnApp) -> Value {
     let request = app.operator.request(Method::GET, "/health/ready");
     let answer = app.operator.send(request).await;
     let expected = if answer.body["status"] == "ready" {
@@ -58,12 +58,12 @@ async fn ready(app: &TestApp) -> Value {
     answer.expect(expected)
 }
 
-async fn until_ready(app: &TestApp) {
+async fn until_ready(app: &OwnApp) {
     eventually(async || (ready(app).await["status"] == "ready").then_some(())).await;
 }
 
 /// Waits until readiness reports a cause.
-async fn until_not_ready(app: &TestApp, cause: &str) {
+async fn until_not_ready(app: &OwnApp, cause: &str) {
     eventually(async || {
         ready(app).await["not_ready"]
             .to_string()
@@ -74,7 +74,7 @@ async fn until_not_ready(app: &TestApp, cause: &str) {
 }
 
 /// Asserts that commands, queries and rebuilds work.
-async fn expect_all_works(app: &TestApp) {
+async fn expect_all_works(app: &OwnApp) {
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
     app.alice.get(&path(&note)).await.expect(200);
@@ -128,15 +128,7 @@ async fn an_owner_who_may_make_no_role_is_enough_and_still_changes_no_event() {
     let statements = ["create role daybook_app", "grant daybook_app to landlord"];
     execute(&cluster, "postgres", &statements).await;
     let url = url(&cluster, "landlord", "owned");
-    let app = TestApp {
-        server: Server::start(&url, &[]).await,
-        ..app
-    };
-    let app = TestApp {
-        operator: app.operator.at(&app.server.url),
-        alice: app.alice.at(&app.server.url),
-        ..app
-    };
+    let app = OwnApp::moved(&app.app, Server::start(&url, &[]).await, url);
     expect_all_works(&app).await;
     cluster.stop().await.unwrap();
 }
@@ -185,7 +177,7 @@ async fn a_database_in_another_encoding_is_refused_at_the_start() {
 
 #[tokio::test]
 async fn an_older_build_refuses_the_database_of_a_later_one() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let migrate =
         "insert into log.schema_history values (99, 'later', '2026-01-01T00:00:00Z', '1')";
     app.sql().await.batch_execute(migrate).await.unwrap();
@@ -195,7 +187,7 @@ async fn an_older_build_refuses_the_database_of_a_later_one() {
 
 #[tokio::test]
 async fn a_log_that_was_restored_alone_gets_its_read_models_built() {
-    let mut app = TestApp::start().await;
+    let mut app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
     app.settle().await;
@@ -247,7 +239,7 @@ fn sockets(cluster: &PrivatePostgres) -> PathBuf {
 
 #[tokio::test]
 async fn a_dump_is_restored_where_the_role_is_missing() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
     app.settle().await;
@@ -286,13 +278,7 @@ async fn a_dump_is_restored_where_the_role_is_missing() {
         let url = url(&cluster, account, database);
         let server = Server::start(&url, &[]).await;
         assert_eq!(server.operator_key, None, "the log has one already");
-        let restored = TestApp {
-            operator: app.operator.at(&server.url),
-            alice: app.alice.at(&server.url),
-            server,
-            database_url: url,
-            product_id: app.product_id,
-        };
+        let restored = OwnApp::moved(&app.app, server, url);
         until_ready(&restored).await;
         restored.alice.get(&path(&note)).await.expect(200);
         expect_all_works(&restored).await;
@@ -426,7 +412,7 @@ async fn a_clean_stop_complains_of_nothing_and_what_it_leaves_is_for_its_account
     let log = store::testing::directory().join("log");
     let mut command = private(&data_dir, &[]);
     command.stderr(fs::File::create(&log).unwrap());
-    let app = TestApp::on(Server::launch(&mut command).await, String::new()).await;
+    let app = OwnApp::on(Server::launch(&mut command).await, String::new()).await;
     let workspace_id = app.alice.workspace().await;
     app.alice.note(workspace_id, "Tea", "").await;
     app.server.tell_to_stop().await;
@@ -492,7 +478,7 @@ async fn a_full_disk_refuses_commands_and_serves_queries() {
     let log = store::testing::directory().join("log");
     let mut command = private(&disk.0.join("data"), &[]);
     command.stderr(fs::File::create(&log).unwrap());
-    let app = TestApp::on(Server::launch(&mut command).await, String::new()).await;
+    let app = OwnApp::on(Server::launch(&mut command).await, String::new()).await;
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
     app.alice.get(&path(&note)).await.expect(200);

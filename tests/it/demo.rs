@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::harness::{DAYBOOK, PATIENCE, TestApp, eventually};
+use crate::harness::{DAYBOOK, OwnApp, PATIENCE, eventually};
 
 /// Number of files that become notes.
 const NOTES: usize = 10;
@@ -59,8 +59,8 @@ fn files() -> TempDir {
     root
 }
 
-fn demo(app: &TestApp, dir: &Path) -> Command {
-    demo_at(&app.server.url, &app.operator.key, dir)
+fn demo(app: &OwnApp, dir: &Path) -> Command {
+    demo_at(&app.url, &app.operator.key, dir)
 }
 
 fn demo_at(server: &str, key: &str, dir: &Path) -> Command {
@@ -103,7 +103,7 @@ fn number(text: &str, name: &str) -> usize {
 }
 
 /// Returns the notes and proposals of the workspace in a run's output.
-async fn state(app: &TestApp, text: &str) -> (Vec<Value>, Vec<Value>) {
+async fn state(app: &OwnApp, text: &str) -> (Vec<Value>, Vec<Value>) {
     let workspace_id = told(text, "workspace");
     let list = async |kind: &str| {
         let path = format!("/v1/{kind}?workspace_id={workspace_id}&limit=200");
@@ -137,7 +137,7 @@ fn assert_applied(proposal: &Value, notes: &[Value]) {
 }
 
 /// Asserts that pictures are attached to the notes that show them or lie beside them, and that lines are tasks.
-async fn assert_beside_the_notes(app: &TestApp, text: &str, notes: &[Value]) {
+async fn assert_beside_the_notes(app: &OwnApp, text: &str, notes: &[Value]) {
     let workspace_id = told(text, "workspace");
     let list = async |kind: &str| {
         let path = format!("/v1/{kind}?workspace_id={workspace_id}");
@@ -163,7 +163,7 @@ async fn assert_beside_the_notes(app: &TestApp, text: &str, notes: &[Value]) {
 
 #[tokio::test]
 async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let dir = files();
     let (output, text) = run(demo(&app, dir.path())).await;
     let warnings = String::from_utf8(output.stderr).unwrap();
@@ -227,7 +227,7 @@ async fn files_become_notes_and_proposals_are_decided_and_webhooks_are_verified(
 
 #[tokio::test]
 async fn every_event_of_a_note_or_proposal_arrives_genuine_and_the_endpoint_is_closed_behind_it() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let dir = files();
     let (output, text) = run(demo(&app, dir.path())).await;
     assert!(output.status.success(), "{text}");
@@ -256,7 +256,7 @@ async fn every_event_of_a_note_or_proposal_arrives_genuine_and_the_endpoint_is_c
 
 #[tokio::test]
 async fn a_run_that_was_killed_goes_on_and_doubles_nothing() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let dir = files();
     let mut first = demo(&app, dir.path())
         .stdout(Stdio::piped())
@@ -302,7 +302,7 @@ async fn a_run_that_was_killed_goes_on_and_doubles_nothing() {
 
 #[tokio::test]
 async fn where_the_server_may_not_call_this_machine_the_run_says_so_and_goes_on() {
-    let app = TestApp::start_with(&[("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", "false")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", "false")]).await;
     let dir = files();
     let (output, text) = run(demo(&app, dir.path())).await;
     let warnings = String::from_utf8(output.stderr).unwrap();
@@ -326,12 +326,12 @@ async fn where_the_server_may_not_call_this_machine_the_run_says_so_and_goes_on(
 
 #[tokio::test]
 async fn what_cannot_be_shown_is_an_error_that_says_why() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let (empty, huge) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(empty.path().join("note.txt"), "text").unwrap();
     std::fs::write(huge.path().join("huge.md"), vec![b'x'; 2 << 20]).unwrap();
     let files = files();
-    let no_operator = demo_at(&app.server.url, &app.alice.key, files.path());
+    let no_operator = demo_at(&app.url, &app.alice.key, files.path());
     let nobody = demo_at("http://127.0.0.1:1", &app.operator.key, files.path());
     for (demo, reason) in [
         (
@@ -361,7 +361,7 @@ async fn what_cannot_be_shown_is_an_error_that_says_why() {
 
 #[tokio::test]
 async fn whoever_stops_reading_does_not_stop_the_demonstration() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let dir = files();
     let mut demo = demo(&app, dir.path())
         .stdout(Stdio::piped())

@@ -36,7 +36,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Returns all pages that are reachable from the first, by path.
 async fn pages(app: &TestApp) -> BTreeMap<String, String> {
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let mut pages = BTreeMap::new();
     let mut ahead = vec!["/docs".to_owned()];
     while let Some(path) = ahead.pop() {
@@ -80,7 +80,7 @@ async fn every_link_leads_to_what_is_there() {
             );
         }
     }
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let absent = nobody.request(Method::GET, "/docs/nowhere");
     nobody
         .send(absent)
@@ -104,7 +104,7 @@ async fn every_operation_type_and_event_has_its_place() {
         assert!(section.contains(&request), "{section}");
         assert!(section.contains("<h3>Answers</h3>"), "{section}");
     }
-    for name in document.0["components"]["schemas"]
+    for name in document.json["components"]["schemas"]
         .as_object()
         .unwrap()
         .keys()

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cast::{Cast, approve, retitle};
-use crate::harness::{Client, id};
+use crate::harness::{Client, OwnApp, id};
 
 /// Issues a key for a new person; the issuer has seen it.
 async fn person(by: &Client) -> (Client, Uuid) {
@@ -20,7 +20,8 @@ async fn works(client: &Client) -> bool {
 
 #[tokio::test]
 async fn an_enrolled_key_is_known_to_its_holder_alone() {
-    let cast = Cast::assemble().await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
     let issued = cast.app.actor("person", &["notes:read"]).await;
     let me = issued.get("/v1/me").await.expect(200);
     let before = &me["credential"];

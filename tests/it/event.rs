@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, eventually, id, items, time, types};
+use crate::harness::{Client, OwnApp, TestApp, eventually, id, items, time, types};
 use crate::receiver::{Endpoint, Receiver};
 
 /// Returns a string in a response.
@@ -43,7 +43,7 @@ fn query(pairs: &[(&str, String)]) -> String {
 
 #[tokio::test]
 async fn a_walk_along_the_cursor_sees_each_event_once() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     history(&app).await;
     let all = app.operator.events("").await;
     let positions: Vec<i64> = all
@@ -72,7 +72,7 @@ async fn a_walk_along_the_cursor_sees_each_event_once() {
 
 #[tokio::test]
 async fn every_filter_alone_and_combined_finds_what_it_says() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let (bob, correlation_id) = history(&app).await;
     history(&app).await;
     let all = app.alice.events("").await;
@@ -319,7 +319,7 @@ async fn nobody_sees_another_products_events_however_they_ask() {
 
 #[tokio::test]
 async fn the_operator_sees_every_product_or_the_one_they_name() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let stranger = app.stranger().await;
     history(&app).await;
     stranger.workspace().await;
@@ -487,7 +487,7 @@ async fn a_long_circle_of_causes_is_answered_level_by_level() {
         select base + n, $1, 'actor', $2, n, lpad(to_hex(n), 32, '0')::uuid, 'actor.registered', 1, '{}', metadata, $2,
             lpad(to_hex((n + 9997) % 9999 + 1), 32, '0')::uuid, now()
         from head, generate_series(1, 9999) n, (select metadata from log.events limit 1) e";
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let database = app.sql().await;
     let stream = Uuid::now_v7();
     let before = app.alice.head().await;

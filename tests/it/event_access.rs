@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::event::text;
-use crate::harness::{Client, TestApp, id};
+use crate::harness::{Client, OwnApp, id};
 use crate::world::World;
 
 /// An event of every type, in a workspace or in none as its context requires.
 struct Everything {
-    app: TestApp,
+    app: OwnApp,
     workspace_id: Uuid,
     /// Position before the first of these events.
     start: i64,
@@ -32,7 +32,7 @@ const INSERT: &str = "
 
 impl Everything {
     async fn start() -> Self {
-        let app = TestApp::start().await;
+        let app = OwnApp::start().await;
         let workspace_id = app.alice.workspace().await;
         let start = app.alice.head().await;
         let mut everything = Self {
@@ -164,6 +164,7 @@ impl Everything {
                 .collect();
             assert_eq!(ids(&live), *expected, "{who}: live");
         }
+        let head = reader.head().await;
         for (event_type, event_id) in self.events.iter().chain(&self.at_large) {
             let status = if expected.contains(event_id) {
                 200
@@ -174,7 +175,7 @@ impl Everything {
                 format!("/v1/events/{event_id}"),
                 format!("/v1/events/{event_id}/causation"),
             ] {
-                let answer = reader.get(&path).await;
+                let answer = reader.get_at(&path, head).await;
                 assert_eq!(
                     answer.status, status,
                     "{who}: {event_type}: {path}: {}",

@@ -4,7 +4,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::event::{history, text};
-use crate::harness::{Client, PATIENCE, Server, TestApp, id};
+use crate::harness::{Client, OwnApp, PATIENCE, Server, TestApp, id};
 
 /// A body that is read piece by piece.
 struct Stream {
@@ -185,7 +185,7 @@ async fn a_silent_stream_shows_that_it_lives() {
 
 #[tokio::test]
 async fn streams_end_when_the_server_stops() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let mut live = Stream::live(&app.alice, "type=note.purged", &[]).await;
     let following = Stream::lines(&app.alice, "type=note.purged").await;
     app.server.tell_to_stop().await;
@@ -205,7 +205,7 @@ async fn reader(app: &TestApp) -> (Client, String) {
 
 #[tokio::test]
 async fn streams_end_when_their_key_is_revoked_on_whichever_server() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let second = Server::start(&app.database_url, &[]).await;
     let (reader, path) = reader(&app).await;
     let mut streams = vec![];
@@ -275,7 +275,7 @@ async fn lines_follow_the_log_or_end_with_it() {
 
 #[tokio::test]
 async fn a_stream_shows_the_product_of_its_reader_and_to_the_operator_the_one_they_name() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let stranger = app.stranger().await;
     let theirs = stranger
         .note(stranger.workspace().await, "Theirs", "")
@@ -321,7 +321,7 @@ async fn a_stream_shows_the_product_of_its_reader_and_to_the_operator_the_one_th
 
 #[tokio::test]
 async fn a_stream_follows_the_memberships_of_its_reader() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let second = Server::start(&app.database_url, &[]).await;
     let workspace_id = app.alice.workspace().await;
     let bob = app.actor("person", &["*"]).await;

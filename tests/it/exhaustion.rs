@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use crate::avatar::picture;
 use crate::cast::{Cast, approve};
 use crate::file::{request, upload, url, wanted};
-use crate::harness::{Client, PATIENCE, TestApp, eventually, id};
+use crate::harness::{Client, OwnApp, PATIENCE, TestApp, eventually, id};
 
 /// Number of probes during an attack, of which the median counts.
 const PROBES: usize = 15;
@@ -33,7 +33,7 @@ async fn pulse(client: &Client) -> Duration {
 
 /// Asserts that a node stays responsive during an attack, compared with its response time before.
 async fn stays_alive(app: &TestApp, name: &str, attack: impl Future<Output = ()>) {
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let before = pulse(&nobody).await;
     let ((), during) = tokio::join!(attack, pulse(&nobody));
     let bound = AT_ONCE + 5 * before;
@@ -71,7 +71,7 @@ async fn a_key_without_the_scope_is_refused_before_its_request_is_looked_at() {
 
 #[tokio::test]
 async fn a_body_of_countless_faults_is_answered_with_the_first_of_them() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let before = peak_memory(&app);
     let refused = app.alice.post("/v1/proposals", faults(workspace_id)).await;
@@ -93,7 +93,7 @@ async fn a_body_of_countless_faults_is_answered_with_the_first_of_them() {
 }
 
 /// Returns the peak memory of a server in bytes.
-fn peak_memory(app: &TestApp) -> u64 {
+fn peak_memory(app: &OwnApp) -> u64 {
     let process = app.server.process.id().expect("it still runs");
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -103,7 +103,7 @@ fn peak_memory(app: &TestApp) -> u64 {
 
 #[tokio::test]
 async fn methods_that_clients_invent_are_measured_as_one() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     for n in 0..20 {
         let method = Method::from_bytes(format!("BREW{n}").as_bytes()).unwrap();
         let answer = app.alice.send(app.alice.request(method, "/v1/notes")).await;
@@ -121,7 +121,7 @@ async fn methods_that_clients_invent_are_measured_as_one() {
 #[tokio::test]
 async fn a_query_whose_client_goes_away_is_cancelled() {
     // The server itself would wait for ten minutes.
-    let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "600")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "600")]).await;
     app.alice.workspace().await;
     // The reaction that reads endpoints must be idle.
     app.settle().await;
@@ -149,7 +149,7 @@ async fn a_query_whose_client_goes_away_is_cancelled() {
 
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_given_up() {
-    let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "10")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "5")]).await;
     app.alice.workspace().await;
     // The reaction that reads endpoints must be idle.
     app.settle().await;
@@ -165,7 +165,7 @@ async fn a_query_that_takes_too_long_is_given_up() {
 
 /// Begins to send a file; the server answers only after the rest.
 async fn begin_upload(app: &TestApp, file: &Value, bytes: usize) -> TcpStream {
-    let address = app.server.url.strip_prefix("http://").unwrap();
+    let address = app.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "PUT {} HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: {bytes}\r\n\r\nt",
@@ -178,14 +178,14 @@ async fn begin_upload(app: &TestApp, file: &Value, bytes: usize) -> TcpStream {
 #[tokio::test]
 async fn a_file_arrives_once_at_a_time() {
     let app = TestApp::start().await;
-    let file = request(&app.alice, wanted("tea.txt", 3)).await;
-    let first = begin_upload(&app, &file, 3).await;
-    let refused = eventually(async || {
+    let (file, first, refused) = eventually(async || {
+        let file = request(&app.alice, wanted("tea.txt", 3)).await;
+        let first = begin_upload(&app, &file, 3).await;
         let answer = upload(&app, &file, "tea").await;
-        // The first upload may not have begun yet; then this one is accepted.
-        (answer.status == 409).then_some(answer)
-    });
-    let refused = tokio::time::timeout(PATIENCE, refused).await.unwrap();
+        // The first upload may not have begun yet; then this one is accepted, and another file shows what is asked for.
+        (answer.status == 409).then_some((file, first, answer))
+    })
+    .await;
     assert!(refused.headers.contains_key("retry-after"));
     refused.expect_problem(409, "upload_in_progress");
     // When the first client has gone away, another may upload the file.
@@ -200,7 +200,8 @@ async fn a_file_arrives_once_at_a_time() {
 
 #[tokio::test]
 async fn a_proposal_that_rewrites_a_note_of_a_mebibyte_is_decided_in_time() {
-    let cast = Cast::assemble().await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
     // Nearly all lines are different.
     let text = |n: u64| -> String {
         (0..120_000)
@@ -243,7 +244,7 @@ async fn a_proposal_that_rewrites_a_note_of_a_mebibyte_is_decided_in_time() {
 
 #[tokio::test]
 async fn a_node_answers_others_while_it_is_under_attack() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let post = async |path: &str, body: &Value| app.alice.post(path, body.clone()).await.status;
 
@@ -293,7 +294,7 @@ async fn a_node_answers_others_while_it_is_under_attack() {
     .await;
     drop(uploads);
 
-    let address = app.server.url.strip_prefix("http://").unwrap();
+    let address = app.url.strip_prefix("http://").unwrap();
     let mut silent = vec![];
     stays_alive(&app, "connections", async {
         for n in 0..300 {

@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, Server, TestApp, eventually, folder, id, pointers, types};
+use crate::harness::{
+    Answer, Client, OwnApp, Server, TestApp, eventually, folder, id, pointers, types,
+};
 
 /// A response with its bytes.
 pub struct Bytes {
@@ -42,7 +44,7 @@ pub async fn request(client: &Client, file: Value) -> Value {
 
 /// Sends bytes to an address, without a key.
 pub async fn put(app: &TestApp, url: &str, media_type: &str, body: impl Into<Body>) -> Answer {
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let request = nobody.request(Method::PUT, url).body(body);
     nobody
         .send(request.header("Content-Type", media_type))
@@ -78,7 +80,7 @@ pub async fn fetch(
     url: &str,
     headers: &[(&'static str, &str)],
 ) -> Bytes {
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let mut request = nobody.request(method, url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -112,7 +114,7 @@ async fn usage(client: &Client) -> (Value, Value) {
 }
 
 /// Returns the objects of a folder, without the prefix of their names.
-fn objects(app: &TestApp) -> Vec<String> {
+fn objects(app: &OwnApp) -> Vec<String> {
     let mut found = vec![];
     let mut folders = vec![folder(&app.database_url)];
     while let Some(folder) = folders.pop() {
@@ -157,17 +159,17 @@ async fn what_is_sent_again_is_answered_the_same_and_other_bytes_are_refused() {
     let app = TestApp::start().await;
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
     let first = upload(&app, &asked, "tea").await.expect(200);
-    let head = app.alice.head().await;
+    let head = app.position().await;
     assert_eq!(upload(&app, &asked, "tea").await.expect(200), first);
     let other = upload(&app, &asked, "ale").await;
     other.expect_problem(409, "file_already_stored");
-    assert_eq!(app.alice.head().await, head);
+    assert_eq!(app.position().await, head);
     assert_eq!(read(&app, &first).await, b"tea");
 }
 
 #[tokio::test]
 async fn what_is_not_as_it_was_asked_for_is_refused_and_leaves_nothing() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let mut file = wanted("tea.txt", 3);
     file["sha256"] = json!(sha256(b"tea"));
     let asked = request(&app.alice, file).await;
@@ -201,10 +203,10 @@ async fn what_is_not_as_it_was_asked_for_is_refused_and_leaves_nothing() {
 
 #[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_repeated() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let bytes = noise(7 << 20);
     let asked = request(&app.alice, wanted("tea.bin", bytes.len())).await;
-    let address = app.server.url.strip_prefix("http://").unwrap();
+    let address = app.url.strip_prefix("http://").unwrap();
     let mut line = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "PUT {} HTTP/1.1\r\nHost: daybook\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
@@ -222,9 +224,9 @@ async fn an_upload_that_breaks_off_leaves_nothing_and_can_be_repeated() {
 
 #[tokio::test]
 async fn an_upload_that_stalls_is_ended() {
-    let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
-    let address = app.server.url.strip_prefix("http://").unwrap();
+    let address = app.url.strip_prefix("http://").unwrap();
     let mut line = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "PUT {} HTTP/1.1\r\nHost: daybook\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nte",
@@ -239,7 +241,7 @@ async fn an_upload_that_stalls_is_ended() {
 
 #[tokio::test]
 async fn an_upload_may_take_longer_than_any_other_request() {
-    let app = TestApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "1")]).await;
     let asked = request(&app.alice, wanted("tea.txt", 4)).await;
     let slow = futures::stream::unfold(0, |sent| async move {
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -276,7 +278,7 @@ async fn an_address_is_good_for_what_it_was_given_for_alone() {
 
 #[tokio::test]
 async fn an_address_is_good_for_a_while() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let stored = store(&app, "ale.txt", b"ale").await;
     let app = app.restart(&[("DAYBOOK_FILES_URL_TTL", "1")]).await;
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
@@ -286,7 +288,7 @@ async fn an_address_is_good_for_a_while() {
         (answer.status == 403).then_some(())
     })
     .await;
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let answer = nobody.send(nobody.request(Method::GET, &download)).await;
     answer.expect_problem(403, "file_url_expired");
     let late = upload(&app, &asked, "tea").await;
@@ -384,7 +386,7 @@ async fn no_more_is_taken_than_there_is_room_for_however_many_ask_at_once() {
         ("DAYBOOK_FILES_QUOTA_COUNT", "12"),
         ("DAYBOOK_FILES_MAX_SIZES", "audio=5, attachments=90"),
     ];
-    let app = TestApp::start_with(&quota).await;
+    let app = OwnApp::start_with(&quota).await;
     let asks = (0..20).map(|n| app.alice.post("/v1/files", wanted(&format!("{n}"), 10)));
     let answers = futures::future::join_all(asks).await;
     let (taken, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| a.status == 201);
@@ -418,7 +420,7 @@ async fn no_more_is_taken_than_there_is_room_for_however_many_ask_at_once() {
 
 #[tokio::test]
 async fn room_that_is_not_used_in_time_is_free_again() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let stored = store(&app, "ale.txt", b"ale").await;
     let app = app.restart(&[("DAYBOOK_FILES_URL_TTL", "1")]).await;
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
@@ -430,7 +432,7 @@ async fn room_that_is_not_used_in_time_is_free_again() {
 
 #[tokio::test]
 async fn the_same_bytes_are_kept_once_until_nobody_has_them() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let (first, second) = (
         store(&app, "a.txt", b"tea").await,
         store(&app, "b.txt", b"tea").await,
@@ -520,7 +522,7 @@ async fn what_has_not_come_cannot_be_downloaded() {
 
 #[tokio::test]
 async fn a_store_that_takes_nothing_is_said_and_the_upload_can_be_repeated() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
     // A file in place of the product's folder.
     let folder = folder(&app.database_url).join(app.product_id.to_string());
@@ -536,7 +538,7 @@ async fn a_store_that_takes_nothing_is_said_and_the_upload_can_be_repeated() {
 
 #[tokio::test]
 async fn what_one_node_takes_in_another_sends() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let other = Server::start(&app.database_url, &[]).await;
     let asked = request(&app.alice, wanted("tea.txt", 3)).await;
     let nobody = Client::new(&other.url, "");

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 
 use crate::file::{address, fetch, noise, read, request, store, upload, url, wanted};
 use crate::file_sweep::{litter, names, sweep};
-use crate::harness::{Client, PATIENCE, TestApp, eventually, folder, id};
+use crate::harness::{Client, OwnApp, PATIENCE, eventually, folder, id};
 
 /// Azurite's only account.
 const ACCOUNT: &str = "devstoreaccount1";
@@ -186,7 +186,7 @@ async fn make_container(address: &str) {
 
 /// Checks the behaviour that every store must have.
 async fn keeps_files(place: &Place, variables: &[(&str, &str)]) {
-    let app = TestApp::start_with(variables).await;
+    let app = OwnApp::start_with(variables).await;
     let blobs = Blobs::open(place).unwrap();
     // In one request, in several parts, and empty.
     let large = noise((6 << 20) + 3);
@@ -268,8 +268,8 @@ async fn a_store_that_does_not_answer_is_named_and_its_secret_is_not() {
         ("DAYBOOK_FILES_ACCOUNT", "somebody"),
         ("DAYBOOK_FILES_SECRET", "hush-hush"),
     ];
-    let app = TestApp::start_with(&gone).await;
-    let nobody = Client::new(&app.server.url, "");
+    let app = OwnApp::start_with(&gone).await;
+    let nobody = Client::new(&app.url, "");
     let ready = nobody
         .send(nobody.request(Method::GET, "/health/ready"))
         .await;
@@ -290,10 +290,10 @@ async fn a_store_that_does_not_answer_is_named_and_its_secret_is_not() {
 
 #[tokio::test]
 async fn a_folder_that_is_gone_is_named() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let folder = folder(&app.database_url);
     std::fs::remove_dir_all(&folder).unwrap();
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let told = eventually(async || {
         let ready = nobody
             .send(nobody.request(Method::GET, "/health/ready"))

@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use serde_json::json;
 
 use crate::file::{read, request, sha256, store, upload, wanted};
-use crate::harness::{TestApp, command, eventually, folder, id};
+use crate::harness::{OwnApp, command, eventually, folder, id};
 
 /// Returns the names of the objects in a store.
 pub async fn names(blobs: &Blobs) -> BTreeSet<String> {
@@ -17,7 +17,7 @@ pub async fn names(blobs: &Blobs) -> BTreeSet<String> {
 }
 
 /// Opens the default store of a server.
-fn local(app: &TestApp) -> Blobs {
+fn local(app: &OwnApp) -> Blobs {
     let place = Place {
         url: folder(&app.database_url).display().to_string(),
         ..Place::default()
@@ -26,7 +26,7 @@ fn local(app: &TestApp) -> Blobs {
 }
 
 /// Creates garbage in the store: bytes that were never recorded, and an upload that never ended.
-pub async fn litter(app: &TestApp, blobs: &Blobs) -> [String; 2] {
+pub async fn litter(app: &OwnApp, blobs: &Blobs) -> [String; 2] {
     let orphan = format!("{}/attachments/{}.0", app.product_id, sha256(b"orphan"));
     let names = [orphan, format!("arriving/{}", uuid::Uuid::now_v7())];
     for name in &names {
@@ -37,7 +37,7 @@ pub async fn litter(app: &TestApp, blobs: &Blobs) -> [String; 2] {
 }
 
 /// Runs the command; returns its output.
-pub async fn sweep(app: &TestApp, variables: &[(&str, &str)], arguments: &[&str]) -> String {
+pub async fn sweep(app: &OwnApp, variables: &[(&str, &str)], arguments: &[&str]) -> String {
     let mut command = command(&app.database_url, variables);
     let output = command.args(["files", "sweep"]).args(arguments);
     let output = output.output().await.unwrap();
@@ -49,7 +49,7 @@ pub async fn sweep(app: &TestApp, variables: &[(&str, &str)], arguments: &[&str]
 #[tokio::test]
 async fn the_command_removes_what_no_file_has_once_it_is_old() {
     const OLD: (&str, &str) = ("DAYBOOK_FILES_SWEEP_GRACE", "1");
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let blobs = local(&app);
     let file = store(&app, "tea.txt", b"tea").await;
     let foreign = "somebody/else.txt".to_owned();
@@ -81,7 +81,7 @@ async fn the_command_removes_what_no_file_has_once_it_is_old() {
 
 #[tokio::test]
 async fn bytes_that_were_swept_away_can_come_again() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let blobs = local(&app);
     let asked = request(&app.alice, wanted("tea.txt", 6)).await;
     let [orphan, _] = litter(&app, &blobs).await;
@@ -102,7 +102,7 @@ async fn the_server_sweeps_by_itself() {
         ("DAYBOOK_FILES_SWEEP_INTERVAL", "1"),
         ("DAYBOOK_FILES_SWEEP_GRACE", "1"),
     ];
-    let app = TestApp::start_with(&often).await;
+    let app = OwnApp::start_with(&often).await;
     let blobs = local(&app);
     let file = store(&app, "tea.txt", b"tea").await;
     litter(&app, &blobs).await;

@@ -65,7 +65,7 @@ impl Workshop {
         let directory = tempfile::tempdir_in(installed()).unwrap();
         std::fs::write(directory.path().join("openapi.json"), document.to_string()).unwrap();
         let variables = vec![
-            ("BASE", app.server.url.clone()),
+            ("BASE", app.url.clone()),
             ("KEY", app.alice.key.clone()),
             ("AGENT_KEY", agent.key.clone()),
             ("AGENT_ID", agent.actor_id.to_string()),

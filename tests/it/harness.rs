@@ -1,16 +1,18 @@
-//! A real server as a process of its own on its own database, and an HTTP client for it.
+//! A real server as a process of its own, and an HTTP client for it.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use uuid::Uuid;
+
+pub use crate::app::{OwnApp, TestApp};
 
 /// The binary under test.
 pub const DAYBOOK: &str = env!("CARGO_BIN_EXE_daybook");
@@ -105,7 +107,18 @@ pub fn serve(database_url: &str, variables: &[(&str, &str)]) -> Command {
 
 /// Builds a command with the settings for a database; it logs only warnings and errors.
 pub fn command(database_url: &str, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(DAYBOOK);
+    with_settings(Command::new(DAYBOOK), database_url, variables)
+}
+
+/// Builds `daybook serve` like [`serve`]; the server is killed as soon as the thread that starts it ends.
+pub fn serve_until_the_end(database_url: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", DAYBOOK]);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    with_settings(command, database_url, variables)
+}
+
+fn with_settings(mut command: Command, database_url: &str, variables: &[(&str, &str)]) -> Command {
     command
         .env("DATABASE_URL", database_url)
         .env("DAYBOOK_SECRET_KEY", SECRET)
@@ -132,105 +145,6 @@ fn of_database(database_url: &str, what: &str) -> PathBuf {
     let (server, _) = database_url.split_once('?').unwrap_or((database_url, ""));
     let name = server.rsplit('/').next().unwrap_or_default();
     FOLDERS.join(format!("{what}-{name}"))
-}
-
-/// A server with a product, and one person with all scopes there.
-pub struct TestApp {
-    pub server: Server,
-    pub database_url: String,
-    pub operator: Client,
-    pub product_id: Uuid,
-    /// A person of the product with all scopes.
-    pub alice: Client,
-}
-
-impl TestApp {
-    pub async fn start() -> Self {
-        Self::start_with(&[]).await
-    }
-
-    /// Opens a connection to the database itself.
-    pub async fn sql(&self) -> tokio_postgres::Client {
-        let (client, connection) =
-            tokio_postgres::connect(&self.database_url, tokio_postgres::NoTls)
-                .await
-                .unwrap();
-        tokio::spawn(connection);
-        client
-    }
-
-    /// Starts a server with additional environment variables.
-    pub async fn start_with(variables: &[(&str, &str)]) -> Self {
-        let database = store::testing::database().await;
-        let database_url = store::testing::url(&database);
-        let server = Server::start(&database_url, variables).await;
-        Self::on(server, database_url).await
-    }
-
-    /// Sets up a server that has just started on a new database.
-    pub async fn on(server: Server, database_url: String) -> Self {
-        let key = server
-            .operator_key
-            .clone()
-            .expect("the first start writes the key");
-        let operator = Client::new(&server.url, &key);
-        let product_id = operator.product("Test").await;
-        let alice = operator.actor(product_id, "person", &["*"]).await;
-        Self {
-            server,
-            database_url,
-            operator,
-            product_id,
-            alice,
-        }
-    }
-
-    /// Creates an actor of the product with a key of their own.
-    pub async fn actor(&self, kind: &str, scopes: &[&str]) -> Client {
-        self.operator.actor(self.product_id, kind, scopes).await
-    }
-
-    /// Creates an actor with all scopes in another product.
-    pub async fn stranger(&self) -> Client {
-        let product_id = self.operator.product("Other").await;
-        self.operator.actor(product_id, "person", &["*"]).await
-    }
-
-    /// Kills the server, and starts another on the same database.
-    pub async fn restart(self, variables: &[(&str, &str)]) -> Self {
-        self.server.kill().await;
-        let server = Server::start(&self.database_url, variables).await;
-        Self {
-            operator: self.operator.at(&server.url),
-            alice: self.alice.at(&server.url),
-            server,
-            ..self
-        }
-    }
-
-    /// Waits until every reaction has read the whole log and no job is due within a minute.
-    pub async fn settle(&self) {
-        let get = async |path| {
-            let request = self.operator.request(Method::GET, path);
-            self.operator.send(request).await.body
-        };
-        eventually(async || {
-            let ready = get("/health/ready").await;
-            let soon = Utc::now() + TimeDelta::minutes(1);
-            let work = get("/v1/jobs?limit=200").await;
-            let head = self.operator.head().await;
-            let caught_up = ready["consumers"]
-                .as_array()?
-                .iter()
-                .all(|consumer| consumer["position"] == head);
-            let idle = work["items"]
-                .as_array()?
-                .iter()
-                .all(|item| item["dead_letter"] == true || time(&item["run_at"]) > soon);
-            (caught_up && idle).then_some(())
-        })
-        .await;
-    }
 }
 
 /// A client with one key that always reads its own writes.
@@ -287,8 +201,6 @@ impl Answer {
 
 impl Client {
     pub fn new(url: &str, key: &str) -> Self {
-        // rustls needs a provider, even if a test uses no TLS.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             url: url.to_owned(),
             key: key.to_owned(),
@@ -296,6 +208,7 @@ impl Client {
             http: reqwest::Client::builder()
                 .no_proxy()
                 .timeout(PATIENCE)
+                .tls_backend_preconfigured(no_tls())
                 .build()
                 .unwrap(),
         }
@@ -470,6 +383,15 @@ impl Client {
         .await
         .expect(201)
     }
+}
+
+/// Returns settings that trust nobody: tests use no TLS, and reading the certificates of the system takes a tenth of a second.
+fn no_tls() -> rustls::ClientConfig {
+    // rustls needs a provider nevertheless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    rustls::ClientConfig::builder()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
 }
 
 /// Returns a key with a valid checksum that was never issued.

@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestApp, command, eventually};
+use crate::harness::{Answer, OwnApp, command, eventually};
 use crate::receiver::{Endpoint, MUCH_LATER, Receiver, status};
 
-async fn ask(app: &TestApp, path: &str) -> Answer {
+async fn ask(app: &OwnApp, path: &str) -> Answer {
     app.operator
         .send(app.operator.request(Method::GET, path))
         .await
 }
 
-async fn metrics(app: &TestApp) -> String {
+async fn metrics(app: &OwnApp) -> String {
     let answer = ask(app, "/metrics").await;
     assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4");
     answer.body.as_str().unwrap().to_owned()
@@ -22,10 +22,10 @@ async fn metrics(app: &TestApp) -> String {
 
 #[tokio::test]
 async fn a_server_that_is_well_says_so_to_anyone() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let position = app.alice.note(app.alice.workspace().await, "Tea", "").await["position"].clone();
     app.settle().await;
-    let anyone = crate::harness::Client::new(&app.server.url, "");
+    let anyone = crate::harness::Client::new(&app.url, "");
     let live = anyone
         .send(anyone.request(Method::GET, "/health/live"))
         .await;
@@ -56,7 +56,7 @@ async fn a_server_that_is_well_says_so_to_anyone() {
     assert!(consumers.iter().all(|one| one["position"] == position));
 
     let asked = command(&app.database_url, &[])
-        .args(["health", "--server", &app.server.url])
+        .args(["health", "--server", &app.url])
         .output()
         .await
         .unwrap();
@@ -67,7 +67,7 @@ async fn a_server_that_is_well_says_so_to_anyone() {
 
 #[tokio::test]
 async fn the_alert_rules_speak_of_what_is_measured() {
-    let app = TestApp::start_with(&[MUCH_LATER]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
     receiver.reply([status(500)]);
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, id, pointers};
+use crate::harness::{Client, OwnApp, TestApp, id, pointers};
 use crate::world::World;
 
 /// Parts of secret texts.
@@ -318,25 +318,29 @@ async fn a_body_is_taken_in_gzip_and_in_no_other_coding() {
 
 #[tokio::test]
 async fn a_body_is_measured_by_its_decoded_bytes() {
-    let app = TestApp::start_with(&[("DAYBOOK_BODY_LIMIT", "1000")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_BODY_LIMIT", "1000")]).await;
     let workspace_id = app.alice.workspace().await;
-    let post = async |path: &str, length: usize| {
+    let body = async |length: usize| {
         let body = json!({"workspace_id": workspace_id, "title": "", "body": "x".repeat(length)});
         let body = zipped(body.to_string().as_bytes()).await;
         assert!(body.len() < 500_000);
+        body
+    };
+    let post = async |path: &str, body: &[u8]| {
         let request = app
             .alice
             .request(Method::POST, path)
             .header("Content-Type", "application/json")
             .header("Content-Encoding", "gzip")
-            .body(body);
+            .body(body.to_vec());
         app.alice.send(request).await
     };
-    post("/v1/notes", 800).await.expect(201);
+    post("/v1/notes", &body(800).await).await.expect(201);
     for length in [1_000, 50_000_000] {
-        let refused = post("/v1/notes", length).await;
+        let body = body(length).await;
+        let refused = post("/v1/notes", &body).await;
         refused.expect_problem(413, "body_unreadable");
-        assert_eq!(post("/mcp", length).await.status, 413);
+        assert_eq!(post("/mcp", &body).await.status, 413);
     }
 }
 
@@ -356,10 +360,10 @@ async fn pages_of_the_listed_origins_may_call() {
         "DAYBOOK_CORS_ORIGINS",
         "https://app.example.com, http://localhost:*",
     );
-    let app = TestApp::start_with(&[listed]).await;
+    let app = OwnApp::start_with(&[listed]).await;
     let workspace_id = app.alice.workspace().await;
     let note = app.alice.note(workspace_id, "Tea", "").await;
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     for origin in [PAGE, "http://localhost:3000"] {
         let asked = nobody.send(preflight(&nobody, &at(&note), origin)).await;
         assert_eq!(asked.status, 200);
@@ -465,7 +469,7 @@ async fn a_slash_too_many_leads_to_the_path_without_it() {
         .build()
         .unwrap();
     let ask = async |method: Method, path: &str| {
-        let request = http.request(method, format!("{}{path}", app.server.url));
+        let request = http.request(method, format!("{}{path}", app.url));
         raw(request.bearer_auth(&app.alice.key)).await
     };
     let id = Uuid::now_v7();
@@ -537,7 +541,7 @@ async fn a_malformed_path_names_the_parameters_at_fault() {
 #[tokio::test]
 async fn the_front_door_says_what_is_behind_it() {
     let app = TestApp::start().await;
-    let nobody = Client::new(&app.server.url, "");
+    let nobody = Client::new(&app.url, "");
     let index = nobody.send(nobody.request(Method::GET, "/")).await;
     assert!(varies(&index.headers).contains(&"accept".to_owned()));
     let index = index.expect(200);
@@ -560,8 +564,8 @@ async fn the_front_door_says_what_is_behind_it() {
 
 #[tokio::test]
 async fn the_name_that_a_request_calls_the_server_by_is_not_repeated() {
-    let app = TestApp::start().await;
-    let nobody = Client::new(&app.server.url, "");
+    let app = OwnApp::start().await;
+    let nobody = Client::new(&app.url, "");
     for host in [
         "evil.example.com",
         "localhost:3000.evil.com",
@@ -584,7 +588,7 @@ async fn the_name_that_a_request_calls_the_server_by_is_not_repeated() {
         let told = [challenge, metadata.expect(200).to_string()];
         assert!(!document["servers"].to_string().contains(host));
         for text in told {
-            assert!(text.contains(&app.server.url), "{text}");
+            assert!(text.contains(&app.url), "{text}");
             assert!(!text.contains(host), "{text}");
         }
     }

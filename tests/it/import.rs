@@ -55,7 +55,7 @@ fn command(app: &TestApp, args: &[&str]) -> Command {
     let mut command = Command::new(DAYBOOK);
     command
         .args(args)
-        .args(["--server", &app.server.url, "--key", &app.alice.key])
+        .args(["--server", &app.url, "--key", &app.alice.key])
         .env("NO_PROXY", "127.0.0.1")
         .kill_on_drop(true);
     command
@@ -187,14 +187,14 @@ async fn a_second_import_changes_only_what_has_changed() {
     let vault = vault();
     let (output, ..) = import(&app, vault.path(), workspace_id, &[]).await;
     assert!(output.status.success());
-    let head = app.alice.head().await;
+    let head = app.position().await;
     let (output, told, _) = import(&app, vault.path(), workspace_id, &[]).await;
     assert!(output.status.success());
     assert!(
         told.contains("0 notes created, 0 revised, 4 unchanged; 0 files attached, 3 unchanged"),
         "{told}"
     );
-    assert_eq!(app.alice.head().await, head, "nothing happens");
+    assert_eq!(app.position().await, head, "nothing happens");
 
     // A change in Daybook is kept if the file is unchanged.
     let before = notes(&app, workspace_id).await;

@@ -5,11 +5,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{TestApp, command, eventually, id, items};
+use crate::harness::{OwnApp, TestApp, command, eventually, id, items};
 use crate::receiver::{Endpoint, MUCH_LATER, Receiver, status};
 
 /// Runs a subcommand, which must succeed; returns its output.
-async fn daybook(app: &TestApp, arguments: &[&str]) -> String {
+async fn daybook(app: &OwnApp, arguments: &[&str]) -> String {
     let output = command(&app.database_url, &[])
         .args(arguments)
         .output()
@@ -24,7 +24,7 @@ async fn daybook(app: &TestApp, arguments: &[&str]) -> String {
 }
 
 /// Creates a dead letter: a delivery to an endpoint whose event is not in the log; returns the job's id.
-async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
+async fn give_up(app: &OwnApp, endpoint: &Endpoint) -> Uuid {
     const SCHEDULE: &str = "
         insert into log.jobs (id, kind, partition, product_id, payload, run_at)
         values ($1, 'webhook.deliver', $2, $3, $4::text::json, now())";
@@ -53,7 +53,7 @@ async fn give_up(app: &TestApp, endpoint: &Endpoint) -> Uuid {
     item
 }
 
-async fn dead_letter(app: &TestApp) -> Vec<Value> {
+async fn dead_letter(app: &OwnApp) -> Vec<Value> {
     items(
         app.operator
             .get("/v1/jobs?dead_letter=true")
@@ -63,7 +63,7 @@ async fn dead_letter(app: &TestApp) -> Vec<Value> {
 }
 
 /// Changes the delivery to an event that exists.
-async fn mend(app: &TestApp, item: Uuid) {
+async fn mend(app: &OwnApp, item: Uuid) {
     const MEND: &str = "
         update log.jobs set payload = (payload::jsonb || jsonb_build_object('event_id', $2::text))::json
         where id = $1";
@@ -78,7 +78,7 @@ async fn mend(app: &TestApp, item: Uuid) {
 
 #[tokio::test]
 async fn what_is_due_later_is_listed_with_its_time() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let agent = app.actor("agent", &["*"]).await;
     app.alice.admit(workspace_id, &agent, "agent").await;
@@ -120,7 +120,7 @@ async fn what_is_due_later_is_listed_with_its_time() {
 
 #[tokio::test]
 async fn what_was_given_up_is_listed_with_its_reason_and_runs_again_once_its_cause_is_mended() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let receiver = Receiver::start().await;
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["note.created"]).await;
     let item = give_up(&app, &endpoint).await;
@@ -144,7 +144,7 @@ async fn what_was_given_up_is_listed_with_its_reason_and_runs_again_once_its_cau
 
 #[tokio::test]
 async fn the_command_line_lists_and_redrives_beside_the_running_server() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let receiver = Receiver::start().await;
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["note.created"]).await;
     let given_up = [
@@ -192,7 +192,7 @@ async fn jobs_are_the_operators_alone() {
 
 #[tokio::test]
 async fn a_job_that_becomes_a_dead_letter_just_as_its_partition_is_freed_runs_after_all() {
-    let app = TestApp::start_with(&[MUCH_LATER]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
     receiver.reply([status(500)]);
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, TestApp, command, id, items, pointers, types};
+use crate::harness::{Answer, Client, OwnApp, TestApp, command, id, items, pointers, types};
 
 fn at(note: &Value) -> String {
     format!("/v1/notes/{}", id(note))
@@ -189,7 +189,7 @@ async fn a_link_leads_to_another_note_of_the_workspace_or_is_refused() {
     let gone = alice.note(workspace_id, "Gone", "").await;
     purge(alice, &gone).await;
     let nothing = json!({"id": Uuid::now_v7()});
-    let head = alice.head().await;
+    let head = app.position().await;
     for target in [&elsewhere, &theirs, &gone, &nothing] {
         let answer = make(alice, &kettle, "cites", target).await;
         answer.expect_problem(404, "note_target_not_found");
@@ -207,7 +207,7 @@ async fn a_link_leads_to_another_note_of_the_workspace_or_is_refused() {
         let answer = undo(alice, source, "", &kettle).await;
         answer.expect_problem(404, code);
     }
-    assert_eq!(alice.head().await, head);
+    assert_eq!(app.position().await, head);
 }
 
 #[tokio::test]
@@ -501,7 +501,7 @@ async fn links_are_listed_by_workspace_relation_and_whether_they_dangle() {
 
 #[tokio::test]
 async fn only_members_see_links_and_only_editors_make_them() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let tea = alice.note(workspace_id, "Tea", "").await;
@@ -685,7 +685,7 @@ fn drawn(seed: &mut u64) -> usize {
 
 #[tokio::test]
 async fn links_that_are_built_anew_are_those_that_there_are() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspaces = [alice.workspace().await, alice.workspace().await];
     let mut notes: Vec<Value> = vec![];

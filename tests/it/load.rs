@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, PATIENCE, TestApp, command, eventually, id};
+use crate::harness::{Answer, Client, OwnApp, PATIENCE, command, eventually, id};
 use crate::receiver::Receiver;
 
 /// Returns a random generator with a printed seed, so that a failure can be reproduced.
@@ -65,7 +65,7 @@ pub struct Crew {
 }
 
 impl Crew {
-    pub async fn hire(app: &TestApp, servers: &[&str]) -> Arc<Self> {
+    pub async fn hire(app: &OwnApp, servers: &[&str]) -> Arc<Self> {
         let workspace_id = app.alice.workspace().await;
         let agent = app.actor("agent", &["*"]).await;
         app.alice.admit(workspace_id, &agent, "agent").await;
@@ -425,7 +425,7 @@ impl Log {
 }
 
 /// Checks all invariants after the work, whatever happened to the servers.
-pub async fn audit(app: &TestApp, server: &str, crew: &Crew, subscriber: &Subscriber) {
+pub async fn audit(app: &OwnApp, server: &str, crew: &Crew, subscriber: &Subscriber) {
     crew.repeat_everything().await;
     let operator = app.operator.at(server);
     let log = Log::read(&operator, crew.position()).await;

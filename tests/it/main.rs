@@ -8,6 +8,7 @@
 mod access;
 mod agent;
 mod api_key;
+mod app;
 mod artifact;
 mod attachment;
 mod avatar;
@@ -69,6 +70,7 @@ mod receiver;
 mod search;
 mod sessions;
 mod setup;
+mod shared;
 mod task;
 mod task_line;
 mod webhook;

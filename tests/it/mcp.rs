@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, Server, TestApp, id, items};
+use crate::harness::{Client, OwnApp, Server, TestApp, id, items};
 use crate::mcp_wire::{STATELESS, TOOLS, VERSIONS, ask, assert_problem, call, request, structured};
 
 /// A registered agent in a workspace of Alice's, and a note there.
@@ -16,11 +16,10 @@ pub struct Cast {
 
 impl Cast {
     pub async fn assemble() -> Self {
-        Self::assemble_with(&[]).await
+        Self::on(TestApp::start().await).await
     }
 
-    pub async fn assemble_with(variables: &[(&str, &str)]) -> Self {
-        let app = TestApp::start_with(variables).await;
+    pub async fn on(app: TestApp) -> Self {
         let agent = register(&app).await;
         let workspace_id = app.alice.workspace().await;
         app.alice.admit(workspace_id, &agent, "agent").await;
@@ -86,7 +85,7 @@ impl Cast {
 pub async fn register(app: &TestApp) -> Client {
     let agent = app.alice.post("/v1/agents", json!({"name": "Librarian"}));
     let agent = agent.await.expect(201);
-    let mut client = Client::new(&app.server.url, agent["key"].as_str().unwrap());
+    let mut client = Client::new(&app.url, agent["key"].as_str().unwrap());
     client.actor_id = id(&agent);
     client
 }
@@ -298,10 +297,11 @@ async fn every_call_is_recorded_however_it_ends() {
 
 #[tokio::test]
 async fn a_call_that_cannot_be_recorded_is_not_answered() {
-    let cast = Cast::assemble().await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
     let hasty = [("DAYBOOK_REQUEST_TIMEOUT", "1")];
-    let hasty = Server::start(&cast.app.database_url, &hasty).await;
-    let mut sql = cast.app.sql().await;
+    let hasty = Server::start(&app.database_url, &hasty).await;
+    let mut sql = app.sql().await;
     let hold = sql.transaction().await.unwrap();
     hold.execute("select * from log.head for update", &[])
         .await
@@ -469,7 +469,8 @@ async fn prompts_bring_along_what_they_are_about() {
 
 #[tokio::test]
 async fn an_agent_has_a_quota_and_is_told_what_is_left() {
-    let cast = Cast::assemble_with(&[("DAYBOOK_MCP_CALLS_PER_MINUTE", "2")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_MCP_CALLS_PER_MINUTE", "2")]).await;
+    let cast = Cast::on(app.clone()).await;
     let ping = async |by: &Client| ask(by, "tools/list", json!({})).await;
     let first = ping(&cast.agent).await;
     assert_eq!(first.header("ratelimit-policy"), "\"mcp\";q=2;w=60");

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, TestApp, forged_key, id, without_correlation};
+use crate::harness::{Answer, Client, OwnApp, TestApp, forged_key, id, without_correlation};
 use crate::mcp::register;
 use crate::mcp_wire::{
     STATELESS, TOOLS, WITH_HANDSHAKE, ask, assert_problem, call, meta, post, problem, request,
@@ -92,9 +92,19 @@ impl Cast {
         }
     }
 
+    /// Returns the events of the products, in order.
+    async fn events(&self) -> Vec<Value> {
+        let mut events = vec![];
+        for product in self.app.products() {
+            let query = format!("product={product}");
+            events.extend(self.app.operator.events(&query).await);
+        }
+        events
+    }
+
     /// Returns the number of events, except records of calls.
     async fn happened(&self) -> usize {
-        let all = self.app.operator.events("").await;
+        let all = self.events().await;
         let calls = all
             .iter()
             .filter(|event| event["type"] == "tool_call.recorded");
@@ -105,7 +115,7 @@ impl Cast {
 #[tokio::test]
 async fn without_a_key_that_works_nothing_is_answered_but_where_to_learn_of_keys() {
     let cast = Cast::assemble().await;
-    let url = &cast.app.server.url;
+    let url = &cast.app.url;
     let metadata = format!("{url}/.well-known/oauth-protected-resource/mcp");
     for key in ["", "dbk_garbage", &forged_key(), &cast.agent.key[..70]] {
         let nobody = Client::new(url, key);
@@ -158,7 +168,7 @@ async fn every_tool_needs_its_scope_and_no_other() {
             .post("/v1/api-keys", key)
             .await
             .expect(201);
-        Client::new(&cast.app.server.url, key["key"].as_str().unwrap())
+        Client::new(&cast.app.url, key["key"].as_str().unwrap())
     };
     for (tool, scope) in SCOPES {
         let others: Vec<&str> = (SCOPES.iter())
@@ -277,9 +287,9 @@ async fn nothing_that_is_called_writes_but_what_proposes() {
     // This holds even for a key with all scopes.
     for caller in [&cast.agent, &cast.app.alice] {
         for tool in TOOLS {
-            let before = cast.app.operator.events("").await.len();
+            let before = cast.events().await.len();
             let answer = call(caller, tool, cast.arguments(tool)).await;
-            let all = cast.app.operator.events("").await;
+            let all = cast.events().await;
             let mut new: Vec<&str> = (all[before..].iter())
                 .map(|event| event["type"].as_str().unwrap())
                 .collect();
@@ -406,7 +416,7 @@ async fn what_is_no_request_of_the_protocol_is_refused() {
 async fn pages_of_other_origins_are_kept_out() {
     let origins = ("DAYBOOK_MCP_ORIGINS", "https://app.example.com");
     let public = ("DAYBOOK_PUBLIC_URL", "https://daybook.example.com/");
-    let app = TestApp::start_with(&[origins, public]).await;
+    let app = OwnApp::start_with(&[origins, public]).await;
     let from = async |origin: &str| {
         let request = request(&app.alice, STATELESS, "tools/list", json!({}));
         app.alice

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Server, eventually, items};
+use crate::harness::{Answer, OwnApp, Server, eventually, items};
 use crate::mcp::{Cast, register};
 use crate::mcp_wire::{STATELESS, WITH_HANDSHAKE, call, request_with, structured};
 
@@ -22,7 +22,8 @@ async fn waiting(cast: &Cast, version: &str, more: Value) -> Answer {
 #[tokio::test]
 async fn an_approval_is_offered_within_the_call_and_a_person_gives_it() {
     let approval = ("DAYBOOK_MCP_APPROVAL_URL", "https://app.example.com/{id}");
-    let cast = Cast::assemble_with(&[approval]).await;
+    let app = OwnApp::start_with(&[approval]).await;
+    let cast = Cast::on(app.clone()).await;
     let asked = waiting(&cast, STATELESS, json!({})).await.expect(200)["result"].clone();
     assert_eq!(asked["resultType"], "input_required");
     let elicitation = &asked["inputRequests"]["approval"];
@@ -59,7 +60,8 @@ async fn an_approval_is_offered_within_the_call_and_a_person_gives_it() {
 
 #[tokio::test]
 async fn whoever_says_accept_without_a_decision_is_asked_again() {
-    let cast = Cast::assemble_with(&[("DAYBOOK_REQUEST_TIMEOUT", "5")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_REQUEST_TIMEOUT", "5")]).await;
+    let cast = Cast::on(app.clone()).await;
     let asked = waiting(&cast, STATELESS, json!({})).await.expect(200)["result"].clone();
     let state = asked["requestState"].clone();
     for responses in [json!({"approval": {"action": "accept"}}), json!({})] {
@@ -119,8 +121,9 @@ async fn a_client_that_cannot_ask_is_told_that_it_waits() {
 
 #[tokio::test]
 async fn another_node_answers_as_well() {
-    let cast = Cast::assemble().await;
-    let second = Server::start(&cast.app.database_url, &[]).await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
+    let second = Server::start(&app.database_url, &[]).await;
     let asked = waiting(&cast, STATELESS, json!({})).await.expect(200)["result"].clone();
     let there = Cast {
         agent: cast.agent.at(&second.url),

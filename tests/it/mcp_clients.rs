@@ -91,7 +91,7 @@ impl Cast {
         });
         let keys = [&self.agent.key, &self.app.alice.key];
         command
-            .arg(&self.app.server.url)
+            .arg(&self.app.url)
             .args(keys)
             .arg(version)
             .arg(on.to_string())

@@ -232,7 +232,7 @@ async fn a_preview_is_as_of_now_and_the_same_as_the_approval_that_follows() {
     cast.rewritten(&tea, "Steep it.", "Wait.").await;
     let shown = preview(&cast.agent, &proposal).await;
     assert_eq!(shown["notes"][1]["from_version"], 2);
-    let before = cast.app.alice.head().await;
+    let before = cast.app.position().await;
     let dry = cast
         .editor
         .post(
@@ -252,7 +252,7 @@ async fn a_preview_is_as_of_now_and_the_same_as_the_approval_that_follows() {
     );
     assert_eq!(planned[2]["data"]["merged"], shown["notes"][1]["merged"]);
     assert_eq!(planned[2]["version"], shown["notes"][1]["to_version"]);
-    assert_eq!(cast.app.alice.head().await, before);
+    assert_eq!(cast.app.position().await, before);
 
     let list = format!("/v1/proposals?workspace_id={}", cast.workspace_id);
     let listed = cast.agent.pages(&list).await.concat();

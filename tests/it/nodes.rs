@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_postgres::{Client as Database, NoTls};
 use uuid::Uuid;
 
-use crate::harness::{Client, PATIENCE, Server, TestApp, eventually, id};
+use crate::harness::{Client, OwnApp, PATIENCE, Server, eventually, id};
 use crate::load::{Crew, Log, Subscriber, audit, chance, lapse_leases};
 
 /// A live stream of the log's server-sent events.
@@ -57,7 +57,7 @@ impl Live {
     }
 }
 
-async fn database(app: &TestApp) -> Database {
+async fn database(app: &OwnApp) -> Database {
     let (client, connection) = tokio_postgres::connect(&app.database_url, NoTls)
         .await
         .unwrap();
@@ -68,10 +68,10 @@ async fn database(app: &TestApp) -> Database {
 #[tokio::test]
 async fn two_nodes_under_load_keep_one_log_without_gap_or_double() {
     let mut chance = chance();
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let other = Server::start(&app.database_url, &[]).await;
     let subscriber = Subscriber::subscribe(&app.alice).await;
-    let crew = Crew::hire(&app, &[&app.server.url, &other.url]).await;
+    let crew = Crew::hire(&app, &[&app.url, &other.url]).await;
     let mut live = Live::open(&app.operator.at(&other.url), "/v1/events").await;
     let shift = crew.work(6, &mut chance);
     crew.acknowledged(150).await;
@@ -88,11 +88,11 @@ async fn two_nodes_under_load_keep_one_log_without_gap_or_double() {
 
 #[tokio::test]
 async fn what_one_node_has_written_is_read_at_its_position_on_the_other() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let other = Server::start(&app.database_url, &[]).await;
     let nodes = [app.alice.clone(), app.alice.at(&other.url)];
     let workspace_id = app.alice.workspace().await;
-    let busy = Crew::hire(&app, &[&app.server.url, &other.url]).await;
+    let busy = Crew::hire(&app, &[&app.url, &other.url]).await;
     let shift = busy.work(2, &mut chance());
     for turn in 0..20 {
         let (writer, reader) = (&nodes[turn % 2], &nodes[(turn + 1) % 2]);
@@ -114,7 +114,7 @@ async fn what_one_node_has_written_is_read_at_its_position_on_the_other() {
 
 #[tokio::test]
 async fn one_idempotency_key_on_two_nodes_at_once_has_one_effect() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let other = Server::start(&app.database_url, &[]).await;
     let nodes = [app.alice.clone(), app.alice.at(&other.url)];
     let workspace_id = app.alice.workspace().await;
@@ -164,7 +164,7 @@ fn replayed(answer: &crate::harness::Answer) -> bool {
 #[tokio::test]
 async fn when_a_node_dies_the_other_takes_over_all_that_it_did() {
     let mut chance = chance();
-    let mut app = TestApp::start().await;
+    let mut app = OwnApp::start().await;
     // It is alone, and once it is ready it runs every projection and every reaction.
     eventually(async || {
         let ready = app.operator.get("/health/ready").await;
@@ -173,7 +173,7 @@ async fn when_a_node_dies_the_other_takes_over_all_that_it_did() {
     .await;
     let other = Server::start(&app.database_url, &[]).await;
     let subscriber = Subscriber::subscribe(&app.alice).await;
-    let crew = Crew::hire(&app, &[&app.server.url, &other.url]).await;
+    let crew = Crew::hire(&app, &[&app.url, &other.url]).await;
     let shift = crew.work(4, &mut chance);
     crew.acknowledged(40).await;
     app.server.process.kill().await.unwrap();
@@ -208,7 +208,7 @@ async fn when_a_node_dies_the_other_takes_over_all_that_it_did() {
 
 #[tokio::test]
 async fn a_node_that_is_told_to_stop_finishes_what_is_under_way() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let mut live = Live::open(&app.alice, "/v1/events?type=note.*").await;
     // Every append now waits for this transaction.
@@ -225,20 +225,25 @@ async fn a_node_that_is_told_to_stop_finishes_what_is_under_way() {
         (!waiting.is_empty()).then_some(())
     })
     .await;
-    let address = app.server.url.strip_prefix("http://").unwrap().to_owned();
+    let address = app.url.strip_prefix("http://").unwrap().to_owned();
     app.server.tell_to_stop().await;
     eventually(async || TcpStream::connect(&address).await.err()).await;
     assert!(!under_way.is_finished());
     database.batch_execute("commit").await.unwrap();
 
     let note = under_way.await.unwrap();
-    assert_eq!(app.server.ended().await.code(), Some(0));
+    let OwnApp {
+        app,
+        server,
+        database_url,
+    } = app;
+    assert_eq!(server.ended().await.code(), Some(0));
     // The stream ends properly, with or without a last event.
     if let Some(event) = live.next().await {
         assert_eq!(event["stream"], format!("note-{}", id(&note)));
         assert_eq!(live.next().await, None);
     }
-    let next = Server::start(&app.database_url, &[]).await;
+    let next = Server::start(&database_url, &[]).await;
     let read = app.alice.at(&next.url);
     let read = read.get(&format!("/v1/notes/{}", id(&note))).await;
     assert_eq!(read.expect(200), note);
@@ -246,7 +251,7 @@ async fn a_node_that_is_told_to_stop_finishes_what_is_under_way() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_holds_no_node_that_is_told_to_stop() {
-    let app = TestApp::start_with(&[("DAYBOOK_SHUTDOWN_TIMEOUT", "2")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_SHUTDOWN_TIMEOUT", "2")]).await;
     let workspace_id = app.alice.workspace().await;
     // More than the buffers between server and client hold.
     let body = Arc::new("tea ".repeat(250_000));
@@ -255,7 +260,7 @@ async fn a_client_that_does_not_read_holds_no_node_that_is_told_to_stop() {
     }
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let address = app.server.url.strip_prefix("http://").unwrap();
+    let address = app.url.strip_prefix("http://").unwrap();
     let mut stuck = socket.connect(address.parse().unwrap()).await.unwrap();
     let request = format!(
         "GET /v1/events HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nAccept: text/event-stream\r\n\r\n",

@@ -135,12 +135,12 @@ async fn the_description_is_valid_openapi_3_1() {
     let document = Document::of(&app.alice).await;
     let validator = jsonschema::draft202012::new(&openapi_3_1()).unwrap();
     let faults: Vec<String> = validator
-        .iter_errors(&document.0)
+        .iter_errors(&document.json)
         .map(|fault| format!("{}: {fault:.500}", fault.instance_path()))
         .collect();
     assert!(faults.is_empty(), "{faults:#?}");
     let mut references = 0;
-    walk(&document.0, &mut |value| {
+    walk(&document.json, &mut |value| {
         if value.get("$ref").is_some() {
             document.resolve(value);
             references += 1;
@@ -153,7 +153,7 @@ async fn the_description_is_valid_openapi_3_1() {
 async fn every_operation_says_what_it_is_takes_needs_and_answers() {
     let app = TestApp::start().await;
     let document = Document::of(&app.alice).await;
-    let schemes = &document.0["components"]["securitySchemes"];
+    let schemes = &document.json["components"]["securitySchemes"];
     assert_eq!(
         schemes["api_key"],
         json!({"type": "http", "scheme": "bearer"})
@@ -253,7 +253,7 @@ async fn actions_that_are_sent_are_those_that_are_answered() {
     let app = TestApp::start().await;
     let document = Document::of(&app.alice).await;
     let variants = |name: &str| {
-        let schema = &document.0["components"]["schemas"][name];
+        let schema = &document.json["components"]["schemas"][name];
         let variants = schema["oneOf"].as_array().unwrap().iter();
         variants
             .map(|variant| {
@@ -305,7 +305,7 @@ fn assert_described(document: &Document, operation: &Operation, answer: &Answer)
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
     let world = World::start().await;
-    let nobody = Client::new(&world.app.server.url, "");
+    let nobody = Client::new(&world.app.url, "");
     for operation in world.document.operations() {
         let path = world.path(&operation).await;
         world.prepare(&operation, &path).await;

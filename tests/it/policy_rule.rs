@@ -198,7 +198,7 @@ async fn what_is_forbidden_is_refused_by_its_name_and_again_at_the_approval() {
     .await;
     let tag = json!({"type": "note.tag", "note_id": id(&note), "add": ["a"]});
     let long = json!({"type": "note.create", "title": "X", "body": "x".repeat(50)});
-    let before = cast.app.alice.head().await;
+    let before = cast.app.position().await;
     for (actions, rule) in [
         (archive.clone(), "no archiving"),
         (json!([tag, archive[0]]), "no archiving"),
@@ -214,7 +214,7 @@ async fn what_is_forbidden_is_refused_by_its_name_and_again_at_the_approval() {
             "{problem:#}"
         );
     }
-    assert_eq!(cast.app.alice.head().await, before);
+    assert_eq!(cast.app.position().await, before);
     // The limit applies only to the agent, and rewriting a line is within it.
     assert_eq!(
         cast.propose_as(&cast.editor, json!([long])).await["status"],

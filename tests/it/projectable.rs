@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{TestApp, id, pointers};
+use crate::harness::{OwnApp, TestApp, id, pointers};
 use crate::mcp_wire;
 use crate::world::Document;
 
@@ -174,7 +174,7 @@ async fn a_preview_shows_what_cannot_be_seen() {
 
 #[tokio::test]
 async fn redriving_an_unknown_job_fails() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let unknown = uuid::Uuid::now_v7().to_string();
     let done = crate::harness::command(&app.database_url, &[])
         .args(["jobs", "redrive", &unknown])

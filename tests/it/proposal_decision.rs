@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::cast::{Cast, approval, approve, at, recorded, reject, retitle, withdraw};
-use crate::harness::{Answer, Client, Server, TestApp, id, pointers, types};
+use crate::harness::{Answer, Client, OwnApp, id, pointers, types};
 
 #[tokio::test]
 async fn an_approval_of_something_else_is_refused() {
@@ -341,7 +341,8 @@ async fn an_approval_is_given_only_at_the_version_that_was_seen() {
 
 #[tokio::test]
 async fn a_repeated_approval_gets_the_first_answer_after_later_changes_and_a_crash() {
-    let cast = Cast::assemble().await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
     let note = cast.note("Tea").await;
     let proposal = cast.retitle(&note, "Green tea").await;
     let approve_again = async |editor: &Client| {
@@ -371,14 +372,8 @@ async fn a_repeated_approval_gets_the_first_answer_after_later_changes_and_a_cra
     let later = cast.app.alice.patch(&note_path, later).await.expect(200);
     repeated(&cast.editor).await;
 
-    let TestApp {
-        server,
-        database_url,
-        ..
-    } = cast.app;
-    server.kill().await;
-    let restarted = Server::start(&database_url, &[]).await;
-    let editor = cast.editor.at(&restarted.url);
+    let app = app.restart(&[]).await;
+    let editor = cast.editor.at(&app.url);
     repeated(&editor).await;
     assert_eq!(editor.get(&note_path).await.expect(200), later);
     let other = editor

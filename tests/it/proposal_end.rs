@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cast::{Cast, approve, at, recorded, retitle};
-use crate::harness::{Answer, Client, eventually, id, pointers, types};
+use crate::harness::{Answer, Client, OwnApp, eventually, id, pointers, types};
 
 #[tokio::test]
 async fn a_newer_proposal_takes_the_place_of_an_earlier_one_in_the_same_append() {
@@ -191,9 +191,10 @@ async fn an_undecided_proposal_expires() {
 
 #[tokio::test]
 async fn after_its_deadline_a_proposal_is_not_approved_even_while_jobs_are_held_up() {
-    let cast = Cast::assemble().await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
     let note = cast.note("Tea").await;
-    let mut sql = cast.app.sql().await;
+    let mut sql = app.sql().await;
     let hold = sql.transaction().await.unwrap();
     hold.batch_execute("lock table log.jobs in exclusive mode")
         .await

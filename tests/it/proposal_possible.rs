@@ -27,7 +27,7 @@ async fn every_action_that_would_be_refused_is_named_and_nothing_is_recorded() {
     let cast = Cast::assemble().await;
     let note = cast.note("Tea").await;
     let task_id = id(&suggestion(&cast).await);
-    let before = cast.app.alice.head().await;
+    let before = cast.app.position().await;
     let found = codes(
         &cast,
         &cast.agent,
@@ -52,7 +52,7 @@ async fn every_action_that_would_be_refused_is_named_and_nothing_is_recorded() {
         found,
         expected.map(|(action, code)| (json!(action), json!(code)))
     );
-    assert_eq!(cast.app.alice.head().await, before);
+    assert_eq!(cast.app.position().await, before);
 }
 
 #[tokio::test]

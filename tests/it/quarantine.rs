@@ -4,24 +4,24 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{TestApp, command, eventually, id};
+use crate::harness::{OwnApp, command, eventually, id};
 
 /// Title for which the database refuses rows of notes.
 const SPOILED: &str = "Spoiled";
 
-async fn spoil(app: &TestApp) {
+async fn spoil(app: &OwnApp) {
     let refuse =
         format!("alter table read.notes add constraint spoiled check (title <> '{SPOILED}')");
     app.sql().await.batch_execute(&refuse).await.unwrap();
 }
 
-async fn mend(app: &TestApp) {
+async fn mend(app: &OwnApp) {
     let mend = "alter table read.notes drop constraint spoiled";
     app.sql().await.batch_execute(mend).await.unwrap();
 }
 
 /// Waits until the node is ready and the projection has so many streams in quarantine; returns the readiness.
-async fn ready(app: &TestApp, projection: &str, quarantined: u64) -> Value {
+async fn ready(app: &OwnApp, projection: &str, quarantined: u64) -> Value {
     eventually(async || {
         let request = app.operator.request(Method::GET, "/health/ready");
         let ready = app.operator.send(request).await;
@@ -34,7 +34,7 @@ async fn ready(app: &TestApp, projection: &str, quarantined: u64) -> Value {
 }
 
 /// Runs `daybook projections`; returns its success and its output.
-async fn projections(app: &TestApp, arguments: &[&str]) -> (bool, String) {
+async fn projections(app: &OwnApp, arguments: &[&str]) -> (bool, String) {
     let done = command(&app.database_url, &[])
         .arg("projections")
         .args(arguments)
@@ -47,7 +47,7 @@ async fn projections(app: &TestApp, arguments: &[&str]) -> (bool, String) {
 
 #[tokio::test]
 async fn a_stream_that_cannot_be_applied_waits_and_all_others_go_on() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     spoil(&app).await;
@@ -140,7 +140,7 @@ async fn a_stream_that_cannot_be_applied_waits_and_all_others_go_on() {
 
 #[tokio::test]
 async fn an_event_is_left_out_on_demand_and_a_rebuild_heals() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let path = format!(
@@ -187,7 +187,7 @@ async fn an_event_is_left_out_on_demand_and_a_rebuild_heals() {
 
 #[tokio::test]
 async fn what_has_no_contract_is_held_back_by_read_models_reactions_and_rebuilds() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let poisoned = Uuid::now_v7();
@@ -232,7 +232,7 @@ async fn what_has_no_contract_is_held_back_by_read_models_reactions_and_rebuilds
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_no_fault_of_an_event() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let rename = async |from: &str, to: &str| {

@@ -71,7 +71,7 @@ async fn a_repetition_shows_no_secret_and_says_how_to_come_by_another() {
         let shown = first.as_object_mut().unwrap().remove(secret);
         let shown = shown.unwrap_or_else(|| panic!("{path} shows its {secret}"));
         assert_eq!(first.get("notice"), None, "{path}");
-        let head = by.head().await;
+        let head = app.position().await;
         let again = post(by, path, body).await;
         assert_eq!(again.header("idempotency-replayed"), "true", "{path}");
         let mut again = again.body;
@@ -83,7 +83,7 @@ async fn a_repetition_shows_no_secret_and_says_how_to_come_by_another() {
         let notice = notice.unwrap_or_else(|| panic!("{path} says how to go on"));
         assert!(notice.as_str().unwrap().contains("first answer only"));
         assert_eq!(again, first, "{path}");
-        assert_eq!(by.head().await, head, "{path}");
+        assert_eq!(app.position().await, head, "{path}");
     }
 }
 
@@ -127,7 +127,7 @@ async fn a_removed_member_is_answered_as_a_stranger_whatever_they_repeat() {
 
         let member = format!("/v1/workspaces/{workspace_id}/members/{}", bob.actor_id);
         app.alice.delete(&member).await.expect(200);
-        let head = app.alice.head().await;
+        let head = app.position().await;
         let removed = send(&bob).await;
         let theirs = send(&stranger).await;
         assert_eq!(removed.status, 404, "{path}: {:#}", removed.body);
@@ -136,7 +136,7 @@ async fn a_removed_member_is_answered_as_a_stranger_whatever_they_repeat() {
             without_correlation(&removed.body),
             without_correlation(&theirs.body)
         );
-        assert_eq!(app.alice.head().await, head);
+        assert_eq!(app.position().await, head);
         // A repetition requires the permission of the command.
         app.alice.admit(workspace_id, &bob, "viewer").await;
         let viewers = send(&bob).await;

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -107,10 +108,13 @@ impl Drop for Receiver {
 impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        // A path of its own, because the port may have been another receiver's, to which a server still sends retries.
+        let path = format!("/{}", Uuid::new_v4());
+        let url = format!("http://{}{path}", listener.local_addr().unwrap());
         let inner = Arc::new(Inner::default());
         let app = Router::new()
-            .fallback(receive)
+            .route(&path, any(receive))
+            .route(&format!("{path}/{{*below}}"), any(receive))
             .with_state(Arc::clone(&inner));
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, inner, server }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, command, id, items, pointers};
+use crate::harness::{Client, OwnApp, TestApp, command, id, items, pointers};
 
 /// Searches once everything written before is searchable.
 async fn find(by: &Client, text: &str, filters: &str) -> Value {
@@ -215,7 +215,7 @@ async fn phrases_exclusions_and_alternatives() {
 
 #[tokio::test]
 async fn a_phrase_is_found_however_long_the_note() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let cycle: String = (0..17_000_u32)
@@ -297,7 +297,7 @@ async fn a_phrase_is_found_however_long_the_note() {
 
 #[tokio::test]
 async fn the_snippet_of_a_long_note_holds_what_was_found() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let pad = "The start of the partial article is smart. ".repeat(400);
@@ -629,7 +629,7 @@ async fn a_kind_takes_the_scope_of_reading_it() {
 
 #[tokio::test]
 async fn what_changes_is_found_as_it_is_now() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let note = alice.note(workspace_id, "Kettle", "Whistles loudly.").await;
@@ -789,7 +789,7 @@ async fn whatever_is_asked_is_answered() {
 
 #[tokio::test]
 async fn the_largest_bodies_are_found_and_stop_nothing() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let mut distinct = String::from("firstword");
@@ -824,7 +824,7 @@ async fn a_page_of_long_notes_is_found_soon() {
         select gen_random_uuid(), product_id, workspace_id, kind, note_id, title, body, tags, status, created_at, updated_at,
             position, title_words, words, parts, part_starts, incomplete
         from read.search_documents, generate_series(1, 49)";
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let workspace_id = app.alice.workspace().await;
     let long = "tea ".repeat(1 << 18);
     app.alice.note(workspace_id, "Long", &long).await;
@@ -839,7 +839,7 @@ async fn a_page_of_long_notes_is_found_soon() {
 
 #[tokio::test]
 async fn a_rebuild_makes_of_the_log_what_was_posted() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let alice = &app.alice;
     let workspace_id = alice.workspace().await;
     let tea = alice.note(workspace_id, "Tea", "hot").await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio_postgres::Client as Database;
 
-use crate::harness::{Client, PATIENCE, Server, TestApp, eventually};
+use crate::harness::{Client, OwnApp, PATIENCE, Server, eventually};
 
 /// Number of sessions of an idle node.
 const IDLE: usize = 12;
@@ -61,7 +61,7 @@ async fn write(client: &Client, workspace_id: uuid::Uuid) {
 
 #[tokio::test]
 async fn a_node_opens_few_sessions_and_names_them() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let database = app.sql().await;
     let workspace_id = app.alice.workspace().await;
     let load = join_all((0..60).map(|_| write(&app.alice, workspace_id)));
@@ -84,7 +84,7 @@ async fn a_node_opens_few_sessions_and_names_them() {
 #[tokio::test]
 async fn two_nodes_share_fifty_connections_with_whoever_looks() {
     const FREE: usize = 50 - 3;
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let other = Server::start(&app.database_url, &[]).await;
     let database = app.sql().await;
     let workspace_id = app.alice.workspace().await;
@@ -96,7 +96,7 @@ async fn two_nodes_share_fifty_connections_with_whoever_looks() {
 
 #[tokio::test]
 async fn consumers_are_shared_out_and_taken_over() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let database = app.sql().await;
     let all = eventually(async || {
         let ready = app.operator.get("/health/ready").await;
@@ -141,8 +141,12 @@ async fn consumers_are_shared_out_and_taken_over() {
 
 #[tokio::test]
 async fn a_query_for_which_there_is_no_session_is_told_the_cause() {
-    let one = [("DAYBOOK_SESSIONS_QUERIES", "1")];
-    let app = TestApp::start_with(&one).await;
+    // Longer than the ten seconds for which a session is waited for.
+    let one = [
+        ("DAYBOOK_SESSIONS_QUERIES", "1"),
+        ("DAYBOOK_REQUEST_TIMEOUT", "15"),
+    ];
+    let app = OwnApp::start_with(&one).await;
     app.alice.workspace().await;
     app.alice.get("/v1/notes").await.expect(200);
     let database = app.sql().await;

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::harness::{PATIENCE, Server, TestApp, command, serve};
+use crate::harness::{OwnApp, PATIENCE, Server, command, serve};
 use crate::mcp_wire;
 use crate::receiver::Receiver;
 
@@ -59,7 +59,7 @@ fn daybook(arguments: &[&str], variables: &[(&str, &str)]) -> tokio::process::Co
 
 #[tokio::test]
 async fn a_second_root_secret_on_the_same_database_is_refused() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let other = (
         "DAYBOOK_SECRET_KEY",
         "//////////////////////////////////////////8=",
@@ -189,7 +189,7 @@ async fn the_first_start_writes_the_operators_key_for_its_account_alone_and_prin
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&file), 0o600);
     assert_eq!(mode(file.parent().unwrap()), 0o700);
-    TestApp::on(server, database_url.clone())
+    OwnApp::on(server, database_url.clone())
         .await
         .server
         .kill()
@@ -234,7 +234,7 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
     );
     command.stderr(std::fs::File::create(&path).unwrap());
     let server = Server::launch(&mut command).await;
-    let app = TestApp::on(server, database_url).await;
+    let app = OwnApp::on(server, database_url).await;
 
     let receiver = Receiver::start().await;
     receiver.reply([(500, vec![], "not now".into())]);
@@ -277,7 +277,8 @@ async fn no_secret_is_ever_in_the_log_however_much_it_says() {
     // Rotation, workspace, note, example; one of them was refused, and is retried.
     receiver.wait_for(4).await;
     app.server.tell_to_stop().await;
-    assert_eq!(app.server.ended().await.code(), Some(0));
+    let OwnApp { app, server, .. } = app;
+    assert_eq!(server.ended().await.code(), Some(0));
 
     let log = std::fs::read_to_string(&path).unwrap();
     assert!(log.contains("DEBUG") && log.contains("stopped"), "{log}");
@@ -309,14 +310,15 @@ async fn the_log_tells_of_every_request_by_whom_and_not_what_it_asked() {
     let path = store::testing::directory().join("log");
     let mut command = serve(&database_url, &[("DAYBOOK_LOG", "info")]);
     command.stderr(std::fs::File::create(&path).unwrap());
-    let app = TestApp::on(Server::launch(&mut command).await, database_url).await;
+    let app = OwnApp::on(Server::launch(&mut command).await, database_url).await;
     let workspace_id = app.alice.workspace().await;
     app.alice
         .get(&format!("/v1/search?workspace_id={workspace_id}&q=hush"))
         .await
         .expect(200);
     app.server.tell_to_stop().await;
-    assert_eq!(app.server.ended().await.code(), Some(0));
+    let OwnApp { app, server, .. } = app;
+    assert_eq!(server.ended().await.code(), Some(0));
 
     let log = std::fs::read_to_string(&path).unwrap();
     let actor = format!("person:{}", app.alice.actor_id);
@@ -357,7 +359,7 @@ async fn only_the_server_makes_a_database() {
 
 #[tokio::test]
 async fn a_secret_key_that_is_lost_is_asked_for_and_not_replaced() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let directory = tempfile::tempdir().unwrap();
     let mut command = daybook(&["serve", "--listen", "127.0.0.1:0"], &[]);
     command

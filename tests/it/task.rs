@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, id, pointers, types};
+use crate::harness::{Client, OwnApp, TestApp, id, pointers, types};
 
 /// A workspace of Alice's with an editor, an agent and a viewer in it.
 struct Cast {
@@ -18,7 +18,10 @@ struct Cast {
 
 impl Cast {
     async fn assemble() -> Self {
-        let app = TestApp::start().await;
+        Self::on(TestApp::start().await).await
+    }
+
+    async fn on(app: TestApp) -> Self {
         let workspace_id = app.alice.workspace().await;
         let mut admitted = vec![];
         for (kind, role) in [
@@ -407,7 +410,8 @@ async fn a_task_belongs_to_a_note_of_its_workspace_that_is_not_in_the_trash() {
 
 #[tokio::test]
 async fn tasks_go_out_of_sight_and_come_back_with_their_note_and_are_removed_with_it() {
-    let cast = Cast::assemble().await;
+    let app = OwnApp::start().await;
+    let cast = Cast::on(app.clone()).await;
     let alice = &cast.app.alice;
     let note = alice
         .note(cast.workspace_id, "Tea", "- [ ] Boil water\n")
@@ -447,7 +451,7 @@ async fn tasks_go_out_of_sight_and_come_back_with_their_note_and_are_removed_wit
     }
     assert_eq!(cast.titles("").await, Vec::<String>::new());
     let left = "select count(*) from read.tasks union all select count(*) from read.checklists";
-    for row in cast.app.sql().await.query(left, &[]).await.unwrap() {
+    for row in app.sql().await.query(left, &[]).await.unwrap() {
         assert_eq!(row.get::<_, i64>(0), 0);
     }
 }

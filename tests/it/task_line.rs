@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Client, TestApp, id, types};
+use crate::harness::{Client, OwnApp, TestApp, id, types};
 
 /// A note of Alice's with task lines.
 struct Page {
@@ -14,7 +14,10 @@ struct Page {
 
 impl Page {
     async fn write(body: &str) -> Self {
-        let app = TestApp::start().await;
+        Self::write_in(TestApp::start().await, body).await
+    }
+
+    async fn write_in(app: TestApp, body: &str) -> Self {
         let workspace_id = app.alice.workspace().await;
         let note = app.alice.note(workspace_id, "Tea", body).await;
         app.settle().await;
@@ -313,12 +316,13 @@ async fn of_a_very_long_list_the_first_lines_are_tasks() {
 #[tokio::test]
 async fn notes_that_are_read_again_from_the_beginning_make_no_task_twice() {
     const FORGET: &str = "update log.checkpoints set position = 0 where name = 'checklist_notes'";
-    let page = Page::write("- [ ] a\n").await;
+    let app = OwnApp::start().await;
+    let page = Page::write_in(app.clone(), "- [ ] a\n").await;
     page.rewrite("- [ ] a\n- [ ] b\n").await;
-    let before = page.alice().head().await;
-    let forgotten = page.app.sql().await.execute(FORGET, &[]).await.unwrap();
+    let before = app.alice.head().await;
+    let forgotten = app.sql().await.execute(FORGET, &[]).await.unwrap();
     assert_eq!(forgotten, 1);
-    let app = page.app.restart(&[]).await;
+    let app = app.restart(&[]).await;
     app.settle().await;
     assert_eq!(app.alice.head().await, before);
 }

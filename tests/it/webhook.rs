@@ -7,14 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{TestApp, id, items};
+use crate::harness::{OwnApp, TestApp, id, items};
 use crate::receiver::{
     Endpoint, MUCH_LATER, Receiver, arrived_ids, arrived_types, event_ids, status,
 };
 
 #[tokio::test]
 async fn an_endpoint_shows_its_secret_once_and_is_read_back_without_it() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let made = app
         .alice
         .post(
@@ -238,7 +238,7 @@ async fn an_endpoint_that_is_sent_elsewhere_takes_neither_its_headers_nor_its_se
 
 #[tokio::test]
 async fn a_deleted_endpoint_gets_nothing_more_not_even_what_was_to_be_retried() {
-    let app = TestApp::start_with(&[MUCH_LATER]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
     receiver.reply([status(500)]);
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["note.*"]).await;
@@ -266,7 +266,7 @@ async fn a_deleted_endpoint_gets_nothing_more_not_even_what_was_to_be_retried() 
 
 #[tokio::test]
 async fn its_own_headers_are_sent_along() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let receiver = Receiver::start().await;
     let headers = json!({"Authorization": "Bearer ab c", "X-Team": "blue"});
     let body = json!({"url": receiver.url, "events": ["workspace.created"], "headers": headers});

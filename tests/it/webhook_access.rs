@@ -4,7 +4,7 @@ use domain::MAX_PATTERNS;
 use serde_json::{Value, json};
 
 use crate::event::text;
-use crate::harness::{Client, TestApp, eventually, id};
+use crate::harness::{Client, OwnApp, TestApp, eventually, id};
 use crate::receiver::{Endpoint, MUCH_LATER, Receiver, arrived_types, status};
 
 /// Issues another key for an actor of the product; returns its path and a client with it.
@@ -183,7 +183,7 @@ async fn an_endpoint_has_one_replay_at_a_time_and_queues_it_bit_by_bit() {
             gen_random_uuid(), null, now()
         from head, generate_series(1, 3000) n,
             (select data, metadata from log.events where type = 'actor.registered' and product_id = $1 limit 1) e";
-    let app = TestApp::start_with(&[MUCH_LATER]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["actor.registered"]).await;
     let sql = app.sql().await;

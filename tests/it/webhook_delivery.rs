@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, TestApp, eventually, id, items, serve, time};
+use crate::harness::{OwnApp, Server, TestApp, eventually, id, items, serve, time};
 use crate::receiver::{
     AT_ONCE, Arrived, Endpoint, MUCH_LATER, Receiver, arrived_ids, event_ids, status,
 };
@@ -58,7 +58,7 @@ async fn a_delivery_is_the_events_envelope_signed_as_standard_webhooks_says() {
 
 #[tokio::test]
 async fn every_attempt_is_an_event_and_the_last_one_exhausts_the_delivery() {
-    let app = TestApp::start_with(&[("DAYBOOK_WEBHOOKS_SCHEDULE", "1s,2s")]).await;
+    let app = OwnApp::start_with(&[("DAYBOOK_WEBHOOKS_SCHEDULE", "1s,2s")]).await;
     let receiver = Receiver::start().await;
     let answers = [500, 404, 503];
     receiver.reply(answers.map(|status| (status, vec![], format!("answer {status}"))));
@@ -311,7 +311,7 @@ async fn the_log_lines_tell_which_endpoint_stopped_working() {
     let mut command = serve(&database_url, &[AT_ONCE, ("DAYBOOK_LOG", "info")]);
     command.stderr(std::fs::File::create(&path).unwrap());
     let server = Server::launch(&mut command).await;
-    let app = TestApp::on(server, database_url).await;
+    let app = OwnApp::on(server, database_url).await;
     let receiver = Receiver::start().await;
     receiver.reply([status(500), status(200), status(410)]);
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["workspace.created"]).await;
@@ -377,7 +377,7 @@ async fn deliveries_are_listed_by_status_and_page_by_page() {
 #[tokio::test]
 async fn no_delivery_is_lost_when_the_server_is_killed_while_deliveries_are_under_way() {
     const PACE: (&str, &str) = ("DAYBOOK_WEBHOOKS_SCHEDULE", "0s,0s,0s,0s");
-    let mut app = TestApp::start_with(&[PACE]).await;
+    let mut app = OwnApp::start_with(&[PACE]).await;
     let receiver = Receiver::start().await;
     Endpoint::create(&app.alice, &receiver.url, &["note.created"]).await;
     let workspace_id = app.alice.workspace().await;

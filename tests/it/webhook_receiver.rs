@@ -9,7 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{TestApp, eventually, time};
+use crate::harness::{OwnApp, TestApp, eventually, time};
 use crate::receiver::{AT_ONCE, Crooked, Endpoint, MUCH_LATER, Receiver, status};
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_receiver_that_asks_for_time_gets_it() {
 
 #[tokio::test]
 async fn receivers_that_do_not_answer_properly_fail_with_a_reason() {
-    let app = TestApp::start_with(&[MUCH_LATER, ("DAYBOOK_WEBHOOKS_TIMEOUT", "1")]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER, ("DAYBOOK_WEBHOOKS_TIMEOUT", "1")]).await;
     let silent = Crooked::silent().await;
     let hanging_up = Crooked::start(|mut stream| async move {
         let _ = stream.read(&mut [0; 1024]).await;
@@ -246,7 +246,7 @@ async fn an_answer_that_is_no_text_is_kept_as_far_as_it_is_one() {
 
 #[tokio::test]
 async fn private_addresses_are_refused_however_they_are_written() {
-    let app = TestApp::start_with(&[MUCH_LATER, ("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", "false")]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER, ("DAYBOOK_WEBHOOKS_ALLOW_PRIVATE", "false")]).await;
     let receiver = Receiver::start().await;
     let port = receiver.url.rsplit(':').next().unwrap();
     let hosts = [
@@ -284,7 +284,7 @@ async fn private_addresses_are_refused_however_they_are_written() {
 
 #[tokio::test]
 async fn endpoints_that_never_answer_slow_no_other() {
-    let app = TestApp::start_with(&[MUCH_LATER, ("DAYBOOK_WEBHOOKS_TIMEOUT", "30")]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER, ("DAYBOOK_WEBHOOKS_TIMEOUT", "30")]).await;
     let dead = Crooked::silent().await;
     let mut endpoints = vec![];
     for _ in 0..12 {

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{TestApp, eventually, id, items};
+use crate::harness::{OwnApp, TestApp, eventually, id, items};
 use crate::receiver::{
     Endpoint, MUCH_LATER, Receiver, arrived_ids, arrived_types, event_ids, status,
 };
@@ -54,7 +54,7 @@ async fn an_example_goes_to_the_one_endpoint_that_asks_for_it() {
 
 #[tokio::test]
 async fn a_replay_delivers_all_history_of_its_product_under_its_patterns_and_no_other() {
-    let app = TestApp::start().await;
+    let app = OwnApp::start().await;
     let stranger = app.stranger().await;
     stranger
         .note(stranger.workspace().await, "Theirs", "")
@@ -117,7 +117,7 @@ async fn a_replay_delivers_all_history_of_its_product_under_its_patterns_and_no_
 
 #[tokio::test]
 async fn what_waited_while_an_endpoint_was_disabled_arrives_once_it_is_enabled() {
-    let app = TestApp::start_with(&[MUCH_LATER]).await;
+    let app = OwnApp::start_with(&[MUCH_LATER]).await;
     let receiver = Receiver::start().await;
     receiver.reply([status(500)]);
     let endpoint = Endpoint::create(&app.alice, &receiver.url, &["note.created"]).await;

@@ -1,13 +1,15 @@
 //! Every operation in the OpenAPI document, and a world in which each can be called: for tests that cover all operations,
 //! including future ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
+use jsonschema::Validator;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Client, TestApp, eventually, id};
+use crate::harness::{Answer, Client, OwnApp, eventually, id};
 use crate::mcp_wire;
 use crate::receiver::Receiver;
 
@@ -100,17 +102,24 @@ impl Operation {
 }
 
 /// The OpenAPI document.
-pub struct Document(pub Value);
+pub struct Document {
+    pub json: Value,
+    /// Validators by schema: building one reads the whole document.
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
 
 impl Document {
     pub async fn of(client: &Client) -> Self {
         let request = client.request(Method::GET, "/openapi.json");
-        Self(client.send(request).await.expect(200))
+        Self {
+            json: client.send(request).await.expect(200),
+            validators: Mutex::default(),
+        }
     }
 
     pub fn operations(&self) -> Vec<Operation> {
         let mut operations = vec![];
-        for (path, item) in self.0["paths"].as_object().unwrap() {
+        for (path, item) in self.json["paths"].as_object().unwrap() {
             for (method, spec) in item.as_object().unwrap() {
                 operations.push(Operation {
                     method: method.to_uppercase().parse().unwrap(),
@@ -137,9 +146,23 @@ impl Document {
 
     pub fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
         schema["$ref"].as_str().map_or(schema, |reference| {
-            let found = self.0.pointer(reference.strip_prefix('#').unwrap());
+            let found = self.json.pointer(reference.strip_prefix('#').unwrap());
             self.resolve(found.unwrap_or_else(|| panic!("{reference} leads nowhere")))
         })
+    }
+
+    fn validator(&self, schema: &Value, is_open: bool) -> Arc<Validator> {
+        let mut validators = self.validators.lock().unwrap();
+        let validator = validators.entry(schema.to_string()).or_insert_with(|| {
+            let closed = json!({
+                "allOf": [schema],
+                "unevaluatedProperties": is_open,
+                "components": self.json["components"],
+            });
+            let options = jsonschema::draft202012::options().should_validate_formats(true);
+            Arc::new(options.build(&closed).unwrap())
+        });
+        Arc::clone(validator)
     }
 
     /// Lists the differences between a value and a schema; unknown fields are faults, unless the schema names none.
@@ -149,15 +172,7 @@ impl Document {
             .get("properties")
             .or(resolved.get("allOf"))
             .is_none();
-        let closed = json!({
-            "allOf": [schema],
-            "unevaluatedProperties": is_open,
-            "components": self.0["components"],
-        });
-        let validator = jsonschema::draft202012::options()
-            .should_validate_formats(true)
-            .build(&closed)
-            .unwrap();
+        let validator = self.validator(schema, is_open);
         let mut faults: Vec<String> = validator
             .iter_errors(value)
             .map(|fault| format!("{}: {fault}", fault.instance_path()))
@@ -173,7 +188,7 @@ impl Document {
 
 /// A product with resources of every kind, and actors with all permissions on them.
 pub struct World {
-    pub app: TestApp,
+    pub app: OwnApp,
     pub document: Document,
     /// Agent whose proposals Alice may decide.
     pub agent: Client,
@@ -193,7 +208,7 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
-        let app = TestApp::start().await;
+        let app = OwnApp::start().await;
         let document = Document::of(&app.alice).await;
         let receiver = Receiver::start().await;
         let workspace_id = app.alice.workspace().await;
