@@ -23,8 +23,8 @@ test: compiler postgres pgbouncer file-stores clients tour ## Run all that CI ru
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	rm -rf $(REFUSALS) && mkdir -p $(REFUSALS)
-	DAYBOOK_REFUSALS=$(REFUSALS) cargo test --workspace
-	DAYBOOK_REFUSALS=$(REFUSALS) cargo test --workspace --test refusals -- --ignored
+	REFUSALS_FOLDER=$(REFUSALS) cargo test --workspace
+	REFUSALS_FOLDER=$(REFUSALS) cargo test --workspace --test refusals -- --ignored
 	scripts/test-alerts.sh
 
 # On the project's own documents, or on DIR; against DAYBOOK_SERVER with DAYBOOK_KEY, or a server of its own.

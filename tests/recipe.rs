@@ -87,7 +87,7 @@ fn run(folder: &Path, arguments: &[&str]) {
         .args(arguments)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", target())
-        .env_remove("DAYBOOK_REFUSALS")
+        .env_remove("REFUSALS_FOLDER")
         .status()
         .unwrap();
     assert!(status.success(), "cargo {} fails on the page's context", arguments.join(" "));

@@ -8,10 +8,10 @@ use projections::{List, ReadModel, Row, RowMetadata};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{AllOfBuilder, Schema};
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::App;
@@ -144,10 +144,18 @@ fn is_row<M: ReadModel, V: View<M>>() -> bool {
     TypeId::of::<V>() == TypeId::of::<Row<M::Content>>()
 }
 
-/// Returns the schema of a row: its metadata and its content.
-fn row<C: ToSchema>() -> RefOr<Schema> {
-    let row = AllOfBuilder::new().item(Ref::from_schema_name("RowMetadata"));
-    row.item(C::schema()).into()
+/// Returns the schema of a row with that of its content in place, as descriptions of handlers have it.
+fn row<C: ToSchema>() -> RefOr<Schema>
+where
+    Row<C>: ToSchema,
+{
+    let mut row = Row::<C>::schema();
+    if let RefOr::T(Schema::AllOf(parts)) = &mut row
+        && let Some(content) = parts.items.last_mut()
+    {
+        *content = C::schema();
+    }
+    row
 }
 
 /// Returns the name of a resource's schema. The name of a row contains that of its content, as in descriptions of handlers.

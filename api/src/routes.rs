@@ -155,3 +155,28 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
         .unwrap_or("a panic without a message");
     Problem::internal(&text).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    #[test]
+    fn every_schema_has_a_name_of_its_own() {
+        assert!(!described().get_openapi().paths.paths.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "two schemas are named Label")]
+    fn refuses_two_schemas_of_one_name() {
+        let with = |schema| {
+            let mut routes = OpenApiRouter::new();
+            let components = &mut routes.get_openapi_mut().components;
+            let schemas = &mut components.get_or_insert_default().schemas;
+            schemas.insert("Label".into(), schema);
+            routes
+        };
+        let _ = together([with(String::schema()), with(bool::schema())]);
+    }
+}

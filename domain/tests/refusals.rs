@@ -32,7 +32,7 @@ fn every_code_is_described() {
 #[test]
 #[ignore = "needs the records of all other tests"]
 fn a_test_produces_every_code() {
-    let folder = std::env::var("DAYBOOK_REFUSALS").unwrap();
+    let folder = std::env::var("REFUSALS_FOLDER").unwrap();
     let files = fs::read_dir(folder).unwrap();
     let recorded: String = files
         .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())

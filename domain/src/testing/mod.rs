@@ -33,11 +33,11 @@ pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<
     Given(fold(events))
 }
 
-/// Records that a test has produced a refusal, in the folder `DAYBOOK_REFUSALS` if there is one.
+/// Records that a test has produced a refusal, in the folder `REFUSALS_FOLDER` if there is one.
 ///
 /// `make test` sets the folder, and afterwards looks for codes that no test has produced.
 pub fn record_refusal(code: &str) {
-    if let Some(folder) = std::env::var_os("DAYBOOK_REFUSALS") {
+    if let Some(folder) = std::env::var_os("REFUSALS_FOLDER") {
         let file = Path::new(&folder).join(std::process::id().to_string());
         let mut file = OpenOptions::new()
             .create(true)
