@@ -25,6 +25,7 @@ test: compiler postgres pgbouncer file-stores clients tour ## Run all that CI ru
 	rm -rf $(REFUSALS) && mkdir -p $(REFUSALS)
 	REFUSALS_FOLDER=$(REFUSALS) cargo test --workspace
 	REFUSALS_FOLDER=$(REFUSALS) cargo test --workspace --test refusals -- --ignored
+	cargo test --workspace --test recipe -- --ignored
 	scripts/test-alerts.sh
 
 # On the project's own documents, or on DIR; against DAYBOOK_SERVER with DAYBOOK_KEY, or a server of its own.

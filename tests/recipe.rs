@@ -9,7 +9,14 @@ const PAGE: &str = "docs/adding-a-context.md";
 /// Folders and files that the copy does not need.
 const LEFT_OUT: [&str; 4] = [".git", "target", "data", "node_modules"];
 /// Tests that cover every context, and that of the page itself.
-const GENERATED: [&str; 6] = ["label", "access", "conventions", "openapi", "fold", "golden"];
+const GENERATED: [&str; 6] = [
+    "label",
+    "access",
+    "conventions",
+    "openapi",
+    "fold",
+    "golden",
+];
 
 /// A snippet of the page.
 struct Snippet {
@@ -60,23 +67,38 @@ fn shape(line: &str) -> String {
     }
 }
 
+/// Copies a folder. Unchanged files keep their time, so that nothing is built twice.
 fn copy(from: &Path, to: &Path) {
+    for_each_file(from, to, &mut |from, to| {
+        let text = fs::read(from).unwrap();
+        if fs::read(to).ok().as_ref() != Some(&text) {
+            fs::write(to, text).unwrap();
+        }
+    });
+}
+
+/// Links a folder's files into another.
+fn link(from: &Path, to: &Path) {
+    for_each_file(from, to, &mut |from, to| {
+        if !to.exists() {
+            fs::hard_link(from, to).unwrap();
+        }
+    });
+}
+
+fn for_each_file(from: &Path, to: &Path, act: &mut impl FnMut(&Path, &Path)) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name();
+        let to = to.join(&name);
         if LEFT_OUT.iter().any(|left_out| name == *left_out) {
             continue;
         }
-        let to = to.join(&name);
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
+            for_each_file(&entry.path(), &to, act);
         } else {
-            // Unchanged files keep their time, so that nothing is built twice.
-            let text = fs::read(entry.path()).unwrap();
-            if fs::read(&to).ok() != Some(text.clone()) {
-                fs::write(&to, text).unwrap();
-            }
+            act(&entry.path(), &to);
         }
     }
 }
@@ -86,16 +108,21 @@ fn run(folder: &Path, arguments: &[&str]) {
     let status = Command::new(env!("CARGO"))
         .args(arguments)
         .current_dir(folder)
-        .env("CARGO_TARGET_DIR", target())
+        .env("CARGO_TARGET_DIR", folder.join("target"))
         .env_remove("REFUSALS_FOLDER")
         .status()
         .unwrap();
-    assert!(status.success(), "cargo {} fails on the page's context", arguments.join(" "));
+    let command = arguments.join(" ");
+    assert!(
+        status.success(),
+        "cargo {command} fails with the context of {PAGE}"
+    );
 }
 
-/// Returns the target folder of this build, which has the dependencies already.
+/// Returns the folder of this build.
 fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    temporary.parent().unwrap().to_owned()
 }
 
 #[test]
@@ -104,8 +131,18 @@ fn the_page_adds_a_context() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = target().join("recipe");
     copy(root, &folder);
+    // The dependencies are built already.
+    for part in ["deps", "build", ".fingerprint"] {
+        let part = Path::new("debug").join(part);
+        link(&target().join(&part), &folder.join("target").join(&part));
+    }
     let page = fs::read_to_string(root.join(PAGE)).unwrap();
-    for Snippet { path, text, is_file } in snippets(&page) {
+    for Snippet {
+        path,
+        text,
+        is_file,
+    } in snippets(&page)
+    {
         let path = folder.join(path);
         let text = if is_file {
             text
@@ -117,7 +154,18 @@ fn the_page_adds_a_context() {
     }
     run(&folder, &["fmt", "--all", "--check"]);
     run(&folder, &["clippy", "--workspace", "--", "-D", "warnings"]);
-    let test = ["test", "--workspace", "--lib", "--test", "golden", "--test", "refusals", "--test", "it", "--"];
+    let test = [
+        "test",
+        "--workspace",
+        "--lib",
+        "--test",
+        "golden",
+        "--test",
+        "refusals",
+        "--test",
+        "it",
+        "--",
+    ];
     run(&folder, &[&test[..], &GENERATED].concat());
 }
 
@@ -125,17 +173,26 @@ fn the_page_adds_a_context() {
 #[test]
 fn a_context_is_small() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE)).unwrap();
-    let code = |snippet: &&Snippet| !snippet.path.starts_with("tests/") && !snippet.path.ends_with(".md");
+    let code =
+        |snippet: &&Snippet| !snippet.path.starts_with("tests/") && !snippet.path.ends_with(".md");
     let snippets = snippets(&page);
     let lines: usize = snippets
         .iter()
         .filter(code)
         .map(|snippet| {
-            let code = snippet.text.split("#[cfg(test)]").next().unwrap_or_default();
+            let code = snippet
+                .text
+                .split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default();
             code.lines().count()
         })
         .sum();
-    let edited = snippets.iter().filter(code).filter(|snippet| !snippet.is_file).count();
+    let edited = snippets
+        .iter()
+        .filter(code)
+        .filter(|snippet| !snippet.is_file)
+        .count();
     assert!(lines <= 250, "{lines} lines");
     assert_eq!(edited, 3, "one file per layer");
 }

@@ -95,18 +95,27 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         summary: &str,
         command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
     ) -> Self {
+        self.create_with(summary, move |id, body| On::<M::Of> {
+            id,
+            command: command(body),
+        })
+    }
+
+    /// Adds `POST` on the path, with a handler made from the new id and the body.
+    pub fn create_with<B: Body, H: Handler>(
+        self,
+        summary: &str,
+        handler: impl Fn(Uuid, B) -> H + Clone + Send + Sync + 'static,
+    ) -> Self {
         let operation = self
             .command::<B>("create", summary, "")
             .answers::<M, V>(StatusCode::CREATED);
-        let handler = post(|State(app): State<App>, call: Command<B>| async move {
-            let create = On::<M::Of> {
-                id: Uuid::now_v7(),
-                command: command(call.body),
-            };
-            app.run_as::<M, V>(&call.request, &create, StatusCode::CREATED, V::from)
+        let route = post(|State(app): State<App>, call: Command<B>| async move {
+            let handler = handler(Uuid::now_v7(), call.body);
+            app.run_as::<M, V>(&call.request, &handler, StatusCode::CREATED, V::from)
                 .await
         });
-        self.and(operation.described(HttpMethod::Post, handler))
+        self.with(operation.described(HttpMethod::Post, route))
     }
 
     /// Adds `PATCH` on a resource.
@@ -130,8 +139,8 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         let operation = self
             .command::<B>("revise", summary, "/{id}")
             .answers::<M, V>(StatusCode::OK);
-        let routes = run::<M, V, B, H>(MethodFilter::PATCH, handler);
-        self.and(operation.described(HttpMethod::Patch, routes))
+        let route = run::<M, V, B, H>(MethodFilter::PATCH, handler);
+        self.with(operation.described(HttpMethod::Patch, route))
     }
 
     /// Adds `POST` on a part of a resource that is named for what happens: `/{id}/archive`.
@@ -157,8 +166,8 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         let operation = self
             .command::<B>(&name.replace('-', "_"), summary, &format!("/{{id}}/{name}"))
             .answers::<M, V>(StatusCode::OK);
-        let routes = run::<M, V, B, H>(MethodFilter::POST, handler);
-        self.and(operation.described(HttpMethod::Post, routes))
+        let route = run::<M, V, B, H>(MethodFilter::POST, handler);
+        self.with(operation.described(HttpMethod::Post, route))
     }
 
     /// Adds `DELETE` on a resource, which has no row afterwards.
@@ -167,14 +176,24 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         summary: &str,
         command: impl Fn() -> CommandOf<M> + Clone + Send + Sync + 'static,
     ) -> Self {
+        self.delete_with(summary, move |id| On::<M::Of> {
+            id,
+            command: command(),
+        })
+    }
+
+    /// Adds `DELETE` on a resource, with a handler made from its id.
+    pub fn delete_with<H: Handler>(
+        self,
+        summary: &str,
+        handler: impl Fn(Uuid) -> H + Clone + Send + Sync + 'static,
+    ) -> Self {
         let operation = self
             .command::<Nothing>("delete", summary, "/{id}")
             .answers_nothing();
-        let routes = run::<M, V, Nothing, _>(MethodFilter::DELETE, move |id, _| On::<M::Of> {
-            id,
-            command: command(),
-        });
-        self.and(operation.described(HttpMethod::Delete, routes))
+        let handler = move |id, _: Nothing| handler(id);
+        let route = run::<M, V, Nothing, _>(MethodFilter::DELETE, handler);
+        self.with(operation.described(HttpMethod::Delete, route))
     }
 
     /// Adds `GET` on a resource.
@@ -182,7 +201,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         let operation = self
             .query("get", summary, "/{id}")
             .answers::<M, V>(StatusCode::OK);
-        let routes = get(
+        let route = get(
             |State(app): State<App>, read: Read, Path(id): Path<Uuid>| async move {
                 if TypeId::of::<V>() == TypeId::of::<RowOf<M>>() {
                     return app.get::<M>(&read, id).await;
@@ -192,7 +211,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
                 Ok(App::show(V::from(row), version, position))
             },
         );
-        self.and(operation.described(HttpMethod::Get, routes))
+        self.with(operation.described(HttpMethod::Get, route))
     }
 
     /// Adds `GET` on the path: it lists the resources that the caller may see, newest first.
@@ -201,7 +220,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
             .query("list", summary, "")
             .selects::<F>()
             .lists::<M, V>();
-        let routes = get(
+        let route = get(
             |State(app): State<App>,
              read: Read,
              Params(filter): Params<F>,
@@ -219,12 +238,15 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
                 Ok::<_, crate::problem::Problem>(answer::found((shown, position)))
             },
         );
-        self.and(operation.described(HttpMethod::Get, routes))
+        self.with(operation.described(HttpMethod::Get, route))
     }
 
     /// Adds handlers of the resource that have more to do.
     pub fn with(self, routes: UtoipaMethodRouter<App>) -> Self {
-        self.and(routes)
+        Self {
+            routes: self.routes.routes(routes),
+            ..self
+        }
     }
 
     /// Returns the routes.
@@ -253,12 +275,5 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
             format!("{}{below}", self.path),
             scope,
         )
-    }
-
-    fn and(self, routes: UtoipaMethodRouter<App>) -> Self {
-        Self {
-            routes: self.routes.routes(routes),
-            ..self
-        }
     }
 }

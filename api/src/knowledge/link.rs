@@ -63,7 +63,7 @@ struct Around {
 /// Filters for a list of links.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct LinkFilter {
     workspace_id: Option<Uuid>,
     /// True for links without a target, false for links with one.
     dangling: Option<bool>,
@@ -155,24 +155,24 @@ async fn graph(
 }
 
 /// Lists the links in the caller's workspaces, newest first.
-#[utoipa::path(get, path = "/links", tag = "links", params(Which, Page),
+#[utoipa::path(get, path = "/links", tag = "links", params(LinkFilter, Page),
     responses((status = 200, body = List<Link>)), security(("api_key" = ["notes:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
-    Params(which): Params<Which>,
+    Params(filter): Params<LinkFilter>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
     let position = app.ready_for_links(&read).await?;
-    let dangling = match which.dangling {
+    let dangling = match filter.dangling {
         Some(true) => Some("t.dangling"),
         Some(false) => Some("not t.dangling"),
         None => None,
     };
     let wanted = Where::default()
-        .and("t.workspace_id = ?", which.workspace_id)
+        .and("t.workspace_id = ?", filter.workspace_id)
         .and_only(dangling)
-        .and("t.relation = ?", which.relation);
+        .and("t.relation = ?", filter.relation);
     let found = app.links(&read, wanted, page).await?;
     Ok(answer::found((found, position)))
 }

@@ -48,7 +48,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// A search query with filters.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct SearchParameters {
     /// Words, "phrases", alternatives with `or`, exclusions with a minus. The last word may be unfinished. Without a query, all items that
     /// match the filters are returned, last changed first.
     #[param(max_length = 1_000)]
@@ -92,7 +92,7 @@ struct Suggestions {
     items: Vec<Suggestion>,
 }
 
-impl Which {
+impl SearchParameters {
     fn wanted(self, caller: &Caller, list: ListId) -> Result<Wanted, Problem> {
         let wanted = Wanted::default();
         Ok(Wanted {
@@ -155,15 +155,15 @@ fn statuses(asked: Option<&str>) -> Result<Vec<String>, Problem> {
 
 /// Searches the caller's workspaces, best match first: items whose title equals the query, then items whose title contains it, then the
 /// rest. Notes need the scope `notes:read`; tasks and artifacts also need their own read scopes.
-#[utoipa::path(get, path = "/search", tag = "search", params(Which),
+#[utoipa::path(get, path = "/search", tag = "search", params(SearchParameters),
     responses((status = 200, body = Results)), security(("api_key" = ["notes:read"])))]
 async fn find(
     State(app): State<App>,
     read: Read,
-    Params(which): Params<Which>,
+    Params(parameters): Params<SearchParameters>,
 ) -> Result<Response, Problem> {
     let position = app.ready_for(&read, Note::SCOPE, Search::NAME).await?;
-    let wanted = which.wanted(&read.caller, read.list)?;
+    let wanted = parameters.wanted(&read.caller, read.list)?;
     let mut found = search::search(&app.database, read.caller.viewer(), &wanted).await?;
     found.next_cursor = found.next_cursor.map(|place| read.list.cursor(place));
     Ok(answer::found((found, position)))

@@ -26,19 +26,54 @@ use crate::caller::Caller;
 use crate::command::{Command, Nothing};
 use crate::parameters;
 use crate::problem::Problem;
-use crate::query::{Page, Params, Path, Read};
+use crate::query::{Page, Params, Read};
+use crate::resource::Resource;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(suggest))
-        .routes(routes!(get, revise, delete))
-        .routes(routes!(accept))
-        .routes(routes!(dismiss))
-        .routes(routes!(complete))
-        .routes(routes!(reopen))
-        .routes(routes!(restore))
-        .routes(routes!(move_between))
+    Resource::<Tasks>::at("/tasks")
+        .create_with(
+            "Creates an open task. Agents suggest tasks instead.",
+            |id, new: NewTask| change(id, TaskCommand::Create(new.draft(id))),
+        )
+        .with(routes!(suggest))
+        .with(routes!(list))
+        .get("Returns one task.")
+        .patch_with("Changes a task.", |id, revision: TaskRevision| {
+            change(id, TaskCommand::Revise(revision.into()))
+        })
+        .action_with(
+            "accept",
+            "Accepts a suggested task, which becomes open. Only a person can do so.",
+            |id, _: Nothing| change(id, TaskCommand::Accept),
+        )
+        .action_with(
+            "dismiss",
+            "Dismisses a suggested task. Only a person can do so.",
+            |id, _: Nothing| change(id, TaskCommand::Dismiss),
+        )
+        .action_with("complete", "Completes a task.", |id, _: Nothing| {
+            change(id, TaskCommand::Complete)
+        })
+        .action_with("reopen", "Reopens a completed task.", |id, _: Nothing| {
+            change(id, TaskCommand::Reopen)
+        })
+        .action_with("restore", "Restores a deleted task.", |id, _: Nothing| {
+            change(id, TaskCommand::Restore)
+        })
+        .action_with(
+            "move",
+            "Moves a task between two others of its workspace, or to one end.",
+            |id, NewPlace { after, before }| Move { id, after, before },
+        )
+        .delete_with(
+            "Deletes a task. The line of the note that it came from stays, but creates no new task.",
+            |id| change(id, TaskCommand::Delete),
+        )
+        .routes()
+}
+
+const fn change(id: Uuid, command: TaskCommand) -> Change {
+    Change { id, command }
 }
 
 /// A task to create or suggest.
@@ -91,8 +126,8 @@ struct NewPlace {
 /// Filters for a list of tasks.
 #[derive(Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
-#[schema(as = WhichTasks)]
-pub(crate) struct Which {
+#[schema(as = TaskFilter)]
+pub(crate) struct TaskFilter {
     workspace_id: Option<Uuid>,
     note_id: Option<Uuid>,
     #[param(inline)]
@@ -125,7 +160,7 @@ impl TaskOrder {
     }
 }
 
-impl Which {
+impl TaskFilter {
     fn assignee(&self, caller: &Caller) -> Result<Option<Uuid>, Problem> {
         match self.assignee.as_deref() {
             None => Ok(None),
@@ -133,6 +168,17 @@ impl Which {
             Some(id) => Uuid::try_parse(id)
                 .map(Some)
                 .map_err(|_| parameters::invalid("assignee", "must be me, or a UUID")),
+        }
+    }
+}
+
+impl From<TaskRevision> for Changes {
+    fn from(revision: TaskRevision) -> Self {
+        Self {
+            title: revision.title,
+            assignee: revision.assignee,
+            due_on: revision.due_on,
+            labels: revision.labels,
         }
     }
 }
@@ -151,183 +197,26 @@ impl NewTask {
     }
 }
 
-/// Runs a command that creates a task.
-async fn begin(
-    app: &App,
-    command: Command<NewTask>,
-    by: fn(Draft) -> TaskCommand,
-) -> Result<Response, Problem> {
-    let id = Uuid::now_v7();
-    let begin = Change {
-        id,
-        command: by(command.body.draft(id)),
-    };
-    app.run::<Tasks>(&command.request, &begin, StatusCode::CREATED)
-        .await
-}
-
-/// Runs a command that has no content besides its path.
-async fn change(
-    app: &App,
-    id: Uuid,
-    command: &Command<Nothing>,
-    change: TaskCommand,
-) -> Result<Response, Problem> {
-    let change = Change {
-        id,
-        command: change,
-    };
-    app.run::<Tasks>(&command.request, &change, StatusCode::OK)
-        .await
-}
-
-/// Creates an open task. Agents suggest tasks instead.
-#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = NewTask,
-    responses((status = 201, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
-async fn create(State(app): State<App>, command: Command<NewTask>) -> Result<Response, Problem> {
-    begin(&app, command, TaskCommand::Create).await
-}
-
 /// Suggests a task for a person to accept or dismiss. Every role except viewer may do so; needs the scope for proposals.
 #[utoipa::path(post, path = "/tasks/suggestions", tag = "tasks", request_body = NewTask,
     responses((status = 201, body = Row<TaskContent>)), security(("api_key" = ["proposals:write"])))]
 async fn suggest(State(app): State<App>, command: Command<NewTask>) -> Result<Response, Problem> {
-    begin(&app, command, TaskCommand::Suggest).await
-}
-
-/// Accepts a suggested task, which becomes open. Only a person can do so.
-#[utoipa::path(post, path = "/tasks/{id}/accept", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
-async fn accept(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    change(&app, id, &command, TaskCommand::Accept).await
-}
-
-/// Dismisses a suggested task. Only a person can do so.
-#[utoipa::path(post, path = "/tasks/{id}/dismiss", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
-async fn dismiss(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    change(&app, id, &command, TaskCommand::Dismiss).await
-}
-
-/// Completes a task.
-#[utoipa::path(post, path = "/tasks/{id}/complete", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
-async fn complete(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    change(&app, id, &command, TaskCommand::Complete).await
-}
-
-/// Reopens a completed task.
-#[utoipa::path(post, path = "/tasks/{id}/reopen", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
-async fn reopen(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    change(&app, id, &command, TaskCommand::Reopen).await
-}
-
-/// Deletes a task. The line of the note that it came from stays, but creates no new task.
-#[utoipa::path(delete, path = "/tasks/{id}", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 204)), security(("api_key" = ["tasks:write"])))]
-async fn delete(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    change(&app, id, &command, TaskCommand::Delete).await
-}
-
-/// Restores a deleted task.
-#[utoipa::path(post, path = "/tasks/{id}/restore", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
-async fn restore(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    change(&app, id, &command, TaskCommand::Restore).await
-}
-
-/// Changes a task.
-#[utoipa::path(patch, path = "/tasks/{id}", tag = "tasks", params(("id" = Uuid, Path)),
-    request_body = TaskRevision, responses((status = 200, body = Row<TaskContent>)),
-    security(("api_key" = ["tasks:write"])))]
-async fn revise(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<TaskRevision>,
-) -> Result<Response, Problem> {
-    let TaskRevision {
-        title,
-        assignee,
-        due_on,
-        labels,
-    } = command.body;
-    let revise = Change {
-        id,
-        command: TaskCommand::Revise(Changes {
-            title,
-            assignee,
-            due_on,
-            labels,
-        }),
-    };
-    app.run::<Tasks>(&command.request, &revise, StatusCode::OK)
+    let id = Uuid::now_v7();
+    let suggest = change(id, TaskCommand::Suggest(command.body.draft(id)));
+    app.run::<Tasks>(&command.request, &suggest, StatusCode::CREATED)
         .await
-}
-
-/// Moves a task between two others of its workspace, or to one end.
-#[utoipa::path(post, path = "/tasks/{id}/move", tag = "tasks", operation_id = "move",
-    params(("id" = Uuid, Path)), request_body = NewPlace,
-    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:write"])))]
-async fn move_between(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<NewPlace>,
-) -> Result<Response, Problem> {
-    let NewPlace { after, before } = command.body;
-    let place = Move { id, after, before };
-    app.run::<Tasks>(&command.request, &place, StatusCode::OK)
-        .await
-}
-
-/// Returns one task.
-#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Row<TaskContent>)), security(("api_key" = ["tasks:read"])))]
-async fn get(
-    State(app): State<App>,
-    read: Read,
-    Path(id): Path<Uuid>,
-) -> Result<Response, Problem> {
-    // Not cached: its visibility depends on its note.
-    let (row, position) = app.find::<Tasks>(&read, id).await?;
-    let version = row.metadata.version;
-    Ok(App::show(row, version, position))
 }
 
 /// Lists the tasks in the caller's workspaces, except those of notes in the trash.
-#[utoipa::path(get, path = "/tasks", tag = "tasks", params(Which, Page),
+#[utoipa::path(get, path = "/tasks", tag = "tasks", params(TaskFilter, Page),
     responses((status = 200, body = List<Row<TaskContent>>)), security(("api_key" = ["tasks:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
-    Params(which): Params<Which>,
+    Params(filter): Params<TaskFilter>,
     Params(page): Params<Page>,
 ) -> Result<Response, Problem> {
-    Ok(answer::found(app.tasks(&read, &which, page).await?))
+    Ok(answer::found(app.tasks(&read, &filter, page).await?))
 }
 
 impl App {
@@ -335,22 +224,22 @@ impl App {
     pub(crate) async fn tasks(
         &self,
         read: &Read,
-        which: &Which,
+        filter: &TaskFilter,
         page: Page,
     ) -> Result<(List<Row<TaskContent>>, Position), Problem> {
-        let assignee = which.assignee(&read.caller)?;
-        let status: Option<&str> = which.status.map(Into::into);
-        let label = which.label.as_deref().map(spellings);
-        let today = (which.overdue == Some(true)).then(|| Utc::now().date_naive());
+        let assignee = filter.assignee(&read.caller)?;
+        let status: Option<&str> = filter.status.map(Into::into);
+        let label = filter.label.as_deref().map(spellings);
+        let today = (filter.overdue == Some(true)).then(|| Utc::now().date_naive());
         let wanted = Where::default()
-            .and("t.workspace_id = ?", which.workspace_id)
-            .and("t.note_id = ?", which.note_id)
+            .and("t.workspace_id = ?", filter.workspace_id)
+            .and("t.note_id = ?", filter.note_id)
             .and("t.status = ?", status)
             .and("t.assignee = ?", assignee)
             .and("t.labels && ?::text[]", label)
             .and("t.status = 'open' and t.due_on < ?", today)
-            .and("t.due_on < ?", which.due_before);
-        let order = which.order.map_or(NEWEST_FIRST, TaskOrder::order);
+            .and("t.due_on < ?", filter.due_before);
+        let order = filter.order.map_or(NEWEST_FIRST, TaskOrder::order);
         self.list_in::<Tasks>(read, wanted, order, page).await
     }
 }

@@ -51,7 +51,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// Filters for a list of events.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct EventFilter {
     /// Position after which events are returned; 0 if not given.
     #[param(minimum = 0, value_type = Option<i64>)]
     after: Option<Position>,
@@ -79,7 +79,7 @@ struct Which {
     follow: Option<bool>,
 }
 
-impl Which {
+impl EventFilter {
     fn filter(&self, caller: &Caller) -> Result<Filter, Problem> {
         match self.product {
             Some(asked) if asked == caller.product_id => {}
@@ -200,7 +200,7 @@ struct EventPage {
 /// that belong to no workspace; with the scope `audit:read`, all events. The answer is JSON in pages; with `Accept: text/event-stream`,
 /// live server-sent events, resumed after `Last-Event-ID`; with `Accept: application/x-ndjson`, a live stream of lines. A stream follows
 /// changes in the reader's memberships, and ends when their key stops working.
-#[utoipa::path(get, path = "/events", tag = "events", params(Which), responses((status = 200, content(
+#[utoipa::path(get, path = "/events", tag = "events", params(EventFilter), responses((status = 200, content(
         (EventPage = "application/json"), (String = "text/event-stream"), (String = "application/x-ndjson"))),
         (status = 404, description = "No such product.", body = ProblemDetails, content_type = "application/problem+json")),
     security(("api_key" = ["events:read"])))]
@@ -208,11 +208,11 @@ async fn list(
     State(app): State<App>,
     read: Read,
     headers: HeaderMap,
-    Params(which): Params<Which>,
+    Params(parameters): Params<EventFilter>,
 ) -> Result<Response, Problem> {
     read.caller.require("events:read")?;
-    let filter = which.filter(&read.caller)?;
-    let after = which.after.unwrap_or_default();
+    let filter = parameters.filter(&read.caller)?;
+    let after = parameters.after.unwrap_or_default();
     reached(&app, "after", after).await?;
     await_head(&app, read.min_position).await?;
     let asked = |filter| Asked {
@@ -230,20 +230,20 @@ async fn list(
                 None => after,
             };
             let events = subscribe(app.store.clone(), after, asked(filter))
-                .take(which.limit.unwrap_or(usize::MAX))
+                .take(parameters.limit.unwrap_or(usize::MAX))
                 .take_until(cut(&app, read.caller));
             return Ok(server_sent(events));
         }
         LINES => {
-            let end = (!which.follow.unwrap_or(true)).then(|| app.head());
-            let lines = lines(&app, after, asked(filter), which.limit, end)
+            let end = (!parameters.follow.unwrap_or(true)).then(|| app.head());
+            let lines = lines(&app, after, asked(filter), parameters.limit, end)
                 .take_until(cut(&app, read.caller));
             let body = Body::from_stream(lines);
             return Ok(([(CONTENT_TYPE, LINES)], body).into_response());
         }
         _ => {}
     }
-    let limit = query::limit(which.limit, 100, 1_000)?;
+    let limit = query::limit(parameters.limit, 100, 1_000)?;
     let head = app.head();
     let filter = app.narrow(&read.caller, filter, head).await?;
     let page = page(&app, after, head, &filter, limit).await?;

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::file_url::{Claims, SignedUrl, download_until, upload_until};
 use crate::App;
 use crate::answer;
-use crate::command::{Command, Nothing};
+use crate::command::Command;
 use crate::filter::Filter;
 use crate::problem::Problem;
 use crate::query::{Params, Path, Read};
@@ -36,7 +36,10 @@ pub fn routes() -> OpenApiRouter<App> {
             "Lists the files of the caller's workspaces and of the whole product, newest first.",
         )
         .get("Returns one file.")
-        .with(routes!(delete))
+        .delete_with(
+            "Deletes a file, or cancels its request. Its bytes are deleted once no other file shares them.",
+            End::delete,
+        )
         .with(routes!(address))
         .routes()
 }
@@ -143,18 +146,6 @@ fn upload_url(app: &App, file: &Row<FileContent>) -> SignedUrl {
         ]),
         expires_at,
     }
-}
-
-/// Deletes a file, or cancels its request. Its bytes are deleted once no other file shares them.
-#[utoipa::path(delete, path = "/files/{id}", tag = "files", params(("id" = Uuid, Path)),
-    responses((status = 204)), security(("api_key" = ["files:write"])))]
-async fn delete(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    command: Command<Nothing>,
-) -> Result<Response, Problem> {
-    app.run::<Files>(&command.request, &End::delete(id), StatusCode::OK)
-        .await
 }
 
 /// Returns a temporary URL for a file's bytes that needs no key.

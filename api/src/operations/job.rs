@@ -27,7 +27,7 @@ pub fn routes() -> OpenApiRouter<App> {
 /// Filters for a list of jobs.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Which {
+struct JobFilter {
     /// Returns only dead letters.
     dead_letter: Option<bool>,
     #[param(minimum = 1, maximum = 200)]
@@ -55,18 +55,18 @@ fn operator(caller: &Caller, scope: &str) -> Result<(), Problem> {
 }
 
 /// Lists jobs by due time. Only the operator may do so.
-#[utoipa::path(get, path = "/jobs", tag = "operations", params(Which),
+#[utoipa::path(get, path = "/jobs", tag = "operations", params(JobFilter),
     responses((status = 200, body = JobList)), security(("api_key" = ["jobs:read"])))]
 async fn list(
     State(app): State<App>,
     read: Read,
-    Params(which): Params<Which>,
+    Params(filter): Params<JobFilter>,
 ) -> Result<Response, Problem> {
     operator(&read.caller, "jobs:read")?;
     let position = reached(&app, read.min_position).await?;
-    let limit = query::limit(which.limit, 50, 200)?;
+    let limit = query::limit(filter.limit, 50, 200)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let items = due(&app.database, which.dead_letter.unwrap_or(false), limit).await?;
+    let items = due(&app.database, filter.dead_letter.unwrap_or(false), limit).await?;
     Ok(answer::found((JobList { items }, position)))
 }
 

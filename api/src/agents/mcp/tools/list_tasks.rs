@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Answer, Asked, Tool, tool};
-use crate::knowledge::task::Which;
+use crate::knowledge::task::TaskFilter;
 use crate::problem::Problem;
 use crate::query::Page;
 
@@ -44,28 +44,28 @@ impl Tool for ListTasks {
     }
 
     fn describe(&self) -> model::Tool {
-        let mut tool = tool::<Which, ListTasksOutput>(
+        let mut tool = tool::<TaskFilter, ListTasksOutput>(
             self,
             "List tasks",
             "Lists the tasks of your workspaces, newest first; filtered by workspace, note, status, assignee (`me` is you), label \
              and date. Pass next_cursor as cursor for the next page.",
             ToolAnnotations::new().read_only(true),
         );
-        tool.input_schema = super::merged::<Which, PageInput>().into();
+        tool.input_schema = super::merged::<TaskFilter, PageInput>().into();
         tool
     }
 
     async fn call(&self, asked: &Asked<'_>) -> Result<Answer, Problem> {
-        let (page, which): (JsonObject, JsonObject) = asked
+        let (page, filter): (JsonObject, JsonObject) = asked
             .arguments
             .clone()
             .into_iter()
             .partition(|(name, _)| name == "cursor" || name == "limit");
         let PageInput { cursor, limit } = asked.parse(page)?;
-        let which: Which = asked.parse(which)?;
+        let filter: TaskFilter = asked.parse(filter)?;
         let read = asked.context.read_list(self.name());
         let page = Page { cursor, limit };
-        let (tasks, position) = asked.context.app.tasks(&read, &which, page).await?;
+        let (tasks, position) = asked.context.app.tasks(&read, &filter, page).await?;
         let output = ListTasksOutput {
             items: tasks.items,
             next_cursor: tasks.next_cursor,
