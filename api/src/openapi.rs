@@ -1,5 +1,6 @@
 //! The OpenAPI document, generated from the handlers.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -90,14 +91,34 @@ fn document() -> Document {
     document
 }
 
+/// The document as it is published, and what only the server needs of it.
+struct Published {
+    document: Value,
+    /// Names of the read models that operations read.
+    read_models: BTreeSet<String>,
+}
+
+fn built() -> &'static Published {
+    static BUILT: OnceLock<Published> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut document = serde_json::to_value(document()).unwrap_or_default();
+        let read_models = generators::take_extension(&mut document, READ_MODEL);
+        generators::shape(&mut document);
+        Published {
+            document,
+            read_models,
+        }
+    })
+}
+
 /// Returns the published document: shaped for client generators, built once.
 pub fn published() -> &'static Value {
-    static PUBLISHED: OnceLock<Value> = OnceLock::new();
-    PUBLISHED.get_or_init(|| {
-        let mut document = serde_json::to_value(document()).unwrap_or_default();
-        generators::shape(&mut document);
-        document
-    })
+    &built().document
+}
+
+/// Returns the names of the read models that operations read.
+pub fn read_models() -> &'static BTreeSet<String> {
+    &built().read_models
 }
 
 /// The key of an operation: its method in lower case, and its path.
@@ -122,13 +143,8 @@ pub fn operations_of(document: &Value) -> impl Iterator<Item = (OperationKey, &V
     })
 }
 
-/// Extension of an operation that names the read model it reads.
-pub const READ_MODEL: &str = "x-daybook-read-model";
-
-/// Returns the names of the read models that operations read.
-pub fn read_models() -> impl Iterator<Item = &'static str> {
-    operations_of(published()).filter_map(|(_, operation)| operation[READ_MODEL].as_str())
-}
+/// Extension of an operation that names the read model it reads; it is not published.
+pub const READ_MODEL: &str = "x-read-model";
 
 /// Path of the document.
 pub const PATH: &str = "/openapi.json";

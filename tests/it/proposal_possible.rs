@@ -44,7 +44,7 @@ async fn every_action_that_would_be_refused_is_named_and_nothing_is_recorded() {
     .await;
     let expected = [
         (1, "task_not_accepted"),
-        (2, "task_invalid"),
+        (2, "validation_failed"),
         (4, "note_not_active"),
         (6, "task_not_found"),
     ];

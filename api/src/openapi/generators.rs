@@ -12,6 +12,18 @@ const TAG: &str = "type";
 
 type Schemas = Map<String, Value>;
 
+/// Removes an extension from all operations, and returns its values.
+pub fn take_extension(document: &mut Value, name: &str) -> BTreeSet<String> {
+    let mut values = BTreeSet::new();
+    for_each_operation(document, |_, operation| {
+        let value = operation
+            .as_object_mut()
+            .and_then(|fields| fields.remove(name));
+        values.extend(value.as_ref().and_then(Value::as_str).map(str::to_owned));
+    });
+    values
+}
+
 /// Shapes a whole document.
 pub fn shape(document: &mut Value) {
     if let Some(schemas) = schemas(document) {
