@@ -18,6 +18,8 @@ mod runner;
 mod runtime;
 mod table;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod transaction;
 mod views;
 
