@@ -3,6 +3,8 @@
 mod batch;
 mod checkpoint;
 mod consumer;
+#[cfg(test)]
+mod fold_tests;
 mod idle;
 mod leases;
 mod memory_budget;
