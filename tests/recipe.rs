@@ -110,6 +110,8 @@ fn run(folder: &Path, arguments: &[&str]) {
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env_remove("REFUSALS_FOLDER")
+        // Records the fold of the page\'s read model.
+        .env("RECORD_FOLDS", "1")
         .status()
         .unwrap();
     let command = arguments.join(" ");

@@ -27,12 +27,16 @@ pub enum ActorKind {
     Service,
 }
 
+crate::generate! { enum ActorKind { Person, Agent, Service } }
+
 /// The actor who issues a command; recorded with every event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Actor {
     pub kind: ActorKind,
     pub id: Uuid,
 }
+
+crate::generate! { struct Actor { kind, id } }
 
 impl Actor {
     /// Daybook itself, when a worker reacts to events of the log.

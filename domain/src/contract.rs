@@ -4,6 +4,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+#[cfg(any(test, feature = "testing"))]
+use crate::testing::Generate;
+
 /// Reasons why a recorded payload cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
@@ -29,9 +32,23 @@ pub enum ContractError {
 /// Converts a payload of the given version to the next version.
 pub type Upcaster = fn(u16, Value) -> Value;
 
+/// Stands in for the strategy of tests, which other builds do not have.
+#[cfg(not(any(test, feature = "testing")))]
+pub trait Generate {}
+
+#[cfg(not(any(test, feature = "testing")))]
+impl<T> Generate for T {}
+
+/// Expands to nothing: strategies are for tests.
+#[cfg(not(any(test, feature = "testing")))]
+#[macro_export]
+macro_rules! generate {
+    ($($declaration:tt)*) => {};
+}
+
 /// The events of one aggregate as the log stores them. Declared by [`events!`](crate::events).
 pub trait EventContract:
-    Serialize + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static
+    Generate + Serialize + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static
 {
     /// Type names with their current versions.
     const TYPES: &'static [(&'static str, u16)];
@@ -72,7 +89,8 @@ pub fn parse<T: DeserializeOwned>(
 }
 
 /// Declares the events of an aggregate: `Variant("type.name", version) { fields }`, optionally with an upcaster of
-/// older payloads as a third argument.
+/// older payloads as a third argument. Property tests generate events with any values; `field: Type as Short` restricts a
+/// field to `testing::Values` such as those that an index holds.
 #[macro_export]
 macro_rules! events {
     (
@@ -81,7 +99,7 @@ macro_rules! events {
             $(
                 $(#[doc = $meaning:literal])*
                 $variant:ident($type:literal, $version:literal $(, $upcast:path)?) {
-                    $( $(#[$field_meta:meta])* $field:ident: $field_type:ty ),* $(,)?
+                    $( $(#[$field_meta:meta])* $field:ident: $field_type:ty $(as $values:ident)? ),* $(,)?
                 }
             ),* $(,)?
         }
@@ -94,6 +112,10 @@ macro_rules! events {
                 $(#[doc = $meaning])*
                 $variant { $( $(#[$field_meta])* $field: $field_type ),* }
             ),*
+        }
+
+        $crate::generate! {
+            enum $name { $( $variant { $( $field $(as $values)? ),* } ),* }
         }
 
         impl $crate::EventContract for $name {

@@ -2,11 +2,11 @@
 
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
-#[cfg(test)]
-use uuid::Uuid;
 
 use crate::refusal::rule_codes;
 use crate::reservation::Reservation;
+#[cfg(any(test, feature = "testing"))]
+use crate::testing::ContractTests;
 use crate::{
     Aggregate, Audience, ContractError, EventContract, agents, delivery, excerpt, identity,
     knowledge, operations,
@@ -25,9 +25,8 @@ pub struct Contract {
     pub codes: fn() -> Vec<String>,
     /// Reads a payload of any version, folds it into a new state, and writes it in the current version.
     pub upcast: fn(event_type: &str, version: u16, data: &str) -> Result<Value, ContractError>,
-    /// Returns the workspace of a stream that begins with this event.
-    #[cfg(test)]
-    workspace: fn(id: Uuid, event_type: &str, version: u16, data: &str) -> Option<Uuid>,
+    #[cfg(any(test, feature = "testing"))]
+    pub tests: ContractTests,
 }
 
 impl Contract {
@@ -41,8 +40,8 @@ impl Contract {
             meanings: A::Event::MEANINGS,
             codes: rule_codes::<A::Rule>,
             upcast: upcast::<A>,
-            #[cfg(test)]
-            workspace: workspace::<A>,
+            #[cfg(any(test, feature = "testing"))]
+            tests: ContractTests::of::<A>(),
         }
     }
 }
@@ -55,12 +54,6 @@ fn upcast<A: Aggregate>(
     let event = A::Event::decode(event_type, version, data)?;
     let _ = A::default().evolve(&event);
     Ok(serde_json::to_value(&event).unwrap_or_default())
-}
-
-#[cfg(test)]
-fn workspace<A: Aggregate>(id: Uuid, event_type: &str, version: u16, data: &str) -> Option<Uuid> {
-    let event = A::Event::decode(event_type, version, data).ok()?;
-    A::default().evolve(&event).workspace(id)
 }
 
 /// Returns all event types.
@@ -169,7 +162,16 @@ pub fn contracts() -> Vec<Contract> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn any_events_in_any_order_fold() {
+        for contract in contracts() {
+            (contract.tests.check_fold)();
+        }
+    }
 
     #[test]
     fn a_misspelt_type_is_answered_with_the_nearest() {
@@ -209,7 +211,10 @@ mod tests {
     fn every_event_says_what_has_happened() {
         for contract in contracts() {
             for ((event_type, _), meaning) in contract.types.iter().zip(contract.meanings) {
-                assert!(meaning.trim().ends_with('.'), "{event_type}: {meaning:?}");
+                assert!(
+                    meaning.trim().ends_with('.'),
+                    "describe {event_type} in a sentence above it in `events!`, not {meaning:?}"
+                );
             }
         }
     }
@@ -219,14 +224,24 @@ mod tests {
     fn whatever_members_see_says_which_workspace_it_is_in() {
         for contract in contracts() {
             let is_placed = contract.types.iter().any(|&(event_type, version)| {
-                let sample = Sample::of(event_type).unwrap();
-                (contract.workspace)(Uuid::from_u128(1), event_type, version, sample.data).is_some()
+                let sample = Sample::of(event_type).unwrap_or_else(|| {
+                    panic!("schema/events/{event_type}.v{version}.json is missing: add an example")
+                });
+                (contract.tests.workspace)(Uuid::from_u128(1), event_type, version, sample.data)
+                    .is_some()
             });
             let expected = match contract.audience {
                 Audience::Members | Audience::MembersOrProduct => true,
                 Audience::Product | Audience::Actor | Audience::Auditors => false,
             };
-            assert_eq!(is_placed, expected, "{}", contract.category);
+            assert_eq!(
+                is_placed,
+                expected,
+                "{}: AUDIENCE is {:?}, and `workspace` returns {} workspace; make them agree",
+                contract.category,
+                contract.audience,
+                if is_placed { "a" } else { "no" }
+            );
         }
     }
 }

@@ -8,8 +8,6 @@ mod contracts;
 mod folding;
 mod payload;
 mod permission;
-#[cfg(test)]
-mod properties;
 mod refusal;
 pub mod reservation;
 mod stream;

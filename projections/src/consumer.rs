@@ -134,6 +134,12 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// Runs after the writes of a batch are committed.
     fn applied(&self) {}
+
+    /// Returns the fold of a [`ReadModel`](crate::ReadModel) for tests; none: the consumer is another one.
+    #[cfg(test)]
+    fn fold(&self) -> Option<crate::fold_tests::Fold> {
+        None
+    }
 }
 
 #[cfg(test)]

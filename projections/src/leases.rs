@@ -220,12 +220,19 @@ fn key(name: &str) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
     fn the_keys_of_all_read_models_differ() {
-        let models = crate::models();
-        let keys: HashSet<i32> = models.iter().map(|model| key(model.name())).collect();
-        assert_eq!(keys.len(), models.len());
+        let mut keys = HashMap::new();
+        for name in crate::models().iter().map(|model| model.name()) {
+            let other = keys.insert(key(name), name);
+            assert_eq!(
+                other, None,
+                "{name} has the same key: rename it in its read model"
+            );
+        }
     }
 }

@@ -3,6 +3,8 @@
 mod batch;
 mod checkpoint;
 mod consumer;
+#[cfg(test)]
+mod fold_tests;
 mod idle;
 mod leases;
 mod memory_budget;
@@ -18,6 +20,8 @@ mod runner;
 mod runtime;
 mod table;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod transaction;
 mod views;
 

@@ -80,6 +80,11 @@ impl<M: ReadModel> Consumer for Projection<M> {
             written: false,
         }))
     }
+
+    #[cfg(test)]
+    fn fold(&self) -> Option<crate::fold_tests::Fold> {
+        Some(crate::fold_tests::Fold::of::<M>())
+    }
 }
 
 /// Rows in memory, some of them newer than those in the table.

@@ -50,8 +50,12 @@ mod tests {
         for model in crate::models() {
             let ddl = model.ddl();
             let statements = ddl.matches("create table").count();
-            assert_eq!(made_by(ddl).count(), statements, "{}", model.name());
-            assert!(statements > 0, "{}", model.name());
+            assert!(
+                statements > 0 && made_by(ddl).count() == statements,
+                "the DDL of {} has {statements} times `create table`, but {:?} are found: begin each on a line of its own",
+                model.name(),
+                made_by(ddl).collect::<Vec<_>>()
+            );
         }
     }
 }

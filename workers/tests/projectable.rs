@@ -9,9 +9,10 @@ use blobs::{Blobs, Place};
 use commands::{Executor, Secrets};
 use domain::knowledge::artifact::Artifact;
 use domain::knowledge::task::Task;
-use domain::testing::strategies::{Recipient, give_all};
-use domain::{Actor, Aggregate, EventContract, StreamId, contracts, encode_payload, event_types};
-use projections::{MemoryBudget, Readers, Report, Runtime, models, quarantined, rebuild};
+use domain::{Actor, Aggregate, Contract, StreamId, contracts, event_types};
+use projections::{
+    MemoryBudget, Readers, RebuildError, Report, Runtime, models, quarantined, rebuild,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -19,6 +20,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use store::{
     Append, Database, EventStore, Filter, Metadata, NewEvent, Position, PostgresStore, testing,
 };
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -34,30 +36,25 @@ const ROUNDS: usize = 8;
 /// Number of five-second waits until a read model has applied so many events.
 const PATIENCE: usize = 6;
 
-/// Generators of appends, each of one category.
-#[derive(Default)]
-struct Appends(Vec<BoxedStrategy<Vec<NewEvent>>>);
-
-impl Recipient for Appends {
-    /// Adds events in any order: impossible sequences must not stop a consumer either. Events that cannot be encoded are left out.
-    fn take<A: Aggregate>(&mut self, event: BoxedStrategy<A::Event>) {
-        let event = (0..STREAMS, event).prop_filter_map("no payload", |(n, event)| {
-            let data = encode_payload(&event).ok()?;
-            let contract = (event.event_type(), event.version());
-            Some(new_event(stream::<A>(n), contract, data))
-        });
-        self.0.push(vec(event, EVENTS).boxed());
-    }
+/// Returns the strategy of an append to a category: events in any order, because impossible sequences must not stop a
+/// consumer either.
+fn append(contract: &Contract) -> BoxedStrategy<Vec<NewEvent>> {
+    let category = contract.category;
+    let event = (0..STREAMS, (contract.tests.events)()).prop_map(|(n, event)| {
+        let contract = (event.event_type, event.version);
+        new_event(stream(category, n), contract, event.data)
+    });
+    vec(event, EVENTS).boxed()
 }
 
 /// Returns a stream id. Events refer to other streams by the lowest ids. Searchable documents have distinct ids, as in production.
-fn stream<A: Aggregate>(n: u128) -> StreamId {
-    let kind = match A::CATEGORY {
+fn stream(category: &str, n: u128) -> StreamId {
+    let kind = match category {
         Task::CATEGORY => 1,
         Artifact::CATEGORY => 2,
         _ => 0,
     };
-    StreamId::of::<A>(Uuid::from_u128(n + (kind << 64)))
+    StreamId::new(category, Uuid::from_u128(n + (kind << 64)))
 }
 
 fn new_event(
@@ -173,7 +170,14 @@ impl Node {
 
     /// Rebuilds every read model, and asserts that it equals the live one.
     async fn rebuild(&self, memory: &MemoryBudget) -> Vec<Report> {
-        let reports = rebuild(&self.database, &self.store, &models(), false, memory).await;
+        let models = models();
+        let rebuild = || rebuild(&self.database, &self.store, &models, false, memory);
+        let mut reports = rebuild().await;
+        // The session of the previous rebuild, which holds the locks, may not have ended yet.
+        while matches!(reports, Err(RebuildError::UnderWay(_))) {
+            sleep(Duration::from_millis(100)).await;
+            reports = rebuild().await;
+        }
         let reports = reports.unwrap();
         for report in &reports {
             assert!(report.compared && report.differences == 0, "{report:#?}");
@@ -200,14 +204,13 @@ impl Node {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_that_the_log_takes_can_be_projected() {
-    let mut appends = Appends::default();
-    give_all(&mut appends);
+    let appends: Vec<_> = contracts().iter().map(append).collect();
     let mut runner = runner();
     let node = Node::start().await;
     let mut types = BTreeSet::new();
     for _ in 0..ROUNDS {
         let mut position = 0;
-        for append in &appends.0 {
+        for append in &appends {
             let events = append.new_tree(&mut runner).unwrap().current();
             types.extend(events.iter().map(|event| event.event_type.clone()));
             position = node.append(events).await;
@@ -221,7 +224,14 @@ async fn every_event_that_the_log_takes_can_be_projected() {
         held.len(),
         held.join("\n")
     );
-    assert_eq!(types, event_types().map(str::to_owned).collect());
+    let missing: Vec<_> = event_types()
+        .filter(|known| !types.contains(*known))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "never generated: {missing:?}; raise ROUNDS in {}",
+        file!()
+    );
 
     // In memory, and with no memory budget.
     for memory in [MemoryBudget::default(), MemoryBudget::of(0)] {

@@ -161,6 +161,25 @@ pub enum Action {
     DetachArtifact { artifact_id: Uuid },
 }
 
+crate::generate! {
+    enum Action {
+        CreateNote { title, body, tags },
+        ReviseNote { note_id, base_version, title, body },
+        TagNote { note_id, add, remove },
+        ArchiveNote { note_id, base_version },
+        LinkNote { note_id, target_id, relation },
+        UnlinkNote { note_id, target_id, relation },
+        CreateTask { note_id, title, assignee, due_on, labels },
+        ReviseTask { task_id, base_version, title, assignee, due_on, labels },
+        CompleteTask { task_id, base_version },
+        ReopenTask { task_id, base_version },
+        MoveTask { task_id, after, before },
+        DeleteTask { task_id, base_version },
+        AttachArtifact { note_id, file_id, url, name, media_type },
+        DetachArtifact { artifact_id },
+    }
+}
+
 /// Deserializes a field that is present, even if it is null.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     field: D,

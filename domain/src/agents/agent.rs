@@ -34,6 +34,8 @@ pub struct Registration {
     pub daily_proposals: Option<u32>,
 }
 
+crate::generate! { struct Registration { name, model, owner_id, api_key_id, daily_proposals } }
+
 events! {
     /// Events of an agent.
     pub enum AgentEvent {

@@ -35,6 +35,8 @@ pub struct Approvers {
     pub actors: BTreeSet<Uuid>,
 }
 
+crate::generate! { struct Approvers { roles, actors } }
+
 /// Expiry of proposals, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Expiry {
@@ -48,6 +50,8 @@ pub struct Expiry {
     pub max_seconds: Option<i64>,
 }
 
+crate::generate! { struct Expiry { default_seconds, max_seconds } }
+
 /// Treatment of actions that were written for an earlier version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -58,6 +62,8 @@ pub enum Merging {
     /// Report a conflict.
     Refused,
 }
+
+crate::generate! { enum Merging { Allowed, Refused } }
 
 /// Rules for the proposals of a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -82,6 +88,8 @@ pub struct Rules {
     #[serde(default)]
     pub merge: Merging,
 }
+
+crate::generate! { struct Rules { quorum, approvers, expires_after, automatic, forbidden, merge } }
 
 const fn one() -> u32 {
     1

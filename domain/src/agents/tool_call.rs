@@ -33,6 +33,13 @@ pub struct Call {
     pub duration_ms: Option<u64>,
 }
 
+crate::generate! {
+    struct Call {
+        tool, arguments_sha256, outcome, protocol_version, run_id as Short, workspace_id, note_id,
+        proposal_id, duration_ms,
+    }
+}
+
 events! {
     /// Events of a tool call.
     pub enum ToolCallEvent {

@@ -39,6 +39,8 @@ pub enum DisableReason {
     Exhausted,
 }
 
+crate::generate! { enum DisableReason { Requested, KeyRevoked, Gone, Failing, Exhausted } }
+
 /// The owner of an endpoint. The endpoint receives the events that this actor may see with this key.
 #[derive(
     Debug,
@@ -55,6 +57,8 @@ pub struct Owner {
     pub actor_id: Uuid,
     pub api_key_id: Uuid,
 }
+
+crate::generate! { struct Owner { actor_id, api_key_id } }
 
 events! {
     /// Events of a webhook endpoint. The endpoint's secret is derived and never recorded.

@@ -21,7 +21,7 @@ events! {
             actor: Actor,
             scopes: BTreeSet<String>,
             /// SHA-256 of the key, in hex.
-            sha256: String,
+            sha256: String as Short,
             /// Id of the actor who issued the key and saw it first.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             issued_by: Option<Uuid>,
@@ -35,14 +35,14 @@ events! {
         },
         /// The key was replaced by a new one; the old key works until the given time.
         Rotated("api_key.rotated", 1) {
-            sha256: String,
+            sha256: String as Short,
             previous_valid_until: DateTime<Utc>,
             /// Id of the actor who has seen the new key, if it is not the holder.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             controlled_by: Option<Uuid>,
         },
         /// The key was replaced at once by a new one that only its holder has seen.
-        Enrolled("api_key.enrolled", 1) { sha256: String },
+        Enrolled("api_key.enrolled", 1) { sha256: String as Short },
         /// The key was revoked for good.
         Revoked("api_key.revoked", 1) {},
     }

@@ -36,6 +36,8 @@ pub struct Attachment {
     pub url: Option<String>,
 }
 
+crate::generate! { struct Attachment { workspace_id, note_id, name, path, media_type, size, sha256, file_id, url } }
+
 events! {
     /// Events of an artifact.
     pub enum ArtifactEvent {

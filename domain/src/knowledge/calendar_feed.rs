@@ -14,7 +14,7 @@ events! {
             /// Id of the actor whose tasks the feed shows.
             owner: Uuid,
             /// SHA-256 of the token in the address, in hex.
-            sha256: String,
+            sha256: String as Short,
         },
         /// The feed was revoked; its address no longer answers.
         Revoked("calendar_feed.revoked", 1) {},

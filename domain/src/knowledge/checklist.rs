@@ -27,6 +27,8 @@ pub struct Line {
     pub done: bool,
 }
 
+crate::generate! { struct Line { task_id, title, done } }
+
 events! {
     /// Events of a checklist; its stream has the id of the note.
     pub enum ChecklistEvent {

@@ -25,6 +25,8 @@ pub struct Hunk {
     pub proposed: Stretch,
 }
 
+crate::generate! { struct Hunk { field, base, current, proposed } }
+
 /// Consecutive lines of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Stretch {
@@ -37,6 +39,8 @@ pub struct Stretch {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
+
+crate::generate! { struct Stretch { line, lines, text, truncated } }
 
 impl Stretch {
     fn of(text: &[&str], range: &Range<usize>) -> Self {

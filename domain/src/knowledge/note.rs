@@ -35,7 +35,7 @@ events! {
         Created("note.created", 1) {
             workspace_id: Uuid,
             title: String,
-            body: String,
+            body: String as Markdown,
             tags: BTreeSet<String>,
             #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
             aliases: BTreeSet<String>,
@@ -48,7 +48,7 @@ events! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             title: Option<String>,
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            body: Option<String>,
+            body: Option<String> as Markdown,
             /// Set if the revision was written for an earlier version and merged with later changes by others.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             merged: Option<Merge>,

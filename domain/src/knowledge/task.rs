@@ -39,6 +39,8 @@ pub struct Draft {
     pub rank: String,
 }
 
+crate::generate! { struct Draft { workspace_id, note_id, title, assignee, due_on, labels, rank as Short } }
+
 /// Changes of a task; absent fields stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
@@ -87,7 +89,7 @@ events! {
         /// The task was reopened.
         Reopened("task.reopened", 1) {},
         /// The task was moved to another position in its workspace.
-        Moved("task.moved", 1) { rank: String },
+        Moved("task.moved", 1) { rank: String as Short },
         /// The task was removed from every read model.
         Removed("task.removed", 1) {},
         /// The task was restored as it was when it was removed.
@@ -192,6 +194,8 @@ pub enum Status {
     /// Dismissed by a person; kept, so that it is not suggested again.
     Dismissed,
 }
+
+crate::generate! { enum Status { Suggested, Open, Done, Dismissed } }
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Task {

@@ -36,6 +36,8 @@ pub enum Role {
     Agent,
 }
 
+crate::generate! { enum Role { Owner, Editor, Viewer, Agent } }
+
 impl Role {
     #[must_use]
     pub const fn grants(self, permission: Permission) -> bool {

@@ -18,11 +18,11 @@ events! {
     /// Events of a blob.
     pub enum BlobEvent {
         /// A file started to use the bytes.
-        Held("blob.held", 1) { container: Container, sha256: String, generation: u32, file_id: Uuid },
+        Held("blob.held", 1) { container: Container, sha256: String, generation: u32 as Few, file_id: Uuid },
         /// A file stopped using the bytes.
-        Released("blob.released", 1) { container: Container, sha256: String, generation: u32, file_id: Uuid },
+        Released("blob.released", 1) { container: Container, sha256: String, generation: u32 as Few, file_id: Uuid },
         /// No file uses the bytes: the object of this generation will be deleted.
-        Dropped("blob.dropped", 1) { container: Container, sha256: String, generation: u32 },
+        Dropped("blob.dropped", 1) { container: Container, sha256: String, generation: u32 as Few },
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Container {
     Backups,
 }
 
+crate::generate! { enum Container { Attachments, Audio, Transcripts, Avatars, Releases, Backups } }
+
 impl Container {
     /// Returns the default maximum size of a file in bytes.
     #[must_use]

@@ -39,6 +39,8 @@ pub struct Upload {
     pub expires_at: DateTime<Utc>,
 }
 
+crate::generate! { struct Upload { container, name, media_type, size, sha256, workspace_id, owner, expires_at } }
+
 /// The bytes of an uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
@@ -46,6 +48,8 @@ pub struct Content {
     /// Generation of the [blob](super::blob) that holds the bytes.
     pub generation: u32,
 }
+
+crate::generate! { struct Content { sha256, generation as Few } }
 
 /// The same picture in another size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,8 @@ pub struct Rendition {
     /// Generation of the blob that holds the rendition.
     pub generation: u32,
 }
+
+crate::generate! { struct Rendition { pixels, media_type, size, sha256, generation as Few } }
 
 events! {
     /// Events of a file.

@@ -9,7 +9,12 @@ use uuid::Uuid;
 
 use crate::{Actor, ActorKind, Aggregate, Class, DecisionContext, Refusal, Rejection, fold};
 
-pub mod strategies;
+mod contract_tests;
+mod generate;
+
+pub use contract_tests::{ContractTests, Payload};
+pub use generate::{Generate, Values, any_of, one_of};
+pub use proptest::strategy::{BoxedStrategy, Just, Strategy};
 
 pub const PERSON: Actor = Actor {
     kind: ActorKind::Person,

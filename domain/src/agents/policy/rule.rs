@@ -41,6 +41,8 @@ pub struct Automatic {
     pub max_characters: Option<usize>,
 }
 
+crate::generate! { struct Automatic { name, proposers, actions, max_actions, max_characters } }
+
 /// Forbids proposals if the rule covers any of their actions and the proposal exceeds the rule's limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Forbidden {
@@ -62,6 +64,8 @@ pub struct Forbidden {
     #[schema(minimum = 1)]
     pub above_characters: Option<usize>,
 }
+
+crate::generate! { struct Forbidden { name, proposers, actions, above_actions, above_characters } }
 
 fn is_by(proposers: Option<&BTreeSet<Uuid>>, change: &Change<'_>) -> bool {
     proposers.is_none_or(|proposers| proposers.contains(&change.proposer_id))

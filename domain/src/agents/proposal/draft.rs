@@ -31,6 +31,13 @@ pub struct Draft {
     pub rebased_from: Option<Uuid>,
 }
 
+crate::generate! {
+    struct Draft {
+        workspace_id, actions, rationale, confidence, model, run_id, expires_at, supersedes,
+        rebased_from,
+    }
+}
+
 pub(super) fn submit(mut draft: Draft, at: &DecisionContext) -> Result<ProposalEvent, Violations> {
     // Truncated to microseconds, the precision of the read model; a leap second becomes the second after it.
     draft.expires_at = draft

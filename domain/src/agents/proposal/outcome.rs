@@ -30,6 +30,12 @@ pub struct Conflict {
     pub hunks: Vec<Hunk>,
 }
 
+crate::generate! {
+    struct Conflict {
+        action, note_id, task_id, artifact_id, base_version, current_version, reason, code, hunks,
+    }
+}
+
 /// A note after a proposal was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Applied {
@@ -42,6 +48,8 @@ pub struct Applied {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<Merge>,
 }
+
+crate::generate! { struct Applied { note_id, version, base_version, merged } }
 
 impl Applied {
     /// Returns the version that a revert restores.
@@ -62,6 +70,8 @@ pub struct AppliedTask {
     pub merged: Option<Merge>,
 }
 
+crate::generate! { struct AppliedTask { task_id, version, base_version, merged } }
+
 /// An artifact after a proposal was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AppliedArtifact {
@@ -71,6 +81,8 @@ pub struct AppliedArtifact {
     pub base_version: i64,
 }
 
+crate::generate! { struct AppliedArtifact { artifact_id, version, base_version } }
+
 /// The rule of a workspace's policy that approved a proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ByRule {
@@ -78,6 +90,8 @@ pub struct ByRule {
     /// The person who set the rule.
     pub set_by: Actor,
 }
+
+crate::generate! { struct ByRule { name, set_by } }
 
 /// The subjects that applied actions have changed.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -12,6 +12,8 @@ pub struct Merge {
     pub onto_version: i64,
 }
 
+crate::generate! { struct Merge { base_version, onto_version } }
+
 /// A new title, a new body, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {

@@ -30,6 +30,8 @@ pub struct SourceFile {
     pub modified_at: Option<DateTime<Utc>>,
 }
 
+crate::generate! { struct SourceFile { path, sha256, byte_order_mark, created_at, modified_at } }
+
 impl SourceFile {
     pub(super) fn check(&self, violations: &mut Violations) {
         violations.require(place::is_path(&self.path), "/file/path", place::PATH);

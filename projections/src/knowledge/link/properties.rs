@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::link_change::LinkChange;
 use super::link_graph::LinkGraph;
 use super::{Kind, LinkRow};
-use crate::knowledge::properties::recorded;
+use crate::testing::recorded;
 
 const HOME: Uuid = Uuid::from_u128(100);
 
