@@ -35,7 +35,9 @@ pub fn columns(filter: &impl Serialize) -> Result<Where, Problem> {
         parameters.fold(Where::default(), |wanted, (name, value)| match value {
             Value::Null => wanted,
             Value::String(text) => wanted.equals(name, text.clone()),
-            other => wanted.equals(name, other.to_string()),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                wanted.equals(name, value.to_string())
+            }
         }),
     )
 }

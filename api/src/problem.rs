@@ -33,7 +33,7 @@ pub struct Problem {
     code: String,
     detail: String,
     errors: Vec<FieldError>,
-    extension: Option<(&'static str, Value)>,
+    extension: Option<Box<(&'static str, Value)>>,
     retry_after_seconds: Option<u32>,
     closes: bool,
 }
@@ -225,7 +225,7 @@ impl Problem {
             }
         };
         Self {
-            extension: refusal.extension(),
+            extension: refusal.extension().map(Box::new),
             ..Self::new(status, &refusal.code(), refusal.to_string())
         }
     }
@@ -374,7 +374,11 @@ impl From<Problem> for ProblemDetails {
             detail: problem.detail,
             correlation_id: None,
             errors: problem.errors,
-            extensions: problem.extension.into_iter().collect(),
+            extensions: problem
+                .extension
+                .into_iter()
+                .map(|extension| *extension)
+                .collect(),
         }
     }
 }

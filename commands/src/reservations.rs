@@ -1,7 +1,7 @@
 //! Unique values: reserved and freed in the append that changes the resource.
 
 use domain::reservation::{Reservation, ReservationCommand};
-use domain::{StreamId, Unique};
+use domain::{NoRule, Rejection, StreamId, Unique};
 
 use crate::{CommandError, UnitOfWork};
 
@@ -23,9 +23,12 @@ pub async fn change(
         let holder = holder.clone();
         work.stage_decided::<Reservation>(id, ReservationCommand::Take { holder })
             .await
-            .map_err(|error| match error {
-                CommandError::Refused(_) => CommandError::refused(unique.taken(category)),
-                other => other,
+            .map_err(|error| {
+                if error.is_refusal(&Rejection::<NoRule<Reservation>>::Exists) {
+                    CommandError::refused(unique.taken(category))
+                } else {
+                    error
+                }
             })?;
     }
     for unique in before.iter().filter(|unique| !after.contains(unique)) {

@@ -398,8 +398,14 @@ impl<'a> Rebuild<'a> {
 
     /// Drops the schema of the rebuild.
     async fn end(self) -> Result<(), RebuildError> {
+        const UNLOCK: &str =
+            "select pg_advisory_unlock(hashtextextended('daybook rebuild ' || $1, 0))";
         let schema = &self.schema;
         let clear = format!("drop schema if exists {schema} cascade");
-        Ok(self.session.batch_execute(&clear).await?)
+        self.session.batch_execute(&clear).await?;
+        // The session may end later than its caller goes on.
+        let name = self.consumer.name();
+        self.session.query_one(UNLOCK, &[&name]).await?;
+        Ok(())
     }
 }

@@ -10,9 +10,7 @@ use commands::{Executor, Secrets};
 use domain::knowledge::artifact::Artifact;
 use domain::knowledge::task::Task;
 use domain::{Actor, Aggregate, Contract, StreamId, contracts, event_types};
-use projections::{
-    MemoryBudget, Readers, RebuildError, Report, Runtime, models, quarantined, rebuild,
-};
+use projections::{MemoryBudget, Readers, Report, Runtime, models, quarantined, rebuild};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -20,7 +18,6 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use store::{
     Append, Database, EventStore, Filter, Metadata, NewEvent, Position, PostgresStore, testing,
 };
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -171,13 +168,7 @@ impl Node {
     /// Rebuilds every read model, and asserts that it equals the live one.
     async fn rebuild(&self, memory: &MemoryBudget) -> Vec<Report> {
         let models = models();
-        let rebuild = || rebuild(&self.database, &self.store, &models, false, memory);
-        let mut reports = rebuild().await;
-        // The session of the previous rebuild, which holds the locks, may not have ended yet.
-        while matches!(reports, Err(RebuildError::UnderWay(_))) {
-            sleep(Duration::from_millis(100)).await;
-            reports = rebuild().await;
-        }
+        let reports = rebuild(&self.database, &self.store, &models, false, memory).await;
         let reports = reports.unwrap();
         for report in &reports {
             assert!(report.compared && report.differences == 0, "{report:#?}");

@@ -557,7 +557,7 @@ fn it_is_submitted_once() {
 fn what_was_applied_before_bases_were_recorded_is_not_undone() {
     let old = serde_json::json!({"note_id": Uuid::nil(), "version": 4});
     let old: Applied = serde_json::from_value(old).unwrap();
-    assert_eq!(old.base(), Err(ProposalRule::BaseUnknown.into()));
+    assert_eq!(old.base(), Err(ProposalRule::BaseUnknown));
     let applied = Applied {
         base_version: Some(3),
         ..old
