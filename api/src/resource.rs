@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{MethodFilter, MethodRouter, get, on, post};
+use axum::routing::{get, on, post};
 use commands::{Handler, On};
 use domain::Aggregate;
 use projections::{List, ReadModel, Row};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use utoipa::openapi::path::HttpMethod;
+use utoipa_axum::PathItemExt;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use uuid::Uuid;
 
@@ -56,21 +57,6 @@ impl<M: ReadModel> Resource<M> {
             shows: PhantomData,
         }
     }
-}
-
-/// Returns the route of a command on one resource.
-fn run<M: ReadModel, V: View<M>, B: Body, H: Handler>(
-    method: MethodFilter,
-    handler: impl Fn(Uuid, B) -> H + Clone + Send + Sync + 'static,
-) -> MethodRouter<App> {
-    on(
-        method,
-        |State(app): State<App>, Path(id): Path<Uuid>, call: Command<B>| async move {
-            let handler = handler(id, call.body);
-            app.run_as::<M, V>(&call.request, &handler, StatusCode::OK, V::from)
-                .await
-        },
-    )
 }
 
 impl<M: ReadModel, V: View<M>> Resource<M, V> {
@@ -139,8 +125,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         let operation = self
             .command::<B>("revise", summary, "/{id}")
             .answers::<M, V>(StatusCode::OK);
-        let route = run::<M, V, B, H>(MethodFilter::PATCH, handler);
-        self.with(operation.described(HttpMethod::Patch, route))
+        self.on_one(HttpMethod::Patch, operation, handler)
     }
 
     /// Adds `POST` on a part of a resource that is named for what happens: `/{id}/archive`.
@@ -166,8 +151,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         let operation = self
             .command::<B>(&name.replace('-', "_"), summary, &format!("/{{id}}/{name}"))
             .answers::<M, V>(StatusCode::OK);
-        let route = run::<M, V, B, H>(MethodFilter::POST, handler);
-        self.with(operation.described(HttpMethod::Post, route))
+        self.on_one(HttpMethod::Post, operation, handler)
     }
 
     /// Adds `DELETE` on a resource, which has no row afterwards.
@@ -191,9 +175,9 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         let operation = self
             .command::<Nothing>("delete", summary, "/{id}")
             .answers_nothing();
-        let handler = move |id, _: Nothing| handler(id);
-        let route = run::<M, V, Nothing, _>(MethodFilter::DELETE, handler);
-        self.with(operation.described(HttpMethod::Delete, route))
+        self.on_one(HttpMethod::Delete, operation, move |id, _: Nothing| {
+            handler(id)
+        })
     }
 
     /// Adds `GET` on a resource.
@@ -252,6 +236,24 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
     /// Returns the routes.
     pub fn routes(self) -> OpenApiRouter<App> {
         self.routes
+    }
+
+    /// Adds a command on one resource.
+    fn on_one<B: Body, H: Handler>(
+        self,
+        method: HttpMethod,
+        operation: Operation,
+        handler: impl Fn(Uuid, B) -> H + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let route = on(
+            method.to_method_filter(),
+            |State(app): State<App>, Path(id): Path<Uuid>, call: Command<B>| async move {
+                let handler = handler(id, call.body);
+                app.run_as::<M, V>(&call.request, &handler, StatusCode::OK, V::from)
+                    .await
+            },
+        );
+        self.with(operation.described(method, route))
     }
 
     fn command<B: Body>(&self, name: &str, summary: &str, below: &str) -> Operation {

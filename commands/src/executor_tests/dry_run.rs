@@ -43,7 +43,13 @@ async fn planned_events_have_their_payloads() {
             name: "Notes".into(),
         },
     };
-    let done = node.run_as(&dry_run(), &create).await.unwrap();
+    let refused = node.run_as(&dry_run(), &create).await;
+    assert!(matches!(refused, Err(CommandError::OperatorOnly)));
+    let operator = Request {
+        is_operator: true,
+        ..dry_run()
+    };
+    let done = node.run_as(&operator, &create).await.unwrap();
     assert_eq!(done.planned.unwrap()[0].data, json!({"name": "Notes"}));
 }
 
