@@ -499,6 +499,8 @@ impl World {
                 Some("uuid") => json!(Uuid::now_v7()),
                 Some("date-time") => json!(chrono::Utc::now() + chrono::TimeDelta::days(1)),
                 Some("date") => json!("2030-01-31"),
+                // Names may have to be unique.
+                _ if name == "name" => json!(format!("{MARK} {}", Uuid::now_v7())),
                 _ => json!(MARK),
             },
             Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),

@@ -5,9 +5,9 @@ use chrono::TimeDelta;
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::ActorKind;
 use crate::agents::action;
-use crate::testing::{AGENT, PERSON, When, given, noon};
+use crate::testing::{AGENT, PERSON, When, given, noon, record_refusal};
+use crate::{ActorKind, Refusal};
 
 fn actions() -> Vec<Action> {
     vec![Action::ReviseNote {
@@ -557,7 +557,9 @@ fn it_is_submitted_once() {
 fn what_was_applied_before_bases_were_recorded_is_not_undone() {
     let old = serde_json::json!({"note_id": Uuid::nil(), "version": 4});
     let old: Applied = serde_json::from_value(old).unwrap();
-    assert_eq!(old.base(), Err(ProposalRule::BaseUnknown));
+    let refusal = old.base().unwrap_err();
+    assert_eq!(refusal, ProposalRule::BaseUnknown);
+    record_refusal(&refusal.code());
     let applied = Applied {
         base_version: Some(3),
         ..old
