@@ -213,6 +213,7 @@ fn describe(operation: &mut Operation) {
     }
 }
 
+/// Returns the schema of a UUID, which utoipa has for fields only.
 pub fn uuid() -> RefOr<Schema> {
     let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
     let schema = ObjectBuilder::new().schema_type(Type::String);

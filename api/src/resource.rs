@@ -22,6 +22,7 @@ use crate::answer;
 use crate::command::{Command, Nothing};
 use crate::filter::Filter;
 use crate::operation::Operation;
+use crate::problem::Problem;
 use crate::query::{Page, Params, Path, Read};
 
 /// The row of a read model.
@@ -59,6 +60,16 @@ impl<M: ReadModel> Resource<M> {
     }
 }
 
+/// Returns the handler of a command on one stream of the read model's aggregate.
+fn decided<M: ReadModel, B>(
+    command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
+) -> impl Fn(Uuid, B) -> On<M::Of> + Clone + Send + Sync + 'static {
+    move |id, body| On {
+        id,
+        command: command(body),
+    }
+}
+
 impl<M: ReadModel, V: View<M>> Resource<M, V> {
     /// Lists the operations under another tag.
     pub fn tagged(self, tag: &'static str) -> Self {
@@ -81,10 +92,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         summary: &str,
         command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.create_with(summary, move |id, body| On::<M::Of> {
-            id,
-            command: command(body),
-        })
+        self.create_with(summary, decided::<M, B>(command))
     }
 
     /// Adds `POST` on the path, with a handler made from the new id and the body.
@@ -110,10 +118,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         summary: &str,
         command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.patch_with(summary, move |id, body| On::<M::Of> {
-            id,
-            command: command(body),
-        })
+        self.patch_with(summary, decided::<M, B>(command))
     }
 
     /// Adds `PATCH` on a resource, with a handler made from its id and the body.
@@ -135,10 +140,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
         summary: &str,
         command: impl Fn(B) -> CommandOf<M> + Clone + Send + Sync + 'static,
     ) -> Self {
-        self.action_with(name, summary, move |id, body| On::<M::Of> {
-            id,
-            command: command(body),
-        })
+        self.action_with(name, summary, decided::<M, B>(command))
     }
 
     /// Adds an [`action`](Self::action) with a handler made from the id and the body.
@@ -219,7 +221,7 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
                     items: found.items.into_iter().map(V::from).collect(),
                     next_cursor: found.next_cursor,
                 };
-                Ok::<_, crate::problem::Problem>(answer::found((shown, position)))
+                Ok::<_, Problem>(answer::found((shown, position)))
             },
         );
         self.with(operation.described(HttpMethod::Get, route))
@@ -258,24 +260,16 @@ impl<M: ReadModel, V: View<M>> Resource<M, V> {
 
     fn command<B: Body>(&self, name: &str, summary: &str, below: &str) -> Operation {
         let scope = format!("{}:write", M::Of::SCOPE);
-        Operation::new(
-            name,
-            summary,
-            self.tag,
-            format!("{}{below}", self.path),
-            scope,
-        )
-        .takes::<B>()
+        self.operation(name, summary, below, scope).takes::<B>()
     }
 
     fn query(&self, name: &str, summary: &str, below: &str) -> Operation {
         let scope = format!("{}:read", M::SCOPE);
-        Operation::new(
-            name,
-            summary,
-            self.tag,
-            format!("{}{below}", self.path),
-            scope,
-        )
+        self.operation(name, summary, below, scope)
+    }
+
+    fn operation(&self, name: &str, summary: &str, below: &str, scope: String) -> Operation {
+        let path = format!("{}{below}", self.path);
+        Operation::new(name, summary, self.tag, path, scope)
     }
 }

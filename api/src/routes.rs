@@ -16,7 +16,6 @@ use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use utoipa::OpenApi;
-use utoipa::openapi::{RefOr, Schema};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::openapi::Base;
@@ -51,21 +50,18 @@ pub(crate) fn described() -> OpenApiRouter<App> {
 pub(crate) fn together<const N: usize>(routes: [OpenApiRouter<App>; N]) -> OpenApiRouter<App> {
     let mut merged = OpenApiRouter::new();
     for routes in routes {
-        for (name, schema) in schemas(&routes) {
-            let is_same = schemas(&merged).all(|(known, other)| known != name || other == schema);
+        let known = merged.get_openapi().components.as_ref();
+        let added = routes.get_openapi().components.iter();
+        for (name, schema) in added.flat_map(|added| &added.schemas) {
+            let known = known.and_then(|known| known.schemas.get(name));
             assert!(
-                is_same,
+                known.is_none_or(|known| known == schema),
                 "two schemas are named {name}: rename one of the types, or give it #[schema(as = …)]",
             );
         }
         merged = merged.merge(routes);
     }
     merged
-}
-
-fn schemas(routes: &OpenApiRouter<App>) -> impl Iterator<Item = (&String, &RefOr<Schema>)> {
-    let components = routes.get_openapi().components.iter();
-    components.flat_map(|components| &components.schemas)
 }
 
 /// Returns the router of the whole server.

@@ -14,7 +14,7 @@ use crate::shared::shared;
 
 /// A product of the test's own, and one person with all scopes there, on a server with the products of other tests.
 ///
-/// What a test asserts is therefore about this product, or about what [`TestApp::stranger`] makes. A test that stops or configures the
+/// Tests therefore assert only about this product and the products of [`TestApp::stranger`]. A test that stops or configures the
 /// server, alters its tables, or looks at all that is there takes an [`OwnApp`].
 #[derive(Clone)]
 pub struct TestApp {

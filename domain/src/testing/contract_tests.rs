@@ -16,7 +16,7 @@ pub struct Payload {
     pub data: String,
 }
 
-/// What tests need of a [`Contract`](crate::Contract).
+/// The part of a [`Contract`](crate::Contract) that only tests need.
 pub struct ContractTests {
     /// Returns the strategy of all events that the log accepts.
     pub events: fn() -> BoxedStrategy<Payload>,

@@ -1,7 +1,6 @@
 //! The read model of products.
 
-pub use domain::identity::product::ProductContent;
-use domain::identity::product::{Product, ProductEvent};
+use domain::identity::product::{Product, ProductContent, ProductEvent};
 use store::Recorded;
 
 use crate::{ReadModel, evolve, visible};
